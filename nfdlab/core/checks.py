@@ -1,0 +1,112 @@
+"""Errors that teach. Every refusal says what must hold, what came, why, and what to do.
+
+Only public doors call these; inside the kit, shapes are trusted.
+"""
+
+import math
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor
+
+
+def four_parts(must: str, came: str, why: str, do: str) -> str:
+    """The text of every refusal in the kit."""
+    return f"{must}\n  came: {came}\n  why:  {why}\n  do:   {do}"
+
+
+class UnknownName(KeyError):
+    """A name that is not in a list of names; prints as plain text (KeyError would print it quoted)."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def describe(x) -> str:
+    """A short word for what came: type, shape and dtype of tensors, else the value cut to 80 characters."""
+    if isinstance(x, Tensor):
+        return f"tensor of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"{type(x).__name__} of shape {tuple(x.shape)}, {x.dtype}"
+    text = repr(x)
+    return f"{type(x).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
+
+
+def require(holds: bool, *, must: str, came, why: str, do: str, kind: type[Exception] = ValueError) -> None:
+    """Raise `kind` in four parts unless `holds`."""
+    if not holds:
+        raise kind(four_parts(must, came if isinstance(came, str) else describe(came), why, do))
+
+
+def require_name(name, names, what: str) -> str:
+    """`name` if it is one of `names`, else UnknownName (a KeyError) with the nearest one."""
+    names = sorted(names)
+    if name in names:
+        return name
+    near = get_close_matches(str(name), names, n=1)
+    raise UnknownName(four_parts(
+        f"The name of a known {what}.", describe(name), f"No {what} has that name.",
+        (f"Did you mean {near[0]!r}? " if near else "") + f"Choose one of: {', '.join(names)}."))
+
+
+def require_seed(seed) -> int:
+    """A non-negative integer seed."""
+    require(isinstance(seed, int) and not isinstance(seed, bool), kind=TypeError, must="seed: a non-negative integer.",
+            came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any other integer.")
+    require(seed >= 0, must="seed: a non-negative integer.", came=seed,
+            why="Streams are derived from the seed by a hash of its digits.", do="Pass a seed of zero or more.")
+    return seed
+
+
+def require_count(count, what: str = "n", at_least: int = 1) -> int:
+    """An integer of at least `at_least`."""
+    require(isinstance(count, int) and not isinstance(count, bool), kind=TypeError,
+            must=f"{what}: a whole number, at least {at_least}.", came=count,
+            why=f"{what} counts things.", do=f"Pass {what}={max(at_least, 8)}, say.")
+    require(count >= at_least, must=f"{what}: at least {at_least}.", came=count,
+            why="Nothing can be drawn from fewer.", do=f"Ask for {what}={at_least} or more.")
+    return count
+
+
+def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
+    """A finite number within [low, high], or (low, high] with `open_low`."""
+    number = isinstance(x, (int, float)) and not isinstance(x, bool)
+    if isinstance(x, Tensor) and x.numel() == 1:
+        x, number = float(x), True
+    require(number, kind=TypeError, must=f"{what}: a number.", came=x, why=f"{what} is one number for all points.",
+            do=f"Pass a float for {what}.")
+    inside = math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
+    require(inside, must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].", came=x,
+            why=f"Outside that range {what} has no meaning.", do=f"Pass {what} within the range.")
+    return float(x)
+
+
+def require_finite(x: Tensor, what: str) -> Tensor:
+    """`x` without NaN or infinity."""
+    bad = int((~torch.isfinite(x)).sum())
+    require(bad == 0, must=f"{what}: finite numbers.", came=f"{describe(x)} with {bad} NaN or infinite entries",
+            why="One NaN spreads through every draw.", do=f"Drop or fill those entries of {what} first.")
+    return x
+
+
+def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor:
+    """Query coordinates: floats (p, d), or (n, p, d) where `n` is given, inside the box [-1, 1]^d.
+
+    A hair's breadth outside (1e-5) is rounding, not a mistake.
+    """
+    require(isinstance(coords, Tensor), kind=TypeError, must="coords: a torch tensor of shape (p, d).", came=coords,
+            why="Fields are asked at coordinates.", do="torch.as_tensor(coords), or nfdlab.cell_centres((64,)).")
+    require(coords.is_floating_point(), kind=TypeError, must="coords: floating point numbers.", came=coords,
+            why="Coordinates are real numbers, not indices.", do="coords.float().")
+    ranks = (2,) if n is None else (2, 3)
+    right = coords.ndim in ranks and (d is None or coords.shape[-1] == d)
+    right = right and (coords.ndim == 2 or coords.shape[0] == n)
+    wanted = f"(p, {'d' if d is None else d})" + ("" if n is None else f" or ({n}, p, {'d' if d is None else d})")
+    require(right, must=f"coords: shape {wanted}.", came=coords, why="One row is one point of the field's domain.",
+            do="coords[:, None] turns a list of 1D positions into (p, 1).")
+    require_finite(coords, "coords")
+    worst = float(coords.abs().max()) if coords.numel() else 0.0
+    require(worst <= 1 + 1e-5, must="coords: inside the box [-1, 1]^d.", came=f"{describe(coords)} reaching {worst:g}",
+            why="Fields are defined in the box; outside it nobody has seen anything.",
+            do="Scale your positions to [-1, 1] first (problems.arrays does it for data files).")
+    return coords

@@ -1,0 +1,47 @@
+"""The only source of randomness: streams derived from a seed by a hash, one stream a draw.
+
+`child(seed, "data", 3)` is a new seed that no other use shares; seeds are never added, so no test task can lie
+inside a training stream. Noise is drawn on the CPU and moved, so CPU and GPU give the same picture.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+
+def child(seed: int, *use) -> int:
+    """A 63-bit seed for one use of `seed`: child(0, "data", 3)."""
+    digest = blake2b(repr((int(seed), *use)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def stream(seed: int, *use) -> torch.Generator:
+    """A CPU generator for one use of `seed`."""
+    return torch.Generator().manual_seed(child(seed, *use))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Build modules under a seed, and leave torch's global random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child(seed, "modules"))
+        yield
+
+
+def normals(seed: int, n: int, shape: tuple[int, ...], *use, dtype=torch.float32) -> Tensor:
+    """(n, *shape) standard normals, row i from its own stream: a larger n only appends."""
+    out = torch.empty((n, *shape), dtype=dtype)
+    for i in range(n):
+        torch.randn(shape, generator=stream(seed, *use, i), out=out[i])
+    return out
+
+
+def uniforms(seed: int, n: int, shape: tuple[int, ...], *use, dtype=torch.float64) -> Tensor:
+    """(n, *shape) uniforms in [0, 1), row i from its own stream."""
+    out = torch.empty((n, *shape), dtype=dtype)
+    for i in range(n):
+        torch.rand(shape, generator=stream(seed, *use, i), out=out[i])
+    return out

@@ -1,0 +1,209 @@
+"""The types that travel between the parts of the kit. Letters: n draws, b functions in a batch, p query points,
+m observed points, d coordinates, c channels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from .checks import require, require_coords, require_finite, require_name, require_number
+
+
+@runtime_checkable
+class Fields(Protocol):
+    """n functions that can be asked anywhere in [-1, 1]^d."""
+
+    n: int
+    d: int
+    c: int
+
+    def __call__(self, coords: Tensor) -> Tensor:
+        """coords (p, d) shared, or (n, p, d) each its own points -> values (n, p, c)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """What was seen of one function: coords (m, d), values (m, c), the noise's standard deviation in units of values."""
+
+    coords: Tensor
+    values: Tensor
+    noise_std: float = 0.05
+
+    def __post_init__(self):
+        require_coords(self.coords)
+        require(isinstance(self.values, Tensor), kind=TypeError, must="Observations.values: a torch tensor (m, c).",
+                came=self.values, why="Values are what was measured.", do="torch.as_tensor(values).")
+        require(self.values.is_floating_point() and self.values.ndim == 2 and len(self.values) == len(self.coords),
+                must=f"Observations.values: floats of shape (m={len(self.coords)}, c).", came=self.values,
+                why="Each row of values belongs to one row of coords.",
+                do="values[:, None] for one channel; check that both were masked alike.")
+        require_finite(self.values, "Observations.values")
+        object.__setattr__(self, "noise_std", require_number(self.noise_std, "noise_std", 0.0))
+
+    @property
+    def m(self) -> int:
+        return len(self.coords)
+
+
+@dataclass(frozen=True, eq=False)
+class ObservationBatch:
+    """b functions, each with its own points, padded to the longest: what amortised training sees.
+
+    coords (b, m, d), values (b, m, c), mask (b, m) True where a row is real, noise_std (b,).
+    """
+
+    coords: Tensor
+    values: Tensor
+    mask: Tensor
+    noise_std: Tensor
+
+    def __post_init__(self):
+        b, m = self.mask.shape
+        right = self.coords.shape[:2] == (b, m) and self.values.shape[:2] == (b, m) and self.noise_std.shape == (b,)
+        require(right, must=f"ObservationBatch: coords ({b}, {m}, d), values ({b}, {m}, c), noise_std ({b},).",
+                came=f"coords {tuple(self.coords.shape)}, values {tuple(self.values.shape)}, "
+                     f"noise_std {tuple(self.noise_std.shape)}",
+                why="The batch is padded to one length.", do="ObservationBatch.of([...]) pads for you.")
+
+    @classmethod
+    def of(cls, seen: "list[Observations]") -> "ObservationBatch":
+        """Pad several observations to one batch."""
+        b, m = len(seen), max(s.m for s in seen)
+        d, c = seen[0].coords.shape[1], seen[0].values.shape[1]
+        coords, values, mask = torch.zeros(b, m, d), torch.zeros(b, m, c), torch.zeros(b, m, dtype=torch.bool)
+        for i, s in enumerate(seen):
+            coords[i, :s.m], values[i, :s.m], mask[i, :s.m] = s.coords, s.values, True
+        return cls(coords, values, mask, torch.tensor([s.noise_std for s in seen]))
+
+    def to(self, device) -> "ObservationBatch":
+        """The same batch on another device."""
+        return ObservationBatch(*(t.to(device) for t in (self.coords, self.values, self.mask, self.noise_std)))
+
+
+class Fitted(Protocol):
+    """A trained approach, the exact posterior, a classical baseline: all alike."""
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
+        """n functions given what was seen; None (or no points) gives the prior. Draw i depends on seed and i only."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProblemCard:
+    """What a problem is, in words a report can print."""
+
+    name: str
+    title: str
+    equation: str
+    domain: str
+    units: str
+    axes: tuple[str, ...]
+    hard: str
+    source: str
+    exact: str                       # which exact posterior there is, or why none
+
+
+class Problem(Protocol):
+    """Where fields come from. A frozen dataclass: its fields are its knobs."""
+
+    card: ClassVar[ProblemCard]
+
+    def draw(self, n: int, *, seed: int) -> Fields: ...
+
+    def oracle(self) -> Fitted | None: ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an approach is. `limits` says where it fails and may not be empty."""
+
+    order: int
+    title: str
+    idea: str
+    papers: str
+    best_for: str
+    limits: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training, as a watcher sees it. `progress` runs from 0 to 1 over the whole budget."""
+
+    index: int
+    stage: str
+    loss: float
+    seconds: float
+    progress: float
+
+
+Watch = Callable[[Step], Any]        # returns something true to cancel
+
+
+def quiet(step: Step) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: until `seconds` of wall time or `steps` steps, whichever comes first.
+
+    `checkpoint` is a file that training writes every minute and resumes from if it exists.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+    checkpoint: str | Path | None = None
+    name: str = "own"
+
+    def __post_init__(self):
+        require(self.seconds is not None or self.steps is not None, must="Budget: seconds, steps, or both.",
+                came="neither", why="Training on fresh data has no natural end.", do="Budget(seconds=120).")
+        if self.seconds is not None:
+            require_number(self.seconds, "Budget.seconds", 0.0, open_low=True)
+        if self.steps is not None:
+            require_number(self.steps, "Budget.steps", 1)
+
+    @classmethod
+    def named(cls, name: str, checkpoint: str | Path | None = None) -> "Budget":
+        """"smoke" (seconds, for CI), "lesson" (two minutes, live) or "reference" (what ships)."""
+        sizes = {"smoke": (None, 24), "lesson": (110.0, None), "reference": (1800.0, None)}
+        seconds, steps = sizes[require_name(name, sizes, "budget")]
+        return cls(seconds, steps, checkpoint, name)
+
+
+class Source(Protocol):
+    """All that an approach sees of a problem: endless fresh functions."""
+
+    def draw(self, n: int, *, seed: int) -> Fields: ...
+
+
+Views = Callable[..., ObservationBatch]      # views(fields, seed=) -> how data will be hidden at test time
+
+
+class Approach(Protocol):
+    """A frozen dataclass whose fields are its config; `fit` returns a new, finished object."""
+
+    card: ClassVar[Card]
+
+    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> Fitted: ...
+
+
+@runtime_checkable
+class HasMoments(Protocol):
+    """Offers the pointwise mean and standard deviation without sampling."""
+
+    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """-> mean (p, c), std (p, c) of the function itself, without observation noise."""
+        ...
+
+
+@runtime_checkable
+class HasPath(Protocol):
+    """Offers the way from noise to sample, for a slider."""
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None): ...
