@@ -14,7 +14,7 @@ from ..core.checks import require, require_count, require_finite
 from ..core.fields import Evaluated
 
 
-def gridded(values: Tensor, *, smooth: bool = True, margin: int = 0) -> Evaluated:
+def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> Evaluated:
     """n functions from their values on cell centres of the box.
 
     Shapes: values (n, s_1, …, s_d, c) -> fields with n draws, d coordinates, c channels. `smooth` is cubic (once

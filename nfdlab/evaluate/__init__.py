@@ -1,0 +1,1 @@
+"""The rulers: scores, calibration, and the table that sets every contestant beside the exact posterior."""

@@ -1,0 +1,83 @@
+"""Whether draws are as sure as they should be: intervals that hold what they promise, ranks that are even.
+
+Shapes as in `scores`: draws (…, n, p, c), truth (…, p, c). A functional turns a function into one number, so it sees
+what coverage at single points cannot: whether the points of a draw belong together.
+"""
+
+import torch
+from torch import Tensor
+
+
+def quantile(draws: Tensor, q: float, dim: int = -3) -> Tensor:
+    """The q-quantile over `dim` by the unbiased rule: order statistic number (n + 1) q, linear between two.
+
+    A next draw lies below it with probability q, whatever n, if 1/(n+1) <= q <= n/(n+1) (for 90 %: 19 draws or more).
+    The usual rule, (n - 1) q + 1, makes the 90 % interval of an exact sampler's 64 draws cover 0.873.
+    Source: Hyndman & Fan 1996, definition 6; `numpy.quantile(method="weibull")`.
+    """
+    ordered, n = draws.sort(dim).values, draws.shape[dim]
+    place = min(max((n + 1) * q - 1, 0.0), n - 1.0)
+    low = min(int(place), n - 1)
+    high = min(low + 1, n - 1)
+    return torch.lerp(ordered.select(dim, low), ordered.select(dim, high), place - low)
+
+
+def interval(draws: Tensor, level: float = 0.9) -> tuple[Tensor, Tensor]:
+    """Both ends of the central interval at each point: (…, p, c) and (…, p, c)."""
+    return quantile(draws, (1 - level) / 2), quantile(draws, (1 + level) / 2)
+
+
+def coverage(draws: Tensor, truth: Tensor, *, level: float = 0.9) -> Tensor:
+    """Share of points (and channels) whose truth lies in the central interval of the draws: (…,)."""
+    low, high = interval(draws, level)
+    return ((low <= truth) & (truth <= high)).to(draws.dtype).mean((-2, -1))
+
+
+def maximum(values: Tensor) -> Tensor:
+    """Largest value over the points: (…, p, c) -> (…, 1, c)."""
+    return values.amax(-2, keepdim=True)
+
+
+def integral(values: Tensor, d: int = 1) -> Tensor:
+    """Integral over the box of volume 2^d, from values on cell centres: (…, p, c) -> (…, 1, c)."""
+    return values.mean(-2, keepdim=True) * 2 ** d
+
+
+def functional_coverage(draws: Tensor, truth: Tensor, functional, *, level: float = 0.9) -> Tensor:
+    """Share of channels where the functional of the truth lies in the interval of the draws' functionals: (…,)."""
+    return coverage(functional(draws), functional(truth), level=level)
+
+
+def rank_histogram(draws: Tensor, truth: Tensor, *, bins: int | None = None) -> Tensor:
+    """Share of truths at each rank among their draws, all points together: (bins,), even where draws are calibrated.
+
+    There are n + 1 ranks; `bins` has to divide n + 1 to merge neighbours without favour (13 and 5 divide 65). Where
+    truth and draws are equal the rank is split evenly among the ties. U-shaped: too sure. Humped: not sure enough.
+    Source: Hamill 2001.
+    """
+    n = draws.shape[-3]
+    target = truth.unsqueeze(-3)
+    below, upto = (draws < target).sum(-3).flatten(), (draws <= target).sum(-3).flatten()
+    edges = torch.zeros(n + 2, dtype=torch.float64)
+    share = 1.0 / (upto - below + 1).double()                     # spread 1 over the ranks below..upto
+    edges.index_add_(0, below.cpu(), share.cpu())
+    edges.index_add_(0, upto.cpu() + 1, -share.cpu())
+    counts = edges.cumsum(0)[:-1]
+    if bins is not None:
+        counts = counts.reshape(bins, -1).sum(-1)
+    return counts / counts.sum()
+
+
+def spread_skill(draws: Tensor, truth: Tensor, *, bins: int = 10) -> tuple[Tensor, Tensor]:
+    """Predicted against found error in `bins` groups of points of growing predicted spread: (bins,) and (bins,).
+
+    Spread is sqrt((1 + 1/n) mean variance), error the root mean square of the mean's; equal where calibrated.
+    With few draws the groups are sorted by chance too: 8 exact draws of points all alike give ratios 0.6 to 1.4.
+    Source: Fortin et al. 2014.
+    """
+    n = draws.shape[-3]
+    expected = ((1 + 1 / n) * draws.var(-3)).flatten()
+    found = (draws.mean(-3) - truth).square().flatten()
+    groups = expected.argsort().tensor_split(bins)
+    return (torch.stack([expected[g].mean().sqrt() for g in groups]),
+            torch.stack([found[g].mean().sqrt() for g in groups]))

@@ -1,0 +1,120 @@
+"""How good an answer is, when the answer is n draws and the truth is one function.
+
+Every score takes draws (…, n, p, c) and truth (…, p, c), values at the same p points, and gives one number for each
+task of the leading axes. Lower is better, except `psnr`. *Fair* means: its expectation is the score of the distribution
+the draws come from, whatever n, so eight draws and eight hundred measure the same thing (Ferro 2014).
+"""
+
+import torch
+from torch import Tensor
+
+from ..core.checks import require, require_finite
+
+
+def check(draws: Tensor, truth: Tensor) -> None:
+    """Refuse draws and truth that do not belong together. Called once a task by the table, not inside the scores."""
+    right = isinstance(draws, Tensor) and isinstance(truth, Tensor) and draws.ndim >= 3
+    right = right and draws.shape[:-3] + draws.shape[-2:] == truth.shape
+    require(right, must="draws (…, n, p, c) and truth (…, p, c), asked at the same points.",
+            came=f"draws {_shape(draws)}, truth {_shape(truth)}", why="A score compares them point by point.",
+            do="draws(points) and truth(points)[0], with one and the same points.")
+    require_finite(draws, "draws")
+    require_finite(truth, "truth")
+
+
+def _shape(x) -> str:
+    return str(tuple(x.shape)) if isinstance(x, Tensor) else type(x).__name__
+
+
+def crps(draws: Tensor, truth: Tensor) -> Tensor:
+    """Fair continuous ranked probability score, mean over points and channels: (…,).
+
+    mean_i |x_i - y| - sum_{i<j} |x_i - x_j| / (n (n - 1)), the last by sorting: sum_i (2i - n - 1) x_(i), O(n log n).
+    One draw, or n equal ones, give the absolute error. Of the right Gaussian its mean is sigma / sqrt(pi).
+    Source: Gneiting & Raftery 2007, eq. 20; the fair spread term: Ferro 2014, eq. 8.
+    """
+    n = draws.shape[-3]
+    error = (draws - truth.unsqueeze(-3)).abs().mean((-3, -2, -1))
+    if n == 1:
+        return error
+    rank = torch.arange(1 - n, n, 2, dtype=draws.dtype, device=draws.device)        # 2i - n - 1
+    ordered = draws.sort(-3).values
+    spread = (ordered * rank[:, None, None]).sum(-3) / (n * (n - 1))
+    return error - spread.mean((-2, -1))
+
+
+def energy(draws: Tensor, truth: Tensor) -> Tensor:
+    """Fair energy score of all points and channels together: (…,).
+
+    mean_i |x_i - y| - sum_{i<j} |x_i - x_j| / (n (n - 1)), with |.| the root mean square over points and channels: the
+    Euclidean norm over sqrt(p c), so that its size does not depend on how finely the field is asked.
+    It is nearly blind to lost correlation: read it beside `variogram`.
+    Source: Gneiting & Raftery 2007, eq. 22.
+    """
+    n = draws.shape[-3]
+    flat, target = draws.flatten(-2), truth.flatten(-2).unsqueeze(-2)               # (…, n, pc), (…, 1, pc)
+    scale = flat.shape[-1] ** 0.5
+    error = (flat - target).norm(dim=-1).mean(-1)
+    if n == 1:
+        return error / scale
+    pairs = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")    # each pair twice
+    return (error - pairs.sum((-2, -1)) / (2 * n * (n - 1))) / scale
+
+
+def variogram(draws: Tensor, truth: Tensor, *, power: float = 0.5) -> Tensor:
+    """Fair variogram score, mean over all pairs of points (equal weights) and channels: (…,).
+
+    With v_i = |x_i(a) - x_i(b)|^power and w = |y(a) - y(b)|^power, a pair scores (mean_i v_i - w)^2 - var(v) / n, var
+    with n - 1. The last term takes away what a finite n adds to the square, so the expectation is that of infinitely
+    many draws; it can make the score of a single task negative. One draw: no correction.
+    Source: Scheuerer & Hamill 2015, eq. 12.
+    """
+    n, p, c = draws.shape[-3:]
+    x = draws.movedim(-3, -1).contiguous()                                          # (…, p, c, n): a pair is one run
+    total = draws.new_zeros(draws.shape[:-3])
+    for a in range(p - 1):
+        v = (x[..., a + 1:, :, :] - x[..., a:a + 1, :, :]).abs_()
+        v = v.sqrt_() if power == 0.5 else v.pow_(power)
+        w = (truth[..., a + 1:, :] - truth[..., a:a + 1, :]).abs_().pow_(power)
+        mean, square = v.mean(-1), v.norm(dim=-1).square() / n
+        score = (mean - w).square()
+        if n > 1:
+            score = score - (square - mean.square()) / (n - 1)                      # var / n
+        total = total + score.sum((-2, -1))
+    return total / (p * (p - 1) / 2 * c)
+
+
+def mse(draws: Tensor, truth: Tensor) -> Tensor:
+    """Mean square error of the draws' mean, over points and channels: (…,). A right sampler: (1 + 1/n) variances."""
+    return (draws.mean(-3) - truth).square().mean((-2, -1))
+
+
+def rmse(draws: Tensor, truth: Tensor) -> Tensor:
+    """Root mean square error of the draws' mean: (…,). Over many tasks take the root of the mean of `mse`."""
+    return mse(draws, truth).sqrt()
+
+
+def psnr(draws: Tensor, truth: Tensor, *, peak: float | None = None) -> Tensor:
+    """Peak signal-to-noise ratio of the draws' mean, in dB: 20 log10(peak / rmse). Higher is better.
+
+    `peak` is the range of values the field can take; without it the range of this truth at these points.
+    """
+    span = truth.amax((-2, -1)) - truth.amin((-2, -1)) if peak is None else peak
+    return 20 * torch.log10(span / rmse(draws, truth))
+
+
+def variance(draws: Tensor) -> Tensor:
+    """Mean predictive variance over points and channels, unbiased (n - 1): (…,). One draw has none: 0."""
+    if draws.shape[-3] == 1:
+        return draws.new_zeros(draws.shape[:-3])
+    return draws.var(-3).mean((-2, -1))
+
+
+def spread_ratio(draws: Tensor, truth: Tensor) -> Tensor:
+    """Spread over skill, one number for all tasks: sqrt((1 + 1/n) mean variance) / sqrt(mean square error): ().
+
+    1 where spread tells the size of the error; below 1, too sure. The factor 1 + 1/n is the error of a mean of n draws.
+    Source: Fortin et al. 2014, eq. 15.
+    """
+    n = draws.shape[-3]
+    return ((1 + 1 / n) * variance(draws).mean() / mse(draws, truth).mean()).sqrt()
