@@ -1,0 +1,22 @@
+"""The classical rivals, as `Fitted`: four interpolations of scipy's and kriging. They train nothing: each call fits."""
+
+from importlib import import_module
+
+from ..core.checks import require_name
+
+_HOMES = {"nearest": "interpolation", "linear": "interpolation", "cubic": "interpolation", "rbf": "interpolation",
+          "kriging": "kriging"}
+
+
+def names() -> list[str]:
+    """The names that `get` knows."""
+    return list(_HOMES)
+
+
+def get(name: str, **knobs):
+    """The rival of that name, ready to draw: get("kriging").draw(seen, 64, seed=0)."""
+    require_name(name, _HOMES, "baseline")
+    kind = import_module(f"{__name__}.{_HOMES[name]}").BASELINES[name]
+    for knob in knobs:
+        require_name(knob, kind.__dataclass_fields__, f"knob of {name}")
+    return kind(**knobs)

@@ -1,0 +1,134 @@
+"""Interpolation by scipy: one curve through what was seen, and no word on how sure it is.
+
+A point forecast is a `Fitted` whose n draws are all the same function, so its CRPS is its absolute error and its
+intervals have no width. All take the observations at face value, noise included; values seen twice at a place are
+averaged. With nothing seen the answer is zero, the mean of standardised data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.interpolate import (
+    CloughTocher2DInterpolator,
+    CubicSpline,
+    LinearNDInterpolator,
+    NearestNDInterpolator,
+    RBFInterpolator,
+)
+from scipy.spatial import QhullError
+from torch import Tensor
+
+from ..core.checks import require_count, require_seed
+from ..core.fields import Evaluated
+from ..core.types import Observations
+
+Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
+
+
+@dataclass(frozen=True)
+class _Interpolation:
+    """What the four share: prepare the points, fit a curve, and answer n times with it."""
+
+    def curve(self, x: np.ndarray, y: np.ndarray) -> Curve:
+        """Through places x (m, d), all distinct, and values y (m, c), m at least 1."""
+        return NearestNDInterpolator(x, y)
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
+        """n identical draws; `seed` and `steps` are accepted and have no meaning, nothing is random."""
+        require_count(n), require_seed(seed)
+        if seen is None or seen.m == 0:
+            return _nothing_seen(seen, n)
+        x, y = _distinct(seen)
+        curve, d, c = self.curve(x, y), x.shape[1], y.shape[1]
+
+        def rule(coords: Tensor, part: slice) -> Tensor:
+            found = curve(coords.detach().cpu().double().reshape(-1, d).numpy())
+            found = torch.as_tensor(np.asarray(found), dtype=coords.dtype, device=coords.device)
+            k = part.stop - part.start
+            return found.expand(k, -1, -1) if coords.ndim == 2 else found.reshape(k, -1, c)
+
+        return Evaluated(rule, n, d, c)
+
+
+def _nothing_seen(seen: Observations | None, n: int) -> Evaluated:
+    """Zero everywhere. `seen=None` does not say how many coordinates there are, so any number is answered."""
+    c = 1 if seen is None else seen.values.shape[1]
+    return Evaluated(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
+                     None if seen is None else seen.coords.shape[1], c)
+
+
+def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Places and values in float64, in order of place, those of equal places averaged."""
+    x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
+    places, which, times = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(places), y.shape[1]))
+    np.add.at(sums, which.reshape(-1), y)
+    return places, sums / times[:, None]
+
+
+@dataclass(frozen=True)
+class Nearest(_Interpolation):
+    """The value of the nearest observation (`NearestNDInterpolator`)."""
+
+
+@dataclass(frozen=True)
+class Linear(_Interpolation):
+    """Straight lines in 1D, flat triangles or tetrahedra beyond (`LinearNDInterpolator`), outside them the nearest."""
+
+    def curve(self, x, y):
+        if x.shape[1] == 1:
+            return lambda q: np.stack([np.interp(q[:, 0], x[:, 0], channel) for channel in y.T], -1)
+        return _inside_hull(LinearNDInterpolator, x, y)
+
+
+@dataclass(frozen=True)
+class Cubic(_Interpolation):
+    """A not-a-knot cubic spline in 1D, Clough and Tocher's in 2D; outside the hull the nearest. In 3D scipy has none,
+    and this is `Linear`."""
+
+    def curve(self, x, y):
+        if x.shape[1] == 1:
+            if len(x) == 1:
+                return NearestNDInterpolator(x, y)
+            spline = CubicSpline(x[:, 0], y)
+            return lambda q: spline(q[:, 0].clip(x[0, 0], x[-1, 0]))
+        return _inside_hull(CloughTocher2DInterpolator if x.shape[1] == 2 else LinearNDInterpolator, x, y)
+
+
+@dataclass(frozen=True)
+class RBF(_Interpolation):
+    """Radial basis functions with a linear trend (`RBFInterpolator`): r³ in 1D (the natural cubic spline), thin plates
+    beyond. The trend goes on outside the hull. With too few points for a trend, a constant. `smoothing` lets it miss
+    noisy values, in scipy's units."""
+
+    smoothing: float = 0.0
+
+    def curve(self, x, y):
+        d = x.shape[1]
+        degree = 1 if np.linalg.matrix_rank(x - x[:1]) == d else 0
+        kernel = "linear" if degree == 0 else "cubic" if d == 1 else "thin_plate_spline"
+        return RBFInterpolator(x, y, smoothing=self.smoothing, kernel=kernel, degree=degree)
+
+
+def _inside_hull(kind, x: np.ndarray, y: np.ndarray) -> Curve:
+    """Triangulated where the points span the space; the nearest outside the hull, and everywhere if they do not."""
+    nearest = NearestNDInterpolator(x, y)
+    if len(x) <= x.shape[1]:
+        return nearest
+    try:
+        inside = kind(x, y)
+    except QhullError:                               # all on a line or plane: there is no inside
+        return nearest
+
+    def curve(q: np.ndarray) -> np.ndarray:
+        found = inside(q)
+        outside = np.isnan(found).any(-1)
+        found[outside] = nearest(q[outside])
+        return found
+
+    return curve
+
+
+BASELINES = {"nearest": Nearest, "linear": Linear, "cubic": Cubic, "rbf": RBF}
