@@ -14,10 +14,9 @@ from scipy.interpolate import (
     CloughTocher2DInterpolator,
     CubicSpline,
     LinearNDInterpolator,
-    NearestNDInterpolator,
     RBFInterpolator,
 )
-from scipy.spatial import QhullError
+from scipy.spatial import QhullError, cKDTree
 from torch import Tensor
 
 from ..core.checks import require_count, require_seed
@@ -33,7 +32,8 @@ class _Interpolation:
 
     def curve(self, x: np.ndarray, y: np.ndarray) -> Curve:
         """Through places x (m, d), all distinct, and values y (m, c), m at least 1."""
-        return NearestNDInterpolator(x, y)
+        tree = cKDTree(x)
+        return lambda q: y[tree.query(q)[1]]
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
         """n identical draws; `seed` and `steps` are accepted and have no meaning, nothing is random."""
@@ -70,7 +70,7 @@ def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Nearest(_Interpolation):
-    """The value of the nearest observation (`NearestNDInterpolator`)."""
+    """The value of the nearest observation (`cKDTree`)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Linear(_Interpolation):
     def curve(self, x, y):
         if x.shape[1] == 1:
             return lambda q: np.stack([np.interp(q[:, 0], x[:, 0], channel) for channel in y.T], -1)
-        return _inside_hull(LinearNDInterpolator, x, y)
+        return _inside_hull(LinearNDInterpolator, x, y, super().curve(x, y))
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,11 @@ class Cubic(_Interpolation):
     def curve(self, x, y):
         if x.shape[1] == 1:
             if len(x) == 1:
-                return NearestNDInterpolator(x, y)
+                return super().curve(x, y)
             spline = CubicSpline(x[:, 0], y)
             return lambda q: spline(q[:, 0].clip(x[0, 0], x[-1, 0]))
-        return _inside_hull(CloughTocher2DInterpolator if x.shape[1] == 2 else LinearNDInterpolator, x, y)
+        kind = CloughTocher2DInterpolator if x.shape[1] == 2 else LinearNDInterpolator
+        return _inside_hull(kind, x, y, super().curve(x, y))
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,8 @@ class RBF(_Interpolation):
         return RBFInterpolator(x, y, smoothing=self.smoothing, kernel=kernel, degree=degree)
 
 
-def _inside_hull(kind, x: np.ndarray, y: np.ndarray) -> Curve:
+def _inside_hull(kind, x: np.ndarray, y: np.ndarray, nearest: Curve) -> Curve:
     """Triangulated where the points span the space; the nearest outside the hull, and everywhere if they do not."""
-    nearest = NearestNDInterpolator(x, y)
     if len(x) <= x.shape[1]:
         return nearest
     try:

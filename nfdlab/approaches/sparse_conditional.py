@@ -1,0 +1,219 @@
+"""Approach 5: sparse observations -> encoder -> conditional diffusion over a local code -> neural field.
+
+Three networks. An *autoencoder* learns what a field looks like as a code, a few numbers on each cell of a coarse grid.
+An *observation encoder* (SetConv, then convolutions) turns any set of dots into features on the same cells, and says
+what they alone tell of the code: its mean and spread. A *denoiser* samples what is left, the unit-scale residual, given
+the features. The field is decoded from code and features near the query, so one draw is one function at any resolution.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..codes.autoencoder import Autoencoder, GridEncoder
+from ..codes.normalise import Given
+from ..core.checks import require, require_count, require_seed
+from ..core.fields import Evaluated
+from ..core.grid import cell_centres, to_grid
+from ..core.rng import child, seeded, stream
+from ..core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
+from ..diffusion.denoiser import Preconditioned
+from ..diffusion.nets import CONV, ConvNet
+from ..diffusion.noise import white
+from ..diffusion.samplers import Visit, fresh_noise, path
+from ..diffusion.schedule import NoiseRange
+from ..encoders.setconv import SetConv
+from ..training import Stage, resolve_device, train
+
+CHUNK = 32_768                      # values decoded at a time
+
+
+class Network(nn.Module):
+    """All that is learned. Shapes: code and residual (b, k, *cells), features (b, w, *cells)."""
+
+    def __init__(self, config: "SparseConditional", d: int, c: int):
+        super().__init__()
+        cells, side, w = config.cells_for(d), config.side_for(d), config.width
+        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
+        self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader)
+        self.given = Given(CONV[d], w, config.code)
+        self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves)
+        self.denoiser = Preconditioned(ConvNet(d, config.code, w, w, config.denoiser))
+        self.shape = (config.code, *[cells] * d)
+
+    def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What the dots say: features, and the mean and spread of the code."""
+        features = self.reader(self.setconv(seen))
+        return features, *self.given(features)
+
+
+@dataclass(frozen=True)
+class SparseConditional:
+    """Sizes of the networks. `cells` and `fine` of None choose by dimension: 32 cells of 4 in 1D, 16 of 2 in 2D."""
+
+    card: ClassVar[Card] = Card(
+        5, "Sparse conditional field", "read the dots with a set encoder, diffuse a local code given them, decode a field",
+        "Gordon et al. 2020 (SetConv); Karras et al. 2022 (diffusion); Chen et al. 2021 (local field); "
+        "Mardani et al. 2023 (residual)",
+        "fast, calibrated answers for any number and layout of observations like those it was trained on",
+        "amortised: layouts, noise levels or kinds of function outside training are answered with misplaced confidence")
+    cells: int | None = None
+    fine: int | None = None              # points of the training grid per cell and axis, a power of two
+    code: int = 4                        # numbers per cell
+    width: int = 64
+    octaves: int = 3
+    widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
+    reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations of the blocks
+    denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
+    batch: int = 96
+    queries: int = 128
+    lr: float = 1.5e-3
+    steps: int = 20                      # of the sampler, unless told
+
+    def cells_for(self, d: int) -> int:
+        return self.cells or {1: 32, 2: 16, 3: 8}[d]
+
+    def side_for(self, d: int) -> int:
+        return self.cells_for(d) * (self.fine or {1: 4, 2: 2, 3: 2}[d])
+
+    def build(self, d: int, c: int, seed: int = 0) -> Network:
+        with seeded(seed):
+            return Network(self, d, c)
+
+    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> "FittedSparseConditional":
+        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
+        require_seed(seed)
+        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
+        d, c = probe.d, probe.c
+        net = self.build(d, c, seed).to(place)
+        side = self.side_for(d)
+        grid = cell_centres((side,) * d)
+
+        def batch(*use, size=self.batch) -> tuple[Any, Tensor]:
+            fields = source.draw(size, seed=child(seed, "data", *use))
+            return fields, to_grid(fields(grid), (side,) * d).movedim(-1, 1).to(place)
+
+        def rng(*use) -> torch.Generator:
+            return stream(seed, "noise", *use)
+
+        def reconstruct(fields, code: Tensor, features: Tensor | None, noise: torch.Generator) -> Tensor:
+            coords = 2 * torch.rand(len(code), self.queries, d, generator=noise) - 1
+            truth = fields(coords).to(place)
+            code = code + 0.05 * torch.randn(code.shape, generator=noise).to(place)
+            return (net.auto.decoder(coords.to(place), code, features) - truth).square().mean()
+
+        def autoencode(i: int) -> Tensor:
+            fields, values = batch("auto", i)
+            return reconstruct(fields, net.auto.encode(values), None, rng("auto", i))
+
+        def calibrate() -> None:
+            net.auto.eval()
+            with torch.no_grad():
+                raw = torch.cat([net.auto.encoder(batch("calibrate", j)[1]) for j in range(8)])
+            net.auto.unit.calibrate(raw)
+            net.range = NoiseRange.of(net.auto.unit(raw))
+
+        def diffuse(i: int) -> Tensor:
+            net.auto.encoder.eval(), net.auto.unit.eval()
+            fields, values = batch("diffuse", i)
+            noise = rng("diffuse", i)
+            with torch.no_grad():
+                code = net.auto.encode(values)
+            features, mean, spread = net.look(views(fields, seed=child(seed, "views", i)).to(place))
+            sigma = net.range.training(torch.randn(len(code), generator=noise)).to(place)
+            clean = net.given.residual(code, mean, spread).detach()
+            white_noise = torch.randn(code.shape, generator=noise).to(place)
+            return (net.denoiser.loss(clean, sigma, white_noise, features) + net.given.loss(code, mean, spread)
+                    + reconstruct(fields, code, features, noise))
+
+        trained = [p for part in (net.setconv, net.reader, net.given, net.denoiser, net.auto.decoder) for p in part.parameters()]
+        net.range = NoiseRange(0.01, 60.0, 1.0)
+        train(net, [Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate),
+                    Stage("diffuse", diffuse, trained, 0.8, self.lr)], budget, watch)
+        about = {"approach": "sparse_conditional", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range)}
+        return FittedSparseConditional(net, about, self.steps)
+
+    @classmethod
+    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedSparseConditional":
+        """The inverse of `FittedSparseConditional.tensors`: same draws, no code executed."""
+        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
+        net = config.build(about["d"], about["c"])
+        net.load_state_dict({k: v.float() for k, v in tensors.items()})
+        net.range = NoiseRange(**about["range"])
+        return FittedSparseConditional(net.to(resolve_device(device)).eval(), about, config.steps)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSparseConditional:
+    """A trained approach 5. `about` says what it was trained on and how well it did."""
+
+    net: Network = field(repr=False)
+    about: dict
+    steps: int
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.net.state_dict()
+
+    def _look(self, seen: Observations | None) -> tuple[Tensor, Tensor, Tensor]:
+        d, c = self.about["d"], self.about["c"]
+        if seen is None:
+            seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
+        require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.", came=seen,
+                why="The encoder reads places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
+        require(seen.coords.shape[1] == d and seen.values.shape[1] == c, must=f"seen: coords (m, {d}), values (m, {c}).",
+                came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
+                why="These weights were trained on such fields.", do="Observe a field of the problem they were trained on.")
+        return self.net.look(ObservationBatch.of([seen]).to(self.device))
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp"):
+        """From noise to residuals, a Visit a step; `fields(seen, visit.denoised)` shows what it has in mind."""
+        require_count(n), require_seed(seed)
+        steps = require_count(steps or self.steps, "steps", at_least=2)
+        return self._walk(self._look(seen)[0], n, seed, steps, sampler)
+
+    def _walk(self, features: Tensor, n: int, seed: int, steps: int, sampler: str):
+        sigmas = self.net.range.sigmas(steps).to(self.device)
+        start = sigmas[0] * white(n, self.net.shape, seed=seed).to(self.device)
+        return path(lambda x, s: self.net.denoiser(x, s, features), start, sigmas, method=sampler, noise=fresh_noise(seed))
+
+    @torch.no_grad()
+    def fields(self, seen: Observations | None, residual: Tensor) -> Evaluated:
+        """Residuals (n, k, *cells) -> the functions they stand for, given what was seen."""
+        features, mean, spread = self._look(seen)
+        return self.decode(self.net.given.restore(residual, mean, spread), features)
+
+    def decode(self, code: Tensor, features: Tensor) -> Evaluated:
+        """Codes (n, k, *cells) and features (1, w, *cells) -> Fields."""
+        decoder, d, c, device = self.net.auto.decoder, self.about["d"], self.about["c"], self.device
+        with torch.no_grad():
+            memory = decoder.field.project(decoder.memory(code, features))
+        cells = code.shape[2:]
+
+        def rule(coords: Tensor, part: slice) -> Tensor:
+            step = max(1, CHUNK // (part.stop - part.start))
+            pieces = [decoder.field.read(piece.to(device, torch.float32), memory[part], cells)
+                      for piece in coords.split(step, dim=-2)]
+            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(part.stop - part.start, 0, c)
+
+        return Evaluated(rule, len(code), d, c)
+
+    @torch.no_grad()
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> Evaluated:
+        """n functions given what was seen, as Fields; None gives the prior. `sampler`: euler, heun, dpmpp, ancestral."""
+        require_count(n), require_seed(seed)
+        steps = require_count(self.steps if steps is None else steps, "steps", at_least=2)
+        features, mean, spread = self._look(seen)
+        for visit in self._walk(features, n, seed, steps, sampler):
+            residual = visit.x
+        return self.decode(self.net.given.restore(residual, mean, spread), features)
+
+
+APPROACH = SparseConditional

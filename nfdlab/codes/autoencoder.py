@@ -1,0 +1,66 @@
+"""A field as a code: values on a fine grid -> a coarse grid of cells, a few numbers each -> a field again."""
+
+import math
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ..diffusion.nets import CONV, Block
+from ..fields.local import LocalField
+from .normalise import Standardise
+
+
+class GridEncoder(nn.Module):
+    """(b, c, *[side]*d) -> (b, k, *[cells]*d) by convolutions of stride 2; side = cells·2^j."""
+
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, dilations: tuple[int, ...] = (1, 1)):
+        super().__init__()
+        halvings = round(math.log2(side / cells))
+        widths = [max(8, width // 2 // 8 * 8)] + [width] * halvings if halvings else [width]
+        layers = [CONV[d](c, widths[0], 3, padding=1)]
+        for a, b in pairwise(widths):                       # thin where the grid is fine
+            layers += [nn.SiLU(), CONV[d](a, b, 4, stride=2, padding=1)]
+        layers += [Block(d, width, r) for r in dilations]
+        layers += [nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        return self.layers(grid)
+
+
+class FieldDecoder(nn.Module):
+    """(code (b, k, *cells), features (b, w, *cells)) -> memory of a LocalField, and the field itself."""
+
+    def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3):
+        super().__init__()
+        self.enter = CONV[d](k, width, 3, padding=1)
+        self.hear = CONV[d](features, width, 1, bias=False)
+        nn.init.zeros_(self.hear.weight)
+        self.blocks = nn.ModuleList([Block(d, width), Block(d, width)])
+        self.field = LocalField(d, width, c, width, octaves)
+
+    def memory(self, code: Tensor, features: Tensor | None = None) -> Tensor:
+        """Everything the field remembers, once a draw: (b, width, *cells)."""
+        h = self.enter(code)
+        if features is not None:
+            h = h + self.hear(features)
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None) -> Tensor:
+        return self.field(coords, self.memory(code, features))
+
+
+class Autoencoder(nn.Module):
+    """Encoder, unit-scale code, decoder. `features` are what the decoder may also hear; training it starts without."""
+
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, features: int, width: int, octaves: int):
+        super().__init__()
+        self.encoder = GridEncoder(d, c, side, cells, k, width)
+        self.unit = Standardise(k)
+        self.decoder = FieldDecoder(d, k, features, width, c, octaves)
+
+    def encode(self, grid: Tensor) -> Tensor:
+        """Values on the fine grid (b, c, *side) -> codes of unit scale (b, k, *cells)."""
+        return self.unit(self.encoder(grid))

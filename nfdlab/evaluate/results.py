@@ -1,0 +1,144 @@
+"""The table: every contestant's scores on the same tasks, and their ratios to the exact posterior's draws.
+
+A ratio is (mean over tasks of a contestant's score) / (mean over tasks of the reference's), at each number of
+observations m; then the ratios are averaged over m, so that the data-rich end, where scores are small, counts as much as
+the sparse one. Intervals are 95 %, by resampling tasks in pairs: the luck of the tasks, which both share, cancels.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..core.checks import require, require_name
+from ..core.rng import child
+
+RATIOS = {"crps": "crps", "energy": "energy", "variogram": "variogram", "rmse": "mse", "spread": "variance"}
+ROOTS = ("rmse", "spread")                           # root of the ratio of mean squares
+SHARES = ("coverage90", "maximum90", "integral90")   # plain means: 0.90 is right
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """`rows`: one for each contestant, m and task, with columns crps, energy, variogram, mse, variance, psnr,
+    coverage90, maximum90, integral90. `reference` is the contestant that ratios are taken to: "exact", or a rival.
+
+    In `summary`, `rmse` is the ratio of root mean square errors of the means, `spread` that of root mean predictive
+    variances, 1 where the contestant is exactly as sure as the reference. The shares of truths inside 90 % intervals,
+    at points and of the maximum and the integral over the box, are not ratios.
+    """
+
+    rows: pd.DataFrame
+    problem: str
+    reference: str
+    draws: int
+    seed: int = 0
+    _boot: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def contestants(self) -> list[str]:
+        return list(dict.fromkeys(self.rows["contestant"]))
+
+    @property
+    def counts(self) -> list[int]:
+        return list(dict.fromkeys(self.rows["m"]))
+
+    def values(self, metric: str, contestant: str) -> dict[int, np.ndarray]:
+        """Raw scores task by task, for each m: {m: (tasks,)}."""
+        require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
+        require_name(contestant, self.contestants, "contestant")
+        mine = self.rows[self.rows["contestant"] == contestant].sort_values("task", kind="stable")
+        return {m: mine.loc[mine["m"] == m, metric].to_numpy() for m in self.counts}
+
+    def scores(self) -> pd.DataFrame:
+        """Mean raw scores, a row for each contestant and m."""
+        means = self.rows.drop(columns="task").groupby(["contestant", "m"], sort=False).mean()
+        means.insert(3, "rmse", means["mse"] ** 0.5)
+        means.insert(5, "std", means["variance"] ** 0.5)
+        return means.drop(columns=["mse", "variance"])
+
+    def ratio(self, metric: str = "crps", contestant: str | None = None) -> pd.DataFrame:
+        """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst."""
+        contestant = self.contestants[0] if contestant is None else contestant
+        require_name(metric, [*RATIOS, *SHARES], "metric")
+        found = {m: self._resampled(metric, contestant, m) for m in self.counts}
+        out = {m: (value, *np.percentile(again, [2.5, 97.5])) for m, (value, again) in found.items()}
+        rows = list(out.values())
+        mean = np.mean([value for value, _ in found.values()])
+        again = np.mean([again for _, again in found.values()], axis=0)
+        out["mean"] = (mean, *np.percentile(again, [2.5, 97.5]))
+        out["worst"] = max(rows, key=lambda row: _distance(metric, row[0]))
+        return pd.DataFrame.from_dict(out, orient="index", columns=[metric, "low", "high"]).rename_axis("m")
+
+    def _resampled(self, metric: str, contestant: str, m: int) -> tuple[float, np.ndarray]:
+        """A metric at one m, and the same on RESAMPLES resamplings of the tasks."""
+        mine = self.values(RATIOS.get(metric, metric), contestant)[m]
+        ours = self.values(RATIOS[metric], self.reference)[m] if metric in RATIOS else np.ones_like(mine)
+        if m not in self._boot:                      # the same resamplings for every metric and contestant
+            rng = np.random.default_rng(child(self.seed, "bootstrap", int(m)))
+            self._boot[m] = rng.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), RESAMPLES) / len(mine)
+        weights = self._boot[m]
+        with np.errstate(divide="ignore", invalid="ignore"):      # point forecasts have no spread to divide by
+            value, again = mine.mean() / ours.mean(), (weights @ mine) / (weights @ ours)
+        if metric in ROOTS:
+            return float(np.sqrt(value)), np.sqrt(again)
+        return float(value), again
+
+    def summary(self, *, intervals: bool = False) -> pd.DataFrame:
+        """Ratios and shares for each contestant and m, then the mean over m and the worst m."""
+        parts = {}
+        for name in self.contestants:
+            columns = {}
+            for metric in (*RATIOS, *SHARES):
+                found = self.ratio(metric, name)
+                columns[metric] = found[metric]
+                if intervals:
+                    columns |= {f"{metric}_low": found["low"], f"{metric}_high": found["high"]}
+            parts[name] = pd.DataFrame(columns)
+        return pd.concat(parts, names=["contestant", "m"])
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write `rows`; a file of that name is replaced only when the new one is whole."""
+        path = Path(path)
+        require(path.parent.is_dir(), must="path: a file name in a folder that exists.", came=str(path),
+                why="The table is written there.", do=f"Make the folder {path.parent} first.")
+        part = path.with_name(path.name + ".part")
+        try:
+            self.rows.to_csv(part, index=False)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+    def __str__(self) -> str:
+        return f"{self._title()}\n{self._text().to_string()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._title()}</p>{self._text().to_html()}"
+
+    def _title(self) -> str:
+        tasks = self.rows.groupby("m")["task"].nunique().min()
+        return (f"{self.problem}: ratio to {self.reference}, {tasks} tasks at each m, {self.draws} draws; "
+                f"the last three columns are shares, 0.90 is right; 95 % intervals in brackets")
+
+    def _text(self) -> pd.DataFrame:
+        """The summary with two decimals, and the interval of the CRPS beside it."""
+        full = self.summary(intervals=True)
+        text = pd.DataFrame({metric: full[metric].map("{:.2f}".format) for metric in (*RATIOS, *SHARES)})
+        text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in _pairs(full)]
+        return text
+
+
+def _pairs(full: pd.DataFrame) -> Iterator[tuple[float, float]]:
+    return zip(full["crps_low"], full["crps_high"], strict=True)
+
+
+def _distance(metric: str, value: float) -> float:
+    """How bad a value is: large ratios, spreads far from 1 either way, shares far from 0.90."""
+    if metric in SHARES:
+        return abs(value - 0.9)
+    return abs(np.log(max(value, 1e-12))) if metric == "spread" else value

@@ -1,0 +1,119 @@
+"""Score contestants on fresh tasks beside the exact posterior: same truth, same observations, same number of draws.
+
+Task i with m observations has streams of its own, derived from (seed, m, i), so more tasks only append, and the same
+seed gives the same tasks whoever is scored. Truths come from the side of the problem that training never sees.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .. import baselines, problems
+from ..core.checks import require, require_coords, require_count, require_number, require_seed
+from ..core.grid import cell_centres
+from ..core.rng import child
+from ..core.types import Fitted, Problem
+from ..sparsity import patterns
+from ..sparsity.observing import observe
+from . import calibration, scores
+from .results import Table
+from .same import require_same_problem
+
+GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8)}      # where fields are compared, unless told: all pairs of points count
+COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60)}
+REFERENCE = "exact"
+
+
+def score(fitted: Fitted, problem: Problem, *, counts=None, pattern=patterns.Random, tasks: int = 100, draws: int = 64,
+          noise_std: float = 0.05, seed: int = 0, points: Tensor | None = None, against: Fitted | None = None,
+          progress: Callable[[int, int], object] | None = None) -> Table:
+    """One contestant beside the reference; see `compare` for the rest."""
+    return compare({name_of(fitted): fitted}, problem, counts=counts, pattern=pattern, tasks=tasks, draws=draws,
+                   noise_std=noise_std, seed=seed, points=points, against=against, progress=progress)
+
+
+def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pattern=patterns.Random, tasks: int = 100,
+            draws: int = 64, noise_std: float = 0.05, seed: int = 0, points: Tensor | None = None,
+            against: Fitted | None = None, progress: Callable[[int, int], object] | None = None) -> Table:
+    """Several contestants on the same tasks, and the reference as the last row.
+
+    `counts`: numbers of observations, 0 for the prior. `pattern`: anything that gives a pattern from count=, or one
+    pattern as it is (then no counts). `points` (p, d): where fields are compared. `against`: what ratios are taken to;
+    unless told the exact posterior, and kriging where there is none. `progress(done, total)` is called after each task.
+    """
+    require(isinstance(contestants, dict) and len(contestants) > 0, kind=TypeError,
+            must="contestants: a dictionary of name and Fitted.", came=contestants,
+            why="Rows of the table have names.", do='compare({"mine": model}, problem).')
+    require_count(tasks, "tasks"), require_count(draws, "draws", 2)
+    require_seed(seed), require_number(noise_std, "noise_std", 0.0)
+    for fitted in contestants.values():
+        require_same_problem(fitted, problem)
+    cases = _cases(counts, pattern, problem.d)
+    points = cell_centres(GRIDS[problem.d]) if points is None else require_coords(points, problem.d)
+    reference, everyone = _with_reference(contestants, problem, against)
+    source, rows, total = problems.held_out(problem), [], tasks * len(cases)
+    for m, case in cases:
+        for i in range(tasks):
+            own = child(seed, "task", m, i)
+            truth = source.draw(1, seed=child(own, "truth"))
+            seen = observe(truth, case, noise_std=noise_std, seed=child(own, "seen")) if m else None
+            target = truth(points)[0]
+            for name, fitted in everyone.items():
+                found = fitted.draw(seen, draws, seed=child(own, "draws", name))(points)
+                rows.append({"contestant": name, "m": m, "task": i, **measure(found, target, problem.d)})
+            if progress is not None:
+                progress(len(rows) // len(everyone), total)
+    return Table(pd.DataFrame(rows), problem.card.name, reference, draws, seed)
+
+
+@torch.inference_mode()
+def measure(draws: Tensor, truth: Tensor, d: int) -> dict[str, float]:
+    """All scores of one task: draws (n, p, c), truth (p, c) on cell centres."""
+    draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
+    scores.check(draws, truth)
+
+    def integral(values: Tensor) -> Tensor:
+        return calibration.integral(values, d)
+
+    found = {
+        "crps": scores.crps(draws, truth), "energy": scores.energy(draws, truth),
+        "variogram": scores.variogram(draws, truth), "mse": scores.mse(draws, truth),
+        "variance": scores.variance(draws), "psnr": scores.psnr(draws, truth),
+        "coverage90": calibration.coverage(draws, truth),
+        "maximum90": calibration.functional_coverage(draws, truth, calibration.maximum),
+        "integral90": calibration.functional_coverage(draws, truth, integral),
+    }
+    return {name: float(value) for name, value in found.items()}
+
+
+def name_of(fitted) -> str:
+    """What to call a contestant: the approach it was trained by, else its class in small letters."""
+    about = getattr(fitted, "about", None) or {}
+    return about.get("approach", type(fitted).__name__.lower())
+
+
+def _cases(counts, pattern, d: int) -> list[tuple[int, object]]:
+    """(m, pattern) pairs."""
+    if not callable(pattern):                        # a pattern as it is
+        require(counts is None, must="counts: none, when one pattern is given as it is.", came=counts,
+                why="The pattern already has a size.", do="Leave counts out, or pass pattern=nfdlab.patterns.Random.")
+        return [(len(pattern.coords(d, seed=0)), pattern)]
+    counts = COUNTS[d] if counts is None else tuple(counts)
+    require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
+            came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")
+    for m in counts:
+        require_count(m, "counts", 0)
+    return [(m, pattern(count=m) if m else None) for m in counts]
+
+
+def _with_reference(contestants: dict, problem: Problem, against: Fitted | None) -> tuple[str, dict]:
+    """The reference's name, and everyone with the reference at the end."""
+    oracle = problem.oracle() if against is None else None
+    if against is None and oracle is None:
+        against = baselines.get("kriging")
+    reference = REFERENCE if oracle is not None else name_of(against)
+    if reference in contestants:
+        return reference, dict(contestants)
+    return reference, {**contestants, reference: oracle if oracle is not None else against}

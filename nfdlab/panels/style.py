@@ -1,0 +1,103 @@
+"""The one style of every picture: who has which colour, which map shows what, how a number is written.
+
+Truth black, observations white dots ringed black, exact posterior blue, model orange, baselines grey (a palette that
+survives colour blindness: Okabe & Ito 2008). Fields in one perceptually uniform map, errors in one diverging map
+centred at zero, uncertainty in a third that glows where little is known. Every picture carries its own white paper, so
+that black stays black on a dark theme and in print.
+"""
+
+from functools import cache
+from io import BytesIO
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+TRUTH, EXACT, MODEL, BASELINE = "#000000", "#0072b2", "#d55e00", "#767676"
+DOT, RING = "#ffffff", "#000000"
+PAPER, INK, SOFT, FAINT, EMPTY, ALERT = "#ffffff", "#222222", "#5c5c5c", "#dddddd", "#ececec", "#b3261e"
+FIELD_MAP, ERROR_MAP, SPREAD_MAP = "viridis", "PRGn", "magma"
+BAND = 0.90                      # every band is the central 90 %
+BAND_ALPHA, DRAW_ALPHA = 0.22, 0.55
+THIN, THICK = 0.9, 1.8           # points: draws over a band; truth and means
+FONT = 9.0                       # points; titles one larger
+
+
+@cache
+def lut(name: str) -> bytes:
+    """A colour map as the palette of an 8-bit PNG: 256 × RGB = 768 bytes."""
+    return np.ascontiguousarray(colormaps[name](np.linspace(0, 1, 256), bytes=True)[:, :3]).tobytes()
+
+
+def colour(name: str, share: float) -> str:
+    """The colour at a share in [0, 1] of a map, as #rrggbb."""
+    i = 3 * int(255 * min(max(float(share), 0.0), 1.0))
+    return "#" + lut(name)[i:i + 3].hex()
+
+
+def number(x: float, digits: int = 3) -> str:
+    """A number in at most `digits` digits, no exponent in the everyday range: 0.123, 12.3, 1230.
+
+    >>> [number(v) for v in (0.12345, 12.345, 1234.5, 0.0, -1.0)]
+    ['0.123', '12.3', '1230', '0', '-1']
+    """
+    if x == 0 or not np.isfinite(x):
+        return "0" if x == 0 else str(x)
+    rounded = float(f"{x:.{digits}g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 100 and abs(rounded) < 1e6 else f"{rounded:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage in two digits: 12 %, 1.5 %, 100 %."""
+    return f"{number(100 * share, 2)} %"
+
+
+class Picture(Figure):
+    """A matplotlib figure that shows itself in notebooks without pyplot, so any thread may draw one.
+
+    pyplot keeps global state and a registry of figures; this is a plain object that is freed when nobody holds it.
+    """
+
+    sharpness = 1.6              # pixels for each pixel of the page
+
+    def png(self, dpi: float | None = None) -> bytes:
+        """The picture as a PNG file's bytes."""
+        out = BytesIO()
+        self.savefig(out, format="png", dpi=dpi or 100 * self.sharpness, facecolor=PAPER)
+        return out.getvalue()
+
+    def _repr_png_(self):
+        wide, high = self.get_size_inches() * 100
+        return self.png(), {"width": int(wide), "height": int(high)}
+
+
+def picture(rows: int = 1, cols: int = 1, *, size: tuple[float, float], **subplots) -> tuple[Picture, np.ndarray]:
+    """An empty picture and its axes (rows, cols), dressed in the style. `size` in inches."""
+    figure = Picture(figsize=size, layout="constrained", facecolor=PAPER)
+    axes = figure.subplots(rows, cols, squeeze=False, **subplots)
+    for ax in axes.flat:
+        dress(ax)
+    return figure, axes
+
+
+def dress(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
+    """Put an axes into the style: two spines, small ticks, the title at the left as a sentence."""
+    ax.set_facecolor(PAPER)
+    ax.tick_params(labelsize=FONT, colors=SOFT, labelcolor=INK, length=3, width=0.7)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(SOFT)
+        spine.set_linewidth(0.7)
+    if title is not None:
+        ax.set_title(title, loc="left", fontsize=FONT + 1, color=INK)
+    if x is not None:
+        ax.set_xlabel(x, fontsize=FONT, color=INK)
+    if y is not None:
+        ax.set_ylabel(y, fontsize=FONT, color=INK)
+    return ax
+
+
+def legend(ax: Axes, **where) -> None:
+    """A frameless legend in the style's letters."""
+    ax.legend(fontsize=FONT - 0.5, frameon=False, labelcolor=INK, handlelength=1.6, **where)

@@ -1,0 +1,174 @@
+"""One training loop, a generator of `Step`: you watch it, it does not call you.
+
+A budget is wall time, steps, or both; the learning rate follows whatever share of it is used up, so a run of two
+minutes and one of thirty have the same shape. Batches are derived from the seed and the step's number, so a run that
+is killed and resumed sees the data it would have seen.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .core.checks import four_parts, require
+from .core.types import Budget, Step, Watch
+
+SAVE_EVERY = 60.0        # seconds between checkpoints
+WARM_UP = 40             # steps
+
+
+@dataclass
+class Stage:
+    """One part of a training: a loss of the step's number, what it trains, and its share of the budget.
+
+    `after` is called once when the stage ends, with averaged weights in place.
+    """
+
+    name: str
+    loss: Callable[[int], Tensor]
+    parameters: Iterable[nn.Parameter]
+    share: float = 1.0
+    lr: float = 1.5e-3
+    after: Callable[[], None] = field(default=lambda: None)
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """"auto" is the GPU if there is one; a device that is not there is refused."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(four_parts("device: 'auto', 'cpu', or a device of this machine.", repr(device),
+                                    str(error).splitlines()[0], "Pass device='auto'.")) from error
+
+
+def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[Step]:
+    """Train `module` through `stages` within `budget`, yielding after every step; closing the generator cancels.
+
+    Adam with decoupled weight decay, gradients clipped to norm 1, cosine rate after a short warm-up, and an average of
+    the weights whose memory grows with the run (Karras et al. 2024, eq. 2, gamma = 16), which replaces the weights at
+    the end of each stage and on cancelling.
+    """
+    start, first = _Saved.none(), _Saved.read(budget.checkpoint, module)
+    if first is not None:
+        start = first
+    spent, shares = start.seconds, sum(s.share for s in stages)
+    done_share = sum(s.share for s in stages[:start.stage]) / shares
+    for number, stage in enumerate(stages[start.stage:], start.stage):
+        share = stage.share / shares
+        stage_from = start.stage_from if number == start.stage else spent
+        run = _Run(module, stage, start if number == start.stage else None)
+        try:
+            clock = time.perf_counter() - spent
+            saved_at, index, progress = spent, run.index, 0.0
+            while progress < 1:
+                loss = run.step(progress)
+                spent, index = time.perf_counter() - clock, index + 1
+                progress = max((spent - stage_from) / (share * budget.seconds) if budget.seconds else 0.0,
+                               index / max(1, round(share * budget.steps)) if budget.steps else 0.0)
+                if budget.checkpoint and spent - saved_at > SAVE_EVERY:
+                    saved_at = spent
+                    run.save(budget.checkpoint, number, spent, stage_from)
+                yield Step(index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)))
+                clock = max(clock, time.perf_counter() - spent - 1.0)      # a pause of the watcher is not training time
+        finally:
+            if budget.checkpoint and 0 < progress < 1:
+                run.save(budget.checkpoint, number, spent, stage_from)
+            run.use_average()
+        stage.after()
+        done_share += share
+    if budget.checkpoint:
+        Path(budget.checkpoint).unlink(missing_ok=True)
+
+
+def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) -> Step | None:
+    """Run `steps` to the end, or until `watch(step)` says something true. Returns the last step."""
+    last = None
+    with closing(steps(module, stages, budget)) as run:
+        for last in run:
+            if watch(last):
+                break
+    module.eval()
+    return last
+
+
+class _Run:
+    """The moving parts of one stage: optimiser, averaged weights, step counter."""
+
+    def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved | None"):
+        self.module, self.stage, self.index = module, stage, 0
+        self.parameters = [p for p in stage.parameters if p.requires_grad]
+        self.adam = torch.optim.AdamW(self.parameters, lr=stage.lr, weight_decay=1e-4, betas=(0.9, 0.99))
+        self.average = [p.detach().clone() for p in self.parameters]
+        if saved is not None and saved.adam is not None:
+            self.adam.load_state_dict(saved.adam)
+            self.average, self.index = [a.to(p) for a, p in zip(saved.average, self.parameters, strict=True)], saved.index
+
+    def step(self, progress: float) -> float:
+        warm = min(1.0, (self.index + 1) / WARM_UP)
+        for group in self.adam.param_groups:
+            group["lr"] = self.stage.lr * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        self.module.train()
+        loss = self.stage.loss(self.index)
+        require(bool(torch.isfinite(loss)), kind=FloatingPointError, must="A finite loss.", came=float(loss.detach()),
+                why=f"Training diverged at step {self.index} of stage {self.stage.name!r}.",
+                do="Lower the learning rate, or look for extreme values in the source.")
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.adam.step()
+        keep = (1 - 1 / (self.index + 1)) ** 17
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
+        self.index += 1
+        return float(loss.detach())
+
+    def use_average(self) -> None:
+        with torch.no_grad():
+            for p, a in zip(self.parameters, self.average, strict=True):
+                p.copy_(a)
+
+    def save(self, path, stage: int, seconds: float, stage_from: float) -> None:
+        state = {"module": self.module.state_dict(), "adam": self.adam.state_dict(), "average": self.average,
+                 "index": self.index, "stage": stage, "seconds": seconds, "stage_from": stage_from}
+        temporary = Path(f"{path}.part")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+
+@dataclass
+class _Saved:
+    """What a checkpoint holds: enough to go on as if nothing had happened."""
+
+    adam: dict | None
+    average: list[Tensor] | None
+    index: int
+    stage: int
+    seconds: float
+    stage_from: float
+
+    @classmethod
+    def none(cls) -> "_Saved":
+        return cls(None, None, 0, 0, 0.0, 0.0)
+
+    @classmethod
+    def read(cls, path, module: nn.Module) -> "_Saved | None":
+        """Load the checkpoint into the module if there is one; a torn or foreign file is refused and kept."""
+        if path is None or not Path(path).exists():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            module.load_state_dict(state.pop("module"))
+            return cls(**state)
+        except Exception as error:
+            raise ValueError(four_parts("checkpoint: a file that this training wrote.", str(path),
+                                        f"{type(error).__name__}: {str(error).splitlines()[0][:120]}",
+                                        "Move it away to start afresh, or resume with the same configuration.")) from error
