@@ -1,8 +1,8 @@
 """The table: every contestant's scores on the same tasks, and their ratios to the exact posterior's draws.
 
 A ratio is (mean over tasks of a contestant's score) / (mean over tasks of the reference's), at each number of
-observations m; then the ratios are averaged over m, so that the data-rich end, where scores are small, counts as much as
-the sparse one. Intervals are 95 %, by resampling tasks in pairs: the luck of the tasks, which both share, cancels.
+observations m; then the ratios are averaged over m, so that the data-rich end, where scores are small, counts as much
+as the sparse one. Intervals are 95 %, by resampling tasks in pairs: the luck of the tasks, which both share, cancels.
 """
 
 import os
