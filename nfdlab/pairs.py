@@ -13,12 +13,21 @@ import nbformat
 
 from .jupyter.lessons import lesson_parameters, lessons, read, refuse, validate
 
-__all__ = ["check", "lesson_parameters", "render", "sync", "validate", "write_atomic"]
+__all__ = ["check", "lesson_parameters", "render", "sync", "text", "validate", "write_atomic"]
 
 
-def render(py: Path) -> str:
-    """The text of the notebook that belongs to `py`, from nbformat's writer, as JupyterLab would save it."""
-    return nbformat.writes(read(py), version=4).rstrip("\n") + "\n"
+def render(path: Path) -> str:
+    """The bytes of the notebook that belongs to a lesson, from nbformat's writer, as JupyterLab would save it."""
+    return nbformat.writes(read(path), version=4).rstrip("\n") + "\n"
+
+
+def text(path: Path) -> str:
+    """The text of the .py that belongs to a lesson or a notebook, as JupyterLab would save it.
+
+    It differs from a hand-written one in blank lines between cells at most. Where it does, a pair whose notebook is the
+    younger cannot be opened: jupytext takes the blank line for an edit it would lose.
+    """
+    return jupytext.writes(read(path), fmt="py:percent")
 
 
 def check(folder: Path) -> list[str]:
@@ -26,6 +35,8 @@ def check(folder: Path) -> list[str]:
     stale = []
     for py in lessons(folder):
         ipynb = py.with_suffix(".ipynb")
+        if py.read_bytes() != text(py).encode():
+            stale.append(f"{py.name}: not as JupyterLab would save it (blank lines between cells, header)")
         if not ipynb.exists():
             stale.append(f"{ipynb.name}: missing")
         elif ipynb.read_bytes() != render(py).encode():
@@ -39,35 +50,35 @@ def check(folder: Path) -> list[str]:
 def sync(folder: Path, direction: str = "py") -> list[Path]:
     """Make every pair fresh and return the files that changed.
 
-    "py" rewrites notebooks from their .py, and refuses where that would lose later edits of a notebook; "ipynb" takes
-    the cells of edited notebooks into the .py first (after working in an editor that knows nothing of pairs).
+    "py" rewrites notebooks from their .py (and the .py where its blank lines are not canonical), and refuses where that
+    would lose later edits of a notebook; "ipynb" takes the cells of edited notebooks into the .py first (after working
+    in an editor that knows nothing of pairs).
     """
     if direction not in ("py", "ipynb"):
         refuse("value", 'direction: "py" or "ipynb".', repr(direction), "It names the side that is right.",
                'Pass direction="ipynb" only after editing notebooks without their .py.')
-    changed = []
+    new = {}
     if direction == "ipynb":
         for ipynb in sorted(Path(folder).glob("[0-9]*.ipynb")):
             py = ipynb.with_suffix(".py")
             if not py.exists() or _inputs(py) != _inputs(ipynb):
-                write_atomic(py, jupytext.writes(read(ipynb), fmt="py:percent"))
-                changed.append(py)
-    texts = {}
-    for py in lessons(folder):                     # look at all before writing any: a refusal leaves all as they were
-        ipynb, text = py.with_suffix(".ipynb"), render(py)
-        if not ipynb.exists() or ipynb.read_bytes() != text.encode():
-            texts[ipynb] = text
-            _keep_later_edits(py, ipynb)
-    for ipynb, text in texts.items():
-        write_atomic(ipynb, text)
-    return changed + list(texts)
+                new |= {py: text(ipynb), ipynb: render(ipynb)}
+    for py in lessons(folder):
+        ipynb = py.with_suffix(".ipynb")
+        if py not in new:
+            new |= {py: text(py), ipynb: render(py)}
+            _keep_later_edits(py, ipynb)           # before anything is written: a refusal leaves all as it was
+    changed = [path for path, content in new.items() if not path.exists() or path.read_bytes() != content.encode()]
+    for path in changed:
+        write_atomic(path, new[path])
+    return changed
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str) -> None:
     """Write all of a file or nothing of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(content, encoding="utf-8", newline="\n")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -1,34 +1,32 @@
 """Weights answer for the problem they were trained on, and for no other."""
 
 import json
-from dataclasses import fields
 
 from ..core.checks import describe, require
-
-
-def knobs(problem) -> dict:
-    """A problem's knobs as plain data: its fields, but for the side of the data it stands on."""
-    found = {f.name: getattr(problem, f.name) for f in fields(problem) if f.init and f.name != "side"}
-    return _plain(found)
-
-
-def _plain(found: dict) -> dict:
-    """Through JSON and back, as in the header of a weights file: tuples become lists, arrays a short word."""
-    return json.loads(json.dumps(found, default=describe))
+from ..recipes import knobs, refit_line
 
 
 def require_same_problem(fitted, problem) -> None:
-    """Refuse a trained `fitted` whose problem has another name or other knobs. The exact posterior and the classical
-    baselines carry no such record, and are asked about any problem."""
-    about = getattr(fitted, "about", None)
-    if about is None or "problem" not in about:
+    """Refuse a trained `fitted` whose problem has another name or other knobs, with the line that refits.
+
+    The side of the data is no knob. The exact posterior and the classical baselines carry no record (`about`) of a
+    problem, and may be asked about any.
+    """
+    about = getattr(fitted, "about", None) or {}
+    if "problem" not in about:
         return
-    name, mine = problem.card.name, knobs(problem)
-    theirs = {key: value for key, value in _plain(dict(about.get("knobs", {}))).items() if key != "side"}
-    differ = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
-    came = f"weights of {about['problem']} with " + ", ".join(f"{k}={theirs.get(k)!r}" for k in sorted(theirs))
-    line = ", ".join([repr(name), *(f"{key}={mine[key]!r}" for key in differ if key in mine)])
-    require(about["problem"] == name and not differ,
-            must=f"A model trained on {name} with " + ", ".join(f"{k}={v!r}" for k, v in sorted(mine.items())) + ".",
-            came=came, why="The prior is in the weights: of another problem they give a sure and wrong answer.",
-            do=f'nfdlab.train("{about.get("approach", "sparse_conditional")}", nfdlab.problems.get({line})) refits.')
+    name, mine, theirs = problem.card.name, _plain(knobs(problem)), _plain(about.get("knobs", {}))
+    theirs.pop("side", None)
+    require(about["problem"] == name and mine == theirs, must=f"A model trained on {_words(name, mine)}.",
+            came=f"weights of {_words(about['problem'], theirs)}",
+            why="The prior is in the weights: of another problem they give a sure and wrong answer.",
+            do=refit_line(about.get("approach", "sparse_conditional"), problem))
+
+
+def _plain(found: dict) -> dict:
+    """Through JSON and back, as in the header of a weights file: tuples become lists."""
+    return json.loads(json.dumps(dict(found), default=describe))
+
+
+def _words(name: str, found: dict) -> str:
+    return name + (" with " if found else "") + ", ".join(f"{key}={value!r}" for key, value in sorted(found.items()))

@@ -66,7 +66,7 @@ def sheet(width: float, height: float, parts: list[str], label: str) -> str:
 
 @dataclass(frozen=True)
 class Plate:
-    """A window of data [left, right] × [low, high] on w × h pixels from (x, y); the data's y points up."""
+    """A window of data [left, right] × [low, high] on w × h pixels from (x, y); `low` lies at the bottom."""
 
     x: float
     y: float
@@ -132,7 +132,7 @@ class Plate:
             px = x0 + self.across(value) / _TENTHS
             marks.append(f"M{px:.1f} {y1:g}v3")
             parts.append(text(px, y1 + 14, label, size=10, colour=style.SOFT, anchor="middle"))
-        for value, label in zip(*ticks(self.low, self.high, up), strict=True):
+        for value, label in zip(*ticks(*sorted((self.low, self.high)), up), strict=True):
             py = y0 + self.down(value) / _TENTHS
             marks.append(f"M{x0:g} {py:.1f}h-3")
             if numbers_up:
@@ -152,10 +152,10 @@ class Plate:
 
 
 def colour_bar(x: float, y: float, w: float, name: str, low: float, high: float, units: str) -> str:
-    """A thin strip of the map under a plate, with the numbers at its ends and the units between."""
+    """A thin strip of the map under a plate, with the numbers at its ends and the units below."""
     strip = uri(png(np.linspace(0, 1, 128)[None], style.lut(name), 0, 1))
     ends = [text(x, y + 17, style.number(low, 2).replace("-", "−"), size=10, colour=style.SOFT),
             text(x + w, y + 17, style.number(high, 2), size=10, colour=style.SOFT, anchor="end"),
-            text(x + w / 2, y + 17, units, size=10, colour=style.SOFT, anchor="middle")]
+            text(x + w / 2, y + (17 if len(units) < 30 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
     return (f'<image href="{strip}" x="{x:g}" y="{y:g}" width="{w:g}" height="6" preserveAspectRatio="none"/>'
             f'{"".join(ends)}')

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from . import style
 from .drawing import Plate, colour_bar, png, sheet, text
+from .page import Page
 from .reading import (
     as_draws,
     describe,
@@ -16,7 +17,7 @@ from .reading import (
     spread_title,
     value_limits,
 )
-from .view import Frame, Summary, axes_across_up
+from .view import Frame, Summary
 
 WIDE = 920.0                     # pixels of the page
 
@@ -90,8 +91,7 @@ def _where(plate: Plate, left: float, right: float) -> str:
 
 def _maps(frame: Frame) -> tuple[list[str], float]:
     card, given = frame.rivals.problem.card, frame.drawn.given
-    across, up = axes_across_up(card.axes)
-    (left, right), (bottom, top), limit = frame.window[across], frame.window[up], error_limit(frame)
+    page, limit = Page.of(frame.window, card.axes), error_limit(frame)
     fields = style.FIELD_MAP, *value_limits(frame)
     answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.ruler, frame.model)]
     names = [rival_title(frame, name) for name in (frame.rivals.ruler_name, frame.rivals.model_name)]
@@ -99,10 +99,10 @@ def _maps(frame: Frame) -> tuple[list[str], float]:
              (names[0], answers[0], fields, ruler_colour(frame)), (names[1], answers[1], fields, style.MODEL),
              (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
              (spread_title(frame), frame.model.std, (style.SPREAD_MAP, 0.0, limit), style.INK))
-    dots = given.seen.coords[:, across].numpy(), given.seen.coords[:, up].numpy()
+    dots = given.seen.coords[:, page.across].numpy(), given.seen.coords[:, page.up].numpy()
     parts = []
     for i, (title, values, (name, low, high), ink) in enumerate(cells):
-        plate = Plate(52 + 294 * (i % 3), 28 + 346 * (i // 3), 264, 264, left, right, bottom, top)
+        plate = Plate(52 + 294 * (i % 3), 28 + 352 * (i // 3), 264, 264, page.left, page.right, page.bottom, page.top)
         if values is None:
             fills = [style.colour(name, share) for share in (given.seen.values[:, 0].numpy() - low) / (high - low)]
             radius = (3.6 if len(fills) < 150 else 2.6) * (1.5 if frame.state.scale >= 4 else 1.0)
@@ -112,11 +112,11 @@ def _maps(frame: Frame) -> tuple[list[str], float]:
             inside += [plate.dots(*dots, 1.4)] if i == 5 else []
         first = i % 3 == 0
         parts += [plate.clip(*inside), colour_bar(plate.x, plate.y + 296, plate.w, name, low, high, card.units),
-                  plate.frame(title, card.axes[across], card.axes[up] if first else "", colour=ink, across=4,
+                  plate.frame(title, card.axes[page.across], card.axes[page.up] if first else "", colour=ink, across=4,
                               numbers_up=first)]
     if frame.state.scale > 1:
-        parts.append(_corner(frame, across, up))
-    return parts, 712.0
+        parts.append(_corner(page, Page.of(((-1.0, 1.0),) * 2, card.axes)))
+    return parts, 716.0
 
 
 def _tiles(plate: Plate, values: Tensor, side: int, name: str, low: float, high: float) -> list[str]:
@@ -127,12 +127,12 @@ def _tiles(plate: Plate, values: Tensor, side: int, name: str, low: float, high:
     return [plate.field(image, i % 2, i // 2) for i, image in enumerate(images)]
 
 
-def _corner(frame: Frame, across: int, up: int) -> str:
+def _corner(page: Page, whole: Page) -> str:
     """The whole box in a corner of the truth, with the window marked."""
-    plate = Plate(52 + 264 - 48, 32, 44, 44, -1, 1, -1, 1)
-    (left, right), (bottom, top) = frame.window[across], frame.window[up]
-    x, y = plate.x + plate.across(left) / 10, plate.y + plate.down(top) / 10
-    w, h = (plate.across(right) - plate.across(left)) / 10, (plate.down(bottom) - plate.down(top)) / 10
+    plate = Plate(52 + 264 - 48, 32, 44, 44, whole.left, whole.right, whole.bottom, whole.top)
+    x, y = plate.x + plate.across(page.left) / 10, plate.y + plate.down(page.top) / 10
+    w = plate.x + plate.across(page.right) / 10 - x
+    h = plate.y + plate.down(page.bottom) / 10 - y
     return (f'<rect x="{plate.x:g}" y="{plate.y:g}" width="{plate.w:g}" height="{plate.h:g}" fill="{style.PAPER}" '
             f'fill-opacity="0.85" stroke="{style.RING}" stroke-width="0.8"/>'
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(w, 2.5):.1f}" height="{max(h, 2.5):.1f}" fill="{style.INK}"/>')

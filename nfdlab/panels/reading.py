@@ -69,7 +69,7 @@ def nice(x: float) -> float:
 def error_limit(frame: Frame) -> float:
     """Errors are shown within ± this, uncertainty from 0 to this. Set by the ruler over the whole box, so that it stays
     while the window moves."""
-    return nice(2.2 * frame.drawn.given.spread)
+    return nice(3 * frame.drawn.given.spread)
 
 
 def value_limits(frame: Frame) -> tuple[float, float]:

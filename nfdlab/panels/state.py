@@ -42,7 +42,7 @@ class State:
         require_number(self.noise, "noise", 0.0)
         require_count(self.draws, "draws")
         require_name(self.sampler, SAMPLERS, "sampler")
-        require_count(self.steps, "steps")
+        require_count(self.steps, "steps", at_least=2)
         require_number(self.scale, "scale", 1.0, CLOSEST)
         require(isinstance(self.centre, (tuple, list)), kind=TypeError, must="centre: a tuple of d numbers.",
                 came=self.centre, why="The window has a middle on each axis.", do="centre=(0.0, 0.0) in 2D.")
@@ -68,7 +68,7 @@ class State:
 
     def seen_by(self) -> "State":
         """This state with everything levelled that the truth, the observations and the ruler do not depend on."""
-        return replace(self.drawn_by(), sampler=SAMPLERS[0], steps=1, device="auto")
+        return replace(self.drawn_by(), sampler=SAMPLERS[0], steps=2, device="auto")
 
     def drawn_by(self) -> "State":
         """This state with everything levelled that no draw depends on: looking closer never draws anew."""

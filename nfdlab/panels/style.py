@@ -81,16 +81,15 @@ def picture(rows: int = 1, cols: int = 1, *, size: tuple[float, float], **subplo
     return figure, axes
 
 
-def dress(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None) -> Axes:
-    """Put an axes into the style: two spines, small ticks, the title at the left as a sentence."""
-    ax.set_facecolor(PAPER)
+def dress(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None, ink: str = INK) -> Axes:
+    """Put an axes into the style: two spines, few small ticks, the title at the left, in `ink`, as a sentence."""
     ax.tick_params(labelsize=FONT, colors=SOFT, labelcolor=INK, length=3, width=0.7)
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(SOFT)
         spine.set_linewidth(0.7)
     if title is not None:
-        ax.set_title(title, loc="left", fontsize=FONT + 1, color=INK)
+        ax.set_title(title, loc="left", fontsize=FONT + 1, color=ink, fontweight="bold")
     if x is not None:
         ax.set_xlabel(x, fontsize=FONT, color=INK)
     if y is not None:

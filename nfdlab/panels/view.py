@@ -18,6 +18,7 @@ from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
 from ..problems import held_out
 from ..sparsity.observing import observe
+from .page import window_points
 from .state import State
 from .style import BAND
 
@@ -108,21 +109,41 @@ def reveal(state: State, rivals: Rivals) -> Given:
     return Given(truth, seen, ruler, float(crps(values, truth(points)[0])), float(spread))
 
 
-@torch.no_grad()
 def answer(state: State, rivals: Rivals, given: Given, steps: int | None = None) -> Drawn:
     """Ask the model. Depends on `state.drawn_by()` only; `steps` overrides the state's, for a preview."""
-    steps = state.steps if steps is None else steps
-    trained = hasattr(rivals.model, "about")
-    how = {"steps": steps, "sampler": state.sampler} if trained else {}
-    fields = rivals.model.draw(given.seen, state.draws, seed=child(state.seed, "panel", "model"), **how)
+    return _last(answering(state, rivals, given, steps))
+
+
+@torch.no_grad()
+def answering(state: State, rivals: Rivals, given: Given, steps: int | None = None) -> Iterator[Drawn | None]:
+    """`answer`, a step of the sampler at a time where the model offers its path: None after each, then the task."""
+    steps, model, seed = steps or state.steps, rivals.model, child(state.seed, "panel", "model")
+    if not trained(model):                                          # exact posteriors and baselines take no steps
+        steps, fields = 0, model.draw(given.seen, state.draws, seed=seed)
+    elif hasattr(model, "path") and hasattr(model, "fields"):
+        for visit in model.path(given.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler):
+            arrived = visit.x
+            yield None
+        fields = model.fields(given.seen, arrived)
+    else:
+        fields = model.draw(given.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler)
     points = cell_centres(_SCORED[rivals.problem.d])
     values = require_finite(fields(points).cpu(), "the model's values")
-    return Drawn(given, fields, float(crps(values, given.truth(points)[0])), steps if trained else 0)
+    yield Drawn(given, fields, float(crps(values, given.truth(points)[0])), steps)
+
+
+def trained(model: Fitted) -> bool:
+    """Whether a model comes from training: it says what it was trained on, and takes sampler and steps."""
+    return hasattr(model, "about")
 
 
 def look(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None) -> Frame:
     """Read a drawn task through the state's window, `side` points across."""
-    return [frame for frame in looking(state, rivals, drawn, side) if frame is not None][-1]
+    return _last(looking(state, rivals, drawn, side))
+
+
+def _last(pieces: Iterator):
+    return list(pieces)[-1]
 
 
 def looking(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None) -> Iterator[Frame | None]:
@@ -148,21 +169,3 @@ def _summary(fields: Fields, coords: Tensor) -> tuple[Tensor, ...]:
     mean, std = values.mean(0), values.std(0) if len(values) > 1 else torch.zeros_like(values[0])
     low, high = interval(values, BAND) if coords.shape[1] == 1 else (mean, mean)       # sorting pictures is slow
     return mean[:, 0], low[:, 0], high[:, 0], std[:, 0], values[:SHOWN, :, 0]
-
-
-def axes_across_up(names: tuple[str, ...]) -> tuple[int, int]:
-    """Which coordinate of two runs across the page and which runs up: the first across, unless it is named y."""
-    return (1, 0) if names[0] in ("y", "north") else (0, 1)
-
-
-def window_points(window: tuple[tuple[float, float], ...], side: int, names: tuple[str, ...]) -> Tensor:
-    """Points of a window: (side, 1) end to end in 1D; cell centres (side², 2) by rows from the top in 2D."""
-    if len(window) == 1:
-        return torch.linspace(*window[0], side, dtype=torch.float64).float()[:, None].clamp(-1, 1)
-    middles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
-    across, up = axes_across_up(names)
-    right = window[across][0] + (window[across][1] - window[across][0]) * middles
-    top = window[up][1] - (window[up][1] - window[up][0]) * middles
-    rows, cols = torch.meshgrid(top, right, indexing="ij")
-    pair = [cols.flatten(), rows.flatten()] if across == 0 else [rows.flatten(), cols.flatten()]
-    return torch.stack(pair, -1).float()

@@ -1,0 +1,194 @@
+"""The panel: sliders, one picture, one line of scores. `explore(model, problem)` opens it.
+
+A thin shell: the controls make a `State`, a worker turns it into a `Frame`, painters turn that into one `<svg>`.
+A move shows a quick preview (few sampler steps, in 2D few pixels), refined when the hand rests. What was drawn is kept,
+so that moving the window only decodes the same draws again.
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import ipywidgets as W
+from IPython.display import display
+
+from ..core.types import Fitted, Problem
+from . import sweeps
+from .cast import Cast, devices
+from .controls import Controls
+from .live import Latest
+from .pictures import paint
+from .readout import error_box, note, scores_line
+from .state import State, with_changes
+from .stills import still
+from .view import FULL, ROUGH, Drawn, Frame, Given, Rivals, answering, looking, reveal, trained, view
+
+ROUGH_STEPS = 5                  # of the sampler, for a preview
+_KEPT = 12                       # tasks and answers remembered
+_AFRESH = {"count": None, "share": None, "centre": ()}     # what another problem has its own of
+
+
+def headless() -> bool:
+    """Whether a report is being made: nobody moves sliders, so everything is computed in place."""
+    return os.environ.get("NFDLAB_HEADLESS", "") not in ("", "0")
+
+
+def explore(model: Fitted, problem: Problem, **state) -> "Panel":
+    """Sliders for a model on a problem: what is seen, who answers, where one looks. Further keywords say where they
+    start, explore(model, problem, count=5, scale=4.0, view="draws"); `State` lists them."""
+    return Panel(model, problem, **state)
+
+
+class Panel(W.VBox):
+    """The sliders and the picture they make. `state` is where they stand, `move(**changes)` moves them by code,
+    `still(**changes)` is the same picture as a matplotlib figure, `close()` ends the panel's thread."""
+
+    def __init__(self, model: Fitted, problem: Problem, **start):
+        self.cast = Cast(model, problem)
+        self._state = with_changes(State(problem=problem.card.name), **start)
+        self._kept: OrderedDict = OrderedDict()
+        self._guard = threading.Lock()
+        self._latest = Latest(self._work, self._show, self._fail, synchronous=headless())
+        self.controls = Controls(self.cast.names(), devices())
+        self.stop = W.Button(description="Stop", tooltip="stop computing; the picture stays",
+                             layout=W.Layout(width="80px"))
+        self.status, self.picture, self.scores, self.error = W.HTML(), W.HTML(), W.HTML(), W.HTML()
+        self._write(self._state)
+        super().__init__([self.controls.board(self.stop, self.status), self.error, self.picture, self.scores])
+        self.add_class("nfdlab-panel")
+        self.controls.on_move(self._moved)
+        self.stop.on_click(self._stop)
+        if not headless():
+            self._latest.submit(self._state)
+
+    @property
+    def state(self) -> State:
+        """Where the sliders stand."""
+        return self._state
+
+    def move(self, **changes) -> "Panel":
+        """Move sliders by code: panel.move(count=3, scale=8.0). Refuses what the sliders cannot do."""
+        if changes.get("problem", self._state.problem) != self._state.problem:
+            changes = _AFRESH | changes
+        state = with_changes(self._state, **changes)
+        self._write(state)
+        self._state = state
+        self._latest.submit(state)
+        return self
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until the picture is finished; False if that takes longer than `timeout` seconds."""
+        return self._latest.wait(timeout)
+
+    def frame(self, side: int | None = None, **changes) -> Frame:
+        """The numbers behind the picture, for this state or one a few knobs away."""
+        state = with_changes(self._state, **changes)
+        return view(state, self.cast.rivals(state.problem, state.device), side)
+
+    def still(self, **changes):
+        """The same picture as a matplotlib figure, for reports and front ends without widgets."""
+        return still(self.frame(**changes))
+
+    def close(self) -> None:
+        """End the worker thread and the widgets."""
+        self._latest.close()
+        super().close()
+
+    def _write(self, state: State) -> None:
+        problem = self.cast.find(state.problem)
+        state.look_at(problem.d)
+        self.controls.write(state, problem.d, problem.card.axes)
+
+    def _moved(self, widget) -> None:
+        try:
+            name = self.controls.problem.value
+            if name != self._state.problem:                         # another problem: its own counts and window
+                self._state = with_changes(self._state, problem=name, **_AFRESH)
+                self._write(self._state)
+            self._state = self.controls.read(self._state, self.cast.find(name).d)
+        except Exception as error:                                  # noqa: BLE001 - callbacks have no other voice
+            return self._fail(error)
+        self._latest.submit(self._state)
+
+    def _stop(self, button) -> None:
+        self._latest.stop()
+        self.status.value = note("stopped")
+
+    def _show(self, pictured) -> None:
+        html, scores, words = pictured
+        if self.error.value:
+            self.error.value = ""
+        self.picture.value = html
+        self.status.value = note(words)
+        if scores:
+            self.scores.value = scores
+
+    def _fail(self, error: Exception) -> None:
+        self.error.value = error_box(error)
+        self.status.value = note("stopped by an error")
+
+    def _work(self, state: State) -> Iterator:
+        """Pictures of a state, roughest first; None where a run that nobody waits for may stop."""
+        start, rivals = time.perf_counter(), self.cast.rivals(state.problem, state.device)
+        d, shown = rivals.problem.d, False
+        given = self._recall("given", state.seen_by()) or self._keep(reveal(state, rivals), "given", state.seen_by())
+        drawn = self._recall("drawn", state.drawn_by())
+        if drawn is None and trained(rivals.model) and state.steps > ROUGH_STEPS:
+            yield from self._preview(state, rivals, given)
+            shown = True
+        if drawn is None:
+            drawn = yield from _breathing(answering(state, rivals, given))
+            self._keep(drawn, "drawn", state.drawn_by())
+        if not shown and ROUGH[d] < FULL[d] and d > 1:
+            yield from self._pictures(state, rivals, drawn, ROUGH[d], "refining")
+        yield from self._pictures(state, rivals, drawn, FULL[d], start)
+
+    def _preview(self, state: State, rivals: Rivals, given: Given) -> Iterator:
+        key = "rough", state.drawn_by()
+        drawn = self._recall(*key)
+        if drawn is None:
+            drawn = yield from _breathing(answering(state, rivals, given, ROUGH_STEPS))
+            self._keep(drawn, *key)
+        yield from self._pictures(state, rivals, drawn, ROUGH[rivals.problem.d], "refining")
+
+    @staticmethod
+    def _pictures(state: State, rivals: Rivals, drawn: Drawn, side: int, since) -> Iterator:
+        frame = yield from _breathing(looking(state, rivals, drawn, side))
+        rough = since == "refining"
+        words = "refining …" if rough else f"done in {time.perf_counter() - since:.2f} s"
+        yield paint(frame), "" if rough else scores_line(frame), words
+
+    def _recall(self, *key):
+        with self._guard:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, value, *key):
+        with self._guard:
+            self._kept[key] = value
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return value
+
+    def _repr_mimebundle_(self, **kwargs):
+        found = dict(super()._repr_mimebundle_(**kwargs) or {})
+        found["text/plain"] = f"nfdlab panel on {self._state.problem}; .still() gives its picture without widgets"
+        return found | sweeps.bundles(self)[0] if headless() else found
+
+    def _ipython_display_(self, **kwargs):
+        if not headless():
+            raise NotImplementedError                               # IPython's way of saying: show the mimebundle
+        for bundle in sweeps.bundles(self):
+            display(bundle, raw=True)
+
+
+def _breathing(pieces: Iterator) -> Iterator:
+    """Run a computation piece by piece, yielding None after each, and return what came last."""
+    last = None
+    for piece in pieces:
+        last = piece
+        yield None
+    return last

@@ -1,0 +1,152 @@
+"""`arrays`: your own data as a problem. Stored functions, or patches of one large picture, interpolated between cells."""
+
+import copy
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.checks import describe, require, require_count, require_name, require_number, require_seed
+from ..core.fields import Evaluated
+from ..core.rng import uniforms
+from ..core.types import ProblemCard
+from .files import PICTURES, read
+from .gridded import gridded
+from .points import Measured, Scaling, observations
+
+__all__ = ["Arrays", "Measured", "Scaling", "observations"]
+
+MARGIN = 2               # neighbours beyond a patch that its interpolation needs
+PATCH = 64               # cells a side of a picture's patches, unless told
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Functions from `data`: an array, a tensor, or the path of an npy, npz, csv or picture file.
+
+    Without `patch`, data are n functions on cell centres, (n, s_1, …, s_d), and the last `test_share` of them are held
+    out. With `patch` (cells a side, or one number for each axis), data are one large grid (S_1, …, S_d), a photograph
+    or a long series, and a draw is a patch of it anywhere; its last columns are held out. `channels_last` says that a
+    last axis of channels follows. Pictures from files are cut in patches of 64 unless told.
+
+    Values are standardised by the mean and standard deviation of the training side (`scaling` undoes it). Once built,
+    `data` is a short word for what came, with a fingerprint of the numbers, so that weights know their data again.
+    """
+
+    data: object
+    patch: int | tuple[int, ...] | None = None
+    channels_last: bool = False
+    smooth: bool = True
+    test_share: float = 0.25
+    key: str | None = None
+    side: str = "train"
+
+    def __post_init__(self):
+        require_name(self.side, ("train", "test"), "side of the data")
+        require_number(self.test_share, "test_share", 0.0, 0.9, open_low=True)
+        values, word = _load(self.data, self.key)
+        picture = isinstance(self.data, (str, Path)) and Path(self.data).suffix.lower() in PICTURES
+        channels_last = self.channels_last or (picture and values.ndim == 3)
+        values = values if channels_last else values[..., None]                       # (…, c)
+        patch = PATCH if picture and self.patch is None else self.patch
+        d = values.ndim - (1 if patch is not None else 2)
+        shape = "(S_1, …, S_d)" if patch is not None else "(n, s_1, …, s_d)"
+        require(1 <= d <= 3, must=f"data: {shape} with d of 1 to 3 axes"
+                f"{', then channels' if channels_last else ''}.", came=f"numbers of shape {values.shape[:-1]}",
+                why="Fields live in one to three dimensions." if d > 3 else "Without patch= the first axis counts functions.",
+                do="patch=64 cuts patches from one large grid; data[None] makes one grid one function.")
+        patch = None if patch is None else _sizes(patch, d)
+        train, test = _sides(values, patch, self.test_share)
+        mean, std = train.mean(tuple(range(d + (patch is None)))), train.std(tuple(range(d + (patch is None))))
+        std = np.where(std > 0, std, 1.0)
+        cells = patch or values.shape[1:-1]
+        scaling = Scaling((0.0,) * d, tuple(map(float, cells)), tuple(mean.tolist()), tuple(std.tolist()),
+                          tuple(f"cells along axis {k + 1}" for k in range(d)))
+        sides = {"train": (train - mean) / std, "test": (test - mean) / std}
+        for name, value in {"data": word, "patch": patch, "channels_last": channels_last, "d": d, "c": len(mean),
+                            "scaling": scaling, "_sides": {k: torch.from_numpy(v).float() for k, v in sides.items()}}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def card(self) -> ProblemCard:
+        """What is known of the data."""
+        what = f"patches of {' x '.join(map(str, self.patch))} cells" if self.patch else "stored functions"
+        return ProblemCard(
+            name="arrays", title=f"Your own data: {what}", equation="none: stored values, "
+            + ("cubic" if self.smooth else "linear") + " between the cells", domain=f"[-1, 1]^{self.d}",
+            units=f"standard deviations of the training side ({', '.join(f'{s:.4g}' for s in self.scaling.std)})",
+            axes=self.scaling.axes, hard="Nobody has measured it yet: compare with kriging first.", source=self.data,
+            exact="none: nobody knows the distribution that real data come from")
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n functions of this side, picked with replacement; patches begin at any cell."""
+        stored = self._sides[self.side]
+        require_count(n), require_seed(seed)
+        if self.patch is None:
+            which = uniforms(seed, n, (), "which").mul(len(stored)).long()
+            return gridded(stored[which], self.smooth)
+        whole = [size + 2 * MARGIN for size in self.patch]
+        room = torch.tensor([have - want + 1 for have, want in zip(stored.shape, whole, strict=False)])
+        corners = (uniforms(seed, n, (self.d,), "corner") * room).long().tolist()
+        cut = [stored[tuple(slice(at, at + size) for at, size in zip(corner, whole, strict=True))] for corner in corners]
+        return gridded(torch.stack(cut), self.smooth, margin=MARGIN)
+
+    def held_out(self) -> "Arrays":
+        """The side that training never sees."""
+        other = copy.copy(self)
+        object.__setattr__(other, "side", "test")
+        return other
+
+    def oracle(self) -> None:
+        """None: nobody knows the distribution that real data come from."""
+        return None
+
+
+def _load(data, key: str | None) -> tuple[np.ndarray, str]:
+    """The numbers, in float64, and a word for them."""
+    name = "array"
+    if isinstance(data, (str, Path)):
+        data, name = read(data, key=key), Path(data).name
+    elif isinstance(data, Tensor):
+        data = data.detach().cpu().numpy()
+    values = np.asarray(data)
+    require(values.dtype.kind in "fiub" and values.size > 0, kind=TypeError, must="data: real numbers.",
+            came=describe(values), why="Fields have real values.", do="array.astype(float); real and imaginary parts apart.")
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    bad = int((~np.isfinite(values)).sum())
+    require(bad == 0, must="data: finite numbers.", came=f"{describe(values)} with {bad} NaN or infinite entries",
+            why="One NaN spreads through every draw.", do="Fill the holes, or pass the points you have to `observations`.")
+    return values, f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}"
+
+
+def _sizes(patch, d: int) -> tuple[int, ...]:
+    """Cells of a patch along each axis."""
+    sizes = (patch,) * d if isinstance(patch, int) else tuple(patch)
+    require(len(sizes) == d, must=f"patch: one number, or {d}.", came=f"{sizes}", why="A patch has a size along each axis.",
+            do=f"patch={(64,) * d}.")
+    return tuple(require_count(int(size), "patch", 2) for size in sizes)
+
+
+def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test side: functions apart, or columns apart; patches' sides get a margin of repeated edge."""
+    if patch is None:
+        cut = len(values) - max(1, round(share * len(values)))
+        require(cut > 0, must="data: at least two functions, one for each side.", came=f"{len(values)}",
+                why="A model is judged on functions it never saw.", do="Add functions, or cut patches from one with patch=.")
+        return values[:cut], values[cut:]
+    axis = len(patch) - 1
+    cut = round((1 - share) * values.shape[axis])
+    sides = np.split(values, [cut], axis)
+    smallest = [min(side.shape[k] for side in sides) for k in range(len(patch))]
+    require(all(size <= have for size, have in zip(patch, smallest, strict=True)),
+            must=f"patch: at most {tuple(smallest)} cells.", came=f"{patch}",
+            why=f"The held-out side is the last {share:.0%} of columns, and a patch must fit into each side.",
+            do="A smaller patch=, or a larger test_share=.")
+    edge = [(MARGIN, MARGIN)] * len(patch) + [(0, 0)]
+    return tuple(np.pad(side, edge, mode="edge") for side in sides)
+
+
+PROBLEMS = {"arrays": Arrays}

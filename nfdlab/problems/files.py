@@ -1,0 +1,98 @@
+"""Numbers out of files, or a refusal that says which line: npy, npz, csv and pictures. Nothing in a file is executed."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from ..core.checks import four_parts, require, require_name
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+TABLES = (".csv", ".tsv", ".txt")
+KNOWN = (".npy", ".npz", *TABLES, *PICTURES)
+
+
+def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
+    """The numbers in a file. `key` names one array of an npz file. Pictures come as (rows, columns) or (rows, columns,
+    3), in [0, 1]; their transparency is left out."""
+    path = Path(path)
+    require(path.suffix.lower() in KNOWN, must=f"path: a file ending in {', '.join(KNOWN)}.", came=str(path),
+            why="The suffix tells how to read it.", do="Save it with numpy.save, or pass the numbers as an array.")
+    require(path.is_file(), must="path: a file that exists.", came=str(path), why="Nothing is there.",
+            do=f"Check the name; relative names start at {Path.cwd()}.")
+    if path.suffix.lower() in TABLES:
+        return read_table(path)[1]
+    try:
+        return _picture(path) if path.suffix.lower() in PICTURES else _numpy(path, key)
+    except (OSError, EOFError, SyntaxError) as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:                      # our own refusals pass, numpy's complaints are explained
+        raise (error if "\n  do:" in str(error) else _unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(four_parts(f"path: a readable {path.suffix} file.", str(path),
+                                 f"{type(error).__name__}: {str(error)[:160]}. It may be torn, or of another kind.",
+                                 "Write the file again; numpy.save and numpy.savez make files that are read here."))
+
+
+def _numpy(path: Path, key: str | None) -> np.ndarray:
+    found = np.load(path, allow_pickle=False)        # pickles can execute code
+    if path.suffix.lower() == ".npy":
+        return found
+    with found:
+        if key is None:
+            require(len(found.files) == 1, must="key: the name of one array of the file.", came=f"none, and {path.name} "
+                    f"holds {', '.join(found.files) or 'nothing'}", why="Only a file of one array leaves no choice.",
+                    do=f"key={found.files[0]!r}." if found.files else "Save an array with numpy.savez.")
+            key = found.files[0]
+        return found[require_name(key, found.files, f"array in {path.name}")]
+
+
+def _picture(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
+        deep = image.mode.startswith("I") or image.mode == "F"
+        pixels = np.asarray(image if deep else image.convert("L" if grey else "RGB"), dtype=np.float64)
+    return pixels / (65535 if deep and pixels.max() > 255 else 255)
+
+
+def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
+    """Column names and numbers (rows, columns) of a csv file. The first line is a header if it holds no numbers.
+
+    Separated by comma, semicolon or tab; empty lines are passed over. A hole or a word among the numbers, or a row
+    longer than the others, is refused with its line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+    lines = text.splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    rows = [(number, [cell.strip() for cell in row])
+            for number, row in enumerate(csv.reader(lines, delimiter=separator), 1) if any(cell.strip() for cell in row)]
+    header = bool(rows) and not any(_is_number(cell) for cell in rows[0][1])
+    names, rows = (rows[0][1], rows[1:]) if header else ([], rows)
+    require(len(rows) > 0, must="path: a table with at least one row of numbers.", came=f"{path.name} with none",
+            why="Each row is one point, or one function.", do="Write columns of numbers separated by commas.")
+    wide = len(names) or len(rows[0][1])
+    for number, row in rows:
+        require(len(row) == wide, must=f"Each row of {path.name}: {wide} numbers.",
+                came=f"line {number} with {len(row)}: {separator.join(row)[:60]}",
+                why="A ragged table leaves open which number belongs to which column.", do=f"Mend line {number}.")
+        for cell, column in zip(row, names or range(1, wide + 1), strict=True):
+            require(_is_number(cell), must=f"Each cell of {path.name}: a finite number.",
+                    came=f"line {number}, column {column}: {cell!r}", why="Holes and words cannot be interpolated.",
+                    do="Leave out rows without a value; write decimals with a point.")
+    names = names or [f"column {i}" for i in range(1, wide + 1)]
+    return names, np.array([[float(cell) for cell in row] for _, row in rows])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return bool(np.isfinite(float(cell)))
+    except ValueError:
+        return False

@@ -1,0 +1,113 @@
+"""A table of measured points as `Observations`: coordinates into the box, values standardised, and the way back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.checks import require, require_count, require_number
+from ..core.types import Observations
+from .files import TABLES, read, read_table
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Physical units and back: `low` and `high` of each axis become -1 and 1, values lose `mean` and are divided by `std`.
+
+    `axes` and `channels` are names, for labels.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    axes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    def to_box(self, places) -> Tensor:
+        """Physical places (…, d) -> coordinates (…, d) in [-1, 1]."""
+        places, low, high = (torch.as_tensor(x, dtype=torch.float64) for x in (places, self.low, self.high))
+        return (2 * (places - low) / (high - low) - 1).float()
+
+    def from_box(self, coords) -> Tensor:
+        """Coordinates (…, d) -> physical places, in float64."""
+        coords, low, high = (torch.as_tensor(x, dtype=torch.float64) for x in (coords, self.low, self.high))
+        return low + (coords + 1) / 2 * (high - low)
+
+    def standardise(self, values) -> Tensor:
+        """Physical values (…, c) -> in standard deviations."""
+        values, mean, std = (torch.as_tensor(x, dtype=torch.float64) for x in (values, self.mean, self.std))
+        return ((values - mean) / std).float()
+
+    def restore(self, values) -> Tensor:
+        """Values (…, c) in standard deviations, a model's draws say, -> physical values, in float64."""
+        values, mean, std = (torch.as_tensor(x, dtype=torch.float64) for x in (values, self.mean, self.std))
+        return mean + std * values
+
+
+@dataclass(frozen=True, eq=False)
+class Measured(Observations):
+    """Observations that remember their units."""
+
+    scaling: Scaling | None = None
+
+
+def observations(source, *, d: int | None = None, box=None, noise_std: float | None = None,
+                 scaling: Scaling | None = None, key: str | None = None) -> Measured:
+    """Observations from a table of points: an array (m, d + c) or a file, the d coordinates first, then the c values.
+
+    `d`: all columns but the last unless told. `box`: (low, high) of each axis in physical units; unless told, the
+    smallest that holds the points. `noise_std`: of the values, in their units; unless told 0.05 of their standard
+    deviation. `scaling`: that of a problem or of earlier observations, in place of a new one (`box` is then its own).
+    With several channels the noise is the largest of theirs in standard deviations, since a model is told one number.
+    """
+    names, table = _table(source, key)
+    wide = table.shape[1]
+    d = wide - 1 if d is None else require_count(d, "d")
+    require(d < wide, must="d: fewer than the table's columns.", came=f"d={d}, {wide} columns",
+            why="Coordinates come first, and at least one column of values after them.", do=f"d={max(1, wide - 1)}.")
+    places, values = table[:, :d], table[:, d:]
+    if scaling is None:
+        low, high = _box(places, box)
+        std = values.std(0)
+        scaling = Scaling(low, high, tuple(values.mean(0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()),
+                          tuple(names[:d]), tuple(names[d:]))
+    else:
+        fits = isinstance(scaling, Scaling) and len(scaling.low) == d and len(scaling.mean) == wide - d and box is None
+        require(fits, must=f"scaling: a Scaling of {d} axes and {wide - d} channels, and then no box.", came=scaling,
+                why="It says where each column goes.", do="scaling=problem.scaling, or leave it out.")
+    outside = np.flatnonzero(((places < scaling.low) | (places > scaling.high)).any(1))
+    require(len(outside) == 0, must=f"Points inside the box {scaling.low} to {scaling.high}.",
+            came=f"{len(outside)} outside, the first in row {outside[0] + 1 if len(outside) else 0}: "
+                 f"{places[outside[:1]].tolist()}", why="Fields are defined in the box only.",
+            do="Widen box=, or leave those points out.")
+    noise = 0.05 if noise_std is None else require_number(noise_std, "noise_std", 0.0) / min(scaling.std)
+    return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling)
+
+
+def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
+    """Column names and a finite float table (m, columns)."""
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() in TABLES and Path(source).is_file():
+        return read_table(source)
+    table = read(source, key=key) if isinstance(source, (str, Path)) else np.asarray(source)
+    right = table.ndim == 2 and table.shape[1] >= 2 and table.dtype.kind in "fiub"
+    require(right, must="source: a table of numbers (m, d + c).", came=table,
+            why="A row is one point: its coordinates, then its values.",
+            do="numpy.column_stack([x, y, value]), or a csv file of such columns.")
+    bad = np.flatnonzero(~np.isfinite(table).all(1))
+    require(len(bad) == 0, must="source: finite numbers.", came=f"{len(bad)} rows with NaN or infinity, the first is row "
+            f"{bad[0] + 1 if len(bad) else 0}", why="One NaN spreads through every draw.",
+            do="table[numpy.isfinite(table).all(1)] leaves them out.")
+    return [f"column {i}" for i in range(1, table.shape[1] + 1)], table.astype(np.float64)
+
+
+def _box(places: np.ndarray, box) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Low and high of each axis, given or found."""
+    pairs = np.stack([places.min(0), places.max(0)], -1) if box is None else np.asarray(box, dtype=np.float64)
+    right = pairs.shape == (places.shape[1], 2) and np.isfinite(pairs).all() and (pairs[:, 0] < pairs[:, 1]).all()
+    require(right, must=f"box: (low, high) with low < high for each of {places.shape[1]} axes.",
+            came=f"{'found ' if box is None else ''}{pairs.tolist()}"[:120],
+            why="The box becomes [-1, 1] on each axis.", do="box=((0, 100), (0, 50)), in the units of your coordinates.")
+    return tuple(pairs[:, 0].tolist()), tuple(pairs[:, 1].tolist())

@@ -1,0 +1,62 @@
+"""How what ships is made: for each approach and problem the config, the views it practises on and the side it may see."""
+
+from dataclasses import fields as dataclass_fields
+
+from . import approaches, problems
+from .core.checks import require
+from .core.rng import child
+from .core.types import Budget, Watch, quiet
+from .sparsity.views import Views
+
+# what differs from an approach's defaults on one problem, and at a budget too short for its full size
+CONFIGS = {
+    ("sparse_conditional", "gp1d"): {"batch": 64},
+    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "code": 6},
+    ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
+    ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256},
+}
+SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8), "queries": 64}}
+VIEWS = {"terrain2d": Views(usual=320, most=400, grid=64), "gp2d": Views(usual=80)}
+
+
+def knobs(problem) -> dict:
+    """The knobs of a problem that weights depend on: its fields, less the side of the data."""
+    return {f.name: getattr(problem, f.name) for f in dataclass_fields(problem) if f.name != "side"}
+
+
+def views_for(problem) -> Views:
+    """How data of this problem will be hidden: more points where there are more dimensions."""
+    return VIEWS.get(problem.card.name, Views() if problem.d == 1 else Views(usual=120))
+
+
+def approach_for(name: str, problem, budget: Budget):
+    """The approach with the config that suits the problem and the budget."""
+    config = CONFIGS.get((name, problem.card.name), {})
+    if budget.seconds is None or budget.seconds < 600:
+        config = {**config, **SMALL.get(name, {})}
+    return approaches.get(name)(**config)
+
+
+def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, device: str = "auto", watch: Watch = quiet):
+    """Fit an approach (a name or an instance) to a problem (a name or an instance) and say so in `.about`.
+
+    Training sees fresh functions of the problem's training side and nothing else of it.
+    """
+    problem = problems.get(problem) if isinstance(problem, str) else problem
+    require(hasattr(problem, "card") and hasattr(problem, "draw"), kind=TypeError, must="problem: a name or a Problem.",
+            came=problem, why="Training needs functions to learn from.", do='nfdlab.train("sparse_conditional", "gp1d").')
+    budget = Budget.named(budget) if isinstance(budget, str) else budget
+    if isinstance(approach, str):
+        approach = approach_for(approach, problem, budget)
+    fitted = approach.fit(problem, views=views_for(problem), budget=budget, seed=child(seed, "train"), device=device, watch=watch)
+    fitted.about.update(problem=problem.card.name, knobs=knobs(problem), seed=seed,
+                        budget={"name": budget.name, "seconds": budget.seconds, "steps": budget.steps}, scores={})
+    return fitted
+
+
+def refit_line(approach: str, problem) -> str:
+    """The line that fits an approach to a problem with these knobs."""
+    changed = ", ".join([repr(problem.card.name)] + [f"{k}={v!r}" for k, v in knobs(problem).items()])
+    return f"nfdlab.train({approach!r}, nfdlab.problems.get({changed}))"
+
+

@@ -1,0 +1,86 @@
+"""Trained approaches as files: tensors in safetensors, everything else as JSON in its header. Loading executes no code."""
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from . import approaches, problems
+from .core.checks import UnknownName, four_parts, require, require_name
+
+FORMAT = "nfdlab 1"
+
+
+def shipped() -> dict[tuple[str, str], Path]:
+    """The weights that came with the package: (approach, problem) -> file."""
+    found = sorted(Path(str(files("nfdlab.weights"))).glob("*.safetensors"))
+    return {tuple(f.stem.split("--")): f for f in found if f.stem.count("--") == 1}
+
+
+def shipped_name(approach: str, problem: str) -> str:
+    """The file name under which the weights of that pair ship."""
+    return f"{approach}--{problem}.safetensors"
+
+
+def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
+    """Write a trained approach to `path` (a .safetensors file), whole or not at all. float16 halves the file."""
+    require(hasattr(fitted, "tensors") and hasattr(fitted, "about"), kind=TypeError, must="fitted: a trained approach.",
+            came=fitted, why="Exact posteriors and baselines have no weights to save.", do="Save what nfdlab.train returned.")
+    path = Path(path)
+    require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
+            why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous()
+               for k, v in fitted.tensors().items()}
+    temporary = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, temporary, {"format": FORMAT, "about": json.dumps(fitted.about)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def about(path: str | Path) -> dict:
+    """What a weights file says of itself: approach, config, problem, knobs, budget, scores."""
+    try:
+        with safe_open(path, "pt") as f:
+            header = f.metadata() or {}
+        require(header.get("format") == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(header.get("format")),
+                why="Other files hold other networks.", do="Save with nfdlab.save, or fit again.")
+        return json.loads(header["about"])
+    except (SafetensorError, OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
+                                    f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
+                                    "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error
+
+
+def load(approach: str, problem: str | Path | None = None, *, device: str = "auto"):
+    """A trained approach: `load("sparse_conditional", "gp1d")` from the shipped weights, or `load(path)`, or
+    `load("sparse_conditional", path)`."""
+    named = isinstance(problem, str) and not problem.endswith(".safetensors")
+    if named:
+        require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
+        have = shipped()
+        require((approach, problem) in have, kind=UnknownName, must="An approach and a problem whose weights ship.",
+                came=f"{approach!r}, {problem!r}", why="Those weights are not in the package. It has: "
+                + (", ".join(f"{p} ({a})" for a, p in have) or "none") + ".",
+                do=f"nfdlab.train({approach!r}, {problem!r}), or nfdlab train {approach} {problem} in a shell.")
+        path = have[approach, problem]
+    else:
+        path = Path(approach if problem is None else problem)
+        require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
+                do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
+    story = about(path)
+    kind = approaches.get(story["approach"])
+    with safe_open(path, "pt") as f:
+        tensors = {key: f.get_tensor(key) for key in f.keys()}          # noqa: SIM118 (safe_open is no mapping)
+    try:
+        return kind.restore(story, tensors, device)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise ValueError(four_parts("A weights file that fits its own config.", str(path), str(error)[:200],
+                                    "The file is from another version: train again.")) from error
