@@ -54,7 +54,7 @@ class Cast:
                 ruler = baselines.get("kriging") if oracle is None else oracle
                 self._known[name, device] = Rivals(
                     problem, self._model(problem, device), self._label(), ruler,
-                    "kriging (no exact answer)" if oracle is None else "exact posterior", oracle is not None)
+                    "kriging" if oracle is None else "exact posterior", oracle is not None)
             return self._known[name, device]
 
     def _label(self) -> str:

@@ -14,7 +14,7 @@ def scores_line(frame: Frame) -> str:
     name, other = frame.rivals.model_name, frame.rivals.ruler_name
     blue = style.EXACT if frame.rivals.exact else style.BASELINE
     task = (f"This task, CRPS: {_ink(name, style.MODEL)} <b>{style.number(mine)}</b>, "
-            f"{_ink(other, blue)} <b>{style.number(ruler)}</b> (one task's ratio is mostly luck).")
+            f"{_ink(other, blue)} <b>{style.number(ruler)}</b>{_stand_in(frame)} (one task's ratio is mostly luck).")
     return (f'<div class="nfdlab-scores" style="{_BOX};background:{style.PAPER};color:{style.INK}">{task} '
             f"{many_tasks(frame)}</div>")
 
@@ -30,6 +30,11 @@ def many_tasks(frame: Frame) -> str:
     nearest = min(ratios, key=lambda count: (abs(count - m), count))
     tasks = f"Over {scores['tasks']} tasks" if "tasks" in scores else "Over many tasks"
     return f"{tasks} at m = {nearest}: <b>{ratios[nearest]:.2f} ×</b> the CRPS of {escape(frame.rivals.ruler_name)}."
+
+
+def _stand_in(frame: Frame) -> str:
+    """Says so where nobody knows the exact answer."""
+    return "" if frame.rivals.exact else " in place of an exact answer, which nobody knows"
 
 
 def _ink(words: str, colour: str) -> str:

@@ -1,6 +1,7 @@
 """A frame as a matplotlib figure: the panel's picture for reports, print, and front ends that show no widgets."""
 
 from io import BytesIO
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -115,7 +116,7 @@ def _maps(frame: Frame) -> Picture:
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=style.FONT - 1, length=2, labelcolor=style.SOFT)
         bar.ax.locator_params(nbins=4)
-        bar.set_label(card.units, fontsize=style.FONT - 1, color=style.SOFT)
+        bar.set_label(fill(card.units, 34), fontsize=style.FONT - 1, color=style.SOFT)
     return figure
 
 
