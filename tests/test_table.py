@@ -175,7 +175,7 @@ def test_weights_of_another_problem_are_refused_with_the_line_that_refits(proble
     with pytest.raises(ValueError) as refused:
         require_same_problem(fits, problems.get("gp1d", lengthscale=0.5))
     text = str(refused.value)
-    assert 'nfdlab.train("sparse_conditional", nfdlab.problems.get(\'gp1d\', lengthscale=0.5))' in text
+    assert 'do:   nfdlab.train(' in text and "nfdlab.problems.get('gp1d', lengthscale=0.5)" in text
     assert all(part in text for part in ("came: weights of gp1d with lengthscale=0.2", "why:", "do:"))
     with pytest.raises(ValueError, match="came: weights of gp1d"):
         score(fits, problems.get("sawtooth1d"))

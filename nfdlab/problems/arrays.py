@@ -1,4 +1,4 @@
-"""`arrays`: your own data as a problem. Stored functions, or patches of one large picture, interpolated between cells."""
+"""`arrays`: your own data as a problem: stored functions, or patches of one large picture, cubic between cells."""
 
 import copy
 from dataclasses import dataclass
@@ -53,21 +53,22 @@ class Arrays:
         values = values if channels_last else values[..., None]                       # (…, c)
         patch = PATCH if picture and self.patch is None else self.patch
         d = values.ndim - (1 if patch is not None else 2)
-        shape = "(S_1, …, S_d)" if patch is not None else "(n, s_1, …, s_d)"
-        require(1 <= d <= 3, must=f"data: {shape} with d of 1 to 3 axes"
-                f"{', then channels' if channels_last else ''}.", came=f"numbers of shape {values.shape[:-1]}",
-                why="Fields live in one to three dimensions." if d > 3 else "Without patch= the first axis counts functions.",
+        shape = "(n, s_1, …, s_d)" if patch is None else "(S_1, …, S_d)"
+        require(1 <= d <= 3, must=f"data: {shape}{', then channels,' if channels_last else ''} with d of 1 to 3.",
+                came=f"numbers of shape {values.shape if channels_last else values.shape[:-1]}",
+                why="Fields have one to three coordinates; without patch= the first axis counts functions.",
                 do="patch=64 cuts patches from one large grid; data[None] makes one grid one function.")
         patch = None if patch is None else _sizes(patch, d)
         train, test = _sides(values, patch, self.test_share)
-        mean, std = train.mean(tuple(range(d + (patch is None)))), train.std(tuple(range(d + (patch is None))))
+        mean, std = train.reshape(-1, train.shape[-1]).mean(0), train.reshape(-1, train.shape[-1]).std(0)
         std = np.where(std > 0, std, 1.0)
-        cells = patch or values.shape[1:-1]
-        scaling = Scaling((0.0,) * d, tuple(map(float, cells)), tuple(mean.tolist()), tuple(std.tolist()),
-                          tuple(f"cells along axis {k + 1}" for k in range(d)))
-        sides = {"train": (train - mean) / std, "test": (test - mean) / std}
-        for name, value in {"data": word, "patch": patch, "channels_last": channels_last, "d": d, "c": len(mean),
-                            "scaling": scaling, "_sides": {k: torch.from_numpy(v).float() for k, v in sides.items()}}.items():
+        scaling = Scaling((0.0,) * d, tuple(float(s) for s in patch or values.shape[1:-1]), tuple(mean.tolist()),
+                          tuple(std.tolist()), tuple(f"cells along axis {k + 1}" for k in range(d)))
+        sides = {name: torch.from_numpy((side - mean) / std).float()
+                 for name, side in (("train", _edged(train, patch)), ("test", _edged(test, patch)))}
+        built = {"data": word, "patch": patch, "channels_last": channels_last, "d": d, "c": len(mean),
+                 "scaling": scaling, "_sides": sides}
+        for name, value in built.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -91,8 +92,8 @@ class Arrays:
         whole = [size + 2 * MARGIN for size in self.patch]
         room = torch.tensor([have - want + 1 for have, want in zip(stored.shape, whole, strict=False)])
         corners = (uniforms(seed, n, (self.d,), "corner") * room).long().tolist()
-        cut = [stored[tuple(slice(at, at + size) for at, size in zip(corner, whole, strict=True))] for corner in corners]
-        return gridded(torch.stack(cut), self.smooth, margin=MARGIN)
+        cuts = [tuple(slice(at, at + size) for at, size in zip(corner, whole, strict=True)) for corner in corners]
+        return gridded(torch.stack([stored[cut] for cut in cuts]), self.smooth, margin=MARGIN)
 
     def held_out(self) -> "Arrays":
         """The side that training never sees."""
@@ -114,28 +115,31 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
         data = data.detach().cpu().numpy()
     values = np.asarray(data)
     require(values.dtype.kind in "fiub" and values.size > 0, kind=TypeError, must="data: real numbers.",
-            came=describe(values), why="Fields have real values.", do="array.astype(float); real and imaginary parts apart.")
+            came=describe(values), why="Fields have real values.",
+            do="array.astype(float); complex numbers as two channels.")
     values = np.ascontiguousarray(values, dtype=np.float64)
     bad = int((~np.isfinite(values)).sum())
     require(bad == 0, must="data: finite numbers.", came=f"{describe(values)} with {bad} NaN or infinite entries",
-            why="One NaN spreads through every draw.", do="Fill the holes, or pass the points you have to `observations`.")
+            why="One NaN spreads through every draw.",
+            do="Fill the holes, or pass the points you have to `observations`.")
     return values, f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}"
 
 
 def _sizes(patch, d: int) -> tuple[int, ...]:
     """Cells of a patch along each axis."""
     sizes = (patch,) * d if isinstance(patch, int) else tuple(patch)
-    require(len(sizes) == d, must=f"patch: one number, or {d}.", came=f"{sizes}", why="A patch has a size along each axis.",
-            do=f"patch={(64,) * d}.")
+    require(len(sizes) == d, must=f"patch: one number, or {d}.", came=f"{sizes}",
+            why="A patch has a size along each axis.", do=f"patch={(64,) * d}.")
     return tuple(require_count(int(size), "patch", 2) for size in sizes)
 
 
 def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test side: functions apart, or columns apart; patches' sides get a margin of repeated edge."""
+    """Training and test side: functions apart, or columns apart."""
     if patch is None:
         cut = len(values) - max(1, round(share * len(values)))
         require(cut > 0, must="data: at least two functions, one for each side.", came=f"{len(values)}",
-                why="A model is judged on functions it never saw.", do="Add functions, or cut patches from one with patch=.")
+                why="A model is judged on functions it never saw.",
+                do="Add functions, or cut patches from one with patch=.")
         return values[:cut], values[cut:]
     axis = len(patch) - 1
     cut = round((1 - share) * values.shape[axis])
@@ -145,8 +149,12 @@ def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> t
             must=f"patch: at most {tuple(smallest)} cells.", came=f"{patch}",
             why=f"The held-out side is the last {share:.0%} of columns, and a patch must fit into each side.",
             do="A smaller patch=, or a larger test_share=.")
-    edge = [(MARGIN, MARGIN)] * len(patch) + [(0, 0)]
-    return tuple(np.pad(side, edge, mode="edge") for side in sides)
+    return sides[0], sides[1]
+
+
+def _edged(side: np.ndarray, patch: tuple[int, ...] | None) -> np.ndarray:
+    """What patches are cut from has a margin of repeated edge."""
+    return side if patch is None else np.pad(side, [(MARGIN, MARGIN)] * len(patch) + [(0, 0)], mode="edge")
 
 
 PROBLEMS = {"arrays": Arrays}

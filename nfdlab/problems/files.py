@@ -1,4 +1,4 @@
-"""Numbers out of files, or a refusal that says which line: npy, npz, csv and pictures. Nothing in a file is executed."""
+"""Numbers out of files, npy, npz, csv and pictures, or a refusal that says which line. No file's code is executed."""
 
 import csv
 from pathlib import Path
@@ -42,8 +42,9 @@ def _numpy(path: Path, key: str | None) -> np.ndarray:
         return found
     with found:
         if key is None:
-            require(len(found.files) == 1, must="key: the name of one array of the file.", came=f"none, and {path.name} "
-                    f"holds {', '.join(found.files) or 'nothing'}", why="Only a file of one array leaves no choice.",
+            require(len(found.files) == 1, must="key: the name of one array of the file.",
+                    came=f"none, and {path.name} holds {', '.join(found.files) or 'nothing'}",
+                    why="Only a file of one array leaves no choice.",
                     do=f"key={found.files[0]!r}." if found.files else "Save an array with numpy.savez.")
             key = found.files[0]
         return found[require_name(key, found.files, f"array in {path.name}")]
@@ -72,8 +73,8 @@ def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
         raise _unreadable(path, error) from error
     lines = text.splitlines()
     separator = max(",;\t", key=lines[0].count) if lines else ","
-    rows = [(number, [cell.strip() for cell in row])
-            for number, row in enumerate(csv.reader(lines, delimiter=separator), 1) if any(cell.strip() for cell in row)]
+    rows = [(number, [cell.strip() for cell in row]) for number, row
+            in enumerate(csv.reader(lines, delimiter=separator), 1) if any(cell.strip() for cell in row)]
     header = bool(rows) and not any(_is_number(cell) for cell in rows[0][1])
     names, rows = (rows[0][1], rows[1:]) if header else ([], rows)
     require(len(rows) > 0, must="path: a table with at least one row of numbers.", came=f"{path.name} with none",

@@ -14,9 +14,8 @@ from .files import TABLES, read, read_table
 
 @dataclass(frozen=True)
 class Scaling:
-    """Physical units and back: `low` and `high` of each axis become -1 and 1, values lose `mean` and are divided by `std`.
-
-    `axes` and `channels` are names, for labels.
+    """Physical units and back: `low` and `high` of each axis become -1 and 1; values lose `mean`, then are divided by
+    `std`. `axes` and `channels` are names, for labels.
     """
 
     low: tuple[float, ...]
@@ -89,18 +88,21 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
 
 def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
     """Column names and a finite float table (m, columns)."""
-    if isinstance(source, (str, Path)) and Path(source).suffix.lower() in TABLES and Path(source).is_file():
-        return read_table(source)
-    table = read(source, key=key) if isinstance(source, (str, Path)) else np.asarray(source)
+    names, path = None, Path(source) if isinstance(source, (str, Path)) else None
+    if path is not None and path.suffix.lower() in TABLES and path.is_file():
+        names, table = read_table(path)
+    else:
+        table = np.asarray(source) if path is None else read(path, key=key)
     right = table.ndim == 2 and table.shape[1] >= 2 and table.dtype.kind in "fiub"
     require(right, must="source: a table of numbers (m, d + c).", came=table,
             why="A row is one point: its coordinates, then its values.",
             do="numpy.column_stack([x, y, value]), or a csv file of such columns.")
     bad = np.flatnonzero(~np.isfinite(table).all(1))
-    require(len(bad) == 0, must="source: finite numbers.", came=f"{len(bad)} rows with NaN or infinity, the first is row "
-            f"{bad[0] + 1 if len(bad) else 0}", why="One NaN spreads through every draw.",
+    require(len(bad) == 0, must="source: finite numbers.",
+            came=f"{len(bad)} rows with NaN or infinity, the first is row {bad[0] + 1 if len(bad) else 0}",
+            why="One NaN spreads through every draw.",
             do="table[numpy.isfinite(table).all(1)] leaves them out.")
-    return [f"column {i}" for i in range(1, table.shape[1] + 1)], table.astype(np.float64)
+    return names or [f"column {i}" for i in range(1, table.shape[1] + 1)], table.astype(np.float64)
 
 
 def _box(places: np.ndarray, box) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -109,5 +111,5 @@ def _box(places: np.ndarray, box) -> tuple[tuple[float, ...], tuple[float, ...]]
     right = pairs.shape == (places.shape[1], 2) and np.isfinite(pairs).all() and (pairs[:, 0] < pairs[:, 1]).all()
     require(right, must=f"box: (low, high) with low < high for each of {places.shape[1]} axes.",
             came=f"{'found ' if box is None else ''}{pairs.tolist()}"[:120],
-            why="The box becomes [-1, 1] on each axis.", do="box=((0, 100), (0, 50)), in the units of your coordinates.")
+            why="The box becomes [-1, 1] on each axis.", do="box=((0, 100), (0, 50)), in units of your coordinates.")
     return tuple(pairs[:, 0].tolist()), tuple(pairs[:, 1].tolist())
