@@ -1,0 +1,195 @@
+"""The command line, `nfdlab`. Each command is a door: it reads what was typed, calls the library, shows what came.
+
+What is heavy is imported inside the commands, so that `nfdlab --help` answers at once.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+from typer.core import TyperCommand, TyperGroup
+
+
+class Doors(TyperGroup):
+    """Errors in four parts are answers, not accidents: shown alone, in red, with exit code 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if "\n  why:" not in str(error) or os.environ.get("NFDLAB_TRACEBACK"):
+                raise
+            from .terminal import show_error
+
+            show_error(error)
+            raise typer.Exit(2) from error
+
+
+class NameValue(TyperCommand):
+    """Lets an option take a name and a value, `-p keep 0.1`, as papermill's does."""
+
+    def parse_args(self, ctx, args):
+        joined, rest = [], iter(args)
+        for word in rest:
+            name = next(rest, "") if word in ("-p", "--parameter") else ""
+            value = next(rest, "") if name and "=" not in name else None
+            joined += [word, name if value is None else f"{name}={value}"] if name else [word]
+        return super().parse_args(ctx, joined)
+
+
+app = typer.Typer(cls=Doors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Neural fields married to diffusion models, on sparse data, beside the exact answer.")
+EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+Approach = Annotated[str, Argument(help="An approach, as `nfdlab list` names it.")]
+Problem = Annotated[str, Argument(help="A problem, as `nfdlab list` names it.")]
+Seed = Annotated[int, Option(help="Same seed, same numbers.")]
+Device = Annotated[str, Option(help="auto, cpu, cuda, …")]
+Threads = Annotated[int | None, Option(min=1, help="Cores to use; all unless told.")]
+
+
+@app.command(context_settings=EXTRA)
+def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser, or only print the address.")] = True,
+        port: Annotated[int | None, Option(help="The first free one from 8888 on, unless told.")] = None):
+    """Open JupyterLab on the lessons. Further options go to JupyterLab as they are."""
+    from .jupyter import lab as jupyterlab
+    from .jupyter.lessons import home
+
+    raise typer.Exit(jupyterlab.start(*jupyterlab.command(home(), browser=browser, port=port, extra=ctx.args)))
+
+
+@app.command("list")
+def list_():
+    """What there is: approaches, problems, baselines, lessons, weights."""
+    from .terminal import show_inventory
+
+    show_inventory()
+
+
+@app.command(cls=NameValue)
+def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its beginning 05, or a path.")],
+        parameter: Annotated[list[str] | None, Option(
+            "-p", "--parameter", metavar="NAME VALUE", help="Set a parameter of the lesson; repeat at will.")] = None,
+        out: Annotated[Path, Option("-o", "--out", help="The folder for the report.")] = Path("reports"),
+        timeout: Annotated[int, Option(help="Seconds that one cell may take.")] = 1800):
+    """Run a lesson from top to bottom and write a report that opens anywhere, with no network."""
+    from . import report
+    from .terminal import bar, console, show_parameters
+
+    try:
+        given = dict(p.split("=", 1) for p in parameter or ())
+    except ValueError:
+        show_parameters(notebook)
+        raise typer.BadParameter("-p takes a name and a value: -p seed 3") from None
+    with bar(f"running {Path(notebook).stem}", "cells") as progress:
+        written = report.run(notebook, given, out, progress=progress, timeout=timeout)
+    console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s")
+    console.print(f"{written.notebook}  the same as a notebook, executed", style="dim")
+
+
+@app.command()
+def train(approach: Approach, problem: Problem,
+          budget: Annotated[str, Option(help="smoke (seconds), lesson (two minutes), reference (ships).")] = "lesson",
+          seconds: Annotated[float | None, Option(help="Train this long instead.")] = None,
+          seed: Seed = 0, device: Device = "auto", threads: Threads = None,
+          resume: Annotated[bool, Option(help="Go on from a checkpoint of the same name, if there is one.")] = True,
+          out: Annotated[Path | None, Option("-o", "--out", help="The weights file, ….safetensors.")] = None):
+    """Fit an approach to a problem and save its weights. Ctrl-C keeps a checkpoint to resume from."""
+    import nfdlab
+
+    from . import store
+    from .core.checks import require
+    from .core.types import Budget
+    from .terminal import console, training
+
+    use_threads(threads)
+    out = out or Path(store.shipped_name(approach, problem))
+    require(out.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(out),
+            why="The weights are written there when training ends.", do=f"-o {out.with_suffix('.safetensors')}")
+    nfdlab.approaches.get(approach), nfdlab.problems.get(problem)      # unknown names are refused before the bar
+    checkpoint = out.with_suffix(".checkpoint")
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    size = Budget.named(budget, checkpoint)
+    size = size if seconds is None else Budget(seconds=seconds, checkpoint=checkpoint)
+    try:
+        with training(f"{approach} on {problem}", checkpoint.exists()) as watch:
+            fitted = nfdlab.train(approach, problem, budget=size, seed=seed, device=device, watch=watch)
+    except KeyboardInterrupt:
+        kept = checkpoint.exists()
+        console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
+        raise typer.Exit(130) from None
+    nfdlab.save(fitted, out)
+    console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
+    console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
+
+
+@app.command()
+def score(approach: Annotated[str, Argument(help="An approach with shipped weights, or a weights file.")],
+          problem: Problem,
+          counts: Annotated[str | None, Option(help="Numbers of observations: 1,3,5.")] = None,
+          tasks: Annotated[int, Option(min=1, help="Fresh tasks for each number of observations.")] = 50,
+          draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
+          pattern: Annotated[str, Option(help="random, grid, block, lines or clusters.")] = "random",
+          noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
+          seed: Seed = 0, device: Device = "auto", threads: Threads = None,
+          baselines: Annotated[bool, Option(help="Score the classical rivals on the same tasks.")] = True,
+          out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
+    """The ratio table: scores beside the exact posterior's on the same tasks; 1.00 cannot be beaten."""
+    import nfdlab
+
+    from . import baselines as rivals
+    from .evaluate.table import compare
+    from .terminal import bar, console, pattern_named, read_counts, show_table
+
+    use_threads(threads)
+    place, kind, wanted = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
+    model = nfdlab.load(approach, device=device) if approach.endswith(".safetensors") else \
+        nfdlab.load(approach, problem, device=device)
+    everyone = {Path(approach).stem: model, **{n: rivals.get(n) for n in (rivals.names() if baselines else ())}}
+    with bar(f"{approach} on {problem}", "tasks") as progress:
+        table = compare(everyone, place, counts=wanted, pattern=kind, tasks=tasks, draws=draws, noise_std=noise,
+                        seed=seed, progress=progress)
+    show_table(table)
+    if out is not None:
+        console.print(f"{table.to_csv(out)}  {len(table.rows)} rows", style="dim")
+
+
+@app.command()
+def sync(check: Annotated[bool, Option("--check", help="Only say which pairs are stale; exit code 1 if any.")] = False,
+         source: Annotated[str, Option("--from", help="py, or ipynb after editing notebooks alone.")] = "py"):
+    """Make notebooks and their .py files agree."""
+    from . import pairs
+    from .jupyter.lessons import home, lessons
+    from .terminal import console
+
+    folder = home() / "notebooks"
+    if check:
+        stale = pairs.check(folder)
+        fresh = f"{len(lessons(folder))} pairs are fresh."
+        console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else fresh)
+        raise typer.Exit(int(bool(stale)))
+    changed = pairs.sync(folder, source)
+    console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{len(lessons(folder))} pairs were fresh already.")
+
+
+@app.command()
+def doctor():
+    """What is installed and found here, and what is wrong with it; exit code 1 if something is."""
+    from .doctor import examine
+    from .terminal import show_findings
+
+    raise typer.Exit(show_findings(examine()))
+
+
+def use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def main():
+    """The entry point."""
+    app(prog_name="nfdlab")
