@@ -5,7 +5,6 @@ written whole: a run that fails leaves no report, keeps an older one, and what i
 """
 
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -53,9 +52,19 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
         refuse("value", "out_dir: a folder, which is made if it is not there.", str(out),
                "There is a file of that name.", "Choose another folder with -o.")
     out.mkdir(parents=True, exist_ok=True)
-    began = time.perf_counter()
+    began, lesson = time.perf_counter(), read(path)
     with tempfile.TemporaryDirectory(prefix="nfd") as scratch:
-        done = _execute(path, given, Path(scratch), out, progress, timeout)
+        partial = Path(scratch, "partial.ipynb")
+        try:
+            done = execute(lesson, path.parent, given, partial, progress=progress, timeout=timeout)
+        except CellFailed as failure:
+            kept = _failed(path, out)
+            write_atomic(kept, partial.read_text(encoding="utf-8"))
+            where = [i for i, c in enumerate(lesson.cells) if c.id == failure.cell.id]
+            name = f"Cell {where[0] + 1} of {len(lesson.cells)}" if where else "The cell that sets what you passed"
+            refuse("value", f"{path.name}: every cell runs to its end.", failure.what,
+                   f"{name} failed, the one that begins `{failure.cell.source.strip().splitlines()[0]}`.",
+                   f"Open {kept} to see how far it came; no report was written.")
     seconds = time.perf_counter() - began
     page, executed = out / f"{path.stem}.html", out / f"{path.stem}.ipynb"
     write_atomic(page, _page(done, path, given, seconds))
@@ -64,48 +73,43 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
     return Report(page, executed, seconds)
 
 
-def _failed(path: Path, out: Path) -> Path:
-    return out / f"{path.stem}.failed.ipynb"
+class CellFailed(Exception):
+    """A cell did not end well: `what` happened in `cell`."""
+
+    def __init__(self, cell: nbformat.NotebookNode, what: str):
+        super().__init__(cell, what)
+        self.cell, self.what = cell, what
 
 
-def _execute(path: Path, given: dict, scratch: Path, out: Path, progress: Callable, timeout: int):
-    notebook, partial, at = read(path), scratch / "partial.ipynb", [0]
-    total = len(notebook.cells) + bool(given)      # papermill adds a cell for what was given
+def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any], partial: Path, *,
+            progress: Callable[[int, int], Any] = ignore, timeout: int = 1800) -> nbformat.NotebookNode:
+    """Run all cells in `folder` and return the notebook with its outputs; `partial` is saved along the way.
+
+    Raises CellFailed. Papermill adds a cell for what was given, after the one tagged `parameters`.
+    """
+    at, total = [], len(notebook.cells) + bool(given)
 
     def started(cell, cell_index):
-        at[0] = cell_index
+        at.append(cell)
         progress(cell_index, total)
 
     try:
         done = papermill.execute_notebook(
             notebook, partial, parameters=given, kernel_name=NAME, progress_bar=False, store_widget_state=False,
-            execution_timeout=timeout, kernel_manager_class=headless(scratch), on_cell_start=started,
-            resources={"metadata": {"path": str(path.parent)}})
+            execution_timeout=timeout, kernel_manager_class=headless(partial.parent), on_cell_start=started,
+            resources={"metadata": {"path": str(folder)}})
     except papermill.PapermillExecutionError as error:
-        _refuse(path, out, partial, at[0], given, f"{error.ename}: {error.evalue}")
-    except CellTimeoutError:
-        _refuse(path, out, partial, at[0], given, f"it ran for more than {timeout} seconds")
-    except DeadKernelError:
-        _refuse(path, out, partial, at[0], given, "the Python that ran it died, most often for want of memory")
+        raise CellFailed(at[-1], f"{error.ename}: {error.evalue}") from error
+    except CellTimeoutError as error:
+        raise CellFailed(at[-1], f"it ran for more than {timeout} seconds") from error
+    except DeadKernelError as error:
+        raise CellFailed(at[-1], "the Python that ran it died, most often for want of memory") from error
     progress(total, total)
     return done
 
 
-def _refuse(path: Path, out: Path, partial: Path, index: int, given: dict, what: str):
-    """The four-part error for cell `index` of the run, counted from 1 as the lesson has them."""
-    cells = read(path).cells
-    tagged = [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", ())]
-    if given and tagged and index == tagged[0] + 1:
-        source, where = "the cell that papermill adds for what you passed", "The parameters cell"
-    else:
-        index -= bool(given and tagged and index > tagged[0])
-        source, where = cells[index].source.strip().splitlines()[0], f"Cell {index + 1} of {len(cells)}"
-    kept = _failed(path, out)
-    shutil.copyfile(partial, kept.with_suffix(".part"))
-    kept.with_suffix(".part").replace(kept)
-    refuse("value", f"{path.name}: every cell runs to its end.", what,
-           f"{where} failed, the one that begins `{source}`.",
-           f"Open {kept} to see how far it came; no report was written.")
+def _failed(path: Path, out: Path) -> Path:
+    return out / f"{path.stem}.failed.ipynb"
 
 
 def _page(done, path: Path, given: dict, seconds: float) -> str:

@@ -18,6 +18,10 @@ class Mixture:
     log_weights: Tensor
     parts: tuple[Gaussian, ...]
 
+    @property
+    def d(self) -> int:
+        return self.parts[0].d
+
     @classmethod
     def equal(cls, *parts: Gaussian) -> "Mixture":
         return cls(torch.full((len(parts),), -float(torch.tensor(len(parts)).log()), dtype=torch.float64), parts)

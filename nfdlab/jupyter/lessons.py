@@ -42,7 +42,7 @@ def lessons(folder: Path) -> list[Path]:
 
 
 def find(name: str, folder: Path) -> Path:
-    """A lesson's .py by its stem, by any beginning of it that fits one lesson only, or by its path."""
+    """A lesson's .py by its path, or by any beginning of its name, with or without the number, that fits only one."""
     path = Path(name)
     if path.suffix in (".py", ".ipynb"):
         for candidate in (path.with_suffix(".py"), path):
@@ -51,7 +51,8 @@ def find(name: str, folder: Path) -> Path:
         refuse("value", "A notebook that exists.", f"path {name}", "There is no such file.",
                f"`nfdlab list` names the lessons; they are in {folder}.")
     stems = [p.stem for p in lessons(folder)]
-    fits = [s for s in stems if s == name] or [s for s in stems if s.startswith(name)]
+    fits = [s for s in stems if name in (s, s[3:])]
+    fits = fits or [s for s in stems if name and (s.startswith(name) or s[3:].startswith(name))]
     if len(fits) == 1:
         return Path(folder, fits[0] + ".py").resolve()
     near = get_close_matches(name, stems + [s[3:] for s in stems], n=1)

@@ -17,34 +17,32 @@ _CELLS = 64
 
 
 def kept_options(state: State, d: int) -> list[tuple[str, float]]:
-    """What the `kept` slider offers, in points and as a share, the state's own value among them."""
+    """What the `kept` slider offers, as points · share or share · points, the state's own value among them."""
     if state.share is not None:
         values = sorted({*_SHARES[d], state.share})
-        return [(f"{percent(s)} · {round(s * _CELLS**d)} pts", s) for s in values]
+        return [(f"{percent(s)} · {round(s * _CELLS**d)}", s) for s in values]
     values = sorted({*_COUNTS[d], state.hide(d).size(d)})
-    return [(f"{m} pts · {percent(m / _CELLS**d)}", m) for m in values]
+    return [(f"{m} · {percent(m / _CELLS**d)}", m) for m in values]
 
 
 class Controls:
     """All widgets of a panel. `read()` is the state they stand at; `write(state, d)` moves them."""
 
     def __init__(self, names: list[str], devices: list[str]):
-        layout, wide = W.Layout(width="310px", margin="1px 0"), {"description_width": "76px"}
-
         def make(kind, description, **rest):
-            return kind(description=description, style=wide, layout=layout, **rest)
+            return kind(description=description, style={"description_width": "76px"},
+                        layout=W.Layout(width="310px", margin="1px 0"), **rest)
 
         self.problem = make(W.Dropdown, "problem", options=names)
         self.pattern = make(W.Dropdown, "pattern", options=list(patterns.ALL))
-        self.kept = make(W.SelectionSlider, "kept", options=[("8 pts", 8)], continuous_update=True)
+        self.kept = make(W.SelectionSlider, "kept", options=[("8", 8)], continuous_update=True)
         self.noise = make(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, readout_format=".2f")
         self.seed = make(W.IntSlider, "task", min=0, max=99)
         self.draws = make(W.SelectionSlider, "draws", options=_DRAWS, value=32, continuous_update=False)
         self.sampler = make(W.Dropdown, "sampler", options=SAMPLERS)
         self.steps = make(W.IntSlider, "steps", min=2, max=60, continuous_update=False)
         self.device = make(W.Dropdown, "device", options=devices)
-        self.view = make(W.ToggleButtons, "view", options=VIEWS)
-        self.view.style.button_width = "104px"
+        self.view = make(W.Dropdown, "view", options=VIEWS)
         self.scale = make(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(CLOSEST), step=0.25, value=1,
                           readout_format=".3g", continuous_update=True)
         self.centre = [make(W.FloatSlider, name, min=-1.0, max=1.0, step=0.02, readout_format=".2f")

@@ -22,11 +22,9 @@ from .view import Frame, Summary
 WIDE = 920.0                     # pixels of the page
 
 
-def paint(frame: Frame, *, rough: bool = False) -> str:
-    """The picture of a frame as HTML. `rough` marks a preview that is still being refined."""
+def paint(frame: Frame) -> str:
+    """The picture of a frame as HTML."""
     parts, height = (_curves if len(frame.window) == 1 else _maps)(frame)
-    if rough:
-        parts.append(text(WIDE - 12, 14, "refining …", size=10, colour=style.SOFT, anchor="end"))
     return sheet(WIDE, height, parts, describe(frame))
 
 

@@ -5,7 +5,6 @@ A move shows a quick preview (few sampler steps, in 2D few pixels), refined when
 so that moving the window only decodes the same draws again.
 """
 
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -18,21 +17,17 @@ from ..core.types import Fitted, Problem
 from . import sweeps
 from .cast import Cast, devices
 from .controls import Controls
+from .headless import headless
 from .live import Latest
 from .pictures import paint
 from .readout import error_box, note, scores_line
 from .state import State, with_changes
 from .stills import still
-from .view import FULL, ROUGH, Drawn, Frame, Given, Rivals, answering, looking, reveal, trained, view
+from .view import LEVELS, Drawn, Frame, Given, Rivals, answering, looking, reveal, trained, view
 
 ROUGH_STEPS = 5                  # of the sampler, for a preview
 _KEPT = 12                       # tasks and answers remembered
 _AFRESH = {"count": None, "share": None, "centre": ()}     # what another problem has its own of
-
-
-def headless() -> bool:
-    """Whether a report is being made: nobody moves sliders, so everything is computed in place."""
-    return os.environ.get("NFDLAB_HEADLESS", "") not in ("", "0")
 
 
 def explore(model: Fitted, problem: Problem, **state) -> "Panel":
@@ -132,18 +127,17 @@ class Panel(W.VBox):
     def _work(self, state: State) -> Iterator:
         """Pictures of a state, roughest first; None where a run that nobody waits for may stop."""
         start, rivals = time.perf_counter(), self.cast.rivals(state.problem, state.device)
-        d, shown = rivals.problem.d, False
+        levels = LEVELS[rivals.problem.d]
         given = self._recall("given", state.seen_by()) or self._keep(reveal(state, rivals), "given", state.seen_by())
         drawn = self._recall("drawn", state.drawn_by())
         if drawn is None and trained(rivals.model) and state.steps > ROUGH_STEPS:
             yield from self._preview(state, rivals, given)
-            shown = True
+            levels = levels[1:] or levels                           # the roughest was shown already
         if drawn is None:
             drawn = yield from _breathing(answering(state, rivals, given))
             self._keep(drawn, "drawn", state.drawn_by())
-        if not shown and ROUGH[d] < FULL[d] and d > 1:
-            yield from self._pictures(state, rivals, drawn, ROUGH[d], "refining")
-        yield from self._pictures(state, rivals, drawn, FULL[d], start)
+        for side in levels:
+            yield from self._pictures(state, rivals, drawn, side, start if side == levels[-1] else None)
 
     def _preview(self, state: State, rivals: Rivals, given: Given) -> Iterator:
         key = "rough", state.drawn_by()
@@ -151,14 +145,15 @@ class Panel(W.VBox):
         if drawn is None:
             drawn = yield from _breathing(answering(state, rivals, given, ROUGH_STEPS))
             self._keep(drawn, *key)
-        yield from self._pictures(state, rivals, drawn, ROUGH[rivals.problem.d], "refining")
+        yield from self._pictures(state, rivals, drawn, LEVELS[rivals.problem.d][0], None)
 
     @staticmethod
-    def _pictures(state: State, rivals: Rivals, drawn: Drawn, side: int, since) -> Iterator:
+    def _pictures(state: State, rivals: Rivals, drawn: Drawn, side: int, since: float | None) -> Iterator:
         frame = yield from _breathing(looking(state, rivals, drawn, side))
-        rough = since == "refining"
-        words = "refining …" if rough else f"done in {time.perf_counter() - since:.2f} s"
-        yield paint(frame), "" if rough else scores_line(frame), words
+        if since is None:                                           # better ones are on their way
+            yield paint(frame), "", "refining …"
+        else:
+            yield paint(frame), scores_line(frame), f"done in {time.perf_counter() - since:.2f} s"
 
     def _recall(self, *key):
         with self._guard:

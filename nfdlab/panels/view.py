@@ -22,8 +22,7 @@ from .page import window_points
 from .state import State
 from .style import BAND
 
-FULL = {1: 401, 2: 256}          # points across a window at rest: about one for each pixel
-ROUGH = {1: 201, 2: 48}          # while a slider moves in 2D
+LEVELS = {1: (401,), 2: (40, 112, 256)}     # points across a window: while a slider moves, and at rest, last
 _SCORED = {1: (256,), 2: (32, 32)}
 VALUES_AT_ONCE = 2**18                 # values asked in one go: bounds memory, and leaves places to stop
 SHOWN = 24                       # draws kept as curves
@@ -98,7 +97,7 @@ def view(state: State, rivals: Rivals, side: int | None = None) -> Frame:
 def reveal(state: State, rivals: Rivals) -> Given:
     """Draw a truth (from the side never trained on), hide it, ask the ruler. Depends on `state.seen_by()` only."""
     problem = rivals.problem
-    require(problem.d in FULL, must="a problem of one or two coordinates.", came=f"one with d = {problem.d}",
+    require(problem.d in LEVELS, must="a problem of one or two coordinates.", came=f"one with d = {problem.d}",
             why="A panel draws curves and pictures.", do="Freeze the other coordinates first.")
     truth = held_out(problem).draw(1, seed=child(state.seed, "panel", "truth"))
     seen = observe(truth, state.hide(problem.d), noise_std=state.noise, seed=child(state.seed, "panel", "seen"))
@@ -149,7 +148,7 @@ def _last(pieces: Iterator):
 def looking(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None) -> Iterator[Frame | None]:
     """`look`, a piece at a time: yields None where it may be stopped, and the frame at the end."""
     d = rivals.problem.d
-    side = FULL[d] if side is None else side
+    side = LEVELS[d][-1] if side is None else side
     window = state.look_at(d)
     coords = window_points(window, side, rivals.problem.card.axes)
     truth = drawn.given.truth(coords)[0, :, 0]

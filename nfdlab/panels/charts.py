@@ -1,0 +1,126 @@
+"""Lesson figures with axes: curves and bands, ratios against what is seen, training losses, spectra."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from ..core.checks import require
+from ..core.types import Fields, Observations, ProblemCard
+from ..evaluate.calibration import interval
+from . import style
+from .style import Picture, dress, legend, picture
+
+ROLES = {"truth": style.TRUTH, "exact": style.EXACT, "baseline": style.BASELINE, "kriging": style.BASELINE,
+         "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "nearest": "#c8c8c8"}
+_POINTS = 481
+
+
+def colour_of(name: str) -> str:
+    """The colour of a contestant by its name: truth black, exact blue, baselines grey, anything else is a model."""
+    return ROLES.get(name, style.MODEL)
+
+
+def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations | None = None, title: str | None = None,
+          window: tuple[float, float] = (-1.0, 1.0), curves: int = 4, band: bool = True, **bundles: Fields) -> Picture:
+    """Curves over one coordinate: truth, observations, and a bundle of draws for each further keyword.
+
+    bands(card, truth=truth, seen=seen, exact=draws, model=draws): mean, 90 % band and `curves` thin draws of each, on
+    top of one another. `band=False` shows draws only. One function is one line.
+    """
+    _one_axis(truth, *bundles.values())
+    xs = torch.linspace(*window, _POINTS)[:, None]
+    figure, ((ax,),) = picture(size=(7.2, 3.4))
+    for i, (name, fields) in enumerate(bundles.items()):
+        colour, values = colour_of(name), fields(xs).cpu()[..., 0]
+        if fields.n == 1:
+            ax.plot(xs[:, 0], values[0], color=colour, lw=style.THICK, label=name)
+            continue
+        if band:
+            low, high = (end[:, 0] for end in interval(values[..., None], style.BAND))
+            ax.fill_between(xs[:, 0], low, high, color=colour, alpha=style.BAND_ALPHA if i == 0 else 0.12, lw=0)
+            for end in (low, high) if i else ():                    # a band over a band shows its edges
+                ax.plot(xs[:, 0], end, color=colour, lw=1.0)
+            ax.plot(xs[:, 0], values.mean(0), color=colour, lw=style.THICK, label=f"{name}: mean, 90 % band")
+        for k, draw in enumerate(values[:curves]):
+            label = None if band or k else f"{name}: {min(curves, fields.n)} draws"
+            ax.plot(xs[:, 0], draw, color=colour, lw=style.THIN, alpha=0.5 if band else 0.75, label=label)
+    if truth is not None:
+        ax.plot(xs[:, 0], truth(xs)[0, :, 0].cpu(), color=style.TRUTH, lw=1.4, label="truth")
+    if seen is not None and seen.m:
+        inside = (seen.coords[:, 0] >= window[0]) & (seen.coords[:, 0] <= window[1])
+        dots(ax, seen.coords[inside, 0], seen.values[inside, 0], label=f"{int(inside.sum())} seen")
+    ax.set_xlim(*window)
+    dress(ax, title=title, x=card.axes[0], y=f"value ({card.units})")
+    legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def dots(ax, x, y, size: float = 26, fills=style.DOT, **rest):
+    """Observations: white dots ringed black, or filled by value."""
+    return ax.scatter(x, y, s=size, c=fills, edgecolors=style.RING, linewidths=0.9, zorder=5, **rest)
+
+
+def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: str = "CRPS",
+           to: str = "exact posterior", aim: float | None = None) -> Picture:
+    """Scores against what was seen, as ratios to a reference, 1.00 its own.
+
+    Shapes: curves[name][m] = value, or (value, low, high), or a DataFrame's rows of those.
+    `nfdlab.score(...).ratio("crps")` .T is such a table. `aim` is a dashed line.
+    """
+    figure, ((ax,),) = picture(size=(6.2, 3.4))
+    ax.axhline(1.0, color=style.EXACT if to.startswith("exact") else style.BASELINE, lw=style.THICK, label=to)
+    if aim is not None:
+        ax.axhline(aim, color=style.SOFT, lw=0.8, ls=(0, (4, 3)), label=f"aim {style.number(aim)}")
+    marks = sorted({m for curve in curves.values() for m in curve if isinstance(m, (int, np.integer))})
+    require(len(marks) > 0, must="curves: at least one value for one number of observations.", came=dict(curves),
+            why="Ratios are drawn against m.", do='ratios({"model": {1: 1.02, 5: (1.03, 1.00, 1.06)}}).')
+    place = {m: i for i, m in enumerate(marks)}                       # even steps: counts are chosen, not measured
+    for i, (name, curve) in enumerate(curves.items()):
+        rows = [(place[m], *np.broadcast_to(np.atleast_1d(curve[m]), 3)) for m in marks if m in curve]
+        at, value, low, high = np.array(rows, dtype=float).T
+        at, colour = at + 0.06 * (i - (len(curves) - 1) / 2), colour_of(name)
+        ax.errorbar(at, value, yerr=np.clip([value - low, high - value], 0, None), color=colour, lw=1.4, elinewidth=1.0,
+                    capsize=2.5, marker="o", ms=4, label=name)
+    ax.set_xticks(range(len(marks)), [str(m) for m in marks])
+    dress(ax, title=title, x="number of observations m", y=f"{metric} / {metric} of the {to}")
+    legend(ax)
+    return figure
+
+
+def losses(seconds: Sequence[float], values: Sequence[float], stages: Sequence[str], *,
+           title: str | None = None) -> Picture:
+    """The losses of a training, one panel for each stage: every step faint, medians of neighbours strong."""
+    seconds, values, stages = np.asarray(seconds, float), np.asarray(values, float), np.asarray(stages)
+    names = list(dict.fromkeys(stages.tolist())) or ["training"]
+    figure, axes = picture(1, len(names), size=(3.6 * len(names) + 0.6, 2.6))
+    for i, (ax, name) in enumerate(zip(axes[0], names, strict=True)):
+        x, y = seconds[stages == name], values[stages == name]
+        ax.plot(x, y, color=style.MODEL, lw=0.5, alpha=0.3)
+        ax.plot(*medians(x, y), color=style.MODEL, lw=style.THICK)
+        if len(y) and y.min() > 0:
+            ax.set_yscale("log")
+        dress(ax, title=title if i == 0 and title else name, x="seconds", y="loss" if i == 0 else None)
+    return figure
+
+
+def medians(x: np.ndarray, y: np.ndarray, bins: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Medians of runs of neighbours, at most `bins` of them."""
+    parts = [p for p in np.array_split(np.arange(len(y)), min(bins, len(y) // 6 + 1)) if len(p)]
+    return np.array([x[p].mean() for p in parts]), np.array([np.median(y[p]) for p in parts])
+
+
+def spectra(curves: Mapping[str, tuple], *, title: str | None = None, unit: str = "cycles across the box") -> Picture:
+    """Power against wavenumber, both on log axes: curves[name] = (wavenumber (k,), power (k,))."""
+    figure, ((ax,),) = picture(size=(5.6, 3.4))
+    for name, (wavenumber, power) in curves.items():
+        ax.loglog(wavenumber, power, color=colour_of(name), lw=2.2 if name == "truth" else 1.5, label=name)
+    dress(ax, title=title, x=f"wavenumber ({unit})", y="power")
+    legend(ax)
+    return figure
+
+
+def _one_axis(*bundles) -> None:
+    for fields in bundles:
+        require(fields is None or fields.d == 1, must="fields of one coordinate.", came=fields,
+                why="Bands are drawn over an axis.", do="plots.row for two coordinates.")

@@ -1,0 +1,143 @@
+"""Lesson figures of fields over two coordinates: the row of six, the zoom ladder, a surface to turn in your hands."""
+
+from collections.abc import Mapping
+
+import torch
+
+from ..core.checks import require
+from ..core.types import Fields, Observations, ProblemCard
+from . import style
+from .charts import colour_of, dots
+from .page import Page, window_points
+from .reading import nice
+from .style import Picture, dress, picture
+
+WHOLE = ((-1.0, 1.0), (-1.0, 1.0))
+
+
+def row(card: ProblemCard, *, truth: Fields, seen: Observations, model: Fields, exact: Fields | None = None,
+        names: tuple[str, str] = ("exact", "model"), window=WHOLE, side: int = 160,
+        title: str | None = None) -> Picture:
+    """Truth, observations, exact mean, model mean, error of the model's mean, its uncertainty: shared limits and axes.
+
+    Without `exact` that picture is left out. `names` are written over the two means; `window` is a part of the box.
+    """
+    _two_axes(truth, model, exact)
+    page = Page.of(window, card.axes)
+    points = page.points(side)
+    target, values = truth(points)[0, :, 0].cpu(), model(points).cpu()[..., 0]
+    best = None if exact is None else exact(points).cpu()[..., 0].mean(0)
+    error, spread = values.mean(0) - target, values.std(0) if len(values) > 1 else torch.zeros_like(target)
+    low, high = (float(q) for q in torch.quantile(target, torch.tensor([0.002, 0.998])))
+    rms = float(error.square().mean().sqrt())
+    limit = nice(2.5 * rms)
+    fields = (style.FIELD_MAP, low, high)
+    cells = [("truth", target, fields), (f"{seen.m} seen", None, fields), (f"{names[0]}: mean", best, fields),
+             (f"{names[1]}: mean", values.mean(0), fields),
+             (f"error, RMS {style.number(rms, 2)}", error, (style.ERROR_MAP, -limit, limit)),
+             ("uncertainty", spread, (style.SPREAD_MAP, 0.0, limit))]
+    cells = [cell for cell in cells if exact is not None or not cell[0].startswith(names[0] + ":")]
+    figure, axes = picture(1, len(cells), size=(2.0 * len(cells), 3.1 if title else 2.9), sharex=True, sharey=True)
+    for i, (ax, (words, shown, (name, bottom, top))) in enumerate(zip(axes[0], cells, strict=True)):
+        mark = _field(ax, shown, side, page, name, bottom, top) if shown is not None else _seen(ax, seen, page, *fields)
+        bar = figure.colorbar(mark, ax=ax, location="bottom", fraction=0.05, pad=0.03, aspect=30)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=style.FONT - 2, length=2, labelcolor=style.SOFT)
+        bar.ax.locator_params(nbins=3)
+        ink = colour_of(words.split(":")[0]) if ":" in words else style.INK
+        dress(ax, title=words, ink=ink, x=card.axes[page.across], y=card.axes[page.up] if i == 0 else None)
+        _frame(ax, page)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+    figure.supxlabel(f"values in {card.units}", fontsize=style.FONT - 1, color=style.SOFT)
+    return figure
+
+
+def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float, ...] | None = None,
+           scales: tuple[float, ...] = (1, 2, 4, 8, 16, 32), side: int = 160, title: str | None = None) -> Picture:
+    """Closer and closer at the same number of pixels: a row for each entry (its first draw), a column for each scale.
+
+    rows: {"truth": truth, "model": draws}. In 1D each picture is a curve with limits of its own.
+    """
+    d = next(iter(rows.values())).d
+    require(d in (1, 2), must="fields of one or two coordinates.", came=f"d = {d}", why="Each rung is one picture.",
+            do="Freeze the other coordinates first.")
+    centre = (0.0,) * d if centre is None else centre
+    high = (1.5 if d == 1 else 1.95) * len(rows) + 0.4
+    figure, axes = picture(len(rows), len(scales), size=(1.75 * len(scales), high))
+    for col, scale in enumerate(scales):
+        half = 1.0 / scale
+        middles = [min(max(x, half - 1.0), 1.0 - half) for x in centre]
+        window = tuple((x - half, x + half) for x in middles)
+        points = window_points(window, side if d == 2 else 321, card.axes)
+        values = {name: fields(points)[0, :, 0].cpu() for name, fields in rows.items()}
+        both = torch.cat(list(values.values()))
+        low, high = float(both.min()), float(both.max())
+        for ax, (name, shown) in zip(axes[:, col], values.items(), strict=True):
+            if d == 1:
+                ax.plot(points[:, 0], shown, color=colour_of(name), lw=1.3)
+            else:
+                _frame(ax, page := Page.of(window, card.axes))
+                _field(ax, shown, side, page, style.FIELD_MAP, low, high)
+            first = col == 0
+            dress(ax, title=f"×{scale:g}" if ax is axes[0, col] else None, y=name if first else None)
+            ax.locator_params(nbins=3)
+            ax.tick_params(labelsize=style.FONT - 2, labelleft=d == 1 or first)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+    return figure
+
+
+def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = None, side: int = 96,
+            height: float = 0.35, title: str | None = None):
+    """The first draw as a plotly surface to turn in your hands, observations as white dots. `height`: of the tallest.
+
+    A figure at rest: never inside a live loop.
+    """
+    import plotly.graph_objects as go
+
+    _two_axes(fields)
+    page = Page.of(WHOLE, card.axes)
+    points = page.points(side)
+    z = fields(points)[0, :, 0].cpu().reshape(side, side).numpy().round(4)
+    x, y = points[:side, page.across].numpy(), points[::side, page.up].numpy()
+    parts = [go.Surface(x=x, y=y, z=z, colorscale=style.FIELD_MAP, name=card.title,
+                        colorbar={"title": {"text": card.units, "side": "right"}, "thickness": 12, "len": 0.7})]
+    if seen is not None and seen.m:
+        parts.append(go.Scatter3d(x=seen.coords[:, page.across].numpy(), y=seen.coords[:, page.up].numpy(),
+                                  z=seen.values[:, 0].numpy(), mode="markers", name=f"{seen.m} seen",
+                                  marker={"size": 3, "color": style.DOT, "line": {"color": style.RING, "width": 1}}))
+    figure = go.Figure(parts)
+    axes = {"xaxis_title": card.axes[page.across], "yaxis_title": card.axes[page.up], "zaxis_title": "value"}
+    figure.update_layout(title={"text": title or card.title}, paper_bgcolor=style.PAPER, height=560, showlegend=False,
+                         margin={"l": 0, "r": 0, "t": 40, "b": 0}, font={"color": style.INK},
+                         scene_camera={"eye": {"x": 0.55, "y": -1.45, "z": 0.95}},        # stand in the south
+                         scene={**axes, "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": height}})
+    if page.bottom > page.top:
+        figure.update_scenes(yaxis_autorange="reversed")
+    return figure
+
+
+def _field(ax, values: torch.Tensor, side: int, page: Page, name: str, low: float, high: float):
+    return ax.imshow(values.reshape(side, side), extent=(page.left, page.right, page.bottom, page.top), cmap=name,
+                     vmin=low, vmax=high, interpolation="nearest")
+
+
+def _seen(ax, seen: Observations, page: Page, name: str, low: float, high: float):
+    ax.set_facecolor(style.EMPTY)
+    size = 14 if seen.m < 150 else 6
+    return dots(ax, seen.coords[:, page.across], seen.coords[:, page.up], size, seen.values[:, 0], cmap=name, vmin=low,
+                vmax=high)
+
+
+def _frame(ax, page: Page) -> None:
+    ax.set_xlim(page.left, page.right)
+    ax.set_ylim(page.bottom, page.top)
+    ax.set_aspect("equal")
+    ax.locator_params(nbins=3)
+
+
+def _two_axes(*bundles) -> None:
+    for fields in bundles:
+        require(fields is None or fields.d == 2, must="fields of two coordinates.", came=fields,
+                why="They are drawn as pictures.", do="plots.bands for one coordinate.")

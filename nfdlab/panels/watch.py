@@ -1,0 +1,142 @@
+"""Watch a training live: the loss as it falls, how far along, and a button that stops it and keeps what was learnt.
+
+    watch = LossWatch()
+    model = nfdlab.train("sparse_conditional", "gp1d", watch=watch)
+
+In a report nobody watches: it only writes down losses, and `figure()` draws them afterwards.
+"""
+
+import math
+import threading
+import time
+from base64 import b64encode
+
+import ipywidgets as W
+import numpy as np
+from IPython import get_ipython
+from IPython.display import display
+
+from ..core.types import Step
+from . import style
+from .charts import losses, medians
+from .drawing import Plate, sheet, text
+from .headless import headless
+from .style import Picture
+
+_WIDE, _HIGH = 620.0, 190.0
+
+
+class LossWatch(W.VBox):
+    """Call it with each `Step`; it returns True once Cancel was pressed. It shows itself at the first step.
+
+    A picture is painted at most every `every` seconds, and for the last step, so watching costs a training nothing.
+    """
+
+    def __init__(self, title: str = "training", *, every: float = 0.25):
+        self.title, self.every = title, every
+        self._steps: list[Step] = []
+        self._lock = threading.Lock()
+        self._cancelled, self._painted_at, self._displayed = threading.Event(), -math.inf, False
+        self.picture = W.HTML()
+        self.button = W.Button(description="Cancel", tooltip="stop training and keep what was learnt",
+                               layout=W.Layout(width="90px"))
+        self.button.on_click(self._pressed)
+        # The browser's first message to a busy kernel waits for the cell to end; later ones do not. This hidden clock
+        # sends that first message by itself, so that a click on Cancel is never the first.
+        self._clock = W.Play(min=0, max=3, interval=200, playing=True, layout=W.Layout(display="none"))
+        super().__init__([self.picture, self.button, self._clock])
+        self.add_class("nfdlab-watch")
+
+    def __call__(self, step: Step) -> bool:
+        """Write a step down; True asks the training to stop."""
+        with self._lock:
+            self._steps.append(step)
+        cancelled = self._cancelled.is_set()
+        if not headless():
+            if not self._displayed and get_ipython() is not None:
+                display(self)
+            now = time.perf_counter()
+            if now - self._painted_at >= self.every or cancelled or step.progress >= 1:
+                self.paint()
+                self._painted_at = time.perf_counter()
+        return cancelled
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask the training to stop at its next step."""
+        self._cancelled.set()
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps so far."""
+        with self._lock:
+            return list(self._steps)
+
+    def paint(self) -> None:
+        """Show where the training stands."""
+        steps = self.steps
+        self.picture.value = curve(steps, self.title, self.cancelled)
+        if steps and steps[-1].progress >= 1:
+            self.button.disabled = True
+
+    def figure(self) -> Picture:
+        """The losses of the whole run, at rest."""
+        steps = self.steps
+        return losses([s.seconds for s in steps], [s.loss for s in steps], [s.stage for s in steps])
+
+    def _pressed(self, button) -> None:
+        self.cancel()
+        self.button.description, self.button.disabled = "stopping …", True
+
+    def _repr_mimebundle_(self, **kwargs):
+        self._displayed = True
+        found = dict(super()._repr_mimebundle_(**kwargs) or {})
+        found["text/plain"] = summary(self.steps, self.cancelled)
+        if headless():
+            found["image/png"] = b64encode(self.figure().png(100)).decode()
+        return found
+
+
+def summary(steps: list[Step], cancelled: bool = False) -> str:
+    """Where a training stands, in one line."""
+    if not steps:
+        return "no step yet"
+    last, recent = steps[-1], np.median([s.loss for s in steps[-50:] if s.stage == steps[-1].stage])
+    left = last.seconds * (1 / last.progress - 1) if last.progress > 0 else math.inf
+    ahead = ("cancelled" if cancelled else "done" if last.progress >= 1 else
+             f"about {clock(left)} left" if math.isfinite(left) else "")
+    return (f"{last.stage} · step {last.index} · loss {style.number(float(recent))} · {clock(last.seconds)} · "
+            f"{100 * last.progress:.0f} % · {ahead}")
+
+
+def clock(seconds: float) -> str:
+    """A duration in words: 8 s, 1 min 40 s, 2 h 5 min."""
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
+
+
+def curve(steps: list[Step], title: str, cancelled: bool = False) -> str:
+    """The losses as one `<svg>`: each stage over its own share of the width, on its own scale; a bar of progress."""
+    progress = steps[-1].progress if steps else 0.0
+    words = summary(steps, cancelled)
+    parts = [text(12, 18, title, size=12, bold=True, colour=style.MODEL), text(_WIDE - 12, 18, words, anchor="end"),
+             f'<rect x="12" y="26" width="{_WIDE - 24:g}" height="5" rx="2.5" fill="{style.EMPTY}"/>',
+             f'<rect x="12" y="26" width="{(_WIDE - 24) * progress:.1f}" height="5" rx="2.5" fill="{style.MODEL}"/>']
+    stages = list(dict.fromkeys(s.stage for s in steps))
+    room = (_WIDE - 24) / max(1, len(stages))
+    for i, stage in enumerate(stages):
+        x, y = np.array([(s.seconds, s.loss) for s in steps if s.stage == stage]).T
+        log = y.min() > 0
+        x, y = medians(x, np.log10(y) if log else y)
+        low, high = np.quantile(y, (0.0, 0.98))
+        air = 0.05 * (high - low) + 1e-3
+        plate = Plate(58 + i * room, 58, room - 66, 92, x[0], max(x[-1], x[0] + 1e-3), low - air, high + air)
+        parts += [plate.frame(stage, "seconds", "log10 loss" if log else "loss", grid=True, up=3),
+                  plate.clip(plate.curve(x, y, style.MODEL))]
+    return sheet(_WIDE, _HIGH, parts, f"{title}: {words}")

@@ -1,0 +1,77 @@
+"""The frozen tasks are what the script makes, and what the exact posterior says of them still holds."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nfdlab
+from nfdlab import problems
+from nfdlab.evaluate import scores
+
+TOY = Path(__file__).parents[1] / "toy_data"
+
+
+@pytest.fixture(scope="module")
+def make():
+    spec = importlib.util.spec_from_file_location("toy_data_make", TOY / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_problem_has_its_folder_and_all_is_small():
+    assert {f.name for f in TOY.iterdir() if f.is_dir() and f.name != "__pycache__"} == set(problems.names())
+    kept = [f for f in TOY.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+    assert sum(f.stat().st_size for f in kept) < 1_000_000
+
+
+@pytest.mark.parametrize("name", problems.names())
+def test_the_card_is_that_of_the_problem(make, name):
+    assert (TOY / name / "card.md").read_text(encoding="utf-8") == make.card(name), "run python toy_data/make.py"
+
+
+@pytest.mark.parametrize("name", problems.names())
+def test_tasks_are_rebuilt_bit_for_bit(make, name):
+    """The first task at the fewest and at the most observations: places, values and truths in every bit."""
+    kept, counts = np.load(TOY / name / "tasks.npz"), make.COUNTS[name]
+    for m in (counts[0], counts[-1]):
+        row = counts.index(m) * make.EACH
+        made = make.task(make.problem_of(name), name, m, 0)
+        assert kept["m"][row] == m
+        for key in ("coords", "values", "truth"):
+            np.testing.assert_array_equal(made[key], kept[key][row][:m] if key != "truth" else kept[key][row])
+        np.testing.assert_allclose(made["scores"], kept["scores"][row], atol=2e-4)   # the last of four kept digits
+
+
+def test_sample_files_are_rebuilt_byte_for_byte(make):
+    assert (TOY / "arrays" / "curves.csv").read_text() == make.curves()
+    assert (TOY / "arrays" / "points.csv").read_text() == make.points()
+    seen = problems.get("arrays", data=TOY / "arrays" / "curves.csv")
+    assert (seen.d, seen.c) == (1, 1)
+    from nfdlab.problems.arrays import observations
+    assert observations(TOY / "arrays" / "points.csv").scaling.axes == ("south_km", "east_km")
+
+
+@pytest.mark.parametrize(("name", "shape"), [("gp1d", (128,)), ("gp2d", (24, 24)), ("sawtooth1d", (128,))])
+def test_other_draws_of_the_exact_posterior_score_alike_on_the_frozen_tasks(name, shape):
+    kept, oracle = np.load(TOY / name / "tasks.npz"), problems.get(name).oracle()
+    found = []
+    for i, m in enumerate(kept["m"]):
+        seen = nfdlab.Observations(torch.from_numpy(kept["coords"][i, :m]), torch.from_numpy(kept["values"][i, :m]),
+                                   float(kept["noise_std"]))
+        found.append(scores.crps(oracle.draw(seen, 64, seed=i)(nfdlab.cell_centres(shape)),
+                                 torch.from_numpy(kept["truth"][i])).item())
+    error = np.std(found / kept["scores"][:, 0] - 1) / len(found) ** 0.5
+    assert abs(np.mean(found / kept["scores"][:, 0]) - 1) < 4.5 * error
+
+
+def test_the_example_in_the_readme_runs(monkeypatch):
+    monkeypatch.chdir(TOY.parent)
+    code = re.search(r"```python\n(.*?)```", (TOY / "README.md").read_text(), re.S).group(1)
+    space = {}
+    exec(code, space)
+    assert space["draws"].shape == (64, 128, 1)
