@@ -13,13 +13,14 @@ from rich.text import Text
 from .jupyter.lessons import find, home, lesson_parameters, lessons, read, refuse
 
 console = Console(highlight=False)
+aside = Console(stderr=True, highlight=False)       # bars and errors: what is piped on is the result alone
 METRICS = ("crps", "energy", "variogram", "rmse", "spread", "coverage90")
 
 
 def show_error(error: Exception) -> None:
     """The four parts in a red frame, on standard error."""
     frame = Panel(Text(str(error)), border_style="red", title="refused", title_align="left")
-    Console(stderr=True, highlight=False).print(frame)
+    aside.print(frame)
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def bar(title: str, unit: str):
     """A progress bar; yields progress(done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
                TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as shown:
+    with Progress(*columns, console=aside) as shown:
         task = shown.add_task(title, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
@@ -45,7 +46,7 @@ def training(title: str, resumed: bool):
                TextColumn("{task.fields[note]}"), TimeElapsedColumn(), TimeRemainingColumn())
     before = signal.signal(signal.SIGINT, ask)
     try:
-        with Progress(*columns, console=console) as shown:
+        with Progress(*columns, console=aside) as shown:
             task = shown.add_task(f"{title}{', resumed' if resumed else ''}", total=1.0, note="")
 
             def watch(step):

@@ -34,7 +34,8 @@ def page(*cells, folder=Path(".")) -> BeautifulSoup:
 
 def remote(soup: BeautifulSoup) -> list:
     """What the page would fetch from elsewhere."""
-    found = [t for t in soup.find_all(["script", "link", "img", "iframe"]) if "//" in (t.get("src") or t.get("href") or "")]
+    found = [t for t in soup.find_all(["script", "link", "img", "iframe"])
+             if re.match(r"\s*(https?:)?//", t.get("src") or t.get("href") or "")]
     return found + re.findall(r"@import|url\(\s*['\"]?https?:", "".join(s.text for s in soup.find_all("style")))
 
 

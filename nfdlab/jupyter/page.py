@@ -23,6 +23,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 POLICY = ("default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; "
           "script-src 'unsafe-inline' 'unsafe-eval'; worker-src blob:")       # plotly compiles its 3D code
 REMOTE = re.compile(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//|@import""", re.I)
+ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)
 KINDS = {"svg": "image/svg+xml", "webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg"}
 
 
@@ -69,10 +70,10 @@ def offline(html: str) -> str:
         return html
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all(["script", "link", "iframe"]):
-        if "//" in (tag.get("src") or tag.get("href") or ""):
+        if ELSEWHERE.match(tag.get("src") or tag.get("href") or ""):
             tag.decompose()
     for tag in soup.find_all("img"):
-        if re.match(r"\s*(https?:)?//", tag.get("src", "")):
+        if ELSEWHERE.match(tag.get("src", "")):
             link = soup.new_tag("a", href=tag["src"])
             link.string = tag.get("alt") or "picture on the web"
             tag.replace_with(link)
@@ -112,6 +113,7 @@ class Writer:
     def bundle(self, data: dict) -> str:
         """One displayed result: the most alive of its forms that lives without a kernel."""
         plain = "".join(data.get("text/plain", ""))
+        alt = "Figure" if plain.startswith("<") else plain        # <Figure size 640x480 with 1 Axes> tells nobody much
         if SWEEP in data:
             self.sweeps += 1
             return slider(data[SWEEP], self.sweeps)
@@ -125,10 +127,10 @@ class Writer:
         if "text/html" in data and WIDGET not in data:
             return f'<div class="wide">{offline("".join(data["text/html"]))}</div>'
         if "image/svg+xml" in data:
-            return picture("image/svg+xml", base64.b64encode("".join(data["image/svg+xml"]).encode()).decode(), plain)
+            return picture("image/svg+xml", base64.b64encode("".join(data["image/svg+xml"]).encode()).decode(), alt)
         for kind in ("image/png", "image/jpeg", "image/webp"):
             if kind in data:
-                return picture(kind, "".join(data[kind]).replace("\n", ""), plain)
+                return picture(kind, "".join(data[kind]).replace("\n", ""), alt)
         if "text/latex" in data:
             return formula("".join(data["text/latex"]).strip().strip("$"), block=True)
         if "text/markdown" in data:

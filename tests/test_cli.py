@@ -1,0 +1,224 @@
+"""The command line: what is typed reaches the library as it should, and refusals are one clean frame."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lesson_text import lesson, write
+from typer.testing import CliRunner
+
+import nfdlab
+from nfdlab import cli, pairs, report, store
+from nfdlab.core.types import Budget, Step
+from nfdlab.jupyter import kernel, lab, lessons
+
+
+@pytest.fixture
+def nfd(monkeypatch):
+    """Runs `nfdlab ...`, in a wide terminal without colours."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    return lambda *words: CliRunner().invoke(cli.app, [str(w) for w in words])
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with two lessons, as home."""
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks", "00_start_here", "1")
+    write(tmp_path / "notebooks", "05_deep", "2")
+    monkeypatch.setattr(lessons, "home", lambda: tmp_path)
+    monkeypatch.setattr("nfdlab.terminal.home", lambda: tmp_path)
+    return tmp_path
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = ("import sys; from nfdlab import cli; from typer.testing import CliRunner; "
+            "print(CliRunner().invoke(cli.app, ['--help']).output); "
+            "print([m for m in ('torch', 'numpy', 'matplotlib', 'papermill', 'jupytext', 'pandas') if m in sys.modules])")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    for name in ("lab", "list", "run", "train", "score", "sync", "doctor"):
+        assert f" {name} " in out
+
+
+@pytest.mark.parametrize("words", [("score", "nothing", "gp1d"), ("score", "sparse_conditional", "gp9d"),
+                                   ("train", "sparse_conditional", "gp1d", "--budget", "huge"),
+                                   ("train", "sparse_conditional", "gp1d", "-o", "w.bin"),
+                                   ("train", "nothing", "gp1d"), ("score", "lost.safetensors", "gp1d"),
+                                   ("score", "sparse_conditional", "gp1d", "--counts", "1,x"),
+                                   ("score", "sparse_conditional", "gp1d", "--pattern", "randon")])
+def test_refusals_are_one_frame_and_exit_code_2(nfd, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = nfd(*words)
+    assert result.exit_code == 2 and "Traceback" not in result.stderr
+    assert result.stderr.count("╭") == 1 and all(f" {part}:" in result.stderr for part in ("came", "why", "do"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_traceback_on_request_and_for_accidents(nfd, monkeypatch):
+    monkeypatch.setenv("NFDLAB_TRACEBACK", "1")
+    assert isinstance(nfd("score", "nothing", "gp1d").exception, KeyError)
+    monkeypatch.delenv("NFDLAB_TRACEBACK")
+    monkeypatch.setattr(store, "shipped", lambda: 1 / 0)
+    assert isinstance(nfd("list").exception, ZeroDivisionError)
+
+
+def test_lab_starts_this_python_on_the_first_lesson_with_its_token_on(repository, monkeypatch):
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    words, environment = lab.command(repository, browser=False, port=9999, extra=["--debug"])
+    assert words[:3] == [sys.executable, "-m", "jupyterlab"] and words[-1] == "--debug" and "--no-browser" in words
+    assert f"--ServerApp.root_dir={repository}" in words and "--ServerApp.port=9999" in words
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" not in words       # not there yet
+    pairs.sync(repository / "notebooks")
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in lab.command(repository)[0]
+    assert "--ServerApp.ip=localhost" in words and not any("token" in w.lower() or "password" in w for w in words)
+    first, second = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert second == "mine" and Path(first, "labconfig", "default_setting_overrides.json").is_file()
+
+
+def test_lab_hands_further_options_on(nfd, repository, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lab, "start", lambda words, environment: seen.append(words) or 7)
+    assert nfd("lab", "--no-browser", "--port", "8765", "--ServerApp.log_level=ERROR").exit_code == 7
+    assert seen[0][-1] == "--ServerApp.log_level=ERROR" and "--ServerApp.port=8765" in seen[0]
+
+
+def test_the_kernel_named_python3_is_this_python_whatever_others_installed(tmp_path, monkeypatch):
+    spec = tmp_path / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    (spec / "kernel.json").write_text('{"argv": ["/elsewhere/python", "-m", "x"], "display_name": "y", "language": "z"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    assert kernel.python3_by_name() == "/elsewhere/python"                      # what we guard against
+    manager = kernel.ThisEnvironment()
+    assert manager.get_kernel_spec("python3").argv[0] == sys.executable
+    assert manager.get_all_specs()["python3"]["spec"]["argv"][0] == sys.executable
+    from nfdlab.doctor import kernel as examined
+
+    ours, theirs = examined()
+    assert ours.right and sys.executable in ours.found and "nfdlab lab" in theirs.note
+
+
+def test_run_reads_names_and_values(nfd, repository, monkeypatch):
+    seen = []
+
+    def fake(notebook, given, out, *, progress, timeout):
+        progress(3, 3)
+        seen.append((notebook, given, out, timeout))
+        made = repository / "made.html"
+        made.write_text("x")
+        return report.Report(made, made, 1.0)
+
+    monkeypatch.setattr(report, "run", fake)
+    result = nfd("run", "05", "-p", "seed", "-3", "-p", "keep", "0.1", "-p", "budget=smoke", "-o", repository / "o")
+    assert result.exit_code == 0 and "made.html" in result.output
+    assert seen == [("05", {"seed": "-3", "keep": "0.1", "budget": "smoke"}, repository / "o", 1800)]
+
+
+def test_run_refuses_unknown_parameters_and_lessons(nfd, repository, monkeypatch):
+    monkeypatch.setattr(report, "home", lambda: repository)
+    monkeypatch.setattr(report, "execute", lambda *a, **k: pytest.fail("it ran"))
+    result = nfd("run", "05", "-p", "sead", "3", "-o", repository / "o")
+    assert result.exit_code == 2 and "Did you mean 'seed'" in result.stderr
+    assert nfd("run", "06", "-o", repository / "o").exit_code == 2 and not (repository / "o").exists()
+
+
+def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
+    seen = {}
+
+    def fake(approach, problem, *, budget, seed, device, watch):
+        seen.update(approach=approach, problem=problem, budget=budget, seed=seed, device=device)
+        watch(Step(1, "stage", 0.5, 1.0, 0.5))
+        return "fitted"
+
+    monkeypatch.setattr(nfdlab, "train", fake, raising=False)
+    monkeypatch.setattr(nfdlab, "save", lambda fitted, path: Path(path).write_text(fitted), raising=False)
+    out = tmp_path / "w.safetensors"
+    out.with_suffix(".checkpoint").write_text("old")
+    words = ("train", "sparse_conditional", "gp1d", "--seed", 4, "--device", "cpu", "-o", out)
+    assert nfd(*words).exit_code == 0 and out.read_text() == "fitted"
+    assert seen == {"approach": "sparse_conditional", "problem": "gp1d", "seed": 4, "device": "cpu",
+                    "budget": Budget.named("lesson", out.with_suffix(".checkpoint"))}
+    assert out.with_suffix(".checkpoint").exists()
+    assert nfd(*words, "--seconds", 9, "--no-resume").exit_code == 0
+    assert seen["budget"].seconds == 9 and not out.with_suffix(".checkpoint").exists()
+
+
+def test_ctrl_c_stops_training_between_steps_and_says_how_to_go_on(nfd, tmp_path, monkeypatch):
+    out, steps = tmp_path / "w.safetensors", []
+
+    def fake(*names, budget, watch, **rest):
+        for i in range(1, 4):
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append(i)                                    # the step under way is finished
+            budget.checkpoint.write_text("saved")
+            watch(Step(i, "stage", 0.5, 1.0, 0.1 * i))
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(nfdlab, "train", fake, raising=False)
+    result = nfd("train", "sparse_conditional", "gp1d", "-o", out)
+    assert result.exit_code == 130 and "goes on from there" in result.output and steps == [1]
+    assert not out.exists() and out.with_suffix(".checkpoint").exists() and signal.getsignal(signal.SIGINT) is before
+
+
+def test_score_puts_everyone_on_the_same_tasks(nfd, tmp_path, monkeypatch):
+    oracle = nfdlab.problems.get("gp1d").oracle()
+    monkeypatch.setattr(nfdlab, "load", lambda *names, device: oracle, raising=False)
+    csv = tmp_path / "t.csv"
+    result = nfd("score", "mine.safetensors", "gp1d", "--counts", "0,3", "--tasks", 2, "--draws", 8, "--out", csv)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "ratio to exact, 2 tasks" in lines[0]
+    rows = [line.split()[0] for line in lines if line[:1].isalpha()]
+    assert rows[1:-1] == ["mine", *nfdlab.baselines.names(), "exact"]
+    assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-1])
+    alone = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
+    assert "kriging" not in alone.output and "mine" in alone.output
+
+
+def test_sync_and_its_check(nfd, repository):
+    assert nfd("sync", "--check").exit_code == 1
+    result = nfd("sync")
+    assert result.exit_code == 0 and "wrote 05_deep.ipynb" in result.output
+    assert nfd("sync", "--check").exit_code == 0
+    (repository / "notebooks" / "05_deep.py").write_text(lesson("x = 3"), encoding="utf-8")
+    result = nfd("sync", "--check")
+    assert result.exit_code == 1 and "05_deep.ipynb: cells differ" in result.output and "nfdlab sync" in result.output
+    assert nfd("sync", "--from", "nowhere").exit_code == 2
+
+
+def test_list_names_everything_there_is(nfd, repository, monkeypatch):
+    monkeypatch.setattr(store, "shipped", lambda: {("sparse_conditional", "gp1d"): Path(__file__)})
+    out = nfd("list").output
+    for name in (*nfdlab.approaches.names(), *nfdlab.problems.names(), *nfdlab.baselines.names(), "05_deep",
+                 "A small lesson", Path(__file__).name):
+        assert name in out, name
+
+
+def test_doctor_finds_what_is_wrong(nfd, repository, tmp_path, monkeypatch):
+    torn = tmp_path / "sparse_conditional--gp1d.safetensors"
+    torn.write_bytes(b"torn")
+    monkeypatch.setattr("nfdlab.doctor.home", lambda: repository)
+    monkeypatch.setattr(store, "shipped", lambda: {("sparse_conditional", "gp1d"): torn})
+    sick = nfd("doctor")
+    assert sick.exit_code == 1 and "2 of" in sick.output and "nfdlab sync" in sick.output and "torn" in sick.output
+    pairs.sync(repository / "notebooks")
+    told = {"approach": "sparse_conditional", "problem": "gp1d"}
+    monkeypatch.setattr(store, "about", lambda path: told)
+    well = nfd("doctor")
+    assert well.exit_code == 0 and "All is well" in well.output and sys.executable in well.output.replace("\n", "")
+    told["problem"] = "gp2d"
+    assert nfd("doctor").exit_code == 1
+
+
+def test_threads_are_set_before_anything_is_computed(nfd, monkeypatch):
+    import torch
+
+    order = []
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: order.append(n))
+    monkeypatch.setattr(nfdlab, "load", lambda *names, device: order.append("load"), raising=False)
+    nfd("score", "a.safetensors", "gp1d", "--threads", 1)
+    assert order == [1, "load"]
