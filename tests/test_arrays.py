@@ -192,6 +192,7 @@ def test_points_may_bring_their_box_or_anothers_scaling():
 
 @pytest.mark.parametrize(("text", "says"), [
     ("x,y,v\n1,2,3\n4,5\n", "line 3 with 2"),
+    ("x,y,v\n1,2,3,4\n", "line 2 with 4"),
     ("1,2,3\n4,,6\n", "line 2, column 2: ''"),
     ("x,y,v\n1,2,nan\n", "line 2, column v: 'nan'"),
     ("x,y,v\n1,2,three\n", "column v: 'three'"),
