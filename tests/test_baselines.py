@@ -70,7 +70,8 @@ def test_outside_the_hull_the_nearest_value_goes_on():
     for name in ("nearest", "linear", "cubic"):
         ends = baselines.get(name).draw(given, 1, seed=0)(torch.tensor([[-1.0], [1.0]]))[0, :, 0]
         torch.testing.assert_close(ends, torch.tensor([1.0, 2.0]))
-    corner = Observations(torch.tensor([[-1.0, -1.0], [-1.0, 0.0], [0.0, -1.0]]), torch.tensor([[1.0], [2.0], [4.0]]), 0.0)
+    three = torch.tensor([[-1.0, -1.0], [-1.0, 0.0], [0.0, -1.0]])
+    corner = Observations(three, torch.tensor([[1.0], [2.0], [4.0]]), 0.0)
     for name in ("linear", "cubic"):
         found = baselines.get(name).draw(corner, 1, seed=0)(torch.tensor([[0.9, -0.8], [-0.5, 1.0]]))
         assert found.flatten().tolist() == [4.0, 2.0]

@@ -82,8 +82,9 @@ class Table:
             rng = np.random.default_rng(child(self.seed, "bootstrap", int(m)))
             self._boot[m] = rng.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), RESAMPLES) / len(mine)
         weights = self._boot[m]
-        with np.errstate(divide="ignore", invalid="ignore"):      # point forecasts have no spread to divide by
-            value, again = mine.mean() / ours.mean(), (weights @ mine) / (weights @ ours)
+        if not ours.any():                           # a point forecast as reference has no spread to divide by
+            return float("nan"), np.full(RESAMPLES, np.nan)
+        value, again = mine.mean() / ours.mean(), (weights @ mine) / (weights @ ours)
         if metric in ROOTS:
             return float(np.sqrt(value)), np.sqrt(again)
         return float(value), again
