@@ -66,18 +66,22 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
         share = stage.share / shares
         stage_from = start.stage_from if number == start.stage else spent
         run = _Run(module, stage, start if number == start.stage else None)
+
+        def used(share=share, since=stage_from, run=run) -> float:
+            """The part of this stage's share of the budget that is gone."""
+            time_part = (spent - since) / (share * budget.seconds) if budget.seconds else 0.0
+            return max(time_part, run.index / max(1, round(share * budget.steps)) if budget.steps else 0.0)
+
         try:
-            clock = time.perf_counter() - spent
-            saved_at, index, progress = spent, run.index, 0.0
+            clock, saved_at, progress = time.perf_counter() - spent, spent, used()
             while progress < 1:
                 loss = run.step(progress)
-                spent, index = time.perf_counter() - clock, index + 1
-                progress = max((spent - stage_from) / (share * budget.seconds) if budget.seconds else 0.0,
-                               index / max(1, round(share * budget.steps)) if budget.steps else 0.0)
+                spent = time.perf_counter() - clock
+                progress = used()
                 if budget.checkpoint and spent - saved_at > SAVE_EVERY:
                     saved_at = spent
                     run.save(budget.checkpoint, number, spent, stage_from)
-                yield Step(index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)))
+                yield Step(run.index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)))
                 clock = max(clock, time.perf_counter() - spent - 1.0)      # a pause of the watcher is not training time
         finally:
             if budget.checkpoint and 0 < progress < 1:

@@ -61,8 +61,8 @@ def test_plotly_is_written_in_once_and_only_where_there_is_a_figure():
 
 
 def test_mathematics_is_mathml():
-    soup = page(r"# Title" "\n" r"Let $p(f \mid y)$ and" "\n\n" r"$$\begin{aligned} a &= b \\ &= \tfrac12 \end{aligned}$$",
-                {"text/latex": r"$\frac{a}{b}$"})
+    block = r"$$\begin{aligned} a &= b \\ &= \tfrac12 \end{aligned}$$"
+    soup = page("# Title\nLet $p(f \\mid y)$ and\n\n" + block, {"text/latex": r"$\frac{a}{b}$"})
     kinds = [m.get("display") for m in soup.find_all("math")]
     assert kinds == ["inline", "block", "block"] and soup.mtable is not None and len(soup.find_all("mfrac")) == 2
     assert "$" not in soup.main.text and "mathjax" not in str(soup).lower()

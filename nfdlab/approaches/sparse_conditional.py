@@ -22,7 +22,7 @@ from ..core.types import Budget, Card, ObservationBatch, Observations, Source, V
 from ..diffusion.denoiser import Preconditioned
 from ..diffusion.nets import CONV, ConvNet
 from ..diffusion.noise import white
-from ..diffusion.samplers import Visit, fresh_noise, path
+from ..diffusion.samplers import fresh_noise, path
 from ..diffusion.schedule import NoiseRange
 from ..encoders.setconv import SetConv
 from ..training import Stage, resolve_device, train

@@ -1,0 +1,85 @@
+"""A real Chromium, and a JupyterLab for it to open, as `nfdlab lab` starts it. For tests marked `browser`."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nfdlab.jupyter import lab
+
+# Nothing here may call home, and nothing needs a screen.
+SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+            "--disable-component-update", "--no-first-run", "--disable-quic"]
+
+
+def executable() -> str:
+    """Where Chromium is: $CHROMIUM, or on the path. Asked for and not there is a failure, not a pass."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, (shutil.which(name) for name in names if name)), None)
+    if found is None:
+        pytest.fail("Browser tests need Chromium: install it (apt-get install chromium) or set CHROMIUM to its path.")
+    return found
+
+
+@contextmanager
+def chromium(**context):
+    """A page of a fresh browser; context settings as playwright's new_context has them (offline=True, …)."""
+    path = executable()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.fail('Browser tests need playwright: pip install -e ".[test,browser]" -c constraints.txt')
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=SWITCHES)
+        try:
+            page = browser.new_context(**{"viewport": {"width": 1300, "height": 900}, **context}).new_page()
+            page.set_default_timeout(90_000)
+            yield page
+        finally:
+            browser.close()
+
+
+@contextmanager
+def jupyterlab(root: Path, scratch: Path):
+    """JupyterLab on a folder that holds `notebooks`; yields (address, token)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = "0123456789abcdef0123456789abcdef"
+    words, environment = lab.command(root, browser=False, port=port)
+    private = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+               "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "JUPYTERLAB_SETTINGS_DIR": "settings"}
+    environment |= {key: str(scratch / name) for key, name in private.items()} | {"JUPYTER_TOKEN": token}
+    address = f"http://127.0.0.1:{port}"
+    with open(scratch / "lab.log", "wb") as log:
+        server = subprocess.Popen(words, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait(f"{address}/api?token={token}", server, scratch / "lab.log")
+            yield address, token
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(240):
+        if server.poll() is not None:
+            pytest.fail(f"JupyterLab ended: {log.read_text(errors='replace')[-2000:]}")
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.25)
+    pytest.fail(f"JupyterLab did not answer: {log.read_text(errors='replace')[-2000:]}")
+
+
+def run_all(page) -> None:
+    """Run ▸ Run All Cells."""
+    page.locator(".lm-MenuBar-item", has_text="Run").first.click()
+    page.get_by_text("Run All Cells", exact=True).click()

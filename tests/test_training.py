@@ -1,0 +1,103 @@
+"""The loop: it learns, it can be watched, cancelled, killed and resumed, and it refuses torn checkpoints."""
+
+import pytest
+import torch
+
+from nfdlab.core.rng import seeded, stream
+from nfdlab.core.types import Budget
+from nfdlab.training import Stage, resolve_device, steps, train
+
+
+def regression(seed=0):
+    """A small network and one stage that fits it to a line; data derived from the step's number."""
+    with seeded(seed):
+        net = torch.nn.Sequential(torch.nn.Linear(1, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+    asked = []
+
+    def loss(i):
+        asked.append(i)
+        x = 2 * torch.rand(32, 1, generator=stream(seed, "data", i)) - 1
+        return (net(x) - (0.5 * x - 0.2)).square().mean()
+
+    return net, [Stage("fit", loss, net.parameters(), lr=1e-2)], asked
+
+
+def test_it_learns_and_averages():
+    net, stages, _ = regression()
+    losses = [s.loss for s in steps(net, stages, Budget(steps=300))]
+    assert len(losses) == 300 and sum(losses[-20:]) < 0.05 * sum(losses[:20])
+    x = torch.linspace(-1, 1, 50)[:, None]
+    assert (net(x) - (0.5 * x - 0.2)).square().mean() < 1e-3
+
+
+def test_same_seed_same_weights():
+    a, b = regression(), regression()
+    for net, stages, _ in (a, b):
+        train(net, stages, Budget(steps=30), lambda step: None)
+    for p, q in zip(a[0].parameters(), b[0].parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_progress_runs_from_nought_to_one_through_all_stages():
+    net, stages, _ = regression()
+    ended = []
+    two = [Stage("one", stages[0].loss, net.parameters(), 0.25, after=lambda: ended.append("one")),
+           Stage("two", stages[0].loss, net.parameters(), 0.75, after=lambda: ended.append("two"))]
+    seen = list(steps(net, two, Budget(steps=40)))
+    assert [s.stage for s in seen] == ["one"] * 10 + ["two"] * 30 and ended == ["one", "two"]
+    progress = [s.progress for s in seen]
+    assert progress == sorted(progress) and progress[-1] == pytest.approx(1.0) and progress[9] == pytest.approx(0.25)
+
+
+def test_a_time_budget_ends_in_time():
+    net, stages, _ = regression()
+    last = train(net, stages, Budget(seconds=0.5), lambda step: None)
+    assert 0.5 <= last.seconds < 1.5 and last.progress == 1.0
+
+
+def test_a_watcher_cancels():
+    net, stages, asked = regression()
+    last = train(net, stages, Budget(steps=1000), lambda step: step.index == 7)
+    assert last.index == 7 and len(asked) == 7 and not net.training
+
+
+def test_killed_and_resumed_is_as_if_nothing_happened(tmp_path):
+    """Stop in the middle of either stage, start again: the same steps, the same weights, no step twice."""
+    file = tmp_path / "run.checkpoint"
+
+    def two(net, loss):
+        return [Stage("one", loss, net.parameters(), 0.4), Stage("two", loss, list(net.parameters())[2:], 0.6)]
+
+    whole, stages, _ = regression()
+    train(whole, two(whole, stages[0].loss), Budget(steps=50), lambda step: None)
+    for stop in (9, 31):
+        net, stages, asked = regression()
+        train(net, two(net, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: len(asked) == stop)
+        assert file.exists()
+        again, stages, asked_again = regression()
+        train(again, two(again, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: None)
+        assert not file.exists() and len(asked) + len(asked_again) == 50
+        for p, q in zip(whole.parameters(), again.parameters(), strict=True):
+            torch.testing.assert_close(p, q)
+
+
+def test_a_torn_checkpoint_is_refused_and_kept(tmp_path):
+    file = tmp_path / "run.checkpoint"
+    file.write_bytes(b"torn")
+    net, stages, _ = regression()
+    with pytest.raises(ValueError, match="do:"):
+        train(net, stages, Budget(steps=5, checkpoint=file), lambda step: None)
+    assert file.read_bytes() == b"torn"
+
+
+def test_divergence_is_said_at_once():
+    net, _, _ = regression()
+    stage = Stage("fit", lambda i: next(net.parameters()).sum() * float("nan"), net.parameters())
+    with pytest.raises(FloatingPointError, match="diverged at step 0"):
+        train(net, [stage], Budget(steps=5), lambda step: None)
+
+
+def test_devices():
+    assert resolve_device("cpu").type == "cpu" and resolve_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(ValueError, match="device: 'auto'"):
+        resolve_device("abacus")
