@@ -24,6 +24,7 @@ from ..diffusion.nets import CONV, ConvNet
 from ..diffusion.noise import white
 from ..diffusion.samplers import fresh_noise, path
 from ..diffusion.schedule import NoiseRange
+from ..encoders.kernel import KernelChannels
 from ..encoders.setconv import SetConv
 from ..training import Stage, resolve_device, train
 
@@ -37,7 +38,9 @@ class Network(nn.Module):
         super().__init__()
         cells, side, w = config.cells_for(d), config.side_for(d), config.width
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
-        self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader)
+        self.kernels = KernelChannels(d, c, cells, config.kernels) if config.kernels else None
+        beside = self.kernels.channels if self.kernels else 0
+        self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader, beside)
         self.given = Given(CONV[d], w, config.code)
         self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves)
         self.denoiser = Preconditioned(ConvNet(d, config.code, w, w, config.denoiser))
@@ -45,7 +48,7 @@ class Network(nn.Module):
 
     def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What the dots say: features, and the mean and spread of the code."""
-        features = self.reader(self.setconv(seen))
+        features = self.reader(self.setconv(seen), self.kernels(seen) if self.kernels else None)
         return features, *self.given(features)
 
 
@@ -65,6 +68,7 @@ class SparseConditional:
     width: int = 64
     octaves: int = 3
     widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
+    kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # lengthscales of the kriging channels
     reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations of the blocks
     denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
     batch: int = 96

@@ -11,21 +11,27 @@ from .normalise import Standardise
 
 
 class GridEncoder(nn.Module):
-    """(b, c, *[side]*d) -> (b, k, *[cells]*d) by convolutions of stride 2; side = cells·2^j."""
+    """(b, c, *[side]*d) -> (b, k, *[cells]*d) by convolutions of stride 2; side = cells·2^j.
 
-    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, dilations: tuple[int, ...] = (1, 1)):
+    `beside` channels, given on the coarse grid, join where the fine ones arrive there.
+    """
+
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, dilations: tuple[int, ...] = (1, 1),
+                 beside: int = 0):
         super().__init__()
         halvings = round(math.log2(side / cells))
         widths = [max(8, width // 2 // 8 * 8)] + [width] * halvings if halvings else [width]
         layers = [CONV[d](c, widths[0], 3, padding=1)]
         for a, b in pairwise(widths):                       # thin where the grid is fine
             layers += [nn.SiLU(), CONV[d](a, b, 4, stride=2, padding=1)]
-        layers += [Block(d, width, r) for r in dilations]
-        layers += [nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1)]
-        self.layers = nn.Sequential(*layers)
+        self.down = nn.Sequential(*layers)
+        self.join = CONV[d](beside, width, 3, padding=1) if beside else None
+        self.blocks = nn.Sequential(*[Block(d, width, r) for r in dilations])
+        self.leave = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1))
 
-    def forward(self, grid: Tensor) -> Tensor:
-        return self.layers(grid)
+    def forward(self, grid: Tensor, beside: Tensor | None = None) -> Tensor:
+        h = self.down(grid)
+        return self.leave(self.blocks(h if self.join is None else h + self.join(beside)))
 
 
 class FieldDecoder(nn.Module):

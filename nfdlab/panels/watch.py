@@ -41,11 +41,9 @@ class LossWatch(W.VBox):
         self.button = W.Button(description="Cancel", tooltip="stop training and keep what was learnt",
                                layout=W.Layout(width="90px"))
         self.button.on_click(self._pressed)
-        # The browser's first message to a busy kernel waits for the cell to end; later ones do not. This hidden clock
-        # sends that first message by itself, so that a click on Cancel is never the first.
-        self._clock = W.Play(min=0, max=3, interval=200, playing=True, layout=W.Layout(display="none"))
-        super().__init__([self.picture, self.button, self._clock])
+        super().__init__([self.picture, self.button])
         self.add_class("nfdlab-watch")
+        answer_while_busy(self.button)
 
     def __call__(self, step: Step) -> bool:
         """Write a step down; True asks the training to stop."""
@@ -99,6 +97,17 @@ class LossWatch(W.VBox):
         if headless():
             found["image/png"] = b64encode(self.figure().png(100)).decode()
         return found
+
+
+def answer_while_busy(widget: W.Widget) -> None:
+    """Let a widget's events be handled while a cell runs.
+
+    The browser sends them to a thread beside the cell's. But ipykernel (7.4) hands the answers to a widget to the thread
+    that last changed it, and that was the cell's, so a click would wait for the cell to end. Forgetting who changed it
+    leaves the choice to the browser. Kernels without that memory, or without such threads, are not touched.
+    """
+    if widget.comm is not None:
+        vars(widget.comm).pop("_reply_subshell_id", None)
 
 
 def summary(steps: list[Step], cancelled: bool = False) -> str:

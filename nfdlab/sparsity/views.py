@@ -20,7 +20,7 @@ class Views:
 
     usual: int = 32
     most: int = 400
-    tail: float = 0.08
+    tail: float = 0.03
     uneven: float = 0.35
     noise_std: float = 0.05
     other_noise: float = 0.35

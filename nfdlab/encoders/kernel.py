@@ -1,0 +1,49 @@
+"""What classical kriging says, as channels: the mean and spread of a few fixed Matérn kernels, in closed form.
+
+SetConv smooths; it does not invert. Where many dots pin a function down, the answer is the solution of a linear system,
+which convolutions learn slowly and a Cholesky factor gives at once. The kernels are generic and fit nothing; a network
+reads what each of them makes of the dots and learns where they are wrong.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..core.grid import cell_centres
+from ..core.types import ObservationBatch
+
+LEAST_NOISE = 0.02           # keeps the system well conditioned in clumps of dots
+
+
+def matern(r: Tensor, lengthscale: float) -> Tensor:
+    """Matérn-5/2 correlation at distance r. Rasmussen & Williams 2006, eq. 4.17."""
+    s = math.sqrt(5) * r / lengthscale
+    return (1 + s + s.square() / 3) * torch.exp(-s)
+
+
+class KernelChannels(nn.Module):
+    """ObservationBatch -> (b, channels, *[side]*d): for each lengthscale, c posterior means and one posterior spread."""
+
+    def __init__(self, d: int, c: int, side: int, lengthscales: tuple[float, ...]):
+        super().__init__()
+        self.lengthscales, self.channels, self.shape = tuple(lengthscales), len(lengthscales) * (c + 1), (side,) * d
+        self.register_buffer("grid", cell_centres(self.shape), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, seen: ObservationBatch) -> Tensor:
+        b, m, _ = seen.coords.shape
+        real = seen.mask.to(seen.values)
+        between, to_grid = torch.cdist(seen.coords, seen.coords), torch.cdist(seen.coords, self.grid.expand(b, -1, -1))
+        pairs = real[:, :, None] * real[:, None]
+        noise = seen.noise_std.clamp_min(LEAST_NOISE).square()[:, None]
+        # a padded row has no neighbours and a value of zero, so it says nothing
+        diagonal = torch.diag_embed((noise + (1 - real)).expand(b, m)).double()
+        channels = []
+        for lengthscale in self.lengthscales:
+            L = torch.linalg.cholesky((matern(between, lengthscale) * pairs).double() + diagonal).float()
+            half = torch.linalg.solve_triangular(L, matern(to_grid, lengthscale) * real[..., None], upper=False)   # (b, m, p)
+            data = torch.linalg.solve_triangular(L, seen.values * real[..., None], upper=False)                    # (b, m, c)
+            spread = (1 - half.square().sum(1)).clamp_min(1e-4).sqrt()
+            channels += [data.transpose(1, 2) @ half, spread[:, None]]
+        return torch.cat(channels, 1).unflatten(2, self.shape)
