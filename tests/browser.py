@@ -79,6 +79,23 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
     pytest.fail(f"JupyterLab did not answer: {log.read_text(errors='replace')[-2000:]}")
 
 
+def turn(page, label: str, key: str = "ArrowRight", times: int = 4) -> None:
+    """Move the visible slider of that label from the keyboard, and wait until some picture of its panel has changed."""
+    row = page.locator(".widget-hslider:visible", has=page.locator("label", has_text=label)).first
+    handle = row.locator(".noUi-handle")
+    handle.scroll_into_view_if_needed()
+    pictures = """() => [...document.querySelectorAll(".widget-html, .widget-image")]
+                  .filter(e => e.offsetParent).map(e => e.src || e.innerHTML).join("")"""
+    before, now = None, page.evaluate(pictures)
+    while now != before:                             # let what is still being refined come to rest first
+        page.wait_for_timeout(700)
+        before, now = now, page.evaluate(pictures)
+    handle.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+    page.wait_for_function(f"before => ({pictures})() !== before", arg=before)
+
+
 def run_all(page) -> None:
     """Run ▸ Run All Cells."""
     page.locator(".lm-MenuBar-item", has_text="Run").first.click()
