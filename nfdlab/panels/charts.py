@@ -30,26 +30,27 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
     """
     _one_axis(truth, *bundles.values())
     xs = torch.linspace(*window, _POINTS)[:, None]
+    x = xs[:, 0].numpy()
     figure, ((ax,),) = picture(size=(7.2, 3.4))
     for i, (name, fields) in enumerate(bundles.items()):
-        colour, values = colour_of(name), fields(xs).cpu()[..., 0]
+        colour, values = colour_of(name), fields(xs).cpu()[..., 0].numpy()
         if fields.n == 1:
-            ax.plot(xs[:, 0], values[0], color=colour, lw=style.THICK, label=name)
+            ax.plot(x, values[0], color=colour, lw=style.THICK, label=name)
             continue
         if band:
-            low, high = (end[:, 0] for end in interval(values[..., None], style.BAND))
-            ax.fill_between(xs[:, 0], low, high, color=colour, alpha=style.BAND_ALPHA if i == 0 else 0.12, lw=0)
+            low, high = (end[:, 0].numpy() for end in interval(torch.from_numpy(values)[..., None], style.BAND))
+            ax.fill_between(x, low, high, color=colour, alpha=style.BAND_ALPHA if i == 0 else 0.12, lw=0)
             for end in (low, high) if i else ():                    # a band over a band shows its edges
-                ax.plot(xs[:, 0], end, color=colour, lw=1.0)
-            ax.plot(xs[:, 0], values.mean(0), color=colour, lw=style.THICK, label=f"{name}: mean, 90 % band")
+                ax.plot(x, end, color=colour, lw=1.0)
+            ax.plot(x, values.mean(0), color=colour, lw=style.THICK, label=f"{name}: mean, 90 % band")
         for k, draw in enumerate(values[:curves]):
             label = None if band or k else f"{name}: {min(curves, fields.n)} draws"
-            ax.plot(xs[:, 0], draw, color=colour, lw=style.THIN, alpha=0.5 if band else 0.75, label=label)
+            ax.plot(x, draw, color=colour, lw=style.THIN, alpha=0.5 if band else 0.75, label=label)
     if truth is not None:
-        ax.plot(xs[:, 0], truth(xs)[0, :, 0].cpu(), color=style.TRUTH, lw=1.4, label="truth")
+        ax.plot(x, truth(xs)[0, :, 0].cpu().numpy(), color=style.TRUTH, lw=1.4, label="truth")
     if seen is not None and seen.m:
         inside = (seen.coords[:, 0] >= window[0]) & (seen.coords[:, 0] <= window[1])
-        dots(ax, seen.coords[inside, 0], seen.values[inside, 0], label=f"{int(inside.sum())} seen")
+        dots(ax, seen.coords[inside, 0].numpy(), seen.values[inside, 0].numpy(), label=f"{int(inside.sum())} seen")
     ax.set_xlim(*window)
     dress(ax, title=title, x=card.axes[0], y=f"value ({card.units})")
     legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))

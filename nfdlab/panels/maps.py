@@ -75,7 +75,7 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
         low, high = float(both.min()), float(both.max())
         for ax, (name, shown) in zip(axes[:, col], values.items(), strict=True):
             if d == 1:
-                ax.plot(points[:, 0], shown, color=colour_of(name), lw=1.3)
+                ax.plot(points[:, 0].numpy(), shown.numpy(), color=colour_of(name), lw=1.3)
             else:
                 _frame(ax, page := Page.of(window, card.axes))
                 _field(ax, shown, side, page, style.FIELD_MAP, low, high)
@@ -119,15 +119,16 @@ def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = No
 
 
 def _field(ax, values: torch.Tensor, side: int, page: Page, name: str, low: float, high: float):
-    return ax.imshow(values.reshape(side, side), extent=(page.left, page.right, page.bottom, page.top), cmap=name,
-                     vmin=low, vmax=high, interpolation="nearest")
+    extent = (page.left, page.right, page.bottom, page.top)
+    return ax.imshow(values.reshape(side, side).numpy(), extent=extent, cmap=name, vmin=low, vmax=high,
+                     interpolation="nearest")
 
 
 def _seen(ax, seen: Observations, page: Page, name: str, low: float, high: float):
     ax.set_facecolor(style.EMPTY)
     size = 14 if seen.m < 150 else 6
-    return dots(ax, seen.coords[:, page.across], seen.coords[:, page.up], size, seen.values[:, 0], cmap=name, vmin=low,
-                vmax=high)
+    x, y, values = (t.numpy() for t in (seen.coords[:, page.across], seen.coords[:, page.up], seen.values[:, 0]))
+    return dots(ax, x, y, size, values, cmap=name, vmin=low, vmax=high)
 
 
 def _frame(ax, page: Page) -> None:

@@ -17,7 +17,7 @@ from ..core.types import Fitted, Problem
 from . import sweeps
 from .cast import Cast, devices
 from .controls import Controls
-from .headless import headless
+from .kernel import answer_while_busy, headless
 from .live import Latest
 from .pictures import paint
 from .readout import error_box, note, scores_line
@@ -55,6 +55,8 @@ class Panel(W.VBox):
         self.add_class("nfdlab-panel")
         self.controls.on_move(self._moved)
         self.stop.on_click(self._stop)
+        for widget in (*self.controls.all(), self.stop):
+            answer_while_busy(widget)
         if not headless():
             self._latest.submit(self._state)
 
@@ -88,7 +90,8 @@ class Panel(W.VBox):
 
     def close(self) -> None:
         """End the worker thread and the widgets."""
-        self._latest.close()
+        if hasattr(self, "_latest"):                                # a panel refused at its door has none
+            self._latest.close()
         super().close()
 
     def _write(self, state: State) -> None:

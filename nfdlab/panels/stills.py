@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from . import style
+from .charts import dots
 from .page import Page
 from .reading import (
     as_draws,
@@ -41,39 +42,34 @@ def stack(figures: list[Picture], dpi: float = 110) -> bytes:
     return out.getvalue()
 
 
-def bundle(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
+def _bundle(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
     """The draws as thin curves, or mean, band and a few of them."""
     if draws:
-        ax.plot(xs, summary.draws.T, color=colour, lw=style.THIN, alpha=style.DRAW_ALPHA)
+        ax.plot(xs, summary.draws.T.numpy(), color=colour, lw=style.THIN, alpha=style.DRAW_ALPHA)
         return
-    ax.fill_between(xs, summary.low, summary.high, color=colour, alpha=style.BAND_ALPHA, lw=0)
-    ax.plot(xs, summary.draws[:5].T, color=colour, lw=0.6, alpha=0.45)
-    ax.plot(xs, summary.mean, color=colour, lw=style.THICK)
-
-
-def dots(ax: Axes, x, y, size: float = 26, fills=style.DOT, **rest) -> None:
-    """Observations: white dots ringed black, or filled by value."""
-    ax.scatter(x, y, s=size, c=fills, edgecolors=style.RING, linewidths=0.9, zorder=5, **rest)
+    ax.fill_between(xs, summary.low.numpy(), summary.high.numpy(), color=colour, alpha=style.BAND_ALPHA, lw=0)
+    ax.plot(xs, summary.draws[:5].T.numpy(), color=colour, lw=0.6, alpha=0.45)
+    ax.plot(xs, summary.mean.numpy(), color=colour, lw=style.THICK)
 
 
 def _curves(frame: Frame) -> Picture:
     card, seen, blue = frame.rivals.problem.card, frame.drawn.given.seen, ruler_colour(frame)
-    xs, truth, limit = frame.coords[:, 0].numpy(), frame.truth, error_limit(frame)
+    xs, truth, limit = frame.coords[:, 0].numpy(), frame.truth.numpy(), error_limit(frame)
     figure, axes = picture(2, 2, size=(9.2, 4.7), sharex=True, height_ratios=(2.9, 1))
     names = frame.rivals.ruler_name, frame.rivals.model_name
     for ax, summary, colour, name in zip(axes[0], (frame.ruler, frame.model), (blue, style.MODEL), names, strict=True):
-        bundle(ax, xs, summary, colour, as_draws(frame))
+        _bundle(ax, xs, summary, colour, as_draws(frame))
         if summary is frame.model and not as_draws(frame):
             for end in (frame.ruler.low, frame.ruler.high):
-                ax.plot(xs, end, color=blue, lw=0.9, ls=(0, (4, 3)))
+                ax.plot(xs, end.numpy(), color=blue, lw=0.9, ls=(0, (4, 3)))
         ax.plot(xs, truth, color=style.TRUTH, lw=1.4)
-        dots(ax, seen.coords[:, 0], seen.values[:, 0], clip_on=False)
+        dots(ax, seen.coords[:, 0].numpy(), seen.values[:, 0].numpy(), clip_on=False)
         dress(ax, title=rival_title(frame, name), ink=colour, y=f"value ({card.units})" if ax is axes[0, 0] else None)
         ax.set_ylim(*value_limits(frame))
         ax.locator_params(nbins=6)
     for summary, colour in ((frame.ruler, blue), (frame.model, style.MODEL)):
-        axes[1, 0].plot(xs, summary.mean - truth, color=colour, lw=1.3)
-        axes[1, 1].plot(xs, summary.std, color=colour, lw=1.3)
+        axes[1, 0].plot(xs, summary.mean.numpy() - truth, color=colour, lw=1.3)
+        axes[1, 1].plot(xs, summary.std.numpy(), color=colour, lw=1.3)
     axes[1, 0].set_ylim(-limit, limit)
     axes[1, 1].set_ylim(0, limit)
     for ax, title in zip(axes[1], (error_title(frame), spread_title(frame)), strict=True):
@@ -94,12 +90,12 @@ def _maps(frame: Frame) -> Picture:
              (rival_title(frame, frame.rivals.model_name), answers[1], fields, style.MODEL),
              (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
              (spread_title(frame), frame.model.std, (style.SPREAD_MAP, 0.0, limit), style.INK))
-    places = seen.coords[:, page.across], seen.coords[:, page.up]
+    places = seen.coords[:, page.across].numpy(), seen.coords[:, page.up].numpy()
     extent = [page.left, page.right, page.bottom, page.top]
     for i, (ax, (title, values, (name, low, high), ink)) in enumerate(zip(axes.flat, cells, strict=True)):
         if values is None:
             ax.set_facecolor(style.EMPTY)
-            dots(ax, *places, 20 if seen.m < 150 else 9, seen.values[:, 0], cmap=name, vmin=low, vmax=high)
+            dots(ax, *places, 20 if seen.m < 150 else 9, seen.values[:, 0].numpy(), cmap=name, vmin=low, vmax=high)
             shown = ax.collections[-1]
         else:
             tile = _tile(values.reshape(-1, frame.side, frame.side).numpy())

@@ -20,7 +20,7 @@ from ..core.types import Step
 from . import style
 from .charts import losses, medians
 from .drawing import Plate, sheet, text
-from .headless import headless
+from .kernel import answer_while_busy, headless
 from .style import Picture
 
 _WIDE, _HIGH = 620.0, 190.0
@@ -97,17 +97,6 @@ class LossWatch(W.VBox):
         if headless():
             found["image/png"] = b64encode(self.figure().png(100)).decode()
         return found
-
-
-def answer_while_busy(widget: W.Widget) -> None:
-    """Let a widget's events be handled while a cell runs.
-
-    The browser sends them to a thread beside the cell's. But ipykernel (7.4) hands the answers to a widget to the thread
-    that last changed it, and that was the cell's, so a click would wait for the cell to end. Forgetting who changed it
-    leaves the choice to the browser. Kernels without that memory, or without such threads, are not touched.
-    """
-    if widget.comm is not None:
-        vars(widget.comm).pop("_reply_subshell_id", None)
 
 
 def summary(steps: list[Step], cancelled: bool = False) -> str:

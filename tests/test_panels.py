@@ -1,0 +1,454 @@
+"""Laws of the panels: a state is checked once, a view is pure, looking closer never draws anew, a drag shows frames."""
+
+import base64
+import io
+import threading
+import time
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+from PIL import Image
+
+import nfdlab as nfd
+from nfdlab.core.types import Step
+from nfdlab.panels import LossWatch, plots, style
+from nfdlab.panels.drawing import Plate, png, ticks
+from nfdlab.panels.live import Latest
+from nfdlab.panels.page import Page
+from nfdlab.panels.pictures import paint
+from nfdlab.panels.reading import describe
+from nfdlab.panels.readout import many_tasks
+from nfdlab.panels.sliders import explore
+from nfdlab.panels.state import State, with_changes
+from nfdlab.panels.sweeps import MIME, bundles
+from nfdlab.panels.view import Rivals, reveal, view
+
+GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
+
+
+class Trained:
+    """A stand-in for a trained approach: the exact posterior with a record of what it was asked, and slow if told."""
+
+    def __init__(self, problem, seconds=0.0, **about):
+        self.oracle, self.seconds, self.asked = problem.oracle(), seconds, []
+        self.about = {"approach": "sparse_conditional", "problem": problem.card.name,
+                      "knobs": {"lengthscale": problem.lengthscale}, **about}
+
+    def draw(self, seen, n, *, seed, steps=None, sampler="dpmpp"):
+        self.asked.append((seen.m, n, steps, sampler))
+        time.sleep(self.seconds)
+        return self.oracle.draw(seen, n, seed=seed)
+
+
+def rivals(problem):
+    return Rivals(problem, problem.oracle(), "model", problem.oracle(), "exact posterior")
+
+
+@pytest.fixture(autouse=True)
+def looked_at(monkeypatch):
+    monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
+
+
+@pytest.fixture
+def opened(request):
+    """Open panels, and close them afterwards."""
+    panels = []
+
+    def open_one(model, problem=GP1D, **state):
+        panels.append(explore(model, problem, **state))
+        assert panels[-1].wait(20)
+        return panels[-1]
+
+    yield open_one
+    for panel in panels:
+        panel.close()
+
+
+# ---- State ---------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("bad, kind", [
+    ({"pattern": "rings"}, KeyError), ({"share": 0.0}, ValueError), ({"share": 1.5}, ValueError),
+    ({"share": 0.1, "count": 3}, ValueError), ({"count": -1}, ValueError), ({"draws": 0}, ValueError),
+    ({"draws": 2.5}, TypeError), ({"noise": -0.1}, ValueError), ({"noise": float("nan")}, ValueError),
+    ({"scale": 0.5}, ValueError), ({"scale": 33}, ValueError), ({"centre": (2.0,)}, ValueError),
+    ({"centre": 0.5}, TypeError), ({"sampler": "hein"}, KeyError), ({"steps": 1}, ValueError),
+    ({"view": "all"}, KeyError), ({"device": "abacus"}, KeyError), ({"seed": -1}, ValueError),
+])
+def test_a_bad_state_is_refused_in_four_parts(bad, kind):
+    with pytest.raises(kind) as error:
+        State(**bad)
+    assert all(part in str(error.value) for part in ("came:", "why:", "do:"))
+
+
+def test_an_unknown_knob_is_named_with_the_nearest():
+    with pytest.raises(KeyError, match="did you mean 'scale'|Did you mean 'scale'"):
+        with_changes(State(), scael=2.0)
+
+
+def test_the_window_stays_inside_the_box_and_keeps_its_size():
+    for scale, centre in ((1.0, 0.9), (4.0, 1.0), (32.0, -1.0), (2.0, 0.1)):
+        (low, high), = State(scale=scale, centre=(centre,)).look_at(1)
+        assert high - low == pytest.approx(2 / scale) and low >= -1 - 1e-12 and high <= 1 + 1e-12
+    with pytest.raises(ValueError, match="centre"):
+        State(centre=(0.1, 0.2)).look_at(1)
+
+
+# ---- view ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
+def test_a_view_is_pure(problem):
+    state = State(problem=problem.card.name, count=6, draws=5, seed=3)
+    first, second = view(state, rivals(problem), 16), view(state, rivals(problem), 16)
+    assert torch.equal(first.model.draws, second.model.draws) and torch.equal(first.truth, second.truth)
+    assert first.drawn.score == second.drawn.score and paint(first) == paint(second)
+    other = view(with_changes(state, seed=4), rivals(problem), 16)
+    assert not torch.equal(first.truth, other.truth)
+
+
+@pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
+def test_looking_closer_reads_the_same_draws(problem):
+    state = State(problem=problem.card.name, count=6, draws=4)
+    far, near = (view(with_changes(state, scale=s), rivals(problem), 24) for s in (1.0, 8.0))
+    torch.testing.assert_close(far.drawn.model(near.coords)[..., 0], near.model.draws, atol=1e-5, rtol=0)
+    torch.testing.assert_close(far.drawn.given.truth(near.coords)[0, :, 0], near.truth, atol=1e-5, rtol=0)
+    assert near.coords.abs().max() <= 1 / 8 and far.drawn.score == near.drawn.score
+
+
+def test_more_points_keep_truth_and_noise_level_and_only_the_count_changes():
+    few, many = (reveal(State(count=m), rivals(GP1D)) for m in (3, 9))
+    xs = nfd.cell_centres((16,))
+    assert torch.equal(few.truth(xs), many.truth(xs)) and (few.seen.m, many.seen.m) == (3, 9)
+    assert reveal(State(share=0.25), rivals(GP1D)).seen.m == 16
+
+
+def test_nothing_seen_shows_the_prior():
+    frame = view(State(count=0, draws=64), rivals(GP1D))
+    assert frame.drawn.given.seen.m == 0 and 0.8 < float(frame.model.std.mean()) < 1.2
+    assert "nothing seen" in paint(frame)
+
+
+def test_rows_of_a_picture_run_downwards_from_the_top():
+    right_up = Page.of(((-1.0, 1.0), (-1.0, 1.0)), ("x", "y"))
+    corner = right_up.points(8)[0]
+    assert corner[0] < -0.8 and corner[1] > 0.8                         # x at the left, y at the top
+    on_a_map = Page.of(((-1.0, 1.0), (-1.0, 1.0)), ("north to south", "west to east"))
+    corner = on_a_map.points(8)[0]
+    assert corner[0] < -0.8 and corner[1] < -0.8                        # northernmost row on top, west at the left
+
+
+def test_without_an_exact_answer_kriging_stands_in(opened):
+    terrain = nfd.problems.get("terrain2d")
+    panel = opened(nfd.baselines.get("nearest"), terrain, count=12, draws=2)
+    assert "kriging" in panel.picture.value and "nobody knows" in panel.scores.value
+    assert panel.error.value == "" and style.BASELINE in panel.picture.value
+
+
+# ---- painters ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
+@pytest.mark.parametrize("look", ["mean ± band", "draws"])
+def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
+    frame = view(State(problem=problem.card.name, count=7, draws=5, view=look, scale=2.0), rivals(problem), 24)
+    root = ET.fromstring(paint(frame))
+    assert root.tag.endswith("svg") and root.attrib["aria-label"] == describe(frame)
+    words = " ".join(t.text for t in root.iter() if t.tag.endswith("text"))
+    assert "7 points seen" in words and "exact posterior" in words and "uncertainty" in words
+    images = [i.attrib["href"] for i in root.iter() if i.tag.endswith("image")]
+    for href in images:
+        Image.open(io.BytesIO(base64.b64decode(href.split(",", 1)[1]))).verify()
+    maps = 6 if problem is GP2D else 0                                  # bars of colour, one for each picture
+    assert len(images) == maps + (0 if not maps else 11 if look == "draws" else 5)
+    rings = sum(1 for c in root.iter() if c.tag.endswith("circle"))
+    assert rings == (7 * 2 + 1 if problem is GP1D else 7 * 2)
+
+
+def test_a_png_holds_the_field_in_the_maps_colours():
+    grid = np.array([[0.0, 1.0], [0.5, 2.0]])
+    image = Image.open(io.BytesIO(png(grid, style.lut(style.FIELD_MAP), 0.0, 1.0)))
+    assert image.mode == "P" and image.size == (2, 2)
+    colours = np.asarray(image.convert("RGB"))
+    expected = np.round(255 * np.array([matplotlib.colormaps["viridis"](v)[:3] for v in (0.0, 1.0, 127 / 255, 1.0)]))
+    np.testing.assert_allclose(colours.reshape(4, 3), expected, atol=1)
+
+
+def test_a_curve_lies_where_its_numbers_say():
+    plate = Plate(10, 20, 100, 50, -1, 1, 0, 2)
+    line = ET.fromstring(plate.curve(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 1.0, 2.0]), "#000"))
+    assert line.attrib["points"] == "0 500 500 250 1000 0"              # tenths of pixels, y of the page downwards
+
+
+def test_ticks_are_round_inside_and_tell_neighbours_apart():
+    for low, high in ((-1, 1), (0.31, 0.3725), (-2.7, 13.0), (0.0, 1e-3)):
+        values, labels = ticks(low, high)
+        assert low - 1e-9 <= min(values) and max(values) <= high + 1e-9 and 3 <= len(values) <= 8
+        assert len(set(labels)) == len(labels)
+        np.testing.assert_allclose([float(x.replace("−", "-")) for x in labels], values, atol=1e-6 * (high - low))
+
+
+def test_numbers_are_short():
+    assert [style.number(v) for v in (0.12345, 12.345, 1234.5, 0.0)] == ["0.123", "12.3", "1230", "0"]
+
+
+# ---- Latest --------------------------------------------------------------------------------------------------------
+
+class Slow:
+    """A generator of `n` pictures, one every `dt` seconds, that writes down what was shown."""
+
+    def __init__(self, n=8, dt=0.02, **kwargs):
+        self.n, self.dt, self.shown, self.errors = n, dt, [], []
+        self.latest = Latest(self.work, self.shown.append, self.errors.append, **kwargs)
+
+    def work(self, request):
+        for k in range(self.n):
+            time.sleep(self.dt)
+            if request == "bad" and k == 2:
+                raise ValueError("the reason")
+            yield (request, k) if k % 2 else None
+
+
+def test_a_drag_shows_a_picture_of_every_run_it_started_and_ends_on_the_newest():
+    slow = Slow()
+    for i in range(25):
+        slow.latest.submit(i)
+        time.sleep(0.02)
+    during = len(slow.shown)
+    assert slow.latest.wait(5)
+    slow.latest.close()
+    assert during >= 4                                                  # cancelling at once would have shown none
+    assert slow.shown[-1] == (24, 7)                                    # the newest, to its end
+    runs = [request for request, _ in slow.shown]
+    assert runs == sorted(runs) and len([r for r in runs[:during]]) == len(set(runs[:during]))   # one preview each
+
+
+def test_the_last_picture_is_shown_even_when_pictures_come_too_fast():
+    slow = Slow(n=8, dt=0.0, every=10.0)
+    slow.latest.submit("only")
+    assert slow.latest.wait(5)
+    slow.latest.close()
+    assert slow.shown == [("only", 1), ("only", 7)]
+
+
+def test_stop_ends_a_run_at_its_next_breath_and_the_next_request_works():
+    slow = Slow(n=200)
+    slow.latest.submit("long")
+    time.sleep(0.1)
+    slow.latest.stop()
+    assert slow.latest.wait(1.0) and 0 < len(slow.shown) < 60
+    before = len(slow.shown)
+    time.sleep(0.1)
+    assert len(slow.shown) == before
+    slow.n = 4
+    slow.latest.submit("next")
+    assert slow.latest.wait(5) and slow.shown[-1] == ("next", 3)
+    slow.latest.close()
+
+
+def test_an_error_is_handed_over_and_the_worker_lives_on():
+    slow = Slow(n=4, dt=0.0)
+    slow.latest.submit("bad")
+    assert slow.latest.wait(5) and [str(e) for e in slow.errors] == ["the reason"]
+    slow.latest.submit("good")
+    assert slow.latest.wait(5) and slow.shown[-1] == ("good", 3)
+    slow.latest.close()
+
+
+def test_closing_ends_the_thread_and_later_requests_are_ignored():
+    before = threading.active_count()
+    slow = Slow(n=2, dt=0.0)
+    slow.latest.submit(1)
+    assert slow.latest.wait(5) and threading.active_count() == before + 1
+    slow.latest.close()
+    slow.latest._thread.join(2)
+    slow.latest.submit(2)
+    assert threading.active_count() == before and {r for r, _ in slow.shown} == {1}
+
+
+def test_synchronous_work_is_done_when_submit_returns():
+    slow = Slow(n=4, dt=0.0, synchronous=True)
+    slow.latest.submit("now")
+    assert slow.shown[-1] == ("now", 3) and slow.latest._thread is None
+
+
+# ---- the panel -----------------------------------------------------------------------------------------------------
+
+def test_moving_the_window_never_asks_the_model_again(opened):
+    model = Trained(GP1D)
+    panel = opened(model, steps=20)
+    assert [steps for _, _, steps, _ in model.asked] == [5, 20]         # a preview, then the real thing
+    before = panel.picture.value
+    for change in ({"scale": 4.0}, {"centre": (0.5,)}, {"view": "draws"}, {"scale": 1.0, "centre": ()}):
+        assert panel.move(**change).wait(20)
+        assert panel.picture.value != before and len(model.asked) == 2
+    panel.move(count=3).wait(20)
+    assert len(model.asked) == 4
+
+
+def test_a_hand_on_a_slider_moves_the_state_and_the_picture(opened):
+    panel = opened(GP1D.oracle())
+    before = panel.picture.value
+    panel.controls.kept.value = 3
+    assert panel.wait(20) and panel.state.count == 3 and "3 points seen" in panel.picture.value != before
+    panel.controls.scale.value = 4.0
+    assert panel.wait(20) and panel.state.scale == 4.0
+    panel.controls.problem.value = "gp2d"
+    assert panel.wait(20) and panel.state.count == 80 and "80 points seen" in panel.picture.value
+    assert panel.controls.centre[1].layout.display is None
+    assert panel.error.value == ""
+
+
+def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
+    panel = opened(Trained(GP1D))
+    monkeypatch.setattr("nfdlab.panels.cast.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
+    panel.controls.problem.value = "gp2d"
+    assert panel.wait(20) and "no &lt;weights&gt;" in panel.error.value and style.ALERT in panel.error.value
+    panel.controls.problem.value = "gp1d"
+    assert panel.wait(20) and panel.error.value == ""
+
+
+def test_stop_keeps_the_picture_and_says_so(opened):
+    panel = opened(Trained(GP1D, seconds=0.15))
+    before = panel.picture.value
+    panel.controls.kept.value = 4
+    panel.stop.click()
+    assert "stopped" in panel.status.value and panel.wait(5) and panel.picture.value == before
+
+
+def test_weights_of_other_knobs_are_refused():
+    with pytest.raises(ValueError, match="lengthscale"):
+        explore(Trained(GP1D), nfd.problems.get("gp1d", lengthscale=0.4))
+
+
+@pytest.mark.parametrize("bad", [{"count": -2}, {"scael": 1.0}, {"centre": (0.0, 0.0)}, {"share": 2}])
+def test_the_door_refuses_bad_states(bad):
+    with pytest.raises((ValueError, KeyError), match="came:"):
+        explore(GP1D.oracle(), GP1D, **bad)
+
+
+@pytest.mark.parametrize("model, problem", [(None, GP1D), (GP1D.oracle(), "gp1d")])
+def test_the_door_refuses_what_is_no_model_or_problem(model, problem):
+    with pytest.raises(TypeError, match="came:"):
+        explore(model, problem)
+
+
+def test_the_ratio_over_many_tasks_is_the_nearest_counts():
+    model = Trained(GP1D, scores={"crps": {"1": 1.01, "10": 1.23, "mean": 1.1}, "tasks": 400})
+    pair = Rivals(GP1D, model, "model", GP1D.oracle(), "exact posterior")
+    assert "Over 400 tasks at m = 10: <b>1.23 ×</b>" in many_tasks(view(State(count=8), pair))
+
+
+def test_a_model_that_gives_nan_is_an_error_not_a_picture(opened):
+    class Broken(Trained):
+        def draw(self, seen, n, **how):
+            fields = super().draw(seen, n, **how)
+            return nfd.core.fields.Evaluated(lambda x, part: fields(x)[part] * float("nan"), n, 1)
+
+    panel = explore(Broken(GP1D), GP1D)
+    assert panel.wait(20) and "finite" in panel.error.value and panel.picture.value == ""
+    panel.close()
+
+
+# ---- reports -------------------------------------------------------------------------------------------------------
+
+def test_a_report_gets_a_contact_sheet_and_two_sweeps(monkeypatch):
+    monkeypatch.setenv("NFDLAB_HEADLESS", "1")
+    panel = explore(GP1D.oracle(), GP1D, count=5, draws=8)
+    found = panel._repr_mimebundle_()
+    sheet = Image.open(io.BytesIO(base64.b64decode(found["image/png"])))
+    assert sheet.width > 600 and sheet.height > 900
+    kept, scale = (b[MIME] for b in bundles(panel))
+    assert found[MIME] == kept and kept["values"][kept["start"]] == "5" and scale["values"][0] == "×1"
+    for sweep in (kept, scale):
+        assert set(sweep) == {"label", "values", "fmt", "start", "frames"}
+        assert len(set(sweep["frames"])) == len(sweep["frames"]) == len(sweep["values"])
+        assert sum(map(len, sweep["frames"])) < 2e6
+        for frame in sweep["frames"]:
+            ET.fromstring(base64.b64decode(frame))
+    assert panel._latest._thread is None                                # nothing is left running
+    panel.move(count=2)
+    assert "2 points seen" in panel.picture.value                       # done when move returns
+
+
+def test_a_live_panel_carries_no_report(opened):
+    found = opened(GP1D.oracle())._repr_mimebundle_()
+    assert "image/png" not in found and MIME not in found and "nfdlab panel" in found["text/plain"]
+
+
+@pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
+def test_a_still_is_the_same_picture_without_pyplot(problem, opened):
+    panel = opened(problem.oracle(), problem, count=9, draws=4)
+    rc = dict(matplotlib.rcParams)
+    figure = panel.still(view="draws")
+    data, size = figure._repr_png_()
+    assert Image.open(io.BytesIO(data)).width == int(figure.get_size_inches()[0] * 160) and size["width"] > 600
+    titles = " ".join(ax.get_title(loc="left") for ax in figure.axes)
+    assert "4 draws" in titles and "uncertainty" in titles
+    assert not matplotlib._pylab_helpers.Gcf.figs and dict(matplotlib.rcParams) == rc
+
+
+# ---- training watched ----------------------------------------------------------------------------------------------
+
+def steps(n=40):
+    return [Step(i + 1, "auto" if i < n // 2 else "diffuse", 1.0 / (i + 1), 0.5 * i, (i + 1) / n) for i in range(n)]
+
+
+def test_a_watch_cancels_when_asked_and_paints_the_last_step():
+    watch = LossWatch("fit", every=1e9)
+    answers = [watch(step) for step in steps()]
+    assert not any(answers) and "100 %" in watch.picture.value and watch.button.disabled
+    root = ET.fromstring(watch.picture.value)
+    assert sum(1 for p in root.iter() if p.tag.endswith("polyline")) == 2          # one curve for each stage
+    again = LossWatch()
+    assert again(steps()[0]) is False
+    again.button.click()
+    assert again(steps()[1]) is True and again.cancelled
+
+
+def test_a_watch_without_readers_is_silent_and_keeps_a_figure(monkeypatch, capsys):
+    monkeypatch.setenv("NFDLAB_HEADLESS", "1")
+    watch = LossWatch("fit")
+    began = time.perf_counter()
+    for step in steps(2000):
+        watch(step)
+    assert time.perf_counter() - began < 0.5 and watch.picture.value == "" and capsys.readouterr() == ("", "")
+    assert len(watch.figure().axes) == 2 and "image/png" in watch._repr_mimebundle_()
+
+
+# ---- lesson figures ------------------------------------------------------------------------------------------------
+
+def test_lesson_figures_say_what_they_are_given():
+    truth = GP1D.draw(1, seed=0)
+    seen = nfd.observe(truth, nfd.patterns.Random(count=5), seed=1)
+    draws = GP1D.oracle().draw(seen, 20, seed=2)
+    figure = plots.bands(GP1D.card, truth=truth, seen=seen, exact=draws, model=draws, title="the message")
+    ax, = figure.axes
+    assert ax.get_title(loc="left") == "the message" and ax.get_xlabel() == "x" and GP1D.card.units in ax.get_ylabel()
+    labels = ax.get_legend_handles_labels()[1]
+    assert "5 seen" in labels and any("exact" in x for x in labels)
+    table = {"model": {1: (1.0, 0.9, 1.1), 10: 1.02}, "kriging": {1: 1.5, 10: 1.1}}
+    ax, = plots.ratios(table, title="worst 1.02").axes
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "10"]
+    assert len(plots.ladder(GP1D.card, {"truth": truth, "model": draws}, scales=(1, 4)).axes) == 4
+
+
+def test_maps_share_limits_and_centre_errors_at_zero():
+    truth = GP2D.draw(1, seed=0)
+    seen = nfd.observe(truth, nfd.patterns.Random(count=30), seed=1)
+    draws = GP2D.oracle().draw(seen, 6, seed=2)
+    figure = plots.row(GP2D.card, truth=truth, seen=seen, model=draws, exact=draws, side=24)
+    images = [ax.images[0] for ax in figure.axes if ax.images]
+    truth_map, exact_map, model_map, error_map, spread_map = images[:5]
+    assert truth_map.get_clim() == exact_map.get_clim() == model_map.get_clim()
+    assert error_map.get_clim()[0] == -error_map.get_clim()[1] and spread_map.get_clim()[0] == 0
+    surface = plots.surface(GP2D.card, truth, seen=seen, side=16)
+    assert type(surface) is go.Figure and [t.type for t in surface.data] == ["surface", "scatter3d"]
+
+
+def test_lesson_figures_refuse_the_wrong_dimension():
+    with pytest.raises(ValueError, match="one coordinate"):
+        plots.bands(GP1D.card, model=GP2D.draw(1, seed=0))
+    with pytest.raises(ValueError, match="two coordinates"):
+        plots.surface(GP2D.card, GP1D.draw(1, seed=0))
