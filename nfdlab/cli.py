@@ -82,8 +82,12 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
     except ValueError:
         show_parameters(notebook)
         raise typer.BadParameter("-p takes a name and a value: -p seed 3") from None
-    with bar(f"running {Path(notebook).stem}", "cells") as progress:
-        written = report.run(notebook, given, out, progress=progress, timeout=timeout)
+    try:
+        with bar(f"running {Path(notebook).stem}", "cells") as progress:
+            written = report.run(notebook, given, out, progress=progress, timeout=timeout)
+    except KeyboardInterrupt:
+        console.print("Stopped; no report was written.")
+        raise typer.Exit(130) from None
     console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s")
     console.print(f"{written.notebook}  the same as a notebook, executed", style="dim")
 

@@ -4,6 +4,7 @@ Papermill runs the `.py` itself, in the Python that called; `jupyter/page.py` wr
 written whole: a run that fails leaves no report, keeps an older one, and what it reached in `<name>.failed.ipynb`.
 """
 
+import logging
 import platform
 import tempfile
 import time
@@ -21,6 +22,8 @@ from .jupyter.kernel import NAME, headless
 from .jupyter.lessons import find, home, lesson_parameters, read, refuse, validate
 from .jupyter.page import html
 from .pairs import write_atomic
+
+logging.getLogger("papermill").addHandler(logging.NullHandler())      # what it would print, our errors say
 
 
 @dataclass(frozen=True)
