@@ -40,6 +40,7 @@ class NameValue(TyperCommand):
 
 
 app = typer.Typer(cls=Doors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  epilog="NFDLAB_TRACEBACK=1 shows where a refusal came from.",
                   help="Neural fields married to diffusion models, on sparse data, beside the exact answer.")
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 Approach = Annotated[str, Argument(help="An approach, as `nfdlab list` names it.")]

@@ -2,13 +2,14 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from nfdlab import pairs, report
-from nfdlab.jupyter.lessons import KINDS, lesson_parameters, lessons, read
+from nfdlab.jupyter.lessons import HEAD, KINDS, lesson_parameters, lessons, read
 from nfdlab.jupyter.mathml import mathml
 from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html
 
@@ -42,6 +43,11 @@ def solutions(path: Path) -> list[str]:
 
 def test_there_are_lessons():
     assert LESSONS and LESSONS[0].stem == "00_start_here"
+
+
+def test_jupyterlab_and_the_kit_filter_alike():
+    told = tomllib.loads((FOLDER / "jupytext.toml").read_text(encoding="utf-8"))
+    assert told == {"formats": "ipynb,py:percent", **HEAD["jupytext"]}
 
 
 def test_pairs_are_fresh():
