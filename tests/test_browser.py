@@ -1,92 +1,224 @@
-"""What a newcomer sees: JupyterLab on the lessons with its token on, a .py that opens as a notebook, an offline report.
+"""A real browser on a real JupyterLab: the panel's cell is run, its sliders are moved by keyboard, the pictures change.
 
-Run with `pytest -m browser`; needs Chromium and playwright, and fails, never skips, without them.
+Runs only where Chromium and playwright are. `pytest -m browser -rP` prints the times from key press to painted frame.
 """
 
+import json
+import os
+import secrets
 import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import chromium, jupyterlab, run_all, turn
-from lesson_text import write
 
-from nfdlab import pairs, report
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
-pytestmark = pytest.mark.browser
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run", "--disable-quic"]
+LESSON = Path(__file__).parents[1] / "notebooks" / "05_sparse_conditional.py"
+PANEL = """
+import nfdlab as nfd
+problem = nfd.problems.get("gp1d")
+panel = nfd.explore(problem.oracle(), problem)
+panel
+"""
+# A model that takes 0.05 s a step, to be stopped half-way, and whose weights for other problems do not ship.
+SLOW = """
+import time, types
+import nfdlab as nfd
+problem = nfd.problems.get("gp1d")
+class Slow:
+    about = {"approach": "unheard_of", "problem": "gp1d", "knobs": {"lengthscale": 0.2}}
+    def path(self, seen, n, *, seed, steps, sampler):
+        for _ in range(steps):
+            time.sleep(0.05)
+            yield types.SimpleNamespace(x=(seed, n))
+    def fields(self, seen, x):
+        return problem.oracle().draw(seen, x[1], seed=x[0])
+    draw = None
+slow = nfd.explore(Slow(), problem, steps=60)
+slow.add_class("slow")
+slow
+"""
+# The moment of the last key press, and the moments at which a changed picture had been painted (two frames later).
+STOPWATCH = """panel => {
+  window.pressed = 0; window.painted = [];
+  document.addEventListener('keydown', () => { window.pressed = performance.now(); }, true);
+  let last = '';
+  new MutationObserver(() => {
+    const svg = document.querySelector(panel + ' svg.nfdlab-sheet');
+    if (!svg || svg.outerHTML === last) return;
+    last = svg.outerHTML;
+    requestAnimationFrame(() => requestAnimationFrame(() => window.painted.push(performance.now())));
+  }).observe(document.querySelector(panel), {subtree: true, childList: true});
+}"""
 
-PANEL = 'import nfdlab as nfd\n\nproblem = nfd.problems.get("gp1d")\nnfd.explore(problem.oracle(), problem)'
-CHART = 'import plotly.graph_objects as go\n\ngo.Figure(go.Bar(y=[1, 3, 2]), layout={"height": 300})'
+
+def lesson_cells() -> list[str]:
+    """What the lesson's panel needs: its cells tagged parameters, setup and panel; a panel of our own without them."""
+    if LESSON.exists():
+        import jupytext
+
+        tagged = [(c.source, set(c.metadata.get("tags", []))) for c in jupytext.read(LESSON).cells
+                  if c.cell_type == "code"]
+        if any("panel" in tags for _, tags in tagged):
+            return [source for source, tags in tagged if tags & {"parameters", "setup", "panel"}]
+    return [PANEL]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A repository with two small lessons, the second with a panel and a chart."""
-    root = tmp_path_factory.mktemp("root")
-    (root / "notebooks").mkdir()
-    shutil.copy(Path(__file__).resolve().parents[1] / "notebooks" / "jupytext.toml", root / "notebooks")
-    write(root / "notebooks", "00_start_here", "1")
-    write(root / "notebooks", "01_two", "# %% [markdown]\n# With $x^2$.\n", "print(6 * 7)", PANEL, CHART)
-    pairs.sync(root / "notebooks")
-    return root
+def page(tmp_path_factory):
+    """A Lab page on a temporary notebook with the lesson's panel and the slow one, all cells run."""
+    import nbformat
+
+    home = tmp_path_factory.mktemp("lab")
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in [*lesson_cells(), SLOW]]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "panel.ipynb")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    env = {k: v for k, v in os.environ.items() if k != "NFDLAB_HEADLESS"}
+    env |= {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    env |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "work"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+            "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={home}",
+               "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+               f"--IdentityProvider.token={token}"]
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen(command, env=env, cwd=home, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(server, f"http://127.0.0.1:{port}/api?token={token}", home / "log")
+            with playwright.sync_playwright() as driver:
+                browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+                tab = browser.new_page(viewport={"width": 1280, "height": 1400})
+                tab.goto(f"http://127.0.0.1:{port}/doc/tree/panel.ipynb?token={token}")
+                tab.wait_for_selector(".jp-CodeCell", timeout=60_000)
+                tab.wait_for_selector("text=Kernel status: Idle", state="attached", timeout=60_000)
+                tab.get_by_role("menuitem", name="Run", exact=True).click()
+                tab.get_by_text("Run All Cells", exact=True).click()
+                tab.wait_for_selector(".nfdlab-panel:not(.slow) svg.nfdlab-sheet", timeout=120_000)
+                tab.wait_for_selector(".slow svg.nfdlab-sheet", timeout=120_000)
+                yield tab
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait(20)
 
 
-@pytest.fixture(scope="module")
-def lab(root, tmp_path_factory):
-    with jupyterlab(root, tmp_path_factory.mktemp("scratch")) as found:
-        yield found
+def wait_for(server, address: str, log: Path, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
 
 
-def test_without_the_token_nothing_is_given(lab):
-    address, token = lab
-    for wrong in ("", "?token=guess"):
-        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
-            urllib.request.urlopen(f"{address}/api/contents{wrong}")
-        refused.value.close()
-    with urllib.request.urlopen(f"{address}/lab") as answer:
-        assert "/login" in answer.url
-    with urllib.request.urlopen(f"{address}/api/contents?token={token}") as answer:
-        assert b"notebooks" in answer.read()
+def handle(page, panel: str, label: str):
+    """The handle of the slider with that label, in view and focused."""
+    slider = page.locator(f"{panel} .widget-inline-hbox").filter(has_text=label)
+    knob = slider.locator(".noUi-handle").first
+    knob.scroll_into_view_if_needed()
+    knob.focus()
+    return knob
 
 
-def test_a_double_click_on_a_py_opens_a_notebook_whose_sliders_move_the_picture(lab, root):
-    address, token = lab
-    before = {p.name: p.read_bytes() for p in (root / "notebooks").glob("*.py")}
-    with chromium() as page:
-        elsewhere = []
-        ours = (address, "data:", "blob:", "ws:")
-        page.on("request", lambda r: None if r.url.startswith(ours) else elsewhere.append(r.url))
-        page.goto(f"{address}/lab/tree/notebooks/00_start_here.ipynb?token={token}")
-        page.locator(".jp-Notebook:visible").wait_for()
-        page.locator(".jp-DirListing-item", has_text="01_two.py").dblclick()
-        page.locator(".jp-Notebook:visible", has_text="A small lesson").wait_for()
-        assert "01_two.py" in page.url
-        run_all(page)
-        page.locator(".jp-OutputArea-output:visible", has_text="42").wait_for()
-        assert page.locator(".jp-Notebook:visible mjx-container").count() == 1
-        for label in ("kept", "scale"):
-            turn(page, label)
-        assert not elsewhere
-    assert {p.name: p.read_bytes() for p in (root / "notebooks").glob("*.py")} == before
+def says(page, panel: str) -> str:
+    """What the picture says of itself."""
+    return page.locator(f"{panel} svg.nfdlab-sheet").get_attribute("aria-label")
 
 
-def test_a_report_opens_with_the_network_off_and_its_slider_turns_by_keyboard(root, tmp_path):
-    made = report.run(root / "notebooks" / "01_two.py", {}, tmp_path)
-    with chromium(offline=True) as page:
-        asked, broken = [], []
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else asked.append(r.url))
-        page.on("pageerror", lambda e: broken.append(str(e)))
-        page.goto(made.html.as_uri())
-        dial, picture = page.locator("figure.sweep input").first, page.locator("figure.sweep img").first
-        label = page.locator("figure.sweep output").first
-        before = picture.get_attribute("src"), label.inner_text()
-        dial.focus()
-        page.keyboard.press("ArrowLeft")
-        assert picture.get_attribute("src") != before[0] and label.inner_text() != before[1]
-        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 200
-        page.locator("figure.plotly .main-svg").first.wait_for()
-        box = page.locator("math").first.bounding_box()
-        assert box["width"] > 10 and not asked and not broken
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than a phone"
+def until_it_says(page, panel: str, words: str, seconds: float = 30.0) -> None:
+    page.wait_for_function("([panel, words]) => document.querySelector(panel + ' svg.nfdlab-sheet')"
+                           ".getAttribute('aria-label').includes(words)", arg=[panel, words], timeout=1000 * seconds)
+
+
+LIVE, SLOWLY = ".nfdlab-panel:not(.slow)", ".nfdlab-panel.slow"
+
+
+def curves(page, panel: str) -> list[str]:
+    lines = page.locator(f"{panel} svg.nfdlab-sheet polyline")
+    return lines.evaluate_all("all => all.map(line => line.getAttribute('points'))")
+
+
+def test_moving_the_sparsity_slider_changes_what_is_seen(page):
+    before, dots = curves(page, LIVE), page.locator(f"{LIVE} svg.nfdlab-sheet circle").count()
+    handle(page, LIVE, "kept").press("ArrowLeft")
+    page.wait_for_function("([panel, n]) => document.querySelectorAll(panel + ' svg.nfdlab-sheet circle').length < n",
+                           arg=[LIVE, dots], timeout=30_000)
+    assert curves(page, LIVE) != before
+
+
+def test_moving_the_scale_slider_zooms_and_shows_the_same_points_seen(page):
+    seen = says(page, LIVE).split(" points seen")[0]
+    before = curves(page, LIVE)
+    knob = handle(page, LIVE, "scale")
+    for _ in range(8):
+        knob.press("ArrowRight")
+    until_it_says(page, LIVE, "window ×4")
+    assert says(page, LIVE).startswith(seen) and curves(page, LIVE) != before
+    knob.press("Home")
+    until_it_says(page, LIVE, "window ×1")
+
+
+def test_a_drag_shows_frames_all_along(page, record_property):
+    page.evaluate(STOPWATCH, LIVE)
+    knob, times = handle(page, LIVE, "scale"), []
+    for key in ("ArrowRight",) * 6 + ("ArrowLeft",) * 6:
+        page.evaluate("window.painted.length = 0")
+        knob.press(key)
+        page.wait_for_function("window.painted.length > 0", timeout=20_000)
+        times.append(page.evaluate("window.painted[0] - window.pressed"))
+    page.evaluate("window.painted.length = 0")
+    began = time.monotonic()
+    for i in range(40):
+        knob.press("ArrowRight" if i < 20 else "ArrowLeft")
+        time.sleep(max(0.0, began + (i + 1) / 40 - time.monotonic()))
+    during = page.evaluate("window.painted.filter(t => t <= window.pressed).length")
+    until_it_says(page, LIVE, "window ×1:")
+    median, worst = statistics.median(times), max(times)
+    record_property("key_to_frame_ms", round(median))
+    print(f"key press to painted frame: median {median:.0f} ms, worst {worst:.0f} ms; "
+          f"{during} frames during a drag of {time.monotonic() - began:.1f} s")
+    assert during >= 2 and median < 2000
+
+
+def test_stop_ends_a_run_and_keeps_its_preview(page):
+    page.wait_for_function("panel => document.querySelector(panel + ' .nfdlab-note').innerText.includes('done')",
+                           arg=SLOWLY, timeout=60_000)
+    before = says(page, SLOWLY)
+    handle(page, SLOWLY, "kept").press("ArrowRight")
+    page.wait_for_function("([panel, was]) => document.querySelector(panel + ' svg.nfdlab-sheet')"
+                           ".getAttribute('aria-label') !== was", arg=[SLOWLY, before], timeout=30_000)
+    page.locator(SLOWLY).get_by_role("button", name="Stop").click()
+    page.wait_for_function("panel => document.querySelector(panel + ' .nfdlab-note').innerText === 'stopped'",
+                           arg=SLOWLY, timeout=10_000)
+    preview = curves(page, SLOWLY)
+    page.wait_for_timeout(4000)                                 # longer than the 60 steps would have taken
+    assert curves(page, SLOWLY) == preview
+    assert page.locator(f"{SLOWLY} .nfdlab-note").inner_text() == "stopped"
+
+
+def test_an_error_is_shown_in_the_panel_and_the_panel_lives_on(page):
+    problem = page.locator(f"{SLOWLY} select").first
+    problem.select_option("sawtooth1d")
+    box = page.locator(f"{SLOWLY} .nfdlab-error")
+    box.wait_for(timeout=30_000)
+    assert "unheard_of" in box.inner_text() and "do:" in box.inner_text()
+    assert json.loads(box.evaluate("e => JSON.stringify(getComputedStyle(e).color)")) == "rgb(179, 38, 30)"
+    problem.select_option("gp1d")
+    box.wait_for(state="detached", timeout=60_000)
