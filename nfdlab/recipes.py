@@ -1,22 +1,54 @@
-"""How what ships is made: for each approach and problem the config, the views it practises on and the side it may see."""
+"""How what ships is made: for each approach and problem the config, the views it practises on, what it may see."""
 
+from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
+
+import torch
 
 from . import approaches, problems
 from .core.checks import require
-from .core.rng import child
-from .core.types import Budget, Watch, quiet
+from .core.fields import Evaluated
+from .core.rng import child, normals, uniforms
+from .core.types import Budget, Source, Watch, quiet
 from .sparsity.views import Views
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
     ("sparse_conditional", "gp1d"): {"batch": 64},
-    ("sparse_conditional", "sawtooth1d"): {"batch": 64},
+    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": ()},      # no kernel knows a jump
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
-    ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256},
+    ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256,
+                                            "kernels": (0.15, 0.6)},
 }
-SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8), "queries": 64}}
-VIEWS = {"terrain2d": Views(usual=320, most=400, grid=64), "gp2d": Views(usual=80)}
+SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
+                                "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)}}
+VIEWS = {"terrain2d": Views(usual=300, most=400), "gp2d": Views(usual=80)}
+
+
+@dataclass(frozen=True)
+class Varied:
+    """A source whose draws are stretched by a factor log-even on `stretch` and raised by `shift`·ε.
+
+    For real data of which there is little: the next place will be higher or lower, gentler or steeper.
+    """
+
+    source: Source
+    stretch: tuple[float, float] = (0.25, 1.25)
+    shift: float = 1.0
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        fields = self.source.draw(n, seed=child(seed, "fields"))
+        low, high = self.stretch
+        factor = low * (high / low) ** uniforms(seed, n, (1, 1), "stretch", dtype=torch.float32)
+        raised = self.shift * normals(seed, n, (1, 1), "shift")
+
+        def rule(coords: torch.Tensor, part: slice) -> torch.Tensor:
+            return factor[part].to(coords) * fields.rule(coords, part) + raised[part].to(coords)
+
+        return Evaluated(rule, n, fields.d, fields.c)
+
+
+VARIED = {"terrain2d": Varied}
 
 
 def knobs(problem) -> dict:
@@ -37,18 +69,22 @@ def approach_for(name: str, problem, budget: Budget):
     return approaches.get(name)(**config)
 
 
-def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, device: str = "auto", watch: Watch = quiet):
+def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, device: str = "auto",
+          watch: Watch = quiet):
     """Fit an approach (a name or an instance) to a problem (a name or an instance) and say so in `.about`.
 
     Training sees fresh functions of the problem's training side and nothing else of it.
     """
     problem = problems.get(problem) if isinstance(problem, str) else problem
-    require(hasattr(problem, "card") and hasattr(problem, "draw"), kind=TypeError, must="problem: a name or a Problem.",
-            came=problem, why="Training needs functions to learn from.", do='nfdlab.train("sparse_conditional", "gp1d").')
+    require(hasattr(problem, "card") and hasattr(problem, "draw"), kind=TypeError,
+            must="problem: a name or a Problem.", came=problem, why="Training needs functions to learn from.",
+            do='nfdlab.train("sparse_conditional", "gp1d").')
     budget = Budget.named(budget) if isinstance(budget, str) else budget
     if isinstance(approach, str):
         approach = approach_for(approach, problem, budget)
-    fitted = approach.fit(problem, views=views_for(problem), budget=budget, seed=child(seed, "train"), device=device, watch=watch)
+    source = VARIED.get(problem.card.name, lambda source: source)(problem)
+    fitted = approach.fit(source, views=views_for(problem), budget=budget, seed=child(seed, "train"), device=device,
+                          watch=watch)
     fitted.about.update(problem=problem.card.name, knobs=knobs(problem), seed=seed,
                         budget={"name": budget.name, "seconds": budget.seconds, "steps": budget.steps}, scores={})
     return fitted

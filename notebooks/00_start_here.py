@@ -1,0 +1,132 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here: what can eight numbers tell about a whole curve?
+#
+# ![truth, eight dots, exact band, model band](pictures/00_start_here.png)
+#
+# A five-minute tour of nfdlab. ▶ *Run ▸ Run All Cells*, read downwards, then drag a slider.
+#
+# **A problem makes functions; a pattern hides most of each; a model fills them in; the exact posterior says how well.**
+# That is the whole kit, in that order.
+
+# %% tags=["parameters"]
+budget: str = "reference"  # smoke | lesson | reference
+seed: int = 1  # which function, which dots
+device: str = "auto"  # auto | cpu | cuda
+keep: int = 8  # how many dots are seen
+
+# %% [markdown]
+# ## A problem makes functions
+#
+# Smooth random curves. Each is a *function*, not an array: it answers at any place, and at any number of places. Everything
+# in the kit that stands for curves, the truth, the exact answer, a model's draws, is asked the same way.
+
+# %%
+import torch
+
+import nfdlab as nfd
+from nfdlab.panels import plots
+
+problem = nfd.problems.get("gp1d")
+truth = problem.draw(1, seed=seed)
+anywhere = torch.tensor([[-0.5], [0.123456], [0.9]])
+print(problem.card.title, "·", problem.card.equation)
+truth(anywhere).flatten()
+
+# %% [markdown]
+# ## Hide most of it
+#
+# Eight places, a little noise on each value. That is all anyone gets to see from here on.
+
+# %%
+seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
+seen.coords.shape, seen.values.shape, seen.noise_std
+
+# %% [markdown]
+# ## Fill it in
+#
+# *Predict:* eight dots, a smooth curve. Is there one answer?
+#
+# No: there are many curves through these dots. For this problem the right distribution over them is known in closed form
+# (blue). The model, a neural field driven by diffusion, was never told that formula; it practised on curves with most of
+# each hidden, and answers in orange.
+
+# %%
+model = nfd.load("sparse_conditional", "gp1d", device=device) if budget == "reference" else nfd.train(
+    "sparse_conditional", problem, budget=budget, seed=seed, device=device)
+exact = problem.oracle().draw(seen, 64, seed=seed)
+draws = model.draw(seen, 64, seed=seed)
+line = nfd.cell_centres((256,))
+spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]
+plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
+            title=f"{keep} dots leave a band; the model's is {spread[1] / spread[0]:.2f} times as wide as the exact one")
+
+# %% [markdown]
+# ## Look closer
+#
+# *Predict:* what will one orange curve look like under a lens of 32? A staircase, a blur, or a curve?
+#
+# Asking a draw more finely does not draw again. The value at a place never depends on what else was asked.
+
+# %%
+fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
+together, alone = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
+assert torch.allclose(together, alone, atol=1e-5)
+plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
+
+# %% [markdown]
+# ## How good is it?
+#
+# Not by eye. The *fair CRPS* is an error that only the right distribution keeps lowest, and the exact posterior gives the
+# best value that anything could reach. One task is mostly luck, so we take several and divide: 1.00 is the best possible.
+
+# %%
+from nfdlab.evaluate.table import compare
+
+rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "nearest": nfd.baselines.get("nearest")}
+table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 16, seed=seed)
+curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
+best = table.ratio("crps", "model").loc["mean", "crps"]
+plots.ratios(curves, title=f"CRPS: {best:.2f} times the best possible, over {3 * table.rows['task'].nunique()} tasks")
+
+# %% [markdown]
+# ## Turn the knobs
+#
+# How sparse, which pattern, how noisy, how close. Try: one dot; all dots in a clump (`clusters`); `scale` at 32; then the
+# problem `sawtooth1d`, where the mean of all answers is not an answer, and `terrain2d`, which is real.
+
+# %%
+panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
+panel
+
+# %% [markdown]
+# ## Your own data
+#
+# Rows of a table, an array, a csv or an image: values at places, in your own units, scaled to the box and back. Nine
+# readings of a thermometer over a day; what was it at half past ten?
+
+# %%
+from nfdlab.problems.arrays import observations
+
+readings = [[0, 11.2], [3, 9.8], [6, 10.4], [9, 14.9], [12, 19.1], [15, 21.0], [18, 18.2], [21, 14.0], [24, 11.9]]
+mine = observations(torch.tensor(readings, dtype=torch.float64), noise_std=0.3)
+guesses = model.draw(mine, 64, seed=seed)(mine.scaling.to_box([[10.5]]))
+celsius = mine.scaling.restore(guesses)[:, 0, 0]
+print(f"half past ten: {celsius.mean():.1f} °C, give or take {celsius.std():.1f}")
+
+# %% [markdown]
+# ## Which notebook next?
+#
+# | you want to know | open |
+# |---|---|
+# | how a model turns any set of dots into a distribution over functions, and where that breaks | `05_sparse_conditional` |
+#
+# Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact
+# answer, and breaks it. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.
