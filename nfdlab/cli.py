@@ -189,6 +189,7 @@ def doctor():
 
 
 def use_threads(threads: int | None) -> None:
+    """Torch computes on this many cores; None leaves it to torch."""
     if threads is not None:
         import torch
 

@@ -33,6 +33,7 @@ def examine() -> list[Finding]:
 
 
 def packages() -> Finding:
+    """Versions of what the kit stands on, and what is missing."""
     found, missing = [], []
     for name in PACKAGES:
         try:
@@ -61,11 +62,13 @@ def kernel() -> list[Finding]:
 
 
 def backend() -> Finding:
+    """What matplotlib was told to draw with."""
     name = os.environ.get("MPLBACKEND", "")
     return Finding("MPLBACKEND", name or "not set", True, "notebooks ignore it under nfdlab run" if name else "")
 
 
 def device() -> Finding:
+    """Where torch computes."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,7 @@
-"""Trained approaches as files: tensors in safetensors, everything else as JSON in its header. Loading executes no code."""
+"""Trained approaches as files: tensors in safetensors, everything else as JSON in its header.
+
+Loading executes no code.
+"""
 
 import json
 import os
@@ -29,7 +32,8 @@ def shipped_name(approach: str, problem: str) -> str:
 def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
     """Write a trained approach to `path` (a .safetensors file), whole or not at all. float16 halves the file."""
     require(hasattr(fitted, "tensors") and hasattr(fitted, "about"), kind=TypeError, must="fitted: a trained approach.",
-            came=fitted, why="Exact posteriors and baselines have no weights to save.", do="Save what nfdlab.train returned.")
+            came=fitted, why="Exact posteriors and baselines have no weights to save.",
+            do="Save what nfdlab.train returned.")
     path = Path(path)
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
@@ -50,8 +54,9 @@ def about(path: str | Path) -> dict:
     try:
         with safe_open(path, "pt") as f:
             header = f.metadata() or {}
-        require(header.get("format") == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(header.get("format")),
-                why="Other files hold other networks.", do="Save with nfdlab.save, or fit again.")
+        require(header.get("format") == FORMAT, must=f"A weights file of format {FORMAT!r}.",
+                came=str(header.get("format")), why="Other files hold other networks.",
+                do="Save with nfdlab.save, or fit again.")
         return json.loads(header["about"])
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),

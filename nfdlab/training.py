@@ -67,17 +67,17 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
         stage_from = start.stage_from if number == start.stage else spent
         run = _Run(module, stage, start if number == start.stage else None)
 
-        def used(share=share, since=stage_from, run=run) -> float:
-            """The part of this stage's share of the budget that is gone."""
+        def used(spent: float, share=share, since=stage_from, run=run) -> float:
+            """The part of this stage's share of the budget that is gone after `spent` seconds in all."""
             time_part = (spent - since) / (share * budget.seconds) if budget.seconds else 0.0
             return max(time_part, run.index / max(1, round(share * budget.steps)) if budget.steps else 0.0)
 
         try:
-            clock, saved_at, progress = time.perf_counter() - spent, spent, used()
+            clock, saved_at, progress = time.perf_counter() - spent, spent, used(spent)
             while progress < 1:
                 loss = run.step(progress)
                 spent = time.perf_counter() - clock
-                progress = used()
+                progress = used(spent)
                 if budget.checkpoint and spent - saved_at > SAVE_EVERY:
                     saved_at = spent
                     run.save(budget.checkpoint, number, spent, stage_from)
@@ -114,7 +114,8 @@ class _Run:
         self.average = [p.detach().clone() for p in self.parameters]
         if saved is not None and saved.adam is not None:
             self.adam.load_state_dict(saved.adam)
-            self.average, self.index = [a.to(p) for a, p in zip(saved.average, self.parameters, strict=True)], saved.index
+            self.average = [a.to(p) for a, p in zip(saved.average, self.parameters, strict=True)]
+            self.index = saved.index
 
     def step(self, progress: float) -> float:
         warm = min(1.0, (self.index + 1) / WARM_UP)
@@ -173,6 +174,7 @@ class _Saved:
             module.load_state_dict(state.pop("module"))
             return cls(**state)
         except Exception as error:
-            raise ValueError(four_parts("checkpoint: a file that this training wrote.", str(path),
-                                        f"{type(error).__name__}: {str(error).splitlines()[0][:120]}",
-                                        "Move it away to start afresh, or resume with the same configuration.")) from error
+            raise ValueError(four_parts(
+                "checkpoint: a file that this training wrote.", str(path),
+                f"{type(error).__name__}: {str(error).splitlines()[0][:120]}",
+                "Move it away to start afresh, or resume with the same configuration.")) from error

@@ -183,7 +183,7 @@ from nfdlab.evaluate.scores import crps
 
 target, size = truth(coords)[0], (16, *net.shape)
 silent = model.fields(seen, torch.zeros(size, device=model.device))(coords)
-foreign = model.decode(net.given.restore(white(16, net.shape, seed=seed + 1).to(model.device), 0, 1), model._look(seen)[0])(coords)
+foreign = model.decode(net.given.restore(white(16, net.shape, seed=seed + 1).to(model.device), 0, 1), model.look(seen)[0])(coords)
 score = {name: crps(v, target).mean().item() for name, v in
          {"as it is": draws(coords), "no residual": silent, "a foreign code": foreign}.items()}
 assert score["as it is"] < score["no residual"] or budget == "smoke"

@@ -90,7 +90,8 @@ def test_a_batch_pads_and_masks():
     a = Observations(torch.full((2, 1), 0.5), torch.ones(2, 1), 0.1)
     b = Observations(torch.zeros(0, 1), torch.zeros(0, 1), 0.2)
     batch = ObservationBatch.of([a, b])
-    assert batch.mask.tolist() == [[True, True], [False, False]] and batch.noise_std.tolist() == pytest.approx([0.1, 0.2])
+    assert batch.mask.tolist() == [[True, True], [False, False]]
+    assert batch.noise_std.tolist() == pytest.approx([0.1, 0.2])
     with pytest.raises(ValueError) as error:
         ObservationBatch(batch.coords[:1], batch.values, batch.mask, batch.noise_std)
     assert four_parts(error)

@@ -19,7 +19,7 @@ from nfdlab.fields.siren import Siren
 
 
 def test_siren_activations_keep_their_spread_through_depth():
-    """The second sine is fed unit spread, and each later one s'² = 1 − exp(−2s²), which settles at 0.893 (within 1 %)."""
+    """The second sine is fed unit spread, each later one s'² = 1 − exp(−2s²), which settles at 0.893 (within 1 %)."""
     x, spreads = nfd.cell_centres((40, 40)), torch.zeros(8, 6)
     for seed in range(8):
         with seeded(seed), torch.no_grad():
@@ -66,7 +66,8 @@ def test_attention_field_knows_no_order_and_each_query_is_alone():
     tokens, coords = torch.randn(2, 7, 32, generator=torch.Generator().manual_seed(0)), nfd.cell_centres((6, 6))
     values, weights = field.attend(coords, tokens)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 36))
-    torch.testing.assert_close(field(coords, tokens[:, torch.tensor([3, 0, 6, 1, 2, 5, 4])]), values, atol=1e-5, rtol=1e-4)
+    turned = tokens[:, torch.tensor([3, 0, 6, 1, 2, 5, 4])]
+    torch.testing.assert_close(field(coords, turned), values, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(field(coords[4:9], tokens), values[:, 4:9], atol=1e-5, rtol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Samplers, schedules and adapters against closed forms and an independent implementation. Errors in standard errors."""
+"""Samplers, schedules, adapters against closed forms and an independent implementation. Errors in standard errors."""
 
 import math
 
@@ -43,7 +43,7 @@ def test_order_of_convergence(method, order):
 @pytest.mark.parametrize("method,steps", [("euler", 2000), ("heun", 80), ("dpmpp", 120), ("ancestral", 1500)])
 @pytest.mark.parametrize("name", ["gp1d", "normal", "mixture"])
 def test_exact_denoiser_gives_the_posterior(method, steps, name):
-    """Mean and variance of 4000 samples within 4.5 standard errors, the prior's mean not zero, much noise in the data."""
+    """Mean and variance of 4000 samples within 4.5 standard errors; the prior's mean is not zero, the noise large."""
     A, y = torch.tensor([[1.0, 0.3, -0.5]], dtype=F64), torch.tensor([0.7], dtype=F64)
     if name == "gp1d":
         problem = nfd.problems.get("gp1d")
@@ -59,7 +59,8 @@ def test_exact_denoiser_gives_the_posterior(method, steps, name):
     n, sigmas = 4000, schedule.karras(steps, 0.004, 40 * top).to(F64)
     x = law.mean + sigmas[0] * normals(7, n, (len(law.mean),), dtype=F64)
     rng = torch.Generator().manual_seed(11)                # one stream for all: 4000 of them a step would be slow
-    draws = sample(law.denoiser(), x, sigmas, method=method, noise=lambda i, x: torch.randn(x.shape, generator=rng, dtype=F64))
+    draws = sample(law.denoiser(), x, sigmas, method=method,
+                   noise=lambda i, x: torch.randn(x.shape, generator=rng, dtype=F64))
     std = law.cov.diagonal().sqrt()
     assert ((draws.mean(0) - law.mean) / (std / n**0.5)).abs().max() < 4.5
     var = (draws - law.mean).square()
@@ -67,11 +68,12 @@ def test_exact_denoiser_gives_the_posterior(method, steps, name):
 
 
 def test_finite_set_is_sampled_in_proportion():
-    """Four points, unequal weights: sampling lands on the points, as often as their weights say (4.5 standard errors)."""
+    """Four points, unequal weights: samples land on the points, as often as the weights say (4.5 standard errors)."""
     points = torch.tensor([[0.0, 0.0], [3.0, 1.0], [-2.0, 2.0], [1.0, -3.0]], dtype=F64)
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=F64)
     D = Finite(points, weights.log()).denoiser()
-    draws = sample(D, weights @ points + 80 * normals(2, 4000, (2,), dtype=F64), schedule.karras(60, 0.01, 80.0).to(F64))
+    x = weights @ points + 80 * normals(2, 4000, (2,), dtype=F64)
+    draws = sample(D, x, schedule.karras(60, 0.01, 80.0).to(F64))
     away = torch.cdist(draws, points)
     assert away.amin(1).max() < 0.05
     share = torch.nn.functional.one_hot(away.argmin(1), 4).double().mean(0)
@@ -104,8 +106,10 @@ def test_schedules_are_those_of_diffusers(ours):
 @pytest.mark.parametrize("name", ["ddim", "dpmpp"])
 def test_trajectories_are_those_of_diffusers(name):
     """The same dummy eps-network through both, step by step, in the variance-preserving scale."""
-    theirs = (DDIMScheduler(clip_sample=False, set_alpha_to_one=True, timestep_spacing="linspace") if name == "ddim" else
-              DPMSolverMultistepScheduler(solver_order=2, algorithm_type="dpmsolver++", timestep_spacing="linspace"))
+    if name == "ddim":
+        theirs = DDIMScheduler(clip_sample=False, set_alpha_to_one=True, timestep_spacing="linspace")
+    else:
+        theirs = DPMSolverMultistepScheduler(solver_order=2, algorithm_type="dpmsolver++", timestep_spacing="linspace")
     theirs.set_timesteps(10)
     alpha_bar, times = theirs.alphas_cumprod.double(), theirs.timesteps
     start = x_vp = normals(0, 5, (7,), dtype=F64)
@@ -158,7 +162,7 @@ class Zero(torch.nn.Module):
 
 @pytest.mark.parametrize("sigma_data", [0.5, 1.0, 3.0])
 def test_preconditioning_is_the_best_linear_denoiser(sigma_data):
-    """With a silent network D is the optimal linear answer for data of scale sigma_data, and the loss per element is 1."""
+    """With a silent network D is the optimal linear answer for data of scale sigma_data; the loss an element is 1."""
     D = Preconditioned(Zero(), sigma_data)
     clean = sigma_data * normals(0, 20_000, (2,))
     noise = normals(1, 20_000, (2,))

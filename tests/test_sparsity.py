@@ -12,7 +12,8 @@ from nfdlab.sparsity.views import Views
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("size", [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}])
+@pytest.mark.parametrize("size", [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16},
+                                  {"share": 0.4, "of": 8}])
 def test_patterns_give_exactly_as_many_distinct_points_in_the_box(name, d, size):
     pattern = ALL[name](**size)
     coords = pattern.coords(d, seed=4)
@@ -36,7 +37,8 @@ def test_a_block_is_missing():
     for seed in range(5):
         rng_low, side = pattern._shape(1, torch.Generator().manual_seed(seed))
         assert side == pytest.approx(1.0)
-        gaps = torch.cat([torch.tensor([-1.0]), pattern.coords(1, seed=seed)[:, 0].sort().values, torch.tensor([1.0])]).diff()
+        places = pattern.coords(1, seed=seed)[:, 0].sort().values
+        gaps = torch.cat([torch.tensor([-1.0]), places, torch.tensor([1.0])]).diff()
         assert gaps.max() >= 1.0 - 1e-6
     even = nfd.patterns.Random(count=300).coords(1, seed=0)[:, 0].sort().values.diff()
     assert even.max() < 0.1
@@ -74,7 +76,7 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
     assert abs(left.mean() - 0.5) < 0.03                               # no side is favoured
     halves = [(x[m] < 0).all() for b in batches for x, m in zip(b.coords[..., 0], b.mask, strict=True) if m.sum() > 15]
     assert sum(map(bool, halves)) > 10                                 # yet some see one half only
-    noise = torch.cat([((b.values - fields(b.coords))[b.mask] / b.noise_std[:, None, None].expand_as(b.values)[b.mask]).flatten()
+    noise = torch.cat([((b.values - fields(b.coords)) / b.noise_std[:, None, None])[b.mask].flatten()
                        for b in batches[:10]])
     assert abs(noise.var() - 1) < 5 * math.sqrt(2 / len(noise))
 
@@ -82,13 +84,14 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
 @pytest.mark.parametrize("call,kind", [
     (lambda: nfd.patterns.Random(), ValueError), (lambda: nfd.patterns.Random(count=3, share=0.1), ValueError),
     (lambda: nfd.patterns.Random(count=-1), ValueError), (lambda: nfd.patterns.Random(share=1.5), ValueError),
-    (lambda: nfd.patterns.Random(count=2.5), TypeError), (lambda: nfd.patterns.Block(share=0.9, missing=0.5), ValueError),
+    (lambda: nfd.patterns.Random(count=2.5), TypeError),
+    (lambda: nfd.patterns.Block(share=0.9, missing=0.5), ValueError),
     (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError), (lambda: Views(usual=50, most=10), ValueError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(2, seed=0), nfd.patterns.Random(count=3), seed=0), ValueError),
     (lambda: nfd.observe(torch.zeros(3), nfd.patterns.Random(count=3), seed=0), TypeError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), "random", seed=0), TypeError),
-    (lambda: nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), nfd.patterns.Random(count=3), noise_std=-1.0, seed=0),
-     ValueError)])
+    (lambda: nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), nfd.patterns.Random(count=3), noise_std=-1.0,
+                         seed=0), ValueError)])
 def test_bad_views_are_refused_in_four_parts(call, kind):
     with pytest.raises(kind) as error:
         call()

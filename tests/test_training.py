@@ -1,5 +1,7 @@
 """The loop: it learns, it can be watched, cancelled, killed and resumed, and it refuses torn checkpoints."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -68,11 +70,14 @@ def test_killed_and_resumed_is_as_if_nothing_happened(tmp_path):
     def two(net, loss):
         return [Stage("one", loss, net.parameters(), 0.4), Stage("two", loss, list(net.parameters())[2:], 0.6)]
 
+    def stop_after(asked, count, step):
+        return len(asked) == count
+
     whole, stages, _ = regression()
     train(whole, two(whole, stages[0].loss), Budget(steps=50), lambda step: None)
     for stop in (9, 31):
         net, stages, asked = regression()
-        train(net, two(net, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: len(asked) == stop)
+        train(net, two(net, stages[0].loss), Budget(steps=50, checkpoint=file), partial(stop_after, asked, stop))
         assert file.exists()
         again, stages, asked_again = regression()
         train(again, two(again, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: None)

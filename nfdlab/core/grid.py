@@ -1,4 +1,4 @@
-"""Grids are cell centres of the box [-1, 1]^d, first axis slowest, values channels-last. One convention, one function."""
+"""Grids are cell centres of the box [-1, 1]^d, first axis slowest, values channels-last. One convention only."""
 
 import torch
 from torch import Tensor

@@ -27,7 +27,7 @@ class Fields(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """What was seen of one function: coords (m, d), values (m, c), the noise's standard deviation in units of values."""
+    """What was seen of one function: coords (m, d), values (m, c), the noise's standard deviation in their units."""
 
     coords: Tensor
     values: Tensor
@@ -46,6 +46,7 @@ class Observations:
 
     @property
     def m(self) -> int:
+        """How many points were seen."""
         return len(self.coords)
 
 
@@ -112,9 +113,13 @@ class Problem(Protocol):
 
     card: ClassVar[ProblemCard]
 
-    def draw(self, n: int, *, seed: int) -> Fields: ...
+    def draw(self, n: int, *, seed: int) -> Fields:
+        """n fresh functions; a larger n only appends."""
+        ...
 
-    def oracle(self) -> Fitted | None: ...
+    def oracle(self) -> Fitted | None:
+        """The exact posterior, or None where nobody knows it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,9 @@ class Budget:
 class Source(Protocol):
     """All that an approach sees of a problem: endless fresh functions."""
 
-    def draw(self, n: int, *, seed: int) -> Fields: ...
+    def draw(self, n: int, *, seed: int) -> Fields:
+        """n fresh functions."""
+        ...
 
 
 Views = Callable[..., ObservationBatch]      # views(fields, seed=) -> how data will be hidden at test time
@@ -190,7 +197,9 @@ class Approach(Protocol):
     card: ClassVar[Card]
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> Fitted: ...
+            watch: Watch = quiet) -> Fitted:
+        """Learn from the source's functions, hidden as `views` hides them; return a new, finished object."""
+        ...
 
 
 @runtime_checkable
@@ -206,4 +215,6 @@ class HasMoments(Protocol):
 class HasPath(Protocol):
     """Offers the way from noise to sample, for a slider."""
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None): ...
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
+        """Visits from pure noise to the end of `draw`, with the same numbers."""
+        ...

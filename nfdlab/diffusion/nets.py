@@ -10,7 +10,8 @@ class Conv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         weight = self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        return nn.functional.conv2d(x, weight, self.bias, (1, *self.stride), (0, *self.padding), (1, *self.dilation)).squeeze(2)
+        stride, padding, dilation = (1, *self.stride), (0, *self.padding), (1, *self.dilation)
+        return nn.functional.conv2d(x, weight, self.bias, stride, padding, dilation).squeeze(2)
 
 
 class Conv2d(nn.Conv2d):

@@ -30,6 +30,7 @@ class SmoothNoise:
     d: int
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n noise functions, draw i from its own stream."""
         require_number(self.lengthscale, "lengthscale", 0.0, open_low=True)
         basis, k = squared_exponential(self.lengthscale, self.d)
         return Gaussian(basis, self.d, Normal.standard(k)).draw(require_count(n), seed=seed)
@@ -46,6 +47,7 @@ class GridNoise:
     d: int
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n noise functions, draw i from its own stream."""
         require_count(self.cells, "cells"), require_count(n)
         corners = normals(seed, n, (self.cells + 1,) * self.d, "grid")
         return Evaluated(lambda coords, part: self._interpolate(corners[part], coords), n, self.d)

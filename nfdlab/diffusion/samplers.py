@@ -14,7 +14,7 @@ from .denoiser import Denoiser
 
 @dataclass(frozen=True)
 class Visit:
-    """One stop on the way: step `index` of `total`, the level left, x after the step, and what the denoiser saw in it."""
+    """One stop on the way: step `index` of `total`, the level left, x after the step, what the denoiser saw in it."""
 
     index: int
     total: int
@@ -24,7 +24,10 @@ class Visit:
 
 
 def euler(denoise, x, denoised, s, t, last, noise):
-    """First order. On these sigmas it is DDIM. Song et al. 2021, eq. 12; Karras et al. 2022, alg. 1 without lines 6–8."""
+    """First order. On these sigmas it is DDIM.
+
+    Song et al. 2021, eq. 12; Karras et al. 2022, alg. 1 without lines 6–8.
+    """
     return x + (t - s) * (x - denoised) / s
 
 

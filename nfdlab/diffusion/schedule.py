@@ -68,8 +68,8 @@ class NoiseRange:
         less alike than the prior's draws.
         """
         x = draws.flatten(1).double()
-        require(len(x) >= 16, must="draws: at least 16 of them.", came=draws, why="Eigenvalues are estimated from them.",
-                do="Pass a few hundred draws.")
+        require(len(x) >= 16, must="draws: at least 16 of them.", came=draws,
+                why="Eigenvalues are estimated from them.", do="Pass a few hundred draws.")
         x = x - x.mean(0)
         gram = x @ x.T / (len(x) - 1) if len(x) < x.shape[1] else x.T @ x / (len(x) - 1)
         lam = torch.linalg.eigvalsh(gram).clamp_min(0)

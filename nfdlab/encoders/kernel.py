@@ -23,7 +23,7 @@ def matern(r: Tensor, lengthscale: float) -> Tensor:
 
 
 class KernelChannels(nn.Module):
-    """ObservationBatch -> (b, channels, *[side]*d): for each lengthscale, c posterior means and one posterior spread."""
+    """ObservationBatch -> (b, channels, *[side]*d): c posterior means and one spread for each lengthscale."""
 
     def __init__(self, d: int, c: int, side: int, lengthscales: tuple[float, ...]):
         super().__init__()
@@ -42,8 +42,9 @@ class KernelChannels(nn.Module):
         channels = []
         for lengthscale in self.lengthscales:
             L = torch.linalg.cholesky((matern(between, lengthscale) * pairs).double() + diagonal).float()
-            half = torch.linalg.solve_triangular(L, matern(to_grid, lengthscale) * real[..., None], upper=False)   # (b, m, p)
-            data = torch.linalg.solve_triangular(L, seen.values * real[..., None], upper=False)                    # (b, m, c)
+            across, values = matern(to_grid, lengthscale) * real[..., None], seen.values * real[..., None]
+            half = torch.linalg.solve_triangular(L, across, upper=False)                           # (b, m, p)
+            data = torch.linalg.solve_triangular(L, values, upper=False)                           # (b, m, c)
             spread = (1 - half.square().sum(1)).clamp_min(1e-4).sqrt()
             channels += [data.transpose(1, 2) @ half, spread[:, None]]
         return torch.cat(channels, 1).unflatten(2, self.shape)

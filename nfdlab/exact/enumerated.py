@@ -44,6 +44,7 @@ class Enumerated:
         return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)))
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n functions: a cell chosen by weight, then a place in it."""
         which = choose(self.log_weights, n, seed=seed)
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
         params = self.centres[which] + jitter * self.widths

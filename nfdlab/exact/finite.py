@@ -22,6 +22,7 @@ class Finite:
         return cls(vectors, torch.zeros(len(vectors)))
 
     def draw(self, n: int, *, seed: int) -> Tensor:
+        """(n, k), rows chosen by weight."""
         return self.vectors[choose(self.log_weights, n, seed=seed)]
 
     def denoiser(self, chunk: int = 256) -> Callable[[Tensor, Tensor | float], Tensor]:

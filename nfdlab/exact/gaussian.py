@@ -20,22 +20,27 @@ class Gaussian:
     weights: Normal = field(repr=False)
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n functions, draw i from its own stream."""
         w = self.weights.draw(n, seed=seed)
 
         def rule(coords: Tensor, part: slice) -> Tensor:
             w_part = w[part].to(coords)
             # shared coords: one matrix product for all draws; own coords: one for each
-            return torch.einsum("...pk,nk->np" if coords.ndim == 2 else "npk,nk->np", self.basis(coords), w_part)[..., None]
+            product = "pk,nk->np" if coords.ndim == 2 else "npk,nk->np"
+            return torch.einsum(product, self.basis(coords), w_part)[..., None]
 
         return Evaluated(rule, n, self.d)
 
     def posterior(self, seen: Observations) -> "Gaussian":
+        """The same field given what was seen; solved in float64."""
         A = self.basis(seen.coords.double().cpu())
         y = seen.values[:, 0].double().cpu()
         return Gaussian(self.basis, self.d, self.weights.condition(A, y, seen.noise_std))
 
     def log_evidence(self, seen: Observations) -> Tensor:
-        return self.weights.evidence(self.basis(seen.coords.double().cpu()), seen.values[:, 0].double().cpu(), seen.noise_std)
+        """log density of what was seen, this field being the truth."""
+        A = self.basis(seen.coords.double().cpu())
+        return self.weights.evidence(A, seen.values[:, 0].double().cpu(), seen.noise_std)
 
     def at(self, coords: Tensor) -> Normal:
         """The distribution of the values at coords (p, d)."""

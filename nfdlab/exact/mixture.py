@@ -27,6 +27,7 @@ class Mixture:
         return cls(torch.full((len(parts),), -float(torch.tensor(len(parts)).log()), dtype=torch.float64), parts)
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n functions: a kind chosen by weight, then a draw of it."""
         which = choose(self.log_weights, n, seed=seed)
         fields = [p.draw(n, seed=seed) for p in self.parts]
 
@@ -38,6 +39,7 @@ class Mixture:
         return Evaluated(rule, n, self.parts[0].d)
 
     def posterior(self, seen: Observations) -> "Mixture":
+        """Each kind given what was seen, weighed by how well it explains it."""
         logs = self.log_weights + torch.stack([p.log_evidence(seen) for p in self.parts])
         return Mixture(logs - logs.logsumexp(0), tuple(p.posterior(seen) for p in self.parts))
 
@@ -45,5 +47,6 @@ class Mixture:
         return NormalMixture(self.log_weights, tuple(p.at(coords) for p in self.parts))
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation at coords: (p, 1), (p, 1)."""
         here = self.at(coords)
         return here.mean[:, None].to(coords), here.cov.diagonal().sqrt()[:, None].to(coords)

@@ -14,7 +14,10 @@ LEAST_NOISE = 1e-5           # measurements without noise are conditioned on wit
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """N(mean, root rootᵀ) over vectors: mean (k,), root (k, r). A root keeps every covariance positive by construction."""
+    """N(mean, root rootᵀ) over vectors: mean (k,), root (k, r).
+
+    A root keeps every covariance positive by construction.
+    """
 
     mean: Tensor
     root: Tensor
@@ -116,6 +119,7 @@ class NormalMixture:
         return NormalMixture(logs - logs.logsumexp(0), tuple(p.condition(A, y, noise_std) for p in self.parts))
 
     def draw(self, n: int, *, seed: int) -> Tensor:
+        """(n, k): a part chosen by weight, then a draw of it."""
         which = choose(self.log_weights, n, seed=seed)
         all_draws = torch.stack([p.draw(n, seed=seed) for p in self.parts])
         return all_draws[which, torch.arange(n)]

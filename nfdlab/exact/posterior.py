@@ -19,7 +19,8 @@ class Exact:
         if seen is None or seen.m == 0:
             return self.prior
         require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
-                came=seen, why="The posterior needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
+                came=seen, why="The posterior needs places, values and their noise.",
+                do="nfdlab.observe(truth, pattern, seed=1).")
         require(seen.coords.shape[1] == self.prior.d, must=f"seen.coords: shape (m, {self.prior.d}).", came=seen.coords,
                 why="The observations must live in this problem's domain.", do="Observe a field of this problem.")
         return self.prior.posterior(seen)

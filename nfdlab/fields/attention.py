@@ -1,4 +1,7 @@
-"""A field that asks a set: each query coordinate attends to latent tokens. Zhang et al. 2023 (3DShape2VecSet), sec. 4.3."""
+"""A field that asks a set: each query coordinate attends to latent tokens.
+
+Zhang et al. 2023 (3DShape2VecSet), sec. 4.3.
+"""
 
 from torch import Tensor, nn
 

@@ -9,7 +9,10 @@ from ..core.rng import stream
 
 
 class Fourier(nn.Module):
-    """Octaves: x, sin(2^j π x), cos(2^j π x) for j < octaves: (…, d) -> (…, d (1 + 2 octaves)). Mildenhall et al. 2020, eq. 4."""
+    """Octaves: x, sin(2^j π x), cos(2^j π x) for j < octaves: (…, d) -> (…, d (1 + 2 octaves)).
+
+    Mildenhall et al. 2020, eq. 4.
+    """
 
     def __init__(self, d: int, octaves: int):
         super().__init__()

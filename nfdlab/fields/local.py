@@ -47,5 +47,6 @@ class LocalField(nn.Module):
         if index.ndim == 2:
             heard = projected[:, index]
         else:
-            heard = projected.gather(1, index.flatten(1)[..., None].expand(-1, -1, width)).reshape(b, *index.shape[1:], width)
+            flat = index.flatten(1)[..., None].expand(-1, -1, width)
+            heard = projected.gather(1, flat).reshape(b, *index.shape[1:], width)
         return (blend[..., None] * self.answer(heard + near)).sum(-2)

@@ -22,7 +22,8 @@ def render(fields: Fields, shape: tuple[int, ...], out=None, *, chunk: int = 65_
     full = (fields.n, *shape, fields.c)
     if out is None:
         out = torch.empty(full)
-    require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out, why="One value for each draw, cell and channel.",
+    require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out,
+            why="One value for each draw, cell and channel.",
             do="np.lib.format.open_memmap('picture.npy', 'w+', np.float32, shape).")
     flat = out.reshape(fields.n, -1, fields.c)
     require(isinstance(out, torch.Tensor) or np.shares_memory(flat, out), must="out: contiguous in memory.",

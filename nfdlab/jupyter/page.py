@@ -88,6 +88,7 @@ def script_json(value) -> str:
 
 
 def picture(kind: str, data: str, alt: str) -> str:
+    """An `<img>` that carries its bytes, given in base64."""
     return f'<img src="data:{kind};base64,{data.strip()}" alt="{escape(alt, quote=True)}">'
 
 

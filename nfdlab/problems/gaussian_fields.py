@@ -40,11 +40,14 @@ class _SquaredExponential:
         return self.prior.draw(require_count(n), seed=require_seed(seed))
 
     def oracle(self) -> Exact:
+        """The exact posterior, Gaussian."""
         return Exact(self.prior)
 
 
 @dataclass(frozen=True)
 class GP1D(_SquaredExponential):
+    """Smooth curves; `lengthscale` from 0.04, a hill's width in units of the box [-1, 1]."""
+
     card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",))
     d: ClassVar[int] = 1
     lengthscale: float = 0.2
@@ -52,6 +55,8 @@ class GP1D(_SquaredExponential):
 
 @dataclass(frozen=True)
 class GP2D(_SquaredExponential):
+    """Smooth surfaces; `lengthscale` from 0.15, a hill's width in units of the box [-1, 1]^2."""
+
     card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"))
     d: ClassVar[int] = 2
     lengthscale: float = 0.3

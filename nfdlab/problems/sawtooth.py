@@ -23,10 +23,13 @@ def sawtooth(params: Tensor, coords: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Sawtooth1D:
+    """Sawtooths of uniform pitch and phase; no knobs."""
+
     card: ClassVar[ProblemCard] = ProblemCard(
         name="sawtooth1d", title="A sawtooth of unknown pitch and phase",
         equation="frac(f x + phi) - 1/2, f ~ U[1.5, 2.5], phi ~ U[0, 1)", domain="[-1, 1]", units="heights of a tooth",
-        axes=("x",), hard="Jumps, and several pitches that fit the same dots: the mean of the posterior is not a sawtooth.",
+        axes=("x",),
+        hard="Jumps, and several pitches that fit the same dots: the mean of the posterior is not a sawtooth.",
         source="the neural-process literature, e.g. Bruinsma et al. 2021", exact="enumerated over (f, phi)")
     d: ClassVar[int] = 1
     c: ClassVar[int] = 1
@@ -42,6 +45,7 @@ class Sawtooth1D:
         return Evaluated(lambda coords, part: sawtooth(params[part].to(coords), coords), n, 1)
 
     def oracle(self) -> Exact:
+        """The exact posterior, enumerated."""
         return Exact(self.prior)
 
 

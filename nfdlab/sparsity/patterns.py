@@ -23,9 +23,10 @@ class Random:
     of: int = 64
 
     def __post_init__(self):
-        require((self.count is None) != (self.share is None), must=f"{type(self).__name__}: count= or share=, one of the two.",
+        name = type(self).__name__
+        require((self.count is None) != (self.share is None), must=f"{name}: count= or share=, one of the two.",
                 came=f"count={self.count}, share={self.share}", why="A pattern has one size.",
-                do=f"patterns.{type(self).__name__}(count=8) or patterns.{type(self).__name__}(share=0.05).")
+                do=f"patterns.{name}(count=8) or patterns.{name}(share=0.05).")
         require_count(self.of, "of")
         if self.share is None:
             require_count(self.count, "count", at_least=0)

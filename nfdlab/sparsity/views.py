@@ -52,7 +52,8 @@ class Views:
         if self.grid is not None:
             places = (torch.floor((places + 1) / 2 * self.grid).clamp(0, self.grid - 1) + 0.5) / self.grid * 2 - 1
         low, high = (torch.tensor(x).log() for x in self.noise_range)
-        noise_std = torch.where(uniform(b) < self.other_noise, torch.exp(low + uniform(b) * (high - low)), self.noise_std)
+        other, level = uniform(b) < self.other_noise, torch.exp(low + uniform(b) * (high - low))
+        noise_std = torch.where(other, level, self.noise_std)
         values = fields(places)
         values = values + noise_std[:, None, None] * torch.randn(values.shape, generator=rng)
         mask = torch.arange(m) < counts[:, None]
@@ -64,7 +65,8 @@ class Views:
         b, _, d = places.shape
         side = 0.1 + 0.9 * uniform(b, 1, d)                        # share of each axis that the sub-box covers
         low = (1 - side) * uniform(b, 1, d)
-        low = torch.where(uniform(b, 1, d) < 0.5, torch.where(uniform(b, 1, d) < 0.5, 0.0, 1 - side), low)   # often at a wall
+        at_a_wall, which = uniform(b, 1, d) < 0.5, uniform(b, 1, d) < 0.5
+        low = torch.where(at_a_wall, torch.where(which, 0.0, 1 - side), low)
         unit = (places + 1) / 2
         inside = low + side * unit
         axis = torch.nn.functional.one_hot((uniform(b, 1) * d).long(), d).bool()
