@@ -6,6 +6,7 @@ what they alone tell of the code: its mean and spread. A *denoiser* samples what
 the features. The field is decoded from code and features near the query, so one draw is one function at any resolution.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from ..codes.autoencoder import Autoencoder, GridEncoder
 from ..codes.normalise import Given
-from ..core.checks import require, require_count, require_seed
+from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.grid import cell_centres, to_grid
 from ..core.rng import child, seeded, stream
@@ -22,7 +23,7 @@ from ..core.types import Budget, Card, ObservationBatch, Observations, Source, V
 from ..diffusion.denoiser import Preconditioned
 from ..diffusion.nets import CONV, ConvNet
 from ..diffusion.noise import white
-from ..diffusion.samplers import fresh_noise, path
+from ..diffusion.samplers import METHODS, Visit, fresh_noise, path
 from ..diffusion.schedule import NoiseRange
 from ..encoders.kernel import KernelChannels
 from ..encoders.setconv import SetConv
@@ -57,7 +58,8 @@ class SparseConditional:
     """Sizes of the networks. `cells` and `fine` of None choose by dimension: 32 cells of 4 in 1D, 16 of 2 in 2D."""
 
     card: ClassVar[Card] = Card(
-        5, "Sparse conditional field", "read the dots with a set encoder, diffuse a local code given them, decode a field",
+        5, "Sparse conditional field",
+        "read the dots with a set encoder, diffuse a local code given them, decode a field",
         "Gordon et al. 2020 (SetConv); Karras et al. 2022 (diffusion); Chen et al. 2021 (local field); "
         "Mardani et al. 2023 (residual)",
         "fast, calibrated answers for any number and layout of observations like those it was trained on",
@@ -133,10 +135,10 @@ class SparseConditional:
             return (net.denoiser.loss(clean, sigma, white_noise, features) + net.given.loss(code, mean, spread)
                     + reconstruct(fields, code, features, noise))
 
-        trained = [p for part in (net.setconv, net.reader, net.given, net.denoiser, net.auto.decoder) for p in part.parameters()]
-        net.range = NoiseRange(0.01, 60.0, 1.0)
+        trained = nn.ModuleList([net.reader, net.given, net.denoiser, net.auto.decoder]).parameters()
+        net.range = NoiseRange(0.01, 60.0, 1.0)      # until it is measured; a run cancelled early is left with it
         train(net, [Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate),
-                    Stage("diffuse", diffuse, trained, 0.8, self.lr)], budget, watch)
+                    Stage("diffuse", diffuse, list(trained), 0.8, self.lr)], budget, watch)
         about = {"approach": "sparse_conditional", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range)}
         return FittedSparseConditional(net, about, self.steps)
 
@@ -165,32 +167,38 @@ class FittedSparseConditional:
     def tensors(self) -> dict[str, Tensor]:
         return self.net.state_dict()
 
-    def _look(self, seen: Observations | None) -> tuple[Tensor, Tensor, Tensor]:
+    def look(self, seen: Observations | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What the dots say: features (1, w, *cells), mean and spread of the code (1, k, *cells)."""
         d, c = self.about["d"], self.about["c"]
         if seen is None:
             seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
-        require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.", came=seen,
-                why="The encoder reads places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
-        require(seen.coords.shape[1] == d and seen.values.shape[1] == c, must=f"seen: coords (m, {d}), values (m, {c}).",
+        require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
+                came=seen, why="The encoder reads places, values and their noise.",
+                do="nfdlab.observe(truth, pattern, seed=1).")
+        require(seen.coords.shape[1] == d and seen.values.shape[1] == c,
+                must=f"seen: coords (m, {d}), values (m, {c}).",
                 came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
-                why="These weights were trained on such fields.", do="Observe a field of the problem they were trained on.")
-        return self.net.look(ObservationBatch.of([seen]).to(self.device))
+                why="These weights were trained on such fields.", do="Observe a field of the problem they belong to.")
+        with torch.no_grad():
+            return self.net.look(ObservationBatch.of([seen]).to(self.device))
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp"):
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> Iterator[Visit]:
         """From noise to residuals, a Visit a step; `fields(seen, visit.denoised)` shows what it has in mind."""
-        require_count(n), require_seed(seed)
-        steps = require_count(steps or self.steps, "steps", at_least=2)
-        return self._walk(self._look(seen)[0], n, seed, steps, sampler)
+        return self._walk(self.look(seen)[0], n, seed, steps, sampler)
 
-    def _walk(self, features: Tensor, n: int, seed: int, steps: int, sampler: str):
+    def _walk(self, features: Tensor, n: int, seed: int, steps: int | None, sampler: str) -> Iterator[Visit]:
+        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
+        steps = require_count(self.steps if steps is None else steps, "steps", at_least=2)
         sigmas = self.net.range.sigmas(steps).to(self.device)
         start = sigmas[0] * white(n, self.net.shape, seed=seed).to(self.device)
-        return path(lambda x, s: self.net.denoiser(x, s, features), start, sigmas, method=sampler, noise=fresh_noise(seed))
+        return path(lambda x, s: self.net.denoiser(x, s, features), start, sigmas, method=sampler,
+                    noise=fresh_noise(seed))
 
     @torch.no_grad()
     def fields(self, seen: Observations | None, residual: Tensor) -> Evaluated:
         """Residuals (n, k, *cells) -> the functions they stand for, given what was seen."""
-        features, mean, spread = self._look(seen)
+        features, mean, spread = self.look(seen)
         return self.decode(self.net.given.restore(residual, mean, spread), features)
 
     def decode(self, code: Tensor, features: Tensor) -> Evaluated:
@@ -211,10 +219,11 @@ class FittedSparseConditional:
     @torch.no_grad()
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
              sampler: str = "dpmpp") -> Evaluated:
-        """n functions given what was seen, as Fields; None gives the prior. `sampler`: euler, heun, dpmpp, ancestral."""
-        require_count(n), require_seed(seed)
-        steps = require_count(self.steps if steps is None else steps, "steps", at_least=2)
-        features, mean, spread = self._look(seen)
+        """n functions given what was seen, as Fields; None gives the prior.
+
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told.
+        """
+        features, mean, spread = self.look(seen)
         for visit in self._walk(features, n, seed, steps, sampler):
             residual = visit.x
         return self.decode(self.net.given.restore(residual, mean, spread), features)
