@@ -37,6 +37,7 @@ class Varied:
     shift: float = 1.0
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n functions of the source, each stretched and raised by its own numbers."""
         fields = self.source.draw(n, seed=child(seed, "fields"))
         low, high = self.stretch
         factor = low * (high / low) ** uniforms(seed, n, (1, 1), "stretch", dtype=torch.float32)

@@ -57,8 +57,9 @@ def about(path: str | Path) -> dict:
         require(header.get("format") == FORMAT, must=f"A weights file of format {FORMAT!r}.",
                 came=str(header.get("format")), why="Other files hold other networks.",
                 do="Save with nfdlab.save, or fit again.")
-        return json.loads(header["about"])
-    except (SafetensorError, OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        story = json.loads(header["about"])
+        return {"approach": story["approach"], **story}          # a story without an approach is not ours
+    except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
                                     "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error

@@ -84,7 +84,7 @@ class SparseConditional:
     def side_for(self, d: int) -> int:
         return self.cells_for(d) * (self.fine or {1: 4, 2: 2, 3: 2}[d])
 
-    def build(self, d: int, c: int, seed: int = 0) -> Network:
+    def build(self, d: int, c: int, *, seed: int = 0) -> Network:
         with seeded(seed):
             return Network(self, d, c)
 
@@ -94,7 +94,7 @@ class SparseConditional:
         require_seed(seed)
         place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
         d, c = probe.d, probe.c
-        net = self.build(d, c, seed).to(place)
+        net = self.build(d, c, seed=seed).to(place)
         side = self.side_for(d)
         grid = cell_centres((side,) * d)
 

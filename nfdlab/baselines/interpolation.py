@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..core.checks import require_count, require_seed
 from ..core.fields import Evaluated
-from ..core.types import Observations
+from ..core.types import Observations, require_seen
 
 Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
 
@@ -37,7 +37,7 @@ class _Interpolation:
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
         """n identical draws; `seed` and `steps` are accepted and have no meaning, nothing is random."""
-        require_count(n), require_seed(seed)
+        require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
             return _nothing_seen(seen, n)
         x, y = _distinct(seen)

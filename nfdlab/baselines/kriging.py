@@ -21,7 +21,7 @@ from torch import Tensor
 from ..core.checks import require_count, require_name, require_number, require_seed
 from ..core.fields import Evaluated
 from ..core.rng import normals
-from ..core.types import Observations
+from ..core.types import Observations, require_seen
 from .covariance import SMOOTHNESS, frequencies, kernel
 
 LEAST_NOISE = 1e-4                                   # keeps the covariance of repeated places invertible
@@ -82,7 +82,7 @@ class Kriging:
 
     def fit(self, seen: Observations | None) -> list[Spread]:
         """What was learnt of each channel."""
-        if seen is None or seen.m <= 3:
+        if require_seen(seen) is None or seen.m <= 3:
             usual = Spread("matern52", *np.exp(USUAL), mean_std=0.0)
             return [usual] * (1 if seen is None else seen.values.shape[1])
         x, y, noise_std = _arrays(seen)
@@ -130,7 +130,10 @@ class Kriging:
 
 
 def _arrays(seen: Observations) -> tuple[np.ndarray, np.ndarray, float]:
-    return seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy(), max(seen.noise_std, LEAST_NOISE)
+    """Places and values in order of place, so that the order in which they came does not show in a draw."""
+    x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
+    order = np.lexsort((*y.T, *x.T[::-1]))
+    return x[order], y[order], max(seen.noise_std, LEAST_NOISE)
 
 
 def _factor(law: Spread, x: np.ndarray, noise_std: float):

@@ -50,6 +50,19 @@ class Observations:
         return len(self.coords)
 
 
+def require_seen(seen, d: int | None = None, c: int | None = None) -> Observations | None:
+    """What a `Fitted` may be asked about: None, or Observations of fields with d coordinates and c channels."""
+    if seen is None:
+        return None
+    require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
+            came=seen, why="Answers need places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
+    right = d in (None, seen.coords.shape[1]) and c in (None, seen.values.shape[1])
+    require(right, must=f"seen: coords (m, {d or 'd'}), values (m, {c or 'c'}).",
+            came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
+            why="Another kind of field was seen.", do="Observe a field of the problem that the answer is about.")
+    return seen
+
+
 @dataclass(frozen=True, eq=False)
 class ObservationBatch:
     """b functions, each with its own points, padded to the longest: what amortised training sees.

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.checks import require, require_count, require_seed
+from ..core.checks import require_count, require_seed
 from ..core.fields import Evaluated
-from ..core.types import Observations
+from ..core.types import Observations, require_seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,13 +16,9 @@ class Exact:
     prior: object
 
     def _given(self, seen: Observations | None):
+        require_seen(seen, self.prior.d, getattr(self.prior, "c", 1))      # Gaussians and mixtures have one channel
         if seen is None or seen.m == 0:
             return self.prior
-        require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
-                came=seen, why="The posterior needs places, values and their noise.",
-                do="nfdlab.observe(truth, pattern, seed=1).")
-        require(seen.coords.shape[1] == self.prior.d, must=f"seen.coords: shape (m, {self.prior.d}).", came=seen.coords,
-                why="The observations must live in this problem's domain.", do="Observe a field of this problem.")
         return self.prior.posterior(seen)
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
