@@ -5,9 +5,7 @@ A move shows a quick preview (few sampler steps, in 2D few pixels), refined when
 so that moving the window only decodes the same draws again.
 """
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 
 import ipywidgets as W
@@ -21,12 +19,12 @@ from .kernel import answer_while_busy, headless
 from .live import Latest
 from .pictures import paint
 from .readout import error_box, note, scores_line
+from .recent import Recent
 from .state import State, with_changes
 from .stills import still
-from .view import LEVELS, Drawn, Frame, Given, Rivals, answering, looking, reveal, trained, view
+from .view import LEVELS, Drawn, Frame, Rivals, answering, look, looking, reveal, trained
 
 ROUGH_STEPS = 5                  # of the sampler, for a preview
-_KEPT = 12                       # tasks and answers remembered
 _AFRESH = {"count": None, "share": None, "centre": ()}     # what another problem has its own of
 
 
@@ -42,9 +40,9 @@ class Panel(W.VBox):
 
     def __init__(self, model: Fitted, problem: Problem, **start):
         self.cast = Cast(model, problem)
+        start = {"draws": 32 if problem.d == 1 else 16} | start        # a picture asks 65 536 places of each draw
         self._state = with_changes(State(problem=problem.card.name), **start)
-        self._kept: OrderedDict = OrderedDict()
-        self._guard = threading.Lock()
+        self._recent = Recent()
         self._latest = Latest(self._work, self._show, self._fail, synchronous=headless())
         self.controls = Controls(self.cast.names(), devices())
         self.stop = W.Button(description="Stop", tooltip="stop computing; the picture stays",
@@ -82,7 +80,10 @@ class Panel(W.VBox):
     def frame(self, side: int | None = None, **changes) -> Frame:
         """The numbers behind the picture, for this state or one a few knobs away."""
         state = with_changes(self._state, **changes)
-        return view(state, self.cast.rivals(state.problem, state.device), side)
+        rivals = self.cast.rivals(state.problem, state.device)
+        for drawn in self._drawing(state, rivals):
+            found = drawn
+        return look(state, rivals, found, side)
 
     def still(self, **changes):
         """The same picture as a matplotlib figure, for reports and front ends without widgets."""
@@ -131,24 +132,25 @@ class Panel(W.VBox):
         """Pictures of a state, roughest first; None where a run that nobody waits for may stop."""
         start, rivals = time.perf_counter(), self.cast.rivals(state.problem, state.device)
         levels = LEVELS[rivals.problem.d]
-        given = self._recall("given", state.seen_by()) or self._keep(reveal(state, rivals), "given", state.seen_by())
-        drawn = self._recall("drawn", state.drawn_by())
-        if drawn is None and trained(rivals.model) and state.steps > ROUGH_STEPS:
-            yield from self._preview(state, rivals, given)
+        quick = trained(rivals.model) and state.steps > ROUGH_STEPS
+        if quick and self._recent.get(state.drawn_by(), state.steps) is None:
+            rough = yield from _breathing(self._drawing(state, rivals, ROUGH_STEPS))
+            yield from self._pictures(state, rivals, rough, levels[0], None)
             levels = levels[1:] or levels                           # the roughest was shown already
-        if drawn is None:
-            drawn = yield from _breathing(answering(state, rivals, given))
-            self._keep(drawn, "drawn", state.drawn_by())
+        drawn = yield from _breathing(self._drawing(state, rivals))
         for side in levels:
             yield from self._pictures(state, rivals, drawn, side, start if side == levels[-1] else None)
 
-    def _preview(self, state: State, rivals: Rivals, given: Given) -> Iterator:
-        key = "rough", state.drawn_by()
-        drawn = self._recall(*key)
+    def _drawing(self, state: State, rivals: Rivals, steps: int | None = None) -> Iterator[Drawn | None]:
+        """The task and the model's draws, remembered; None at each step of a sampler, what was drawn at the end."""
+        key = state.drawn_by(), steps or state.steps
+        drawn = self._recent.get(*key)
         if drawn is None:
-            drawn = yield from _breathing(answering(state, rivals, given, ROUGH_STEPS))
-            self._keep(drawn, *key)
-        yield from self._pictures(state, rivals, drawn, LEVELS[rivals.problem.d][0], None)
+            given = self._recent.get(state.seen_by())
+            given = given or self._recent.keep(reveal(state, rivals), state.seen_by())
+            drawn = yield from _breathing(answering(state, rivals, given, steps))
+            self._recent.keep(drawn, *key)
+        yield drawn
 
     @staticmethod
     def _pictures(state: State, rivals: Rivals, drawn: Drawn, side: int, since: float | None) -> Iterator:
@@ -157,19 +159,6 @@ class Panel(W.VBox):
             yield paint(frame), "", "refining …"
         else:
             yield paint(frame), scores_line(frame), f"done in {time.perf_counter() - since:.2f} s"
-
-    def _recall(self, *key):
-        with self._guard:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def _keep(self, value, *key):
-        with self._guard:
-            self._kept[key] = value
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return value
 
     def _repr_mimebundle_(self, **kwargs):
         found = dict(super()._repr_mimebundle_(**kwargs) or {})

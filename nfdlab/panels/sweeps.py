@@ -13,7 +13,7 @@ from .stills import stack, still
 from .view import Frame
 
 MIME = "application/vnd.nfdlab.sweep+json"
-SECONDS = 8.0                    # a sweep stops growing after this long; its middle values come first
+SECONDS = 4.0                    # a sweep stops growing after this long; values near the start come first
 _SIDE = {1: 201, 2: 112}
 _COUNTS = {1: (1, 2, 3, 5, 8, 12, 20, 30), 2: (5, 12, 20, 40, 80, 160, 300)}
 _SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, CLOSEST)

@@ -22,9 +22,9 @@ from .page import window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (401,), 2: (40, 112, 256)}     # points across a window: while a slider moves, and at rest, last
+LEVELS = {1: (401,), 2: (32, 96, 256)}     # points across a window: while a slider moves, and at rest, last
 _SCORED = {1: (256,), 2: (32, 32)}
-VALUES_AT_ONCE = 2**18                 # values asked in one go: bounds memory, and leaves places to stop
+VALUES_AT_ONCE = 2**15           # values asked in one go: between two goes a stale run may stop
 SHOWN = 24                       # draws kept as curves
 
 

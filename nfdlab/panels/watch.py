@@ -36,7 +36,8 @@ class LossWatch(W.VBox):
         self.title, self.every = title, every
         self._steps: list[Step] = []
         self._lock = threading.Lock()
-        self._cancelled, self._painted_at, self._displayed = threading.Event(), -math.inf, False
+        self._cancelled, self._painted_at = threading.Event(), -math.inf
+        self._displayed, self._report = False, None
         self.picture = W.HTML()
         self.button = W.Button(description="Cancel", tooltip="stop training and keep what was learnt",
                                layout=W.Layout(width="90px"))
@@ -50,13 +51,16 @@ class LossWatch(W.VBox):
         with self._lock:
             self._steps.append(step)
         cancelled = self._cancelled.is_set()
-        if not headless():
-            if not self._displayed and get_ipython() is not None:
-                display(self)
-            now = time.perf_counter()
-            if now - self._painted_at >= self.every or cancelled or step.progress >= 1:
-                self.paint()
-                self._painted_at = time.perf_counter()
+        last = cancelled or step.progress > 1 - 1e-9
+        if headless():
+            if last and self._report is not None:                   # the report's display, made before the first step
+                self._report.update(self._bundle(), raw=True)
+            return cancelled
+        if not self._displayed and get_ipython() is not None:
+            display(self)
+        if last or time.perf_counter() - self._painted_at >= self.every:
+            self.paint()
+            self._painted_at = time.perf_counter()
         return cancelled
 
     @property
@@ -78,7 +82,7 @@ class LossWatch(W.VBox):
         """Show where the training stands."""
         steps = self.steps
         self.picture.value = curve(steps, self.title, self.cancelled)
-        if steps and steps[-1].progress >= 1:
+        if steps and steps[-1].progress > 1 - 1e-9:
             self.button.disabled = True
 
     def figure(self) -> Picture:
@@ -90,13 +94,20 @@ class LossWatch(W.VBox):
         self.cancel()
         self.button.description, self.button.disabled = "stopping …", True
 
+    def _bundle(self) -> dict:
+        """What a report shows: one line, and the losses once there are some."""
+        steps = self.steps
+        found = {"text/plain": summary(steps, self.cancelled)}
+        return found | {"image/png": b64encode(self.figure().png(100)).decode()} if steps else found
+
     def _repr_mimebundle_(self, **kwargs):
         self._displayed = True
-        found = dict(super()._repr_mimebundle_(**kwargs) or {})
-        found["text/plain"] = summary(self.steps, self.cancelled)
-        if headless():
-            found["image/png"] = b64encode(self.figure().png(100)).decode()
-        return found
+        return self._bundle() if headless() else super()._repr_mimebundle_(**kwargs)
+
+    def _ipython_display_(self, **kwargs):
+        if not headless():
+            raise NotImplementedError                               # IPython's way of saying: show the mimebundle
+        self._report = display(self._bundle(), raw=True, display_id=True)
 
 
 def summary(steps: list[Step], cancelled: bool = False) -> str:
