@@ -84,9 +84,9 @@ class CellFailed(Exception):
         self.cell, self.what = cell, what
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any], partial: Path, *,
+def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any], partial: Path | None = None, *,
             progress: Callable[[int, int], Any] = ignore, timeout: int = 1800) -> nbformat.NotebookNode:
-    """Run all cells in `folder` and return the notebook with its outputs; `partial` is saved along the way.
+    """Run all cells in `folder` and return the notebook with its outputs; `partial`, if any, is saved along the way.
 
     Raises CellFailed. Papermill adds a cell for what was given, after the one tagged `parameters`.
     """
@@ -97,10 +97,11 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any]
         progress(cell_index, total)
 
     try:
-        done = papermill.execute_notebook(
-            notebook, partial, parameters=given, kernel_name=NAME, progress_bar=False, store_widget_state=False,
-            execution_timeout=timeout, kernel_manager_class=headless(partial.parent), on_cell_start=started,
-            resources={"metadata": {"path": str(folder)}})
+        with tempfile.TemporaryDirectory(prefix="nfd") as sockets:
+            done = papermill.execute_notebook(
+                notebook, partial, parameters=given, kernel_name=NAME, progress_bar=False, store_widget_state=False,
+                execution_timeout=timeout, kernel_manager_class=headless(Path(sockets)), on_cell_start=started,
+                resources={"metadata": {"path": str(folder)}})
     except papermill.PapermillExecutionError as error:
         raise CellFailed(at[-1], f"{error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
