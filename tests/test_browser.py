@@ -1,31 +1,26 @@
 """A real browser on a real JupyterLab: the panel's cell is run, its sliders are moved by keyboard, the pictures change.
 
-Runs only where Chromium and playwright are. `pytest -m browser -rP` prints the times from key press to painted frame.
+`pytest -m browser -rP` prints the times from key press to painted frame.
 """
 
+import ast
 import json
 import os
-import secrets
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+import jupytext
+import nbformat
 import pytest
+from browser import chromium, jupyterlab, run_all
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+from nfdlab.store import shipped
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run", "--disable-quic"]
+pytestmark = pytest.mark.browser
+
 PATIENCE = 180_000              # milliseconds: a busy machine is slow, not wrong
+LIVE, SLOWLY = ".nfdlab-panel:not(.slow)", ".nfdlab-panel.slow"
 LESSON = Path(__file__).parents[1] / "notebooks" / "05_sparse_conditional.py"
 PANEL = """
 import nfdlab as nfd
@@ -78,69 +73,50 @@ STOPWATCH = """panel => {
 
 
 def lesson_cells() -> list[str]:
-    """What the lesson's panel needs: its cells tagged parameters, setup and panel; a panel of our own without them."""
-    if LESSON.exists():
-        import jupytext
+    """The lesson's panel cell and the cells that make what it uses; a panel of our own until its weights ship."""
+    if ("sparse_conditional", "gp1d") not in shipped():
+        return [PANEL]
+    sources = [c.source for c in jupytext.read(LESSON).cells if c.cell_type == "code"]
+    last = next(i for i, source in enumerate(sources) if "nfd.explore(" in source)
+    kept, wanted = [sources[last]], names(sources[last])[0]
+    for source in reversed(sources[:last]):
+        used, made = names(source)
+        if made & wanted:
+            kept, wanted = [source, *kept], wanted | used
+    return kept
 
-        tagged = [(c.source, set(c.metadata.get("tags", []))) for c in jupytext.read(LESSON).cells
-                  if c.cell_type == "code"]
-        if any("panel" in tags for _, tags in tagged):
-            return [source for source, tags in tagged if tags & {"parameters", "setup", "panel"}]
-    return [PANEL]
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell uses, and those it makes."""
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = [n for n in nodes if isinstance(n, ast.Name)]
+    imports = [a for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
+    made = {(a.asname or a.name).split(".")[0] for a in imports}
+    return ({n.id for n in plain if isinstance(n.ctx, ast.Load)},
+            made | {n.id for n in plain if isinstance(n.ctx, ast.Store)})
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A Lab page on a temporary notebook with the lesson's panel, the slow one and a training, all cells run."""
-    import nbformat
-
-    home = tmp_path_factory.mktemp("lab")
+    home, scratch = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("scratch")
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in [*lesson_cells(), SLOW, TRAINING]]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "panel.ipynb")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
-    env = {k: v for k, v in os.environ.items() if k != "NFDLAB_HEADLESS"}
-    env |= {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    env |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "work"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-            "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={home}",
-               "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={token}"]
-    with open(home / "log", "w") as log:
-        server = subprocess.Popen(command, env=env, cwd=home, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            wait_for(server, f"http://127.0.0.1:{port}/api?token={token}", home / "log")
-            with playwright.sync_playwright() as driver:
-                browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
-                tab = browser.new_page(viewport={"width": 1280, "height": 1400})
-                tab.set_default_timeout(PATIENCE)
-                address = f"http://127.0.0.1:{port}/doc/tree/panel.ipynb?token={token}"
-                tab.goto(address, timeout=PATIENCE, wait_until="domcontentloaded")
-                tab.wait_for_selector(".jp-CodeCell")
-                tab.wait_for_selector("text=Kernel status: Idle", state="attached")
-                tab.get_by_role("menuitem", name="Run", exact=True).click()
-                tab.get_by_text("Run All Cells", exact=True).click()
-                tab.wait_for_selector(".nfdlab-panel:not(.slow) svg.nfdlab-sheet")
-                tab.wait_for_selector(".slow svg.nfdlab-sheet")
-                yield tab
-                browser.close()
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def wait_for(server, address: str, log: Path, seconds: float = 180.0) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    (home / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "notebooks" / "panel.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("NFDLAB_HEADLESS", raising=False)
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        with (jupyterlab(home, scratch) as (address, token),
+              chromium(viewport={"width": 1280, "height": 1400}) as tab):
+            tab.set_default_timeout(PATIENCE)
+            tab.goto(f"{address}/doc/tree/notebooks/panel.ipynb?token={token}", wait_until="domcontentloaded")
+            tab.wait_for_selector(".jp-CodeCell")
+            tab.wait_for_selector("text=Kernel status: Idle", state="attached")
+            run_all(tab)
+            tab.wait_for_selector(f"{LIVE} svg.nfdlab-sheet")
+            tab.wait_for_selector(f"{SLOWLY} svg.nfdlab-sheet")
+            yield tab
 
 
 def handle(page, panel: str, label: str):
@@ -160,9 +136,6 @@ def says(page, panel: str) -> str:
 def until_it_says(page, panel: str, words: str) -> None:
     page.wait_for_function("([panel, words]) => document.querySelector(panel + ' svg.nfdlab-sheet')"
                            ".getAttribute('aria-label').includes(words)", arg=[panel, words])
-
-
-LIVE, SLOWLY = ".nfdlab-panel:not(.slow)", ".nfdlab-panel.slow"
 
 
 def curves(page, panel: str) -> list[str]:

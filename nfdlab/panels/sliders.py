@@ -55,7 +55,9 @@ class Panel(W.VBox):
         self.stop.on_click(self._stop)
         for widget in (*self.controls.all(), self.stop):
             answer_while_busy(widget)
-        if not headless():
+        if headless():
+            self._ipython_display_ = self._display_report           # two displays, where a bundle is one
+        else:
             self._latest.submit(self._state)
 
     @property
@@ -165,9 +167,7 @@ class Panel(W.VBox):
         found["text/plain"] = f"nfdlab panel on {self._state.problem}; .still() gives its picture without widgets"
         return found | sweeps.bundles(self)[0] if headless() else found
 
-    def _ipython_display_(self, **kwargs):
-        if not headless():
-            raise NotImplementedError                               # IPython's way of saying: show the mimebundle
+    def _display_report(self) -> None:
         for bundle in sweeps.bundles(self):
             display(bundle, raw=True)
 

@@ -45,6 +45,8 @@ class LossWatch(W.VBox):
         super().__init__([self.picture, self.button])
         self.add_class("nfdlab-watch")
         answer_while_busy(self.button)
+        if headless():
+            self._ipython_display_ = self._reserve
 
     def __call__(self, step: Step) -> bool:
         """Write a step down; True asks the training to stop."""
@@ -104,9 +106,8 @@ class LossWatch(W.VBox):
         self._displayed = True
         return self._bundle() if headless() else super()._repr_mimebundle_(**kwargs)
 
-    def _ipython_display_(self, **kwargs):
-        if not headless():
-            raise NotImplementedError                               # IPython's way of saying: show the mimebundle
+    def _reserve(self) -> None:
+        """A report's display, which the last step fills."""
         self._report = display(self._bundle(), raw=True, display_id=True)
 
 
