@@ -1,0 +1,156 @@
+"""Plant each fault of tests/faults/*.toml in a copy of the repository, one at a time, and expect its test to go red.
+
+    python tests/plant_faults.py                      all of them, two at a time
+    python tests/plant_faults.py laws rulers          the lists laws.toml and rulers.toml
+    python tests/plant_faults.py laws -k heun         faults whose file, test or reason holds the word
+    python tests/plant_faults.py --list
+
+A fault is `file`, `find` (a text that occurs once; left out, the file is new), `replace`, `test` and `why`. First every
+test runs on the copy as it is and must be green; then a fault counts as seen if its test fails, not if it cannot run.
+The working tree is never touched. Exit code 1 if a fault survives, no longer fits, or its test was not green before.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+TOP = Path(__file__).resolve().parents[1]
+LISTS = TOP / "tests" / "faults"
+FAILED = 1                       # pytest's exit code when a test ran and failed; others say it could not run
+PATIENCE = 600                   # seconds for one test: a fault that makes it hang was seen too
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One entry of a list."""
+
+    part: str
+    file: str
+    replace: str
+    test: str
+    why: str
+    find: str | None = None
+
+
+def faults(parts: list[str], word: str = "") -> list[Fault]:
+    """The entries of the lists, of all if none is named, that hold the word."""
+    have = {path.stem: path for path in sorted(LISTS.glob("*.toml"))}
+    unknown = set(parts) - set(have)
+    if unknown:
+        sys.exit(f"No list {', '.join(sorted(unknown))}; there are {', '.join(have)}.")
+    found = [Fault(part, **entry) for part in parts or have
+             for entry in tomllib.loads(have[part].read_text(encoding="utf-8"))["fault"]]
+    return [f for f in found if word.lower() in f"{f.part} {f.file} {f.test} {f.why}".lower()]
+
+
+def copy(where: Path) -> Path:
+    """The repository as it is now, without what git ignores, in a repository of its own."""
+    listed = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True,
+                            check=True).stdout.splitlines()
+    for name in listed:
+        if (TOP / name).is_file():
+            (where / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(TOP / name, where / name)
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", "-C", where, *command], check=True)
+    return where
+
+
+def run(where: Path, tests: list[str], *options: str) -> tuple[int, str]:
+    """Pytest in a copy: exit code and output. No compiled files, so that a planted line is always read."""
+    ours = {"PYTHONPATH": str(where), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "",
+               *options, *tests]
+    try:
+        done = subprocess.run(command, cwd=where, env={**os.environ, **ours}, capture_output=True, text=True,
+                              timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return FAILED, f"no end after {PATIENCE} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def green(where: Path, tests: list[str]) -> tuple[set[str], str]:
+    """The tests that pass on the copy as it is, and what was said if not all do."""
+    seen = subprocess.run([sys.executable, "-c", "import nfdlab; print(nfdlab.__file__)"], cwd=where, text=True,
+                          env={**os.environ, "PYTHONPATH": str(where)}, capture_output=True).stdout
+    if not seen.startswith(str(where)):
+        sys.exit(f"The copy is not what is imported: {seen}")
+    code, said = run(where, tests)
+    if code == 0:
+        return set(tests), ""
+    return {test for test in tests if run(where, [test])[0] == 0}, said
+
+
+def plant(fault: Fault, where: Path) -> str:
+    """What became of one fault in a copy: seen, SURVIVED, or why it could not be planted. The copy is restored."""
+    path = where / fault.file
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    if (fault.find is None) != (before is None):
+        return "STALE: the file is there already" if fault.find is None else "STALE: no such file"
+    if fault.find is not None and before.count(fault.find) != 1:
+        return f"STALE: found {before.count(fault.find)} times"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(fault.replace if fault.find is None else before.replace(fault.find, fault.replace),
+                        encoding="utf-8")
+        code, said = run(where, [fault.test], "-x")
+    finally:
+        path.unlink() if before is None else path.write_text(before, encoding="utf-8")
+    if code == FAILED:
+        return "seen"
+    return "SURVIVED" if code == 0 else f"CANNOT RUN: {' '.join(said.split())[-160:]}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="LIST", help="names of lists; all unless told")
+    parser.add_argument("-k", dest="word", default="", help="only faults that hold this word")
+    parser.add_argument("-j", dest="jobs", type=int, choices=(1, 2), default=2, help="how many at a time")
+    parser.add_argument("--list", action="store_true", help="show them, plant nothing")
+    told = parser.parse_args()
+    chosen, began = faults(told.parts, told.word), time.perf_counter()
+    if told.list or not chosen:
+        print("\n".join(f"{f.part:12} {f.file:40} {f.why}" for f in chosen) or "No such fault.")
+        return int(not chosen)
+    with tempfile.TemporaryDirectory(prefix="faults") as scratch:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for i in range(told.jobs):
+            copies.put(copy(Path(scratch, str(i))))
+        first = copies.get()
+        good, said = green(first, sorted({f.test for f in chosen}))
+        copies.put(first)
+
+        def one(fault: Fault) -> str:
+            if fault.test not in good:
+                return "NOT GREEN BEFORE"
+            where = copies.get()
+            try:
+                return plant(fault, where)
+            finally:
+                copies.put(where)
+
+        wide, outcomes = max(len(f.file) for f in chosen), []
+        with ThreadPoolExecutor(told.jobs) as pool:
+            for fault, outcome in zip(chosen, pool.map(one, chosen), strict=True):
+                print(f"{fault.part:8}  {fault.file:{wide}}  {outcome:8}  {fault.why}", flush=True)
+                if outcome != "seen":
+                    print(f"{'':8}  {'':{wide}}            {fault.test}", flush=True)
+                outcomes.append(outcome)
+    if said:
+        print(f"\nNot green before anything was planted:\n{said[-3000:]}")
+    count = outcomes.count("seen")
+    print(f"\n{count} of {len(outcomes)} faults seen, {time.perf_counter() - began:.0f} s")
+    return int(count < len(outcomes))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

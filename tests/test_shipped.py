@@ -1,0 +1,80 @@
+"""Shipped weights are put to use, all of them: what was seen matters, and so does what the diffusion says.
+
+A decoder may ignore its code, and an encoder its data; then draws look fine and mean nothing. Here one part is spoiled
+at a time, and the fair CRPS on the same tasks must rise by a stated number of standard errors of the paired difference.
+"""
+
+from functools import cache
+
+import pytest
+import torch
+
+import nfdlab as nfd
+from nfdlab import problems, store
+from nfdlab.core.rng import child
+from nfdlab.core.types import Observations
+from nfdlab.diffusion.noise import white
+from nfdlab.evaluate.scores import crps, variogram
+
+SHIPPED = sorted(store.shipped())
+DRAWS, TASKS = 16, 30
+COUNTS = {1: (3, 6, 12), 2: (10, 30, 60), 3: (10, 30, 60)}
+POINTS = {1: (64,), 2: (12, 12), 3: (6, 6, 6)}
+
+
+@cache
+def asked(approach, name):
+    """The fitted object, the points asked, and TASKS fresh tasks of the side never trained on: (truth, seen, seed)."""
+    problem = problems.get(name)
+    d, tasks = problem.d, []
+    coords = nfd.cell_centres(POINTS[d])
+    for i in range(TASKS):
+        own = child(17, "leak", name, i)
+        truth = problems.held_out(problem).draw(1, seed=own)
+        seen = nfd.observe(truth, nfd.patterns.Random(count=COUNTS[d][i % 3]), seed=own)
+        tasks.append((truth(coords)[0], seen, own))
+    return nfd.load(approach, name, device="cpu"), coords, tasks
+
+
+def rise(spoiled, right) -> float:
+    """How much worse, in standard errors of the mean paired difference, each number of observations on its own scale."""
+    spoiled, right = (torch.tensor(x, dtype=torch.float64).reshape(-1, 3) for x in (spoiled, right))
+    worse = ((spoiled - right) / right.mean(0)).flatten()
+    return float(worse.mean() / (worse.std() / len(worse) ** 0.5))
+
+
+@pytest.mark.parametrize("approach,name", SHIPPED)
+def test_what_was_seen_matters(approach, name):
+    """Values handed to one another's places: at least 4 standard errors worse."""
+    fitted, coords, tasks = asked(approach, name)
+    right, spoiled = [], []
+    for truth, seen, seed in tasks:
+        turned = Observations(seen.coords, seen.values.roll(1, 0), seen.noise_std)
+        for found, given in ((right, seen), (spoiled, turned)):
+            found.append(float(crps(fitted.draw(given, DRAWS, seed=seed, steps=8)(coords), truth)))
+    assert rise(spoiled, right) > 4
+
+
+@pytest.mark.parametrize("name", ["gp1d", "sawtooth1d"])
+def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
+    """Residuals of nought, and codes handed to the next task: at least 4 standard errors worse each.
+
+    White noise in place of residuals has the right scale but no diffusion made it: it says how much is left open, not
+    which values go together. The variogram score, which sees that, must rise by 3.
+    """
+    fitted, coords, tasks = asked("sparse_conditional", name)
+    restore = fitted.net.given.restore
+    looks = [fitted.look(seen) for _, seen, _ in tasks]
+    residuals = [list(fitted.path(seen, DRAWS, seed=seed))[-1].x for _, seen, seed in tasks]
+    codes = [restore(x, mean, spread) for x, (_, mean, spread) in zip(residuals, looks, strict=True)]
+
+    def scores(codes, score=crps):
+        return [float(score(fitted.decode(code, features)(coords), truth))
+                for code, (features, _, _), (truth, _, _) in zip(codes, looks, tasks, strict=True)]
+
+    nought = [restore(torch.zeros_like(residuals[0]), mean, spread) for _, mean, spread in looks]
+    noise = [restore(white(DRAWS, fitted.net.shape, seed=seed), mean, spread)
+             for (_, mean, spread), (_, _, seed) in zip(looks, tasks, strict=True)]
+    assert rise(scores(nought), scores(codes)) > 4
+    assert rise(scores(codes[1:] + codes[:1]), scores(codes)) > 4
+    assert rise(scores(noise, variogram), scores(codes, variogram)) > 3
