@@ -212,9 +212,11 @@ def test_the_order_of_observations_means_nothing(case):
 @each(EVERYONE)
 def test_nothing_seen_is_none(case):
     problem = problems.get(case.problem)
-    nothing = Observations(torch.zeros(0, problem.d), torch.zeros(0, problem.c), 0.05)
     coords = nfd.cell_centres(GRID[problem.d])
-    assert apart(case.fitted.draw(None, 4, seed=6)(coords), case.fitted.draw(nothing, 4, seed=6)(coords)) < 1e-5
+    prior = case.fitted.draw(None, 4, seed=6)(coords)
+    for noise_std in (0.0, 0.05, 0.5):
+        nothing = Observations(torch.zeros(0, problem.d), torch.zeros(0, problem.c), noise_std)
+        assert apart(case.fitted.draw(nothing, 4, seed=6)(coords), prior) < 1e-5
 
 
 @each([c for c in TRAINED + SHIPPED + ORACLES])

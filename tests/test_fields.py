@@ -89,6 +89,23 @@ def test_local_field_is_continuous_and_consistent(d):
         assert torch.isfinite(field(corners, memory)).all()
 
 
+def test_at_its_centre_a_cell_speaks_alone():
+    """Change every other cell and the value stays; change this one and it moves. Cells differ in number by axis."""
+    with seeded(7):
+        field = LocalField(2, 8, width=16)
+    rng = torch.Generator().manual_seed(0)
+    memory, other = torch.randn(2, 1, 8, 4, 7, generator=rng)
+    centres = nfd.cell_centres((4, 7))
+    values = field(centres, memory)[0, :, 0]
+    for cell in (0, 6, 10, 27):
+        mixed = other.flatten(2).clone()
+        mixed[..., cell] = memory.flatten(2)[..., cell]
+        torch.testing.assert_close(field(centres, mixed.view_as(memory))[0, cell, 0], values[cell])
+        mixed = memory.flatten(2).clone()
+        mixed[..., cell] = other.flatten(2)[..., cell]
+        assert abs(field(centres, mixed.view_as(memory))[0, cell, 0] - values[cell]) > 1e-3
+
+
 def test_local_field_blends_to_one():
     """With every cell answering the same constant the field is that constant, to rounding, everywhere."""
     with seeded(5):

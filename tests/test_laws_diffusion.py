@@ -208,6 +208,14 @@ def test_more_draws_only_append():
     torch.testing.assert_close(long[:3], short)
 
 
+def test_fresh_noise_is_fresh_at_every_step_and_for_every_draw():
+    x = torch.zeros(6, 4000, dtype=F64)
+    noise = torch.cat([fresh_noise(3)(i, x) for i in range(4)])
+    correlation = torch.corrcoef(noise) - torch.eye(24, dtype=F64)
+    assert correlation.abs().max() < 4.5 / math.sqrt(4000) and abs(noise.var() - 1) < 0.03
+    assert not torch.equal(fresh_noise(4)(0, x), noise[:6]) and torch.equal(fresh_noise(3)(0, x), noise[:6])
+
+
 def test_samplers_refuse_what_they_cannot_do():
     x = torch.zeros(2, 3, dtype=F64)
     with pytest.raises(KeyError, match="Did you mean 'heun'"):

@@ -37,7 +37,7 @@ def asked(approach, name):
 
 
 def rise(spoiled, right) -> float:
-    """How much worse, in standard errors of the mean paired difference, each number of observations on its own scale."""
+    """How much worse, in standard errors of the mean paired difference; each number of observations on its scale."""
     spoiled, right = (torch.tensor(x, dtype=torch.float64).reshape(-1, 3) for x in (spoiled, right))
     worse = ((spoiled - right) / right.mean(0)).flatten()
     return float(worse.mean() / (worse.std() / len(worse) ** 0.5))

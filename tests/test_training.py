@@ -32,6 +32,36 @@ def test_it_learns_and_averages():
     assert (net(x) - (0.5 * x - 0.2)).square().mean() < 1e-3
 
 
+def test_weights_are_averaged_over_the_run_and_gradients_clipped():
+    """Karras et al. 2024, eq. 2 with gamma = 16, recomputed from the weights after every step; on closing, too."""
+    for stop in (60, 25):
+        net, [stage], _ = regression()
+        scaled = Stage("fit", lambda i, loss=stage.loss: 1e4 * loss(i), stage.parameters, lr=1e-2)
+        scaled.parameters = list(net.parameters())
+        average, run = [p.detach().clone() for p in net.parameters()], steps(net, [scaled], Budget(steps=60))
+        for step in run:
+            keep = (1 - 1 / step.index) ** 17
+            average = [keep * a + (1 - keep) * p.detach() for a, p in zip(average, net.parameters(), strict=True)]
+            assert torch.stack([p.grad.norm() for p in net.parameters()]).norm() < 1 + 1e-4
+            if step.index == stop:
+                last = [p.detach().clone() for p in net.parameters()]
+                run.close()
+        for p, a, raw in zip(net.parameters(), average, last, strict=True):
+            torch.testing.assert_close(p, torch.nn.Parameter(a), atol=1e-6, rtol=1e-5)
+            assert not torch.equal(p, raw)
+
+
+def test_the_rate_warms_up_and_dies_down():
+    """Adam's first step is the rate itself: a fortieth of what was asked; the last is almost nothing."""
+    net, [stage], _ = regression()
+    before, moves = [p.detach().clone() for p in net.parameters()], []
+    for _ in steps(net, [stage], Budget(steps=200)):
+        now = [p.detach().clone() for p in net.parameters()]
+        moves.append(max(float((a - b).abs().max()) for a, b in zip(now, before, strict=True)))
+        before = now
+    assert moves[0] == pytest.approx(1e-2 / 40, rel=0.02) and max(moves) > 0.4 * 1e-2 and moves[-1] < 0.03 * 1e-2
+
+
 def test_same_seed_same_weights():
     a, b = regression(), regression()
     for net, stages, _ in (a, b):

@@ -15,11 +15,21 @@ from torch import Tensor, nn
 
 from ..codes.autoencoder import Autoencoder, GridEncoder
 from ..codes.normalise import Given
-from ..core.checks import require, require_count, require_name, require_seed
+from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.grid import cell_centres, to_grid
 from ..core.rng import child, seeded, stream
-from ..core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
+from ..core.types import (
+    Budget,
+    Card,
+    ObservationBatch,
+    Observations,
+    Source,
+    Views,
+    Watch,
+    quiet,
+    require_seen,
+)
 from ..diffusion.denoiser import Preconditioned
 from ..diffusion.nets import CONV, ConvNet
 from ..diffusion.noise import white
@@ -42,15 +52,16 @@ class Network(nn.Module):
         self.kernels = KernelChannels(d, c, cells, config.kernels) if config.kernels else None
         beside = self.kernels.channels if self.kernels else 0
         self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader, beside)
-        self.given = Given(CONV[d], w, config.code)
-        self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves)
+        self.given = Given(CONV[d], w, config.code, beside if config.linear else 0)
+        self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves, config.linear)
         self.denoiser = Preconditioned(ConvNet(d, config.code, w, w, config.denoiser))
         self.shape = (config.code, *[cells] * d)
 
     def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What the dots say: features, and the mean and spread of the code."""
-        features = self.reader(self.setconv(seen), self.kernels(seen) if self.kernels else None)
-        return features, *self.given(features)
+        kriged = self.kernels(seen) if self.kernels else None
+        features = self.reader(self.setconv(seen), kriged)
+        return features, *self.given(features, kriged)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class SparseConditional:
     cells: int | None = None
     fine: int | None = None              # points of the training grid per cell and axis, a power of two
     code: int = 4                        # numbers per cell
+    linear: bool = True                  # a linear code, whose mean the kriging channels may speak of directly
     width: int = 64
     octaves: int = 3
     widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
@@ -170,15 +182,8 @@ class FittedSparseConditional:
     def look(self, seen: Observations | None) -> tuple[Tensor, Tensor, Tensor]:
         """What the dots say: features (1, w, *cells), mean and spread of the code (1, k, *cells)."""
         d, c = self.about["d"], self.about["c"]
-        if seen is None:
+        if require_seen(seen, d, c) is None or seen.m == 0:          # of nothing, the noise does not matter
             seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
-        require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
-                came=seen, why="The encoder reads places, values and their noise.",
-                do="nfdlab.observe(truth, pattern, seed=1).")
-        require(seen.coords.shape[1] == d and seen.values.shape[1] == c,
-                must=f"seen: coords (m, {d}), values (m, {c}).",
-                came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
-                why="These weights were trained on such fields.", do="Observe a field of the problem they belong to.")
         with torch.no_grad():
             return self.net.look(ObservationBatch.of([seen]).to(self.device))
 
