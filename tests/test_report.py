@@ -68,6 +68,12 @@ def test_mathematics_is_mathml():
     assert "$" not in soup.main.text and "mathjax" not in str(soup).lower()
 
 
+def test_what_browsers_space_badly_is_mended():
+    assert "&#x0223C;" in mathml(r"x \sim p") and 'mathvariant="normal">&#x00064;' in mathml(r"\mathrm{d}x")
+    assert mathml(r"\lvert x \rvert").count('lspace="0"') == 2 and 'rspace="0.167em">log' in mathml(r"\log p")
+    assert 'lspace="0"' not in mathml(r"p(x \mid y)")
+
+
 def test_a_formula_that_is_not_understood_shows_its_source():
     with pytest.raises(ValueError, match="not LaTeX"):
         mathml(r"\nonsense{x}")

@@ -9,6 +9,7 @@ SAME = {r"\begin{aligned}": r"\begin{align*}", r"\end{aligned}": r"\end{align*}"
 # What the converter says and a browser shows badly: \sim is a relation, bars are fences, log x needs a thin space.
 MENDED = {
     r"<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
+    r"<mi>(&#x000[0-9A-F]{2};)</mi>": r'<mi mathvariant="normal">\1</mi>',          # one letter of \mathrm, upright
     r"<mo>(&#x0007C;|&#x02016;|\|)</mo>": r'<mo lspace="0" rspace="0" stretchy="false">\1</mo>',
     r"<mi>(log|ln|exp|sin|cos|tan|tanh)</mi>(?!<mo)": r'<mo form="prefix" lspace="0" rspace="0.167em">\1</mo>',
 }
