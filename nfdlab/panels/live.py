@@ -4,6 +4,7 @@ Cancelling at once shows nothing during a drag, because each move cancels the ru
 run goes on to its first picture and is stopped at the next breath after it.
 """
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ class Latest:
             elif self._thread is None:
                 self._thread = threading.Thread(target=self._loop, daemon=True, name="nfdlab-panel")
                 self._thread.start()
+                atexit.register(self._at_exit)
             self._change.notify_all()
         if self.synchronous:
             self._run(*mine)
@@ -56,6 +58,7 @@ class Latest:
         with self._change:
             self._closed = True
             self._change.notify_all()
+        atexit.unregister(self._at_exit)
 
     @property
     def busy(self) -> bool:
@@ -101,6 +104,11 @@ class Latest:
                 shown_at, waiting = time.perf_counter(), None
         if waiting is not None and number > self._halted:
             self.show(waiting)
+
+    def _at_exit(self) -> None:
+        """An interpreter that ends while a thread is inside torch aborts: let the run reach its next breath first."""
+        self.close()
+        self._thread.join(20)
 
     def _tell(self, error: Exception) -> None:
         try:
