@@ -15,7 +15,7 @@ from .sparsity.views import Views
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
     ("sparse_conditional", "gp1d"): {"batch": 64},
-    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": ()},      # no kernel knows a jump
+    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
     ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256,
                                             "kernels": (0.15, 0.6)},

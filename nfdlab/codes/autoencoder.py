@@ -19,12 +19,7 @@ class GridEncoder(nn.Module):
     def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, dilations: tuple[int, ...] = (1, 1),
                  beside: int = 0):
         super().__init__()
-        halvings = round(math.log2(side / cells))
-        widths = [max(8, width // 2 // 8 * 8)] + [width] * halvings if halvings else [width]
-        layers = [CONV[d](c, widths[0], 3, padding=1)]
-        for a, b in pairwise(widths):                       # thin where the grid is fine
-            layers += [nn.SiLU(), CONV[d](a, b, 4, stride=2, padding=1)]
-        self.down = nn.Sequential(*layers)
+        self.down = _halving(d, c, side, cells, width, nn.SiLU)
         self.join = CONV[d](beside, width, 3, padding=1) if beside else None
         self.blocks = nn.Sequential(*[Block(d, width, r) for r in dilations])
         self.leave = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1))
@@ -32,6 +27,23 @@ class GridEncoder(nn.Module):
     def forward(self, grid: Tensor, beside: Tensor | None = None) -> Tensor:
         h = self.down(grid)
         return self.leave(self.blocks(h if self.join is None else h + self.join(beside)))
+
+
+class LinearEncoder(nn.Sequential):
+    """As GridEncoder, but linear: what a mean over functions is, is then also the mean of their codes."""
+
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int):
+        super().__init__(_halving(d, c, side, cells, width, nn.Identity), CONV[d](width, k, 3, padding=1))
+
+
+def _halving(d: int, c: int, side: int, cells: int, width: int, activation: type[nn.Module]) -> nn.Sequential:
+    """Convolutions from a grid of `side` to one of `cells`, thin where the grid is fine."""
+    halvings = round(math.log2(side / cells))
+    widths = [max(8, width // 2 // 8 * 8)] + [width] * halvings if halvings else [width]
+    layers = [CONV[d](c, widths[0], 3, padding=1)]
+    for a, b in pairwise(widths):
+        layers += [activation(), CONV[d](a, b, 4, stride=2, padding=1)]
+    return nn.Sequential(*layers)
 
 
 class FieldDecoder(nn.Module):
@@ -61,9 +73,10 @@ class FieldDecoder(nn.Module):
 class Autoencoder(nn.Module):
     """Encoder, unit-scale code, decoder. `features` are what the decoder may also hear; training it starts without."""
 
-    def __init__(self, d: int, c: int, side: int, cells: int, k: int, features: int, width: int, octaves: int):
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, features: int, width: int, octaves: int,
+                 linear: bool):
         super().__init__()
-        self.encoder = GridEncoder(d, c, side, cells, k, width)
+        self.encoder = (LinearEncoder if linear else GridEncoder)(d, c, side, cells, k, width)
         self.unit = Standardise(k)
         self.decoder = FieldDecoder(d, k, features, width, c, octaves)
 

@@ -42,13 +42,21 @@ class Given(nn.Module):
 
     LEAST, MOST = 0.01, 2.0                       # bounds of the spread, in standard deviations of the code
 
-    def __init__(self, conv: type[nn.Module], features: int, channels: int):
+    def __init__(self, conv: type[nn.Module], features: int, channels: int, direct: int = 0):
         super().__init__()
         self.head = conv(features, 2 * channels, 1)
         nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        self.direct = conv(direct, direct * channels, 3, padding=1) if direct else None
+        self.gate = conv(features, direct * channels, 1) if direct else None
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, direct: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and spread. `direct` channels are estimates of the field: the mean adds linear maps of them, each
+        weighed by a gate that the features set, so that the network chooses among estimates and need not compute one.
+        """
         mean, log_spread = self.head(features).chunk(2, 1)
+        if self.direct is not None:
+            heard = (self.gate(features) * self.direct(direct)).unflatten(1, (mean.shape[1], -1))
+            mean = mean + heard.sum(2)
         return mean, log_spread.exp().clamp(self.LEAST, self.MOST)
 
     @staticmethod
