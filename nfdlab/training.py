@@ -9,12 +9,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from .core.checks import four_parts, require
 from .core.types import Budget, Step, Watch
@@ -102,6 +103,18 @@ def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) 
                 break
     module.eval()
     return last
+
+
+@contextmanager
+def progress_bar(words: str = "training") -> Iterator[Watch]:
+    """A tqdm bar to watch a training by: `with progress_bar() as watch: approach.fit(..., watch=watch)`."""
+    with tqdm(total=1000, desc=words, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
+
+        def watch(step: Step) -> None:
+            bar.set_postfix_str(f"{step.stage} {step.index}, loss {step.loss:.3f}", refresh=False)
+            bar.update(round(1000 * step.progress) - bar.n)
+
+        yield watch
 
 
 class _Run:
