@@ -99,14 +99,19 @@ def train(approach: Approach, problem: Problem,
           seconds: Annotated[float | None, Option(help="Train this long instead.")] = None,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           resume: Annotated[bool, Option(help="Go on from a checkpoint of the same name, if there is one.")] = True,
+          tasks: Annotated[int | None, Option(
+              min=0, help="Measure scores over so many tasks and keep them with the weights (reference: 100).")] = None,
+          half: Annotated[bool, Option("--half", help="Save in half precision: half the file.")] = False,
           out: Annotated[Path | None, Option("-o", "--out", help="The weights file, ….safetensors.")] = None):
     """Fit an approach to a problem and save its weights. Ctrl-C keeps a checkpoint to resume from."""
+    import torch
+
     import nfdlab
 
     from . import store
     from .core.checks import require
     from .core.types import Budget
-    from .terminal import console, training
+    from .terminal import bar, console, training
 
     use_threads(threads)
     out = out or Path(store.shipped_name(approach, problem))
@@ -126,6 +131,13 @@ def train(approach: Approach, problem: Problem,
         console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
         raise typer.Exit(130) from None
     nfdlab.save(fitted, out)
+    tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
+    if tasks:
+        from .evaluate.stamp import stamp
+
+        with bar(f"scoring {approach} on {problem}", "tasks") as progress:
+            stamp(fitted, nfdlab.problems.get(problem), tasks=tasks, progress=progress)
+    nfdlab.save(fitted, out, dtype=torch.float16 if half else torch.float32)
     console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
 
