@@ -337,7 +337,8 @@ def test_weights_of_other_knobs_are_refused():
         explore(Trained(GP1D), nfd.problems.get("gp1d", lengthscale=0.4))
 
 
-@pytest.mark.parametrize("bad", [{"count": -2}, {"scael": 1.0}, {"centre": (0.0, 0.0)}, {"share": 2}])
+@pytest.mark.parametrize("bad", [{"count": -2}, {"scael": 1.0}, {"centre": (0.0, 0.0)}, {"share": 2},
+                                 {"device": "mps"}])
 def test_the_door_refuses_bad_states(bad):
     with pytest.raises((ValueError, KeyError), match="came:"):
         explore(GP1D.oracle(), GP1D, **bad)

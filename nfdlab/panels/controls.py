@@ -68,7 +68,7 @@ class Controls:
         centre = tuple(c.value for c in self.centre[:d])
         return with_changes(base, problem=self.problem.value, pattern=self.pattern.value, noise=self.noise.value,
                        seed=self.seed.value, draws=self.draws.value, sampler=self.sampler.value, steps=self.steps.value,
-                       device=self.device.value, view=self.view.value, scale=self.scale.value,
+                       device=self.device.value, view=self.view.value, scale=min(self.scale.value, CLOSEST),
                        centre=centre if any(centre) else (), **kept)
 
     def write(self, state: State, d: int, axes: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import ipywidgets as W
 from IPython.display import display
 
+from ..core.checks import require_name
 from ..core.types import Fitted, Problem
 from . import sweeps
 from .cast import Cast, devices
@@ -99,6 +100,7 @@ class Panel(W.VBox):
 
     def _write(self, state: State) -> None:
         problem = self.cast.find(state.problem)
+        require_name(state.device, devices(), "device of this machine")
         state.look_at(problem.d)
         self.controls.write(state, problem.d, problem.card.axes)
 

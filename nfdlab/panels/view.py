@@ -2,6 +2,7 @@
 
 `reveal` draws the truth, hides most of it and asks the ruler; `answer` asks the model; `look` reads both through a
 window. Only `look` depends on the query scale, so looking closer decodes the same draws again and never draws anew.
+Scores take all channels; pictures show the first.
 """
 
 from collections.abc import Iterator
