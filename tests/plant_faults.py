@@ -52,8 +52,11 @@ def faults(parts: list[str], word: str = "") -> list[Fault]:
     return [f for f in found if word.lower() in f"{f.part} {f.file} {f.test} {f.why}".lower()]
 
 
-def copy(where: Path) -> Path:
-    """The repository as it is now, without what git ignores, in a repository of its own."""
+def copy(where: Path, committed: bool = False) -> Path:
+    """The repository as it is now, without what git ignores, or as it was committed, in a repository of its own."""
+    if committed:
+        subprocess.run(["git", "clone", "-q", TOP, where], check=True)
+        return where
     listed = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True,
                             check=True).stdout.splitlines()
     for name in listed:
@@ -84,10 +87,11 @@ def green(where: Path, tests: list[str]) -> tuple[set[str], str]:
                           env={**os.environ, "PYTHONPATH": str(where)}, capture_output=True).stdout
     if not seen.startswith(str(where)):
         sys.exit(f"The copy is not what is imported: {seen}")
-    code, said = run(where, tests)
-    if code == 0:
-        return set(tests), ""
-    return {test for test in tests if run(where, [test])[0] == 0}, said
+    code, said = run(where, tests, "-rfE")
+    if code not in (0, FAILED):                      # one that cannot be collected stops them all
+        return {test for test in tests if run(where, [test])[0] == 0}, said
+    red = tuple(line.split()[1] for line in said.splitlines() if line.startswith(("FAILED ", "ERROR ")))
+    return {test for test in tests if not any(r == test or r.startswith(f"{test}[") for r in red)}, said if red else ""
 
 
 def plant(fault: Fault, where: Path) -> str:
@@ -115,6 +119,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="LIST", help="names of lists; all unless told")
     parser.add_argument("-k", dest="word", default="", help="only faults that hold this word")
     parser.add_argument("-j", dest="jobs", type=int, choices=(1, 2), default=2, help="how many at a time")
+    parser.add_argument("--committed", action="store_true", help="plant in the last commit, not in files as they are")
     parser.add_argument("--list", action="store_true", help="show them, plant nothing")
     told = parser.parse_args()
     chosen, began = faults(told.parts, told.word), time.perf_counter()
@@ -124,7 +129,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults") as scratch:
         copies: SimpleQueue[Path] = SimpleQueue()
         for i in range(told.jobs):
-            copies.put(copy(Path(scratch, str(i))))
+            copies.put(copy(Path(scratch, str(i)), told.committed))
         first = copies.get()
         good, said = green(first, sorted({f.test for f in chosen}))
         copies.put(first)

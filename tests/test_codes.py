@@ -66,10 +66,33 @@ def test_given_starts_as_the_prior_and_keeps_its_bounds(d):
     assert (head(torch.zeros(1, 8, *[4] * d))[1] == Given.MOST).all()
 
 
+def test_estimates_that_speak_directly_are_heard_linearly(rng):
+    """The mean moves by linear maps of the estimates; what the features set is how much, never what."""
+    with seeded(3):
+        head = Given(CONV[1], 8, 3, direct=4)
+    features, a, b = torch.randn(2, 8, 6, generator=rng), *torch.randn(2, 2, 4, 6, generator=rng)
+    means = [head(features, x)[0] for x in (a, b, 0.3 * a + 0.7 * b)]
+    torch.testing.assert_close(means[2], 0.3 * means[0] + 0.7 * means[1])
+    assert (means[0] - means[1]).abs().max() > 1e-2 and torch.equal(head(features, a)[1], head(features, b)[1])
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_the_code_of_a_mean_is_the_mean_of_codes_where_the_encoder_is_linear(linear, rng):
+    with seeded(4):
+        auto = Autoencoder(1, 1, 32, 8, 3, 16, 16, 2, linear)
+    a, b = torch.randn(2, 50, 1, 32, generator=rng)
+    auto.unit.calibrate(auto.encoder(a))
+    auto.eval()
+    away = (auto.encode((a + b) / 2) - (auto.encode(a) + auto.encode(b)) / 2).abs().max()
+    assert away < 1e-4 if linear else away > 1e-2
+
+
+@pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("d,side,cells", [(1, 32, 8), (2, 8, 4), (3, 4, 4)])
-def test_an_autoencoder_has_the_shapes_it_says_and_begins_without_features(d, side, cells, rng):
+def test_an_autoencoder_has_the_shapes_it_says_and_begins_without_features(d, side, cells, linear, rng):
     with seeded(1):
-        auto, reader = Autoencoder(d, 2, side, cells, 3, 16, 16, 2), GridEncoder(d, 2, side, cells, 3, 16, beside=4)
+        auto = Autoencoder(d, 2, side, cells, 3, 16, 16, 2, linear)
+        reader = GridEncoder(d, 2, side, cells, 3, 16, beside=4)
     grid, coords = torch.randn(5, 2, *[side] * d, generator=rng), 2 * torch.rand(5, 11, d, generator=rng) - 1
     code = auto.encode(grid)
     assert code.shape == (5, 3, *[cells] * d) and auto.decoder(coords, code).shape == (5, 11, 2)

@@ -5,6 +5,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,19 @@ def test_no_file_knows_the_machine_it_was_written_on():
         found += [f"{path.relative_to(TOP)}: host {m[1]}" for m in host.finditer(text)
                   if m[1] and not public_host.fullmatch(m[1])]
     assert not found
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "tests" / "faults").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_fault_can_still_be_planted(path):
+    """Each text to be replaced occurs once, and each test named is there; `tests/plant_faults.py` does the rest."""
+    stale = []
+    for fault in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]:
+        target, (file, name) = TOP / fault["file"], fault["test"].split("::")
+        times = target.read_text(encoding="utf-8").count(fault["find"]) if "find" in fault else 1 - target.exists()
+        test = (TOP / file).read_text(encoding="utf-8")
+        if times != 1 or not fault["why"] or f"def {name.partition('[')[0]}(" not in test:
+            stale.append(f"{fault['file']}: {fault['why']}: found {times} times, tested by {fault['test']}")
+    assert not stale
 
 
 def test_ruff_is_content():
