@@ -90,9 +90,9 @@ class Plate:
         xy = np.stack([self.across(xs), np.clip(self.down(ys), -far, far)], axis=-1)
         return " ".join(map(str, np.rint(xy).astype(int).ravel().tolist()))
 
-    def clip(self, *parts: str) -> str:
-        """Parts drawn in tenths of pixels, cut off at the plate's edges."""
-        return (f'<svg x="{self.x:g}" y="{self.y:g}" width="{self.w:g}" height="{self.h:g}" '
+    def clip(self, *parts: str, overflow: str = "hidden") -> str:
+        """Parts drawn in tenths of pixels, cut off at the plate's edges unless overflow="visible"."""
+        return (f'<svg x="{self.x:g}" y="{self.y:g}" width="{self.w:g}" height="{self.h:g}" overflow="{overflow}" '
                 f'viewBox="0 0 {_TENTHS * self.w:g} {_TENTHS * self.h:g}">{"".join(parts)}</svg>')
 
     def curve(self, xs, ys, colour: str, width: float = style.THICK, alpha: float = 1.0, dash: str = "") -> str:
@@ -107,11 +107,14 @@ class Plate:
         return f'<polygon points="{there_and_back}" fill="{colour}" fill-opacity="{alpha:g}"/>'
 
     def dots(self, xs, ys, radius: float = 3.6, fills=None) -> str:
-        """Observations: white dots ringed black, or filled with `fills`, one colour each."""
+        """Observations in the window: white dots ringed black, or filled with `fills`; whole even on the edge."""
         fills = [style.DOT] * len(xs) if fills is None else fills
-        middles = zip(np.rint(self.across(xs)).astype(int), np.rint(self.down(ys)).astype(int), fills, strict=True)
+        xs, ys = np.rint(self.across(xs)).astype(int), np.rint(self.down(ys)).astype(int)
+        middles = [(x, y, f) for x, y, f in zip(xs, ys, fills, strict=True)
+                   if 0 <= x <= _TENTHS * self.w and 0 <= y <= _TENTHS * self.h]
         circles = "".join(f'<circle cx="{x}" cy="{y}" r="{_TENTHS * radius:g}" fill="{f}"/>' for x, y, f in middles)
-        return f'<g stroke="{style.RING}" stroke-width="{_TENTHS * min(1.2, radius / 2.5):g}">{circles}</g>'
+        ring = f'stroke="{style.RING}" stroke-width="{_TENTHS * min(1.2, radius / 2.5):g}"'
+        return self.clip(f"<g {ring}>{circles}</g>", overflow="visible")
 
     def field(self, image: bytes, col: int | None = None, row: int = 0) -> str:
         """A PNG stretched over the plate, or with `col` over one of its four quarters, a gap between."""

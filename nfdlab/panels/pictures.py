@@ -41,9 +41,9 @@ def _curves(frame: Frame) -> tuple[list[str], float]:
         if summary is frame.model and not as_draws(frame):          # the ruler's band again, as an outline
             ends = frame.ruler.low.numpy(), frame.ruler.high.numpy()
             inside += [plate.curve(xs, end, blue, 1.0, 0.9, "40 30") for end in ends]
-        inside += [plate.curve(xs, truth, style.TRUTH, 1.5), plate.dots(*dots)]
+        inside.append(plate.curve(xs, truth, style.TRUTH, 1.5))
         parts += [plate.frame(rival_title(frame, name), "", f"value ({card.units})" if x < 100 else "", colour=colour,
-                              grid=True), plate.clip(*inside)]
+                              grid=True), plate.clip(*inside), plate.dots(*dots)]
     limit = error_limit(frame)
     means = [(s.mean.numpy() - truth) for s in (frame.ruler, frame.model)]
     below = ((means, (-limit, limit), error_title(frame), 58),
@@ -104,14 +104,15 @@ def _maps(frame: Frame) -> tuple[list[str], float]:
         if values is None:
             fills = [style.colour(name, share) for share in (given.seen.values[:, 0].numpy() - low) / (high - low)]
             radius = (3.6 if len(fills) < 150 else 2.6) * (1.5 if frame.state.scale >= 4 else 1.0)
-            inside = [f'<rect width="2640" height="2640" fill="{style.EMPTY}"/>', plate.dots(*dots, radius, fills)]
+            inside = [f'<rect width="2640" height="2640" fill="{style.EMPTY}"/>']
+            marks = plate.dots(*dots, radius, fills)
         else:
             inside = _tiles(plate, values, frame.side, name, low, high)
-            inside += [plate.dots(*dots, 1.4)] if i == 5 else []
+            marks = plate.dots(*dots, 1.4) if i == 5 else ""
         first = i % 3 == 0
         parts += [plate.clip(*inside), colour_bar(plate.x, plate.y + 296, plate.w, name, low, high, card.units),
                   plate.frame(title, card.axes[page.across], card.axes[page.up] if first else "", colour=ink, across=4,
-                              numbers_up=first)]
+                              numbers_up=first), marks]
     if frame.state.scale > 1:
         parts.append(_corner(page, Page.of(((-1.0, 1.0),) * 2, card.axes)))
     return parts, 716.0
