@@ -18,7 +18,7 @@ CONFIGS = {
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
     ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256,
-                                            "kernels": (0.15, 0.6)},
+                                            "kernels": (0.3, 0.9), "smoothness": 1.5, "level": 1.0},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)}}

@@ -49,7 +49,9 @@ class Network(nn.Module):
         super().__init__()
         cells, side, w = config.cells_for(d), config.side_for(d), config.width
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
-        self.kernels = KernelChannels(d, c, cells, config.kernels) if config.kernels else None
+        self.kernels = None
+        if config.kernels:
+            self.kernels = KernelChannels(d, c, cells, config.kernels, config.smoothness, config.level)
         beside = self.kernels.channels if self.kernels else 0
         self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader, beside)
         self.given = Given(CONV[d], w, config.code, beside if config.linear else 0)
@@ -82,7 +84,9 @@ class SparseConditional:
     width: int = 64
     octaves: int = 3
     widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
-    kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # lengthscales of the kriging channels
+    kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # lengthscales of the kriging channels,
+    smoothness: float = 2.5                              # their Matérn smoothness, 2.5 or 1.5,
+    level: float = 0.0                                   # and the spread of a constant that raises each field
     reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations of the blocks
     denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
     batch: int = 96

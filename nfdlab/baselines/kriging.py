@@ -113,7 +113,8 @@ class Kriging:
             mean.append(across @ cho_solve(factor, y[:, j]))
             taken = (across * cho_solve(factor, across.T).T).sum(1)
             std.append(np.sqrt(np.maximum(total - taken, 0)))
-        return (torch.as_tensor(np.stack(part, -1)).to(coords) for part in (mean, std))
+        mean, std = (torch.as_tensor(np.stack(part, -1)).to(coords) for part in (mean, std))
+        return mean, std
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
         """n functions: a draw of the prior, moved by the kriging of what it misses of the observations.

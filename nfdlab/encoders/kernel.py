@@ -10,24 +10,35 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..core.checks import require
 from ..core.grid import cell_centres
 from ..core.types import ObservationBatch
 
 LEAST_NOISE = 0.02           # keeps the system well conditioned in clumps of dots
 
 
-def matern(r: Tensor, lengthscale: float) -> Tensor:
-    """Matérn-5/2 correlation at distance r. Rasmussen & Williams 2006, eq. 4.17."""
+def matern(r: Tensor, lengthscale: float, smoothness: float = 2.5) -> Tensor:
+    """Matérn correlation at distance r, smoothness 5/2 or 3/2. Rasmussen & Williams 2006, eq. 4.17."""
+    if smoothness == 1.5:
+        s = math.sqrt(3) * r / lengthscale
+        return (1 + s) * torch.exp(-s)
     s = math.sqrt(5) * r / lengthscale
     return (1 + s + s.square() / 3) * torch.exp(-s)
 
 
 class KernelChannels(nn.Module):
-    """ObservationBatch -> (b, channels, *[side]*d): c posterior means and one spread for each lengthscale."""
+    """ObservationBatch -> (b, channels, *[side]*d): for each lengthscale, c posterior means and one posterior spread.
 
-    def __init__(self, d: int, c: int, side: int, lengthscales: tuple[float, ...]):
+    `level` is the standard deviation of an unknown constant that each field may be raised by; 0 where there is none.
+    """
+
+    def __init__(self, d: int, c: int, side: int, lengthscales: tuple[float, ...], smoothness: float = 2.5,
+                 level: float = 0.0):
         super().__init__()
-        self.lengthscales, self.channels, self.shape = tuple(lengthscales), len(lengthscales) * (c + 1), (side,) * d
+        require(smoothness in (1.5, 2.5), must="smoothness: 1.5 or 2.5.", came=smoothness,
+                why="These Matérn kernels have a short formula.", do="smoothness=2.5 for smooth fields, 1.5 for rough.")
+        self.lengthscales, self.smoothness, self.level = tuple(lengthscales), smoothness, level
+        self.channels, self.shape = len(lengthscales) * (c + 1), (side,) * d
         self.register_buffer("grid", cell_centres(self.shape), persistent=False)
 
     @torch.no_grad()
@@ -41,10 +52,11 @@ class KernelChannels(nn.Module):
         diagonal = torch.diag_embed((noise + (1 - real)).expand(b, m)).double()
         channels = []
         for lengthscale in self.lengthscales:
-            L = torch.linalg.cholesky((matern(between, lengthscale) * pairs).double() + diagonal).float()
-            across, values = matern(to_grid, lengthscale) * real[..., None], seen.values * real[..., None]
+            K, k = (matern(r, lengthscale, self.smoothness) + self.level**2 for r in (between, to_grid))
+            L = torch.linalg.cholesky((K * pairs).double() + diagonal).float()
+            across, values = k * real[..., None], seen.values * real[..., None]
             half = torch.linalg.solve_triangular(L, across, upper=False)                           # (b, m, p)
             data = torch.linalg.solve_triangular(L, values, upper=False)                           # (b, m, c)
-            spread = (1 - half.square().sum(1)).clamp_min(1e-4).sqrt()
+            spread = (1 + self.level**2 - half.square().sum(1)).clamp_min(1e-4).sqrt()
             channels += [data.transpose(1, 2) @ half, spread[:, None]]
         return torch.cat(channels, 1).unflatten(2, self.shape)
