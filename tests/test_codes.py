@@ -6,12 +6,14 @@ import pytest
 import torch
 
 import nfdlab as nfd
+from nfdlab.approaches.sparse_conditional import SparseConditional
 from nfdlab.codes.autoencoder import Autoencoder, GridEncoder
 from nfdlab.codes.normalise import Given, Standardise
 from nfdlab.core.rng import seeded
-from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.core.types import Budget, ObservationBatch, Observations
 from nfdlab.diffusion.nets import CONV
 from nfdlab.encoders.kernel import KernelChannels, matern
+from nfdlab.sparsity.views import Views
 
 
 @pytest.fixture
@@ -122,3 +124,20 @@ def test_kernel_channels_are_kriging_and_blind_to_order_and_padding(d, rng):
         assert (out[2, 2 * j] == 0).all() and (out[2, 2 * j + 1] == 1).all()
     torch.testing.assert_close(out[0], out[1], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(net(ObservationBatch.of([seen]))[0], out[0], atol=1e-5, rtol=1e-4)
+
+
+def test_a_resumed_fit_is_as_if_nothing_had_happened(tmp_path):
+    """Killed in the second stage and resumed: the noise range is measured again, and the draws are the same."""
+    def fit(checkpoint, stop=None):
+        approach = SparseConditional(width=16, batch=8, queries=16, reader=(1,), denoiser=(1,), kernels=(0.3,))
+        budget = Budget(steps=20, checkpoint=checkpoint)
+        return approach.fit(nfd.problems.get("gp1d"), views=Views(tail=0.0), budget=budget, seed=0,
+                            watch=lambda step: step.index == stop and step.stage == "diffuse")
+
+    whole = fit(None)
+    file = tmp_path / "fit.checkpoint"
+    fit(file, stop=9)
+    resumed = fit(file)
+    assert resumed.about["range"] == whole.about["range"]
+    coords = nfd.cell_centres((16,))
+    torch.testing.assert_close(resumed.draw(None, 2, seed=0)(coords), whole.draw(None, 2, seed=0)(coords))

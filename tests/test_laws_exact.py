@@ -36,14 +36,15 @@ def test_basis_is_the_kernel(name, stretch):
     assert (got - kernel(coords, coords, problem.lengthscale)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name,m", [("gp1d", 7), ("gp1d", 60), ("gp2d", 25)])
-def test_gaussian_posterior_is_kriging(name, m):
+@pytest.mark.parametrize("name,m,noise_std", [("gp1d", 7, 0.05), ("gp1d", 60, 0.05), ("gp1d", 12, 0.4), ("gp2d", 25, 0.2)])
+def test_gaussian_posterior_is_kriging(name, m, noise_std):
     """Weights of a basis against the textbook's dense formula on the kernel itself."""
     problem = nfd.problems.get(name)
-    seen = seen_of(problem, m, seed=3)
+    seen = seen_of(problem, m, seed=3, noise_std=noise_std)
     query = nfd.cell_centres((50,) if problem.d == 1 else (9, 9), dtype=torch.float64)
     x, y, ell = seen.coords.double(), seen.values.double(), problem.lengthscale
-    gain = torch.linalg.solve(kernel(x, x, ell) + 0.05**2 * torch.eye(m, dtype=torch.float64), kernel(x, query, ell)).T
+    noise = noise_std**2 * torch.eye(m, dtype=torch.float64)
+    gain = torch.linalg.solve(kernel(x, x, ell) + noise, kernel(x, query, ell)).T
     mean, cov = gain @ y, kernel(query, query, ell) - gain @ kernel(x, query, ell)
     here = problem.oracle().at(seen, query)
     # the kernels differ by 1e-6; the gain amplifies that by at most sqrt(m)/noise
@@ -173,6 +174,17 @@ def test_exact_denoisers_by_quadrature():
     points = torch.tensor([[-1.0], [0.0], [2.0]], dtype=torch.float64)
     weight = torch.exp(-0.5 * ((x - points.T) / sigma) ** 2)
     assert torch.allclose(Finite.of(points).denoiser()(x, sigma), (weight @ points) / weight.sum(-1, keepdim=True))
+
+
+@pytest.mark.parametrize("rank", [5, 2, 7])
+def test_the_noisy_density_is_that_of_the_widened_covariance(rng, rank):
+    """Also of laws that live on a plane: off it only the noise speaks."""
+    F64 = torch.float64
+    law = Normal(torch.randn(5, generator=rng, dtype=F64), torch.randn(5, rank, generator=rng, dtype=F64))
+    x = 2 * torch.randn(9, 5, generator=rng, dtype=F64)
+    wide = (law.cov + 0.3**2 * torch.eye(5, dtype=F64)).numpy()
+    expected = stats.multivariate_normal(law.mean.numpy(), wide).logpdf(x.numpy())
+    np.testing.assert_allclose(law.log_prob_noisy(x, 0.3).numpy(), expected, rtol=1e-9)
 
 
 def test_finite_denoiser_tends_to_the_gaussian_one(rng):

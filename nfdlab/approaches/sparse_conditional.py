@@ -58,6 +58,7 @@ class Network(nn.Module):
         self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves, config.linear)
         self.denoiser = Preconditioned(ConvNet(d, config.code, w, w, config.denoiser))
         self.shape = (config.code, *[cells] * d)
+        self.range: NoiseRange | None = None                # measured on codes, once there are any
 
     def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What the dots say: features, and the mean and spread of the code."""
@@ -131,14 +132,20 @@ class SparseConditional:
             fields, values = batch("auto", i)
             return reconstruct(fields, net.auto.encode(values), None, rng("auto", i))
 
+        @torch.no_grad()
+        def raw_codes(use: str) -> Tensor:
+            return torch.cat([net.auto.encoder(batch(use, j)[1]) for j in range(8)])
+
         def calibrate() -> None:
+            net.auto.eval().unit.calibrate(raw_codes("calibrate"))
+
+        def measure() -> None:                      # also where training is resumed, or cancelled, between the stages
             net.auto.eval()
-            with torch.no_grad():
-                raw = torch.cat([net.auto.encoder(batch("calibrate", j)[1]) for j in range(8)])
-            net.auto.unit.calibrate(raw)
-            net.range = NoiseRange.of(net.auto.unit(raw))
+            net.range = NoiseRange.of(net.auto.unit(raw_codes("range")))
 
         def diffuse(i: int) -> Tensor:
+            if net.range is None:
+                measure()
             net.auto.encoder.eval(), net.auto.unit.eval()
             fields, values = batch("diffuse", i)
             noise = rng("diffuse", i)
@@ -152,9 +159,10 @@ class SparseConditional:
                     + reconstruct(fields, code, features, noise))
 
         trained = nn.ModuleList([net.reader, net.given, net.denoiser, net.auto.decoder]).parameters()
-        net.range = NoiseRange(0.01, 60.0, 1.0)      # until it is measured; a run cancelled early is left with it
         train(net, [Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate),
                     Stage("diffuse", diffuse, list(trained), 0.8, self.lr)], budget, watch)
+        if net.range is None:
+            measure()
         about = {"approach": "sparse_conditional", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range)}
         return FittedSparseConditional(net, about, self.steps)
 
