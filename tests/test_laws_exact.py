@@ -36,7 +36,8 @@ def test_basis_is_the_kernel(name, stretch):
     assert (got - kernel(coords, coords, problem.lengthscale)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name,m,noise_std", [("gp1d", 7, 0.05), ("gp1d", 60, 0.05), ("gp1d", 12, 0.4), ("gp2d", 25, 0.2)])
+@pytest.mark.parametrize("name,m,noise_std", [
+    ("gp1d", 7, 0.05), ("gp1d", 60, 0.05), ("gp1d", 12, 0.4), ("gp2d", 25, 0.2)])
 def test_gaussian_posterior_is_kriging(name, m, noise_std):
     """Weights of a basis against the textbook's dense formula on the kernel itself."""
     problem = nfd.problems.get(name)
