@@ -157,8 +157,9 @@ class Plate:
 def colour_bar(x: float, y: float, w: float, name: str, low: float, high: float, units: str) -> str:
     """A thin strip of the map under a plate, with the numbers at its ends and the units below."""
     strip = uri(png(np.linspace(0, 1, 128)[None], style.lut(name), 0, 1))
-    ends = [text(x, y + 17, style.number(low, 2).replace("-", "−"), size=10, colour=style.SOFT),
-            text(x + w, y + 17, style.number(high, 2), size=10, colour=style.SOFT, anchor="end"),
+    bottom, top = (style.number(value, 2).replace("-", "−") for value in (low, high))
+    ends = [text(x, y + 17, bottom, size=10, colour=style.SOFT),
+            text(x + w, y + 17, top, size=10, colour=style.SOFT, anchor="end"),
             text(x + w / 2, y + (17 if len(units) < 30 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
     return (f'<image href="{strip}" x="{x:g}" y="{y:g}" width="{w:g}" height="6" preserveAspectRatio="none"/>'
             f'{"".join(ends)}')
