@@ -91,7 +91,7 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same dra
 from nfdlab.evaluate.table import compare
 
 rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "nearest": nfd.baselines.get("nearest")}
-table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 16, seed=seed)
+table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 8, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
 best = table.ratio("crps", "model").loc["mean", "crps"]
 plots.ratios(curves, title=f"CRPS: {best:.2f} times the best possible, over {3 * table.rows['task'].nunique()} tasks")
