@@ -197,6 +197,9 @@ def test_a_seed_is_the_draw_and_more_only_append(case):
         assert torch.equal(case.fitted.draw(seen, 6, seed=3)(coords), draws)
         assert apart(case.fitted.draw(seen, 2, seed=3)(coords), draws[:2]) < 1e-4
         other = case.fitted.draw(seen, 6, seed=4)(coords)
+    if case in TRAINED + SHIPPED:                                # fresh noise at every step is each draw's own, too
+        long, short = (case.fitted.draw(seen, n, seed=3, sampler="ancestral", steps=5)(coords) for n in (6, 2))
+        assert apart(short, long[:2]) < 1e-4
     if case not in RIVALS or "kriging" in case.name:             # an interpolation has one answer
         assert apart(other, draws) > 1e-3 and apart(draws[1:], draws[:1]) > 1e-3
 
