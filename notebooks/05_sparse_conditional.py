@@ -26,7 +26,7 @@ budget: str = "reference"  # smoke | lesson | reference
 seed: int = 0  # which function, which dots
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 8  # how many dots are seen
-tasks: int = 8  # how many tasks each number in the tables is averaged over
+tasks: int = 4  # how many tasks each number in the tables is averaged over
 scale: int = 8  # how close the zoom goes
 
 # %%
