@@ -135,7 +135,7 @@ def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
         return "fitted"
 
     monkeypatch.setattr(nfdlab, "train", fake, raising=False)
-    monkeypatch.setattr(nfdlab, "save", lambda fitted, path: Path(path).write_text(fitted), raising=False)
+    monkeypatch.setattr(nfdlab, "save", lambda fitted, path, **how: Path(path).write_text(fitted), raising=False)
     out = tmp_path / "w.safetensors"
     out.with_suffix(".checkpoint").write_text("old")
     words = ("train", "sparse_conditional", "gp1d", "--seed", 4, "--device", "cpu", "-o", out)
