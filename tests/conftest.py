@@ -1,16 +1,24 @@
 """Guards that every test passes through: nothing may move global random state, dtype or thread count."""
 
+import numpy as np
 import pytest
 import torch
 
 
+def world() -> dict:
+    """What the library shares with everything else in the process."""
+    return {"torch's random state": torch.get_rng_state().tolist(), "the default dtype": torch.get_default_dtype(),
+            "numpy's random state": np.random.get_state()[1].tolist(),         # noqa: NPY002 (to see it unmoved)
+            "the number of threads": torch.get_num_threads(), "gradients on or off": torch.is_grad_enabled()}
+
+
 @pytest.fixture(autouse=True)
 def global_state_is_left_alone():
-    """Fail any test whose code moves torch's global random state or default dtype."""
-    before, dtype = torch.get_rng_state(), torch.get_default_dtype()
+    """Fail any test whose code moves global state."""
+    before = world()
     yield
-    assert torch.equal(before, torch.get_rng_state()), "torch's global random state was moved"
-    assert torch.get_default_dtype() is dtype, "torch's default dtype was changed"
+    moved = [name for name, value in world().items() if value != before[name]]
+    assert not moved, f"moved: {', '.join(moved)}"
 
 
 @pytest.fixture

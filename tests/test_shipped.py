@@ -51,7 +51,7 @@ def test_what_was_seen_matters(approach, name):
     for truth, seen, seed in tasks:
         turned = Observations(seen.coords, seen.values.roll(1, 0), seen.noise_std)
         for found, given in ((right, seen), (spoiled, turned)):
-            found.append(float(crps(fitted.draw(given, DRAWS, seed=seed, steps=8)(coords), truth)))
+            found.append(float(crps(fitted.draw(given, 6, seed=seed, steps=8)(coords), truth)))
     assert rise(spoiled, right) > 4
 
 
