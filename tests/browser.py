@@ -96,7 +96,24 @@ def turn(page, label: str, key: str = "ArrowRight", times: int = 4) -> None:
     page.wait_for_function(f"before => ({pictures})() !== before", arg=before)
 
 
-def run_all(page) -> None:
-    """Run ▸ Run All Cells."""
-    page.locator(".lm-MenuBar-item", has_text="Run").first.click()
-    page.get_by_text("Run All Cells", exact=True).click()
+def run_all(page, patience: float = 90.0) -> None:
+    """Run ▸ Run All Cells of the notebook in front, until its kernel is at work on them.
+
+    JupyterLab says "Idle" a moment before the notebook has its session. A run asked for in that moment is forgotten,
+    or begun and left, or answered by a dialog that wants a kernel chosen: so choose it, and ask again.
+    """
+    prompts = """() => [...document.querySelectorAll(".jp-Notebook .jp-InputPrompt")]
+                 .filter(e => e.offsetParent && e.innerText.trim()).map(e => e.innerText)"""
+    choose, asked, end = page.locator(".jp-Dialog .jp-mod-accept"), 0.0, time.monotonic() + patience
+    while time.monotonic() < end:
+        marks = page.evaluate(prompts)
+        if choose.count():
+            choose.first.click()
+        elif any("[ ]" in mark for mark in marks) and time.monotonic() > asked + 5:
+            page.locator(".lm-MenuBar-item", has_text="Run").first.click()
+            page.get_by_text("Run All Cells", exact=True).click()
+            asked = time.monotonic()
+        elif marks and not any("[ ]" in mark for mark in marks) and any(c.isdigit() for c in "".join(marks)):
+            return
+        page.wait_for_timeout(250)
+    pytest.fail(f"JupyterLab did not run the notebook's cells: {marks}")
