@@ -6,21 +6,34 @@ import pytest
 import torch
 
 import nfdlab as nfd
+from nfdlab.core.fields import Evaluated
+from nfdlab.core.rng import stream
+from nfdlab.problems.points import observations
+from nfdlab.sparsity.degrade import drop, quantise, with_noise
 from nfdlab.sparsity.patterns import ALL
+from nfdlab.sparsity.spacetime import fold
 from nfdlab.sparsity.views import Views
 
+SIZES = [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}]
+FRAME_SIZES = [{"count": 0}, {"count": 13}, {"share": 0.05}, {"share": 0.4, "frames": 6, "cells": 9}]
+TIMED = ("frames", "sensors")                                           # these have a base grid of frames and cells
+CALM = {("grid", 1), ("tracks", 1), ("sensors", 1)}                     # no chance in these: regular points on one axis
+DISC = Evaluated(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sqrt().expand(1, -1, 1), 1, 2)
+SEEN = nfd.Observations(torch.zeros(4, 2), torch.zeros(4, 1))
 
-@pytest.mark.parametrize("name", ALL)
+
+@pytest.mark.parametrize("name,size", [(name, size) for name in ALL if name != "outline"
+                                       for size in (FRAME_SIZES if name in TIMED else SIZES)])
 @pytest.mark.parametrize("d", [1, 2, 3])
-@pytest.mark.parametrize("size", [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16},
-                                  {"share": 0.4, "of": 8}])
 def test_patterns_give_exactly_as_many_distinct_points_in_the_box(name, d, size):
-    pattern = ALL[name](**size)
+    pattern = ALL[name](**size, **({"width": 0.5} if name == "border" else {}))
     coords = pattern.coords(d, seed=4)
     assert coords.shape == (pattern.size(d), d) and (not len(coords) or coords.abs().max() <= 1)
-    assert len(coords.unique(dim=0)) == len(coords)
+    assert coords.dtype == torch.float32 and len(coords.unique(dim=0)) == len(coords)
+    grid = size.get("frames", 16) * size.get("cells", 16) ** (d - 1) if name in TIMED else size.get("of", 64) ** d
+    assert len(coords) == size.get("count", round(size.get("share", 0) * grid))
     assert torch.equal(coords, pattern.coords(d, seed=4))
-    if len(coords) > 2 and not (name == "grid" and d == 1):             # a 1D grid of n points has no chance in it
+    if len(coords) > 2 and (name, d) not in CALM:
         assert not torch.equal(coords, pattern.coords(d, seed=5))
 
 
@@ -51,6 +64,131 @@ def test_a_grid_is_regular_and_clusters_and_lines_are_not_even():
     assert torch.cdist(clumps, clumps).add(10 * torch.eye(60)).amin(1).median() < 0.05
     lines = nfd.patterns.Lines(count=60, lines=2, width=0.001).coords(2, seed=1)
     assert len(lines[:, 0].mul(100).round().unique()) <= 4
+
+
+def test_a_border_lies_within_its_width_of_a_wall():
+    for size in ({"count": 400}, {"share": 0.1}):
+        for d in (1, 2, 3):
+            pattern = nfd.patterns.Border(width=0.2, **size, **({"of": 20} if "share" in size else {}))
+            depth = 1 - pattern.coords(d, seed=0).abs().amax(-1)
+            assert depth.max() <= 0.2 + 1e-6
+            if d == 2 and "count" in size:                              # every wall, and not only the wall itself
+                places = pattern.coords(d, seed=0)
+                assert all(((side * places[:, i]) > 0.8).sum() > 60 for i in (0, 1) for side in (-1, 1))
+                assert abs(depth.mean() / 0.2 - 13 / 27) < 4.5 * 0.29 / 20          # areas shrink inwards
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("every", [1, 3, 5, 7, 16, 99])
+def test_every_gth_frame_is_whole_and_at_its_exact_time(d, every):
+    pattern = nfd.patterns.Frames(every=every)
+    coords = pattern.coords(d, seed=0)
+    frames = list(range(0, 16, every))
+    assert len(coords) == pattern.size(d) == len(frames) * 16 ** (d - 1)
+    times, whole = nfd.cell_centres((16,))[frames, 0], nfd.cell_centres((16,) * (d - 1)) if d > 1 else None
+    for time, frame in zip(times, coords.split(16 ** (d - 1)), strict=True):
+        assert (frame[:, 0] == time).all() and (whole is None or torch.equal(frame[:, 1:], whole))
+
+
+def test_frames_at_random_are_whole_but_for_the_last():
+    for size, cells in (({"count": 80}, 80), ({"share": 0.25}, 64), ({"count": 70}, 70)):
+        coords = nfd.patterns.Frames(**size).coords(2, seed=3)
+        times, counts = coords[:, 0].unique(return_counts=True)
+        assert len(coords) == cells and set(times.tolist()) <= set(nfd.cell_centres((16,))[:, 0].tolist())
+        assert sorted(counts.tolist()) == sorted([16] * (cells // 16) + [cells % 16] * (cells % 16 > 0))
+    first = [nfd.patterns.Frames(count=16).coords(2, seed=s)[0, 0].item() for s in range(60)]
+    assert len(set(first)) > 12                                         # any frame may be the one
+
+
+@pytest.mark.parametrize("size", [{"count": 64}, {"share": 0.25}])
+def test_sensors_stand_at_the_same_places_in_every_frame(size):
+    coords = nfd.patterns.Sensors(**size).coords(2, seed=1)
+    by_time = [coords[coords[:, 0] == time, 1] for time in nfd.cell_centres((16,))[:, 0]]
+    assert all(torch.equal(places, by_time[0]) and len(places) == 4 for places in by_time)
+    assert not torch.equal(by_time[0], nfd.patterns.Sensors(**size).coords(2, seed=2)[:4, 1])
+    silent = nfd.patterns.Sensors(count=70).coords(3, seed=1)           # four sensors, and a fifth that falls silent
+    places, counts = silent[:, 1:].unique(dim=0, return_counts=True)
+    assert sorted(counts.tolist()) == [6, 16, 16, 16, 16] and silent[-6:, 0].max() < 0
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_tracks_move_without_a_jump_no_faster_than_their_speed(d):
+    for speed in (0.0, 0.7, 2.0):
+        pattern = nfd.patterns.Tracks(count=300, tracks=3, speed=speed)
+        coords = pattern.coords(d, seed=2)
+        torch.testing.assert_close(coords[:, :1], nfd.cell_centres((300,)))
+        for k in range(3):
+            steps = coords[k::3].diff(dim=0)
+            pace = steps[:, 1:].norm(dim=1) / steps[:, 0]
+            assert pace.max() <= 1.5 * speed + 1e-3
+            assert speed == 0 or (pace > 0.5 * speed - 1e-3).float().mean() > 0.9   # slower only where one turns back
+    near = nfd.patterns.Tracks(share=0.02, tracks=2, speed=0.5, of=64)
+    cells = near.coords(2, seed=0)
+    courses = near.at(cells[:, :1], near._shape(2, stream(0, "Tracks")))[..., 0]
+    assert (cells[:, 1:] - courses).abs().amin(1).max() < 5 * near.width
+
+
+def test_folding_is_a_ball_between_walls():
+    x = torch.tensor([-3.0, -2.0, -1.5, -1.0, -0.2, 0.0, 0.7, 1.0, 1.5, 2.0, 3.5])
+    torch.testing.assert_close(fold(x), torch.tensor([1.0, 0.0, -0.5, -1.0, -0.2, 0.0, 0.7, 1.0, 0.5, 0.0, -0.5]),
+                               atol=1e-6, rtol=0)
+
+
+def test_an_outline_is_where_the_field_crosses_the_level():
+    sharp = nfd.observe(DISC, nfd.patterns.Outline(count=2000, level=0.0, width=1e-6), noise_std=0.0, seed=1)
+    assert sharp.m == len(sharp.coords.unique(dim=0)) == 2000 and sharp.values.abs().max() < 1e-5
+    turns = torch.atan2(sharp.coords[:, 1], sharp.coords[:, 0])         # even along the length, no side favoured
+    for k in (1, 2, 4):
+        assert torch.polar(torch.ones(2000), k * turns).mean().abs() < 4.5 / math.sqrt(2000)
+    blurred = nfd.observe(DISC, nfd.patterns.Outline(count=2000, level=0.0, width=0.03), noise_std=0.0, seed=1)
+    assert abs(blurred.values.var() / 0.03**2 - 1) < 4.5 * math.sqrt(2 / 2000) + 0.03**2 / 0.6**2
+    assert nfd.patterns.Outline(share=0.01).places(DISC, seed=0).shape == (41, 2)
+    middle = nfd.patterns.Outline(count=50, width=1e-6).places(DISC, seed=0)         # values from 0.6 to 0.6 - √2
+    torch.testing.assert_close(middle.norm(dim=1), torch.full((50,), math.sqrt(2) / 2), atol=0.03, rtol=0)
+    assert nfd.observe(DISC, nfd.patterns.Outline(count=0), seed=0).m == 0
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_an_outline_is_in_the_box_and_its_seeds(d):
+    wall = Evaluated(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)             # a jump, and near the wall
+    places = nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0)
+    assert places.shape == (30, d) and places.abs().max() <= 1 and len(places.unique(dim=0)) == 30
+    assert torch.equal(places, nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0))
+    assert not torch.equal(places, nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=1))
+    exact = nfd.patterns.Outline(count=30, width=1e-6).places(wall, seed=0)
+    assert (exact[:, 0] - 0.97).abs().max() < 1e-5
+
+
+def test_rounding_errs_by_a_twelfth_of_a_step_squared():
+    truth = nfd.problems.get("gp1d").draw(1, seed=0)
+    fine = nfd.observe(truth, nfd.patterns.Random(count=4000), noise_std=0.1, seed=1)
+    for step in (0.05, 0.5):
+        coarse = quantise(fine, step)
+        torch.testing.assert_close(coarse.values / step, (coarse.values / step).round(), atol=1e-4, rtol=0)
+        error = (coarse.values - fine.values).square()
+        assert abs(error.mean() - step**2 / 12) < 4.5 * step**2 * math.sqrt((1 / 80 - 1 / 144) / 4000)
+        assert coarse.noise_std == pytest.approx(math.sqrt(0.01 + step**2 / 12)) and coarse.coords is fine.coords
+
+
+def test_losses_are_nested_and_noises_add():
+    seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), nfd.patterns.Random(count=4000), noise_std=0.3, seed=1)
+    kept = [set(drop(seen, share, seed=2).coords[:, 0].tolist()) for share in (0.0, 0.1, 0.4, 1.0)]
+    assert [len(k) for k in kept] == [4000, 3600, 2400, 0] and kept[0] > kept[1] > kept[2]
+    left = drop(seen, 0.4, seed=2)
+    where = {x: y for x, y in zip(seen.coords[:, 0].tolist(), seen.values[:, 0].tolist(), strict=True)}
+    assert all(where[x] == y for x, y in zip(left.coords[:, 0].tolist(), left.values[:, 0].tolist(), strict=True))
+    assert set(drop(seen, 0.4, seed=3).coords[:, 0].tolist()) != kept[2]
+    noisy = with_noise(seen, 0.4, seed=1)
+    assert noisy.noise_std == pytest.approx(0.5)
+    assert abs((noisy.values - seen.values).var() / 0.16 - 1) < 4.5 * math.sqrt(2 / 4000)
+    first = seen.values - nfd.problems.get("gp1d").draw(1, seed=0)(seen.coords)[0]
+    assert abs(torch.corrcoef(torch.cat([first, noisy.values - seen.values], 1).T)[0, 1]) < 4.5 / math.sqrt(4000)
+
+
+def test_degraded_measurements_remember_their_units():
+    mine = observations(torch.rand(20, 2, generator=torch.Generator().manual_seed(0)).double())
+    for worse in (quantise(mine, 0.1), drop(mine, 0.5, seed=0), with_noise(mine, 0.1, seed=0)):
+        assert worse.scaling is mine.scaling
 
 
 def test_observing_adds_noise_of_the_stated_size():
@@ -86,6 +224,19 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
     (lambda: nfd.patterns.Random(count=-1), ValueError), (lambda: nfd.patterns.Random(share=1.5), ValueError),
     (lambda: nfd.patterns.Random(count=2.5), TypeError),
     (lambda: nfd.patterns.Block(share=0.9, missing=0.5), ValueError),
+    (lambda: nfd.patterns.Frames(count=3, every=2), ValueError), (lambda: nfd.patterns.Frames(every=0), ValueError),
+    (lambda: nfd.patterns.Frames(count=257).coords(2, seed=0), ValueError),
+    (lambda: nfd.patterns.Frames(every=2.5), TypeError), (lambda: nfd.patterns.Sensors(), ValueError),
+    (lambda: nfd.patterns.Sensors(count=17).coords(1, seed=0), ValueError),
+    (lambda: nfd.patterns.Tracks(count=3, tracks=0), ValueError),
+    (lambda: nfd.patterns.Tracks(count=3, speed=-1.0), ValueError),
+    (lambda: nfd.patterns.Border(share=0.3).coords(2, seed=0), ValueError),
+    (lambda: nfd.patterns.Border(count=3, width=0.0), ValueError),
+    (lambda: nfd.patterns.Outline(count=3).coords(2, seed=0), ValueError),
+    (lambda: nfd.patterns.Outline(count=3, level=9.0).places(DISC, seed=0), ValueError),
+    (lambda: nfd.patterns.Outline(count=3, level="shore"), TypeError),
+    (lambda: quantise(SEEN, 0.0), ValueError), (lambda: drop(SEEN, 1.5, seed=0), ValueError),
+    (lambda: with_noise(SEEN, -0.1, seed=0), ValueError), (lambda: drop(None, 0.5, seed=0), TypeError),
     (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError), (lambda: Views(usual=50, most=10), ValueError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(2, seed=0), nfd.patterns.Random(count=3), seed=0), ValueError),
     (lambda: nfd.observe(torch.zeros(3), nfd.patterns.Random(count=3), seed=0), TypeError),

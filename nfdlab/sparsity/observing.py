@@ -20,7 +20,9 @@ def observe(fields: Fields, pattern, *, noise_std: float = 0.05, seed: int) -> O
     require(hasattr(pattern, "coords"), kind=TypeError, must="pattern: one of nfdlab.patterns.", came=pattern,
             why="A pattern says where to look.", do="nfdlab.patterns.Random(count=8).")
     require_number(noise_std, "noise_std", 0.0)
-    coords = pattern.coords(fields.d, seed=child(require_seed(seed), "places"))
+    own = child(require_seed(seed), "places")
+    looks = hasattr(pattern, "places")                              # at the field itself, as Outline does
+    coords = pattern.places(fields, seed=own) if looks else pattern.coords(fields.d, seed=own)
     clean = fields(coords)[0] if len(coords) else torch.zeros(0, fields.c)
     noise = torch.randn(clean.shape, generator=stream(seed, "noise"))
     return Observations(coords, clean + noise_std * noise, noise_std)
