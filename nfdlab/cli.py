@@ -174,6 +174,40 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
 
 @app.command()
+def bench(contestants: Annotated[str | None, Option(help="Names or weights files; all unless told.")] = None,
+          problems: Annotated[str | None, Option(help="Names with commas; all unless told.")] = None,
+          patterns: Annotated[str, Option(help="random, grid, block, lines, clusters.")] = "random",
+          counts: Annotated[str | None, Option(help="Numbers of observations: 1,3,5.")] = None,
+          shares: Annotated[str | None, Option(help="Or shares of a grid's cells: 0.01,0.05.")] = None,
+          seeds: Annotated[int, Option(min=1, help="How many seeds, each with its own tasks.")] = 1,
+          tasks: Annotated[int, Option(min=1, help="Tasks for each pattern, size and seed.")] = 20,
+          draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
+          noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
+          scores: Annotated[str | None, Option(help="crps,energy,…; all unless told; variograms cost most.")] = None,
+          jobs: Annotated[int | None, Option(min=1, help="Processes; one a core unless told.")] = None,
+          out: Annotated[Path, Option("-o", "--out", help="The folder for table, ranking, picture.")] = Path("bench"),
+          force: Annotated[bool, Option("--force", help="Compute everything anew.")] = False):
+    """Everyone on everything: one table, a ranking, a picture. Killed at any time, the same command goes on."""
+    from .evaluate import bench as everything
+    from .panels.plots import benchmark
+    from .terminal import bar, console, read_counts, read_names, read_shares, show_ranking
+
+    try:
+        with bar("bench", "cells") as progress:
+            table = everything.bench(
+                read_names(contestants), read_names(problems), patterns=read_names(patterns), seeds=seeds, tasks=tasks,
+                counts=read_counts(counts), shares=read_shares(shares), draws=draws, noise_std=noise, jobs=jobs,
+                scores=read_names(scores) or everything.SCORES, out=out, force=force, progress=progress)
+    except KeyboardInterrupt:
+        console.print(f"Stopped; what is finished is kept in {out}, and the same command goes on from there.")
+        raise typer.Exit(130) from None
+    show_ranking(table)
+    (out / "bench.png").write_bytes(benchmark(table.ranking()).png())
+    console.print(f"{out / 'bench.csv'}  {len(table.rows)} rows, with ranking.csv and bench.png", style="dim")
+    raise typer.Exit(int(bool(table.failed)))
+
+
+@app.command()
 def sync(check: Annotated[bool, Option("--check", help="Only say which pairs are stale; exit code 1 if any.")] = False,
          source: Annotated[str, Option("--from", help="py, or ipynb after editing notebooks alone.")] = "py"):
     """Make notebooks and their .py files agree."""

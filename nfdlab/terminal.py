@@ -131,6 +131,30 @@ def show_table(table) -> None:
     console.print(f"Lower is better: {best}. Spread should be 1.00, coverage of 90 % intervals 0.90.", style="dim")
 
 
+def show_ranking(table) -> None:
+    """The bench: a block for each problem, the best first; then who is not in it."""
+    ranking = table.ranking()
+    others = [m for m in METRICS[1:] if m in ranking]
+    shown = _table("problem", "", "contestant", "CRPS", "95 %", "worst", "at", *others)
+    for problem, rows in ranking.groupby("problem", sort=False):
+        first = rows.iloc[0]
+        note = f"to {first['to']}, {first['cases']} cases of {first['tasks']} tasks"
+        for i, row in enumerate(rows.to_dict("records")):
+            shown.add_row(problem if i == 0 else "", str(row["rank"]), row["contestant"], f"{row['crps']:.3f}",
+                          f"{row['low']:.3f}–{row['high']:.3f}", f"{row['worst']:.3f}", row["where"],
+                          *(f"{row[m]:.3f}" if row[m] == row[m] else "–" for m in others),
+                          style="bold" if row["contestant"] == row["to"] else None)
+        shown.add_row("", "", Text(note, style="dim"))
+        shown.add_section()
+    console.print(shown)
+    console.print("Ratios to the reference (bold) on the same tasks, averaged over patterns and sizes; lower is better."
+                  " Spread should be 1, coverage 0.90.", style="dim")
+    for line in table.left_out:
+        console.print(Text(line), style="dim")
+    for line in table.failed:
+        aside.print(Text(line, style="red"))
+
+
 def show_findings(findings) -> int:
     """The doctor's lines; the number of things wrong, at most 1."""
     table = _table("", "what", "found", "note")
@@ -151,6 +175,20 @@ def pattern_named(name: str):
     known = {k.__name__.lower(): k for k in (patterns.Random, patterns.Grid, patterns.Block, patterns.Lines,
                                              patterns.Clusters)}
     return known[require_name(name.lower(), known, "pattern")]
+
+
+def read_names(text: str | None) -> tuple[str, ...] | None:
+    """"a, b" -> ("a", "b")."""
+    return None if text is None else tuple(text.replace(",", " ").split())
+
+
+def read_shares(text: str | None) -> tuple[float, ...] | None:
+    """"0.01, 0.1" -> (0.01, 0.1)."""
+    try:
+        return None if text is None else tuple(map(float, read_names(text)))
+    except ValueError:
+        refuse("value", "--shares: numbers with commas between.", repr(text),
+               "Each is a share of a grid's cells that is kept.", "--shares 0.01,0.05,0.2")
 
 
 def read_counts(text: str | None) -> tuple[int, ...] | None:

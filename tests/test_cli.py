@@ -41,7 +41,7 @@ def test_help_answers_without_loading_anything_heavy():
             f"print(CliRunner().invoke(cli.app, ['--help']).output, sorted({heavy} & set(sys.modules)))")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip().endswith("[]")
-    for name in ("lab", "list", "run", "train", "score", "sync", "doctor"):
+    for name in ("lab", "list", "run", "train", "score", "bench", "sync", "doctor"):
         assert f" {name} " in out
 
 
@@ -50,7 +50,9 @@ def test_help_answers_without_loading_anything_heavy():
                                    ("train", "sparse_conditional", "gp1d", "-o", "w.bin"),
                                    ("train", "nothing", "gp1d"), ("score", "lost.safetensors", "gp1d"),
                                    ("score", "sparse_conditional", "gp1d", "--counts", "1,x"),
-                                   ("score", "sparse_conditional", "gp1d", "--pattern", "randon")])
+                                   ("score", "sparse_conditional", "gp1d", "--pattern", "randon"),
+                                   ("bench", "--problems", "gp9d"), ("bench", "--shares", "0.1,x"),
+                                   ("bench", "--counts", "3", "--shares", "0.1"), ("bench", "--patterns", "")])
 def test_refusals_are_one_frame_and_exit_code_2(nfd, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = nfd(*words)

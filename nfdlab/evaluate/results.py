@@ -25,7 +25,8 @@ RESAMPLES = 2000
 @dataclass(frozen=True, eq=False)
 class Table:
     """`rows`: one for each contestant, m and task, with columns crps, energy, variogram, mse, variance, psnr,
-    coverage90, maximum90, integral90. `reference` is the contestant that ratios are taken to: "exact", or a rival.
+    coverage90, maximum90, integral90, or some of them. m is a number of observations, or any label of a case.
+    `reference` is the contestant that ratios are taken to: "exact", or a rival.
 
     In `summary`, `rmse` is the ratio of root mean square errors of the means, `spread` that of root mean predictive
     variances, 1 where the contestant is exactly as sure as the reference. The shares of truths inside 90 % intervals,
@@ -38,48 +39,60 @@ class Table:
     draws: int
     seed: int = 0
     _boot: dict = field(default_factory=dict, repr=False)
+    _sorted: dict = field(default_factory=dict, repr=False)
 
     @property
     def contestants(self) -> list[str]:
         return list(dict.fromkeys(self.rows["contestant"]))
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> list:
         return list(dict.fromkeys(self.rows["m"]))
 
-    def values(self, metric: str, contestant: str) -> dict[int, np.ndarray]:
+    @property
+    def metrics(self) -> list[str]:
+        """Ratios and shares that were measured."""
+        return [m for m in (*RATIOS, *SHARES) if RATIOS.get(m, m) in self.rows]
+
+    def values(self, metric: str, contestant: str) -> dict[object, np.ndarray]:
         """Raw scores task by task, for each m: {m: (tasks,)}."""
         require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
         require_name(contestant, self.contestants, "contestant")
-        mine = self.rows[self.rows["contestant"] == contestant].sort_values("task", kind="stable")
-        return {m: mine.loc[mine["m"] == m, metric].to_numpy() for m in self.counts}
+        if contestant not in self._sorted:
+            mine = self.rows[self.rows["contestant"] == contestant].sort_values("task", kind="stable")
+            self._sorted[contestant] = {m: mine[mine["m"] == m] for m in self.counts}
+        return {m: mine[metric].to_numpy() for m, mine in self._sorted[contestant].items()}
 
     def scores(self) -> pd.DataFrame:
         """Mean raw scores, a row for each contestant and m."""
         means = self.rows.drop(columns="task").groupby(["contestant", "m"], sort=False).mean()
-        means.insert(3, "rmse", means["mse"] ** 0.5)
-        means.insert(5, "std", means["variance"] ** 0.5)
-        return means.drop(columns=["mse", "variance"])
+        for square, root in (("mse", "rmse"), ("variance", "std")):
+            if square in means:
+                means.insert(means.columns.get_loc(square), root, means.pop(square) ** 0.5)
+        return means
 
-    def ratio(self, metric: str = "crps", contestant: str | None = None) -> pd.DataFrame:
-        """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst."""
+    def ratio(self, metric: str = "crps", contestant: str | None = None, *, weights=None) -> pd.DataFrame:
+        """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst.
+
+        `weights`, one for each m, make the mean a weighted one: those of the trapezoid rule make it an area.
+        """
         contestant = self.contestants[0] if contestant is None else contestant
-        require_name(metric, [*RATIOS, *SHARES], "metric")
+        require_name(metric, self.metrics, "metric")
         found = {m: self._resampled(metric, contestant, m) for m in self.counts}
         out = {m: (value, *np.percentile(again, [2.5, 97.5])) for m, (value, again) in found.items()}
         rows = list(out.values())
-        mean = np.mean([value for value, _ in found.values()])
-        again = np.mean([again for _, again in found.values()], axis=0)
+        mean = np.average([value for value, _ in found.values()], weights=weights)
+        again = np.average([again for _, again in found.values()], axis=0, weights=weights)
         out["mean"] = (mean, *np.percentile(again, [2.5, 97.5]))
         out["worst"] = max(rows, key=lambda row: _distance(metric, row[0]))
         return pd.DataFrame.from_dict(out, orient="index", columns=[metric, "low", "high"]).rename_axis("m")
 
-    def _resampled(self, metric: str, contestant: str, m: int) -> tuple[float, np.ndarray]:
+    def _resampled(self, metric: str, contestant: str, m) -> tuple[float, np.ndarray]:
         """A metric at one m, and the same on RESAMPLES resamplings of the tasks."""
         mine = self.values(RATIOS.get(metric, metric), contestant)[m]
         ours = self.values(RATIOS[metric], self.reference)[m] if metric in RATIOS else np.ones_like(mine)
         if m not in self._boot:                      # the same resamplings for every metric and contestant
-            rng = np.random.default_rng(child(self.seed, "bootstrap", int(m)))
+            rng = np.random.default_rng(child(self.seed, "bootstrap", m if isinstance(m, str) else int(m)))
             self._boot[m] = rng.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), RESAMPLES) / len(mine)
         weights = self._boot[m]
         if not ours.any():                           # a point forecast as reference has no spread to divide by
@@ -94,7 +107,7 @@ class Table:
         parts = {}
         for name in self.contestants:
             columns = {}
-            for metric in (*RATIOS, *SHARES):
+            for metric in self.metrics:
                 found = self.ratio(metric, name)
                 columns[metric] = found[metric]
                 if intervals:
@@ -129,7 +142,7 @@ class Table:
     def _text(self) -> pd.DataFrame:
         """The summary with two decimals, and the interval of the CRPS beside it."""
         full = self.summary(intervals=True)
-        text = pd.DataFrame({metric: full[metric].map("{:.2f}".format) for metric in (*RATIOS, *SHARES)})
+        text = pd.DataFrame({metric: full[metric].map("{:.2f}".format) for metric in self.metrics})
         text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in _pairs(full)]
         return text
 

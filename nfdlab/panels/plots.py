@@ -1,6 +1,7 @@
 """The figures of the lessons: plain functions from data to a figure. Titles are handed in, computed from numbers."""
 
+from .benchmark import benchmark
 from .charts import bands, losses, ratios, spectra
 from .maps import ladder, row, surface
 
-__all__ = ["bands", "ladder", "losses", "ratios", "row", "spectra", "surface"]
+__all__ = ["bands", "benchmark", "ladder", "losses", "ratios", "row", "spectra", "surface"]

@@ -1,0 +1,156 @@
+"""One cell of the bench: a contestant, a problem, a pattern, a size and a seed, on some tasks; a file on disk.
+
+Task i of a cell has streams of its own, derived from (seed, problem, pattern, size, i), and its draws from the
+contestant's name besides: so all contestants answer the same questions, and their scores are paired. A cell's file is
+named by a hash of its definition, ends with a checksum of itself, and appears whole or not at all.
+"""
+
+import csv
+import io
+import json
+import os
+import traceback
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import baselines, problems, store
+from ..core.grid import cell_centres
+from ..core.rng import child
+from ..sparsity import patterns
+from ..sparsity.observing import observe
+from .table import GRIDS, REFERENCE, measure
+
+FORMAT = 1
+KEYS = ("problem", "pattern", "size", "contestant", "seed", "task", "m")        # columns before the scores
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`size` counts observations where it is whole, and is the share of a base grid's cells that is kept where not.
+
+    `weights` is the file of a trained contestant, "" of others; its name may change, its `digest` may not. `knobs` are
+    the problem's, as text. `scores` are columns of `table.measure`.
+    """
+
+    problem: str
+    pattern: str
+    size: int | float
+    contestant: str
+    seed: int
+    tasks: int
+    draws: int
+    noise_std: float
+    scores: tuple[str, ...]
+    knobs: str = ""
+    digest: str = ""
+    weights: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.contestant} on {self.problem}, {self.pattern} {self.size}, seed {self.seed}"
+
+    @property
+    def definition(self) -> str:
+        """All that its numbers depend on, as JSON."""
+        told = {k: v for k, v in asdict(self).items() if k != "weights"}
+        return json.dumps({"format": FORMAT, "nfdlab": _version(), **told}, sort_keys=True)
+
+    def path(self, folder: Path) -> Path:
+        """Where its scores lie."""
+        return folder / f"{_digest(self.definition.encode())}.csv"
+
+
+def run(cell: Cell, folder: Path) -> tuple[str, str]:
+    """Compute a cell and write its file; the cell's name, and what went wrong, or "". Raises nothing."""
+    try:
+        write(cell, folder, compute(cell))
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = str(error).partition("\n  why:")[0].replace("\n ", ";")
+        return cell.name, f"{type(error).__name__}: {said} ({Path(last.filename).name}:{last.lineno})"
+    return cell.name, ""
+
+
+def compute(cell: Cell) -> list[list]:
+    """A row for each task: KEYS, then the scores."""
+    problem = _problem(cell.problem)
+    fitted = contestant(cell.contestant, cell.problem, cell.weights, cell.digest)
+    source, points, pattern = problems.held_out(problem), cell_centres(GRIDS[problem.d]), sized(cell.pattern, cell.size)
+    rows = []
+    for i in range(cell.tasks):
+        own = child(cell.seed, "task", cell.problem, cell.pattern, cell.size, i)
+        truth = source.draw(1, seed=child(own, "truth"))
+        seen = observe(truth, pattern, noise_std=cell.noise_std, seed=child(own, "seen"))
+        seen = seen if seen.m else None
+        found = fitted.draw(seen, cell.draws, seed=child(own, "draws", cell.contestant))(points)
+        scores = measure(found, truth(points)[0], problem.d, cell.scores)
+        rows.append([cell.problem, cell.pattern, cell.size, cell.contestant, cell.seed, i, seen.m if seen else 0,
+                     *scores.values()])
+    return rows
+
+
+@lru_cache(maxsize=8)
+def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
+    """Who answers: the exact posterior (None where there is none), a baseline, or the approach of a weights file."""
+    if weights:
+        return store.load(weights, device="cpu")
+    return _problem(problem).oracle() if name == REFERENCE else baselines.get(name)
+
+
+@lru_cache(maxsize=4)
+def _problem(name: str):
+    return problems.get(name)
+
+
+def sized(pattern: str, size: int | float):
+    """A pattern by its name in small letters, of so many points or of such a share."""
+    return patterns.ALL[pattern](**{"count" if isinstance(size, int) else "share": size})
+
+
+def write(cell: Cell, folder: Path, rows: list[list]) -> Path:
+    """The cell's file: its definition, a head, the rows, a checksum. Numbers are written so that they read back."""
+    out = io.StringIO()
+    out.write(f"# {cell.definition}\n")
+    csv.writer(out, lineterminator="\n").writerows([head(cell.scores), *rows])
+    text = out.getvalue()
+    path = cell.path(folder)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(f"{text}# {_digest(text.encode())}\n", encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def read(cell: Cell, folder: Path) -> list[str] | None:
+    """The rows of a cell as lines of csv; None where there is no file, or a torn one."""
+    try:
+        text, _, end = cell.path(folder).read_text(encoding="utf-8").rstrip("\n").rpartition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    text += "\n"
+    whole = end == f"# {_digest(text.encode())}" and text.startswith(f"# {cell.definition}\n")
+    return text.splitlines(keepends=True)[2:] if whole else None
+
+
+def head(scores: tuple[str, ...]) -> list[str]:
+    """The names of the columns."""
+    return [*KEYS, *scores]
+
+
+def digest_of(path: Path) -> str:
+    """What a weights file is, whatever its name."""
+    return _digest(path.read_bytes())
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=10).hexdigest()
+
+
+@lru_cache
+def _version() -> str:
+    try:
+        return version("nfdlab")
+    except PackageNotFoundError:                     # run from a checkout that nobody installed
+        return "unknown"

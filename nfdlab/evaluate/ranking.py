@@ -1,0 +1,89 @@
+"""The bench's table as an answer: who comes how close to the exact posterior, with intervals, and where each is worst.
+
+For each problem a ratio of mean scores at every pattern and size, over the same tasks; their average ranks, and the
+worst is shown (`results.Table`). Ratios of different problems are never averaged: not everyone answers all of them.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from ..core.checks import require, require_name
+from .cells import KEYS
+from .results import Table
+from .table import REFERENCE
+
+RIVAL = "kriging"                                    # the reference where no exact posterior exists
+CASE = ["pattern", "size", "seed", "task"]           # what two contestants must share to be compared
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """`rows`: one for each problem, pattern, size, contestant, seed and task. `left_out`, `failed`: lines to read."""
+
+    rows: pd.DataFrame
+    draws: int = 0
+    left_out: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str | Path, **told) -> "Benchmark":
+        """From a bench.csv, every number as it was."""
+        require(Path(path).is_file(), must="path: a bench.csv.", came=str(path), why="Nothing is there.",
+                do="nfdlab bench -o FOLDER writes one.")
+        with open(path, encoding="utf-8", newline="") as lines:      # pandas alone rounds the last digit, or may
+            rows = pd.DataFrame(list(csv.DictReader(lines)))
+        whole = {name: int for name in ("seed", "task", "m")}
+        scores = {name: float for name in rows.columns if name not in KEYS}
+        return cls(rows.astype(whole | scores), **told)
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Those whose reference has answered something."""
+        have = self.rows.groupby("problem", sort=False)["contestant"].unique()
+        return [name for name, found in have.items() if self._reference(found) in found]
+
+    @staticmethod
+    def _reference(found) -> str:
+        return REFERENCE if REFERENCE in found else RIVAL
+
+    def table(self, problem: str) -> Table:
+        """The ratios of one problem: a case is a pattern and a size.
+
+        Compared on the tasks that the reference has answered; who has not answered all of those is left out.
+        """
+        require_name(problem, self.problems, "problem of this bench")
+        rows = self.rows[self.rows["problem"] == problem]
+        reference = self._reference(set(rows["contestant"]))
+        asked = rows.loc[rows["contestant"] == reference, CASE].reset_index(drop=True)
+        asked["at"] = asked.groupby(["pattern", "size"], sort=False).cumcount()      # its number within the case
+        rows = rows.merge(asked, on=CASE)
+        complete = rows.groupby("contestant")["at"].transform("size") == len(asked)
+        rows = rows[complete].assign(task=rows["at"], m=rows["pattern"] + " " + rows["size"])
+        return Table(rows.drop(columns=["problem", "pattern", "size", "seed", "at"]), problem, reference, self.draws)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        return {name: self.table(name) for name in self.problems}
+
+    def ranking(self, metric: str = "crps") -> pd.DataFrame:
+        """A row for each problem and contestant, the best first: the metric's ratio averaged over cases with its 95 %
+        interval, the worst case and which it is, then the averages of the other metrics."""
+        rows = []
+        for problem, table in self.tables.items():
+            found = []
+            for name in table.contestants:
+                ratio = table.ratio(metric, name)
+                value, low, high = ratio.loc["mean"]
+                cases, worst = ratio.iloc[:-2][metric], ratio.loc["worst", metric]
+                found.append({
+                    "problem": problem, "contestant": name, "to": table.reference, metric: value, "low": low,
+                    "high": high, "worst": worst, "where": cases.index[(cases == worst).argmax()], "cases": len(cases),
+                    "tasks": len(table.values(metric, name)[table.counts[0]]),
+                    **{m: table.ratio(m, name).loc["mean", m] for m in table.metrics if m != metric}})
+            found.sort(key=lambda row: (row[metric], row["contestant"]))
+            rows += [{"problem": problem, "rank": i, **row} for i, row in enumerate(found, 1)]
+        return pd.DataFrame(rows)
