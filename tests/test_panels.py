@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from PIL import Image
 
 import nfdlab as nfd
+from nfdlab.core.fields import Evaluated
+from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
 from nfdlab.panels.drawing import Plate, png, ticks
@@ -24,9 +27,9 @@ from nfdlab.panels.pictures import paint
 from nfdlab.panels.reading import describe
 from nfdlab.panels.readout import many_tasks
 from nfdlab.panels.sliders import explore
-from nfdlab.panels.state import State, with_changes
+from nfdlab.panels.state import State, offered, with_changes
 from nfdlab.panels.sweeps import MIME, bundles
-from nfdlab.panels.view import Rivals, reveal, view
+from nfdlab.panels.view import Rivals, look, reveal, view
 
 GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
 
@@ -43,6 +46,34 @@ class Trained:
         self.asked.append((seen.m, n, steps, sampler))
         time.sleep(self.seconds)
         return self.oracle.draw(seen, n, seed=seed)
+
+
+class Moving:
+    """A stand-in for a problem in space-time: a hill that moves across, and on a page at one of many heights."""
+
+    c = 1
+
+    def __init__(self, *axes, exact="enumerated"):
+        self.d, self.asked = len(axes), []
+        self.card = replace(GP2D.card, name="moving", axes=axes, exact=exact)
+
+    def draw(self, seen=None, n=None, *, seed, steps=None):
+        """Its own exact answer, that learns nothing from what was seen."""
+        n = seen if n is None else n                                    # as a problem: draw(n, seed=)
+        self.asked.append(n)
+        heights = 2 * uniforms(seed, n, (1,)).float() - 1
+
+        def rule(coords, part):
+            away = (coords[..., 1] - coords[..., 0]) ** 2
+            return torch.exp(-8 * (away + (coords[..., -1] - heights[part]) ** 2))[..., None]
+
+        return Evaluated(rule, n, self.d)
+
+    def oracle(self):
+        return self
+
+
+FILM, STRIP = Moving("t", "x", "y"), Moving("t", "x")
 
 
 def rivals(problem):
@@ -77,6 +108,8 @@ def opened(request):
     ({"draws": 2.5}, TypeError), ({"noise": -0.1}, ValueError), ({"noise": float("nan")}, ValueError),
     ({"scale": 0.5}, ValueError), ({"scale": 33}, ValueError), ({"centre": (2.0,)}, ValueError),
     ({"centre": 0.5}, TypeError), ({"sampler": "hein"}, KeyError), ({"steps": 1}, ValueError),
+    ({"every": 3}, ValueError), ({"pattern": "frames", "every": 0}, ValueError), ({"time": 1.5}, ValueError),
+    ({"pattern": "frames", "every": 3, "count": 9}, ValueError),
     ({"view": "all"}, KeyError), ({"device": "abacus"}, KeyError), ({"seed": -1}, ValueError),
 ])
 def test_a_bad_state_is_refused_in_four_parts(bad, kind):
@@ -96,6 +129,24 @@ def test_the_window_stays_inside_the_box_and_keeps_its_size():
         assert high - low == pytest.approx(2 / scale) and low >= -1 - 1e-12 and high <= 1 + 1e-12
     with pytest.raises(ValueError, match="centre"):
         State(centre=(0.1, 0.2)).look_at(1)
+
+
+def test_a_size_set_drops_the_others_and_frames_have_their_own():
+    frames = with_changes(State(count=5), pattern="frames")
+    assert frames.sized(2) == ("every", 5) and frames.hide(2).size(2) == 64
+    assert with_changes(frames, every=3).sized(2) == ("every", 3)
+    assert with_changes(frames, count=32).hide(2).size(2) == 32
+    assert with_changes(frames, every=3, draws=2).every == 3
+    back = with_changes(with_changes(frames, every=3), pattern="random")
+    assert back.sized(1) == ("count", 8) and back.sized(2) == ("count", 80)
+    assert with_changes(State(share=0.1), pattern="tracks").share == 0.1
+
+
+def test_patterns_are_offered_where_they_make_sense():
+    still = {"random", "grid", "block", "lines", "clusters", "border"}
+    assert set(offered(GP1D)) == set(offered(GP2D)) == still
+    assert set(offered(FILM)) == set(offered(STRIP)) == still | {"frames", "sensors", "tracks"}
+    assert set(offered(Moving("x", "y", exact="none: a photograph"))) == still | {"outline"}
 
 
 # ---- view ----------------------------------------------------------------------------------------------------------
@@ -139,6 +190,31 @@ def test_rows_of_a_picture_run_downwards_from_the_top():
     on_a_map = Page.of(((-1.0, 1.0), (-1.0, 1.0)), ("north to south", "west to east"))
     corner = on_a_map.points(8)[0]
     assert corner[0] < -0.8 and corner[1] < -0.8                        # northernmost row on top, west at the left
+
+
+def test_a_film_shows_one_moment_and_what_was_seen_near_it():
+    state = State(problem="moving", pattern="frames", every=8, draws=3, time=0.1, scale=2.0, centre=(0.2, 0.1))
+    frame = view(state, rivals(FILM), 24)
+    assert (frame.coords[:, 0] == 0.1).all() and frame.axes == ("x", "y") and frame.window[0] == (-0.3, 0.7)
+    torch.testing.assert_close(frame.drawn.given.truth(frame.coords)[0, :, 0], frame.truth)
+    assert frame.drawn.given.seen.m == 512 and frame.near.m == 256 and frame.near.coords.shape == (256, 2)
+    root = ET.fromstring(paint(frame))
+    words = [t.text for t in root.iter() if t.tag.endswith("text")]
+    assert {"truth at t = 0.1", "256 of 512 points seen", "x", "y"} <= set(words) and "t = 0.1" in describe(frame)
+    whole = with_changes(state, every=1)
+    for time_now in (-1.0, -0.9375, -0.5, 0.0, 0.03, 1.0):           # one frame at any time, between two the earlier
+        assert look(with_changes(whole, time=time_now), rivals(FILM), frame_of(whole), 4).near.m == 256
+    assert look(with_changes(state, time=0.5), rivals(FILM), frame.drawn, 4).near.m == 0
+
+
+def frame_of(state):
+    return view(state, rivals(FILM), 4).drawn
+
+
+def test_space_time_on_a_line_is_a_map_with_its_own_axes():
+    frame = view(State(problem="moving", pattern="sensors", count=32, draws=3), rivals(STRIP), 16)
+    words = [t.text for t in ET.fromstring(paint(frame)).iter() if t.tag.endswith("text")]
+    assert "t" in words and "x" in words and not frame.film and frame.near is frame.drawn.given.seen
 
 
 def test_without_an_exact_answer_kriging_stands_in(opened):
@@ -315,6 +391,33 @@ def test_a_hand_on_a_slider_moves_the_state_and_the_picture(opened):
     assert panel.error.value == ""
 
 
+def test_frames_have_a_slider_of_gaps(opened):
+    panel = opened(STRIP, STRIP, draws=4)
+    panel.controls.pattern.value = "frames"
+    assert panel.wait(20) and panel.state.every == 5 and "64 points seen" in panel.picture.value
+    assert panel.controls.kept.label == "1 in 5 · 64"
+    panel.controls.kept.value = 3
+    assert panel.wait(20) and panel.state.every == 3 and "96 points seen" in panel.picture.value
+    panel.controls.pattern.value = "tracks"
+    assert panel.wait(20) and panel.state.count == 80 and "80 points seen" in panel.picture.value
+    panel.controls.problem.value = "gp1d"                               # no tracks there
+    assert panel.state.pattern == "random" and "tracks" not in panel.controls.pattern.options
+
+
+def test_a_film_has_a_slider_of_time_and_never_asks_again(opened):
+    film = Moving("t", "x", "y")
+    panel = opened(film, film, draws=4, count=30)
+    before, asked = panel.picture.value, len(film.asked)
+    assert panel.controls.time.layout.display is None and panel.controls.centre[0].description == "centre x"
+    panel.controls.time.value = 0.5
+    assert panel.wait(20) and panel.state.time == 0.5 and panel.picture.value != before
+    assert panel.error.value == "" and len(film.asked) == asked
+    titles = " ".join(ax.get_title(loc="left") for ax in panel.still().figure.axes)
+    assert "truth at t = 0.5" in titles and "of 30 points seen" in titles
+    panel.controls.problem.value = "gp1d"
+    assert panel.controls.time.layout.display == "none" and panel.state.time == 0.0
+
+
 def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
     panel = opened(Trained(GP1D))
     monkeypatch.setattr("nfdlab.panels.cast.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
@@ -386,6 +489,17 @@ def test_a_report_gets_a_contact_sheet_and_two_sweeps(monkeypatch):
     assert panel._latest._thread is None                                # nothing is left running
     panel.move(count=2)
     assert "2 points seen" in panel.picture.value                       # done when move returns
+
+
+@pytest.mark.parametrize("problem, sizes", [(FILM, ["3", "5", "7"]), (STRIP, ["1", "2", "3", "5", "7"])])
+def test_a_report_on_frames_sweeps_gaps_and_one_on_a_film_time(problem, sizes, monkeypatch):
+    monkeypatch.setenv("NFDLAB_HEADLESS", "1")
+    found = bundles(explore(problem, problem, pattern="frames", draws=2))
+    assert found[0][MIME]["values"] == sizes and found[0][MIME]["values"][found[0][MIME]["start"]] == "5"
+    assert len(found) == (3 if problem is FILM else 2)
+    if problem is FILM:
+        assert found[2][MIME]["values"][0] == "−0.94" and "time" in found[2]["text/plain"]
+        assert len(set(found[2][MIME]["frames"])) == len(found[2][MIME]["values"])
 
 
 def test_a_live_panel_carries_no_report(opened):

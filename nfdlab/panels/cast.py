@@ -10,7 +10,7 @@ from ..core.types import Fitted, Problem
 from ..evaluate.same import require_same_problem
 from ..exact.posterior import Exact
 from ..store import load
-from .view import Rivals, trained
+from .view import LEVELS, Rivals, trained
 
 
 def devices() -> list[str]:
@@ -35,7 +35,7 @@ class Cast:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Problems the panel offers: curves and pictures that need no data of the user's, and the one handed in."""
+        """Problems the panel offers: curves, pictures and films that need no data of a user's, and its own."""
         offered = [name for name in problems.names() if name != "arrays" and _drawable(name)]
         own = self.problem.card.name
         return offered if own in offered else [own, *offered]
@@ -60,7 +60,7 @@ class Cast:
     def _label(self) -> str:
         if trained(self.model):
             return self.model.about.get("approach", "model")
-        return "exact posterior, other draws" if isinstance(self.model, Exact) else type(self.model).__name__.lower()
+        return "exact, other draws" if isinstance(self.model, Exact) else type(self.model).__name__.lower()
 
     def _model(self, problem: Problem, device: str) -> Fitted:
         model, own = self.model, problem is self.problem
@@ -81,8 +81,8 @@ class Cast:
 
 
 def _drawable(name: str) -> bool:
-    """Whether a problem has one or two coordinates and all it needs is installed."""
+    """Whether a problem has one to three coordinates and all it needs is installed."""
     try:
-        return problems.get(name).d in (1, 2)
+        return problems.get(name).d in LEVELS
     except ImportError:
         return False

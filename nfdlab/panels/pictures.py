@@ -15,6 +15,7 @@ from .reading import (
     ruler_colour,
     seen_title,
     spread_title,
+    truth_title,
     value_limits,
 )
 from .view import Frame, Summary
@@ -88,21 +89,21 @@ def _where(plate: Plate, left: float, right: float) -> str:
 
 
 def _maps(frame: Frame) -> tuple[list[str], float]:
-    card, given = frame.rivals.problem.card, frame.drawn.given
-    page, limit = Page.of(frame.window, card.axes), error_limit(frame)
+    card, seen = frame.rivals.problem.card, frame.near
+    page, limit = Page.of(frame.window, frame.axes), error_limit(frame)
     fields = style.FIELD_MAP, *value_limits(frame)
     answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.ruler, frame.model)]
     names = [rival_title(frame, name) for name in (frame.rivals.ruler_name, frame.rivals.model_name)]
-    cells = (("truth", frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
+    cells = ((truth_title(frame), frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
              (names[0], answers[0], fields, ruler_colour(frame)), (names[1], answers[1], fields, style.MODEL),
              (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
              (spread_title(frame), frame.model.std, (style.SPREAD_MAP, 0.0, limit), style.INK))
-    dots = given.seen.coords[:, page.across].numpy(), given.seen.coords[:, page.up].numpy()
+    dots = seen.coords[:, page.across].numpy(), seen.coords[:, page.up].numpy()
     parts = []
     for i, (title, values, (name, low, high), ink) in enumerate(cells):
         plate = Plate(52 + 294 * (i % 3), 28 + 352 * (i // 3), 264, 264, page.left, page.right, page.bottom, page.top)
         if values is None:
-            fills = [style.colour(name, share) for share in (given.seen.values[:, 0].numpy() - low) / (high - low)]
+            fills = [style.colour(name, share) for share in (seen.values[:, 0].numpy() - low) / (high - low)]
             radius = (3.6 if len(fills) < 150 else 2.6) * (1.5 if frame.state.scale >= 4 else 1.0)
             inside = [f'<rect width="2640" height="2640" fill="{style.EMPTY}"/>']
             marks = plate.dots(*dots, radius, fills)
@@ -111,10 +112,10 @@ def _maps(frame: Frame) -> tuple[list[str], float]:
             marks = plate.dots(*dots, 1.4) if i == 5 else ""
         first = i % 3 == 0
         parts += [plate.clip(*inside), colour_bar(plate.x, plate.y + 296, plate.w, name, low, high, card.units),
-                  plate.frame(title, card.axes[page.across], card.axes[page.up] if first else "", colour=ink, across=4,
-                              numbers_up=first), marks]
+                  plate.frame(title, frame.axes[page.across], frame.axes[page.up] if first else "", colour=ink,
+                              across=4, numbers_up=first), marks]
     if frame.state.scale > 1:
-        parts.append(_corner(page, Page.of(((-1.0, 1.0),) * 2, card.axes)))
+        parts.append(_corner(page, Page.of(((-1.0, 1.0),) * 2, frame.axes)))
     return parts, 716.0
 
 

@@ -12,15 +12,28 @@ from .view import SHOWN, Frame
 def describe(frame: Frame) -> str:
     """One sentence for readers who cannot see the picture, and for the alt text of a report."""
     given, rivals = frame.drawn.given, frame.rivals
-    return (f"{rivals.problem.card.title}, {given.seen.m} points seen, window ×{style.number(frame.state.scale)}: "
+    when = f", {_moment(frame)}" if frame.film else ""
+    return (f"{rivals.problem.card.title}{when}, {given.seen.m} points seen, "
+            f"window ×{style.number(frame.state.scale)}: "
             f"CRPS of {rivals.model_name} {style.number(frame.drawn.score)}, "
             f"of {rivals.ruler_name} {style.number(given.ruler_score)}")
 
 
+def truth_title(frame: Frame) -> str:
+    """The truth, and of a film when."""
+    return f"truth at {_moment(frame)}" if frame.film else "truth"
+
+
+def _moment(frame: Frame) -> str:
+    return f"{frame.rivals.problem.card.axes[0]} = {style.number(frame.state.time, 2)}".replace("-", "−")
+
+
 def seen_title(frame: Frame) -> str:
-    """How much was seen."""
+    """How much was seen, and of a film how much of it now."""
     m, d = frame.drawn.given.seen.m, len(frame.window)
     points = "1 point seen" if m == 1 else f"{m} points seen"
+    if frame.film:
+        return f"{frame.near.m} of {points}"
     return points if d == 1 else f"{points} ({style.percent(m / 64**d)} of 64 × 64)"
 
 

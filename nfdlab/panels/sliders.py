@@ -21,12 +21,12 @@ from .live import Latest
 from .pictures import paint
 from .readout import error_box, note, scores_line
 from .recent import Recent
-from .state import State, with_changes
+from .state import State, offered, with_changes
 from .stills import still
 from .view import LEVELS, Drawn, Frame, Rivals, answering, look, looking, reveal, trained
 
 ROUGH_STEPS = 5                  # of the sampler, for a preview
-_AFRESH = {"count": None, "share": None, "centre": ()}     # what another problem has its own of
+_AFRESH = {"count": None, "share": None, "every": None, "centre": (), "time": 0.0}     # another problem has its own
 
 
 def explore(model: Fitted, problem: Problem, **state) -> "Panel":
@@ -69,7 +69,7 @@ class Panel(W.VBox):
     def move(self, **changes) -> "Panel":
         """Move sliders by code: panel.move(count=3, scale=8.0). Refuses what the sliders cannot do."""
         if changes.get("problem", self._state.problem) != self._state.problem:
-            changes = _AFRESH | changes
+            changes = self._afresh(changes["problem"]) | changes
         state = with_changes(self._state, **changes)
         self._write(state)
         self._state = state
@@ -102,13 +102,21 @@ class Panel(W.VBox):
         problem = self.cast.find(state.problem)
         require_name(state.device, devices(), "device of this machine")
         state.look_at(problem.d)
-        self.controls.write(state, problem.d, problem.card.axes)
+        self.controls.write(state, problem)
+
+    def _afresh(self, name: str) -> dict:
+        """What changes with the problem: its own sizes and window, and a pattern that makes sense for it."""
+        suits = self._state.pattern in offered(self.cast.find(name))
+        return _AFRESH | {"pattern": self._state.pattern if suits else "random"}
 
     def _moved(self, widget) -> None:
         try:
             name = self.controls.problem.value
             if name != self._state.problem:                         # another problem: its own counts and window
-                self._state = with_changes(self._state, problem=name, **_AFRESH)
+                self._state = with_changes(self._state, problem=name, **self._afresh(name))
+                self._write(self._state)
+            elif widget is self.controls.pattern:                   # frames have sizes of their own
+                self._state = with_changes(self._state, pattern=widget.value)
                 self._write(self._state)
             self._state = self.controls.read(self._state, self.cast.find(name).d)
         except Exception as error:                                  # noqa: BLE001 - callbacks have no other voice

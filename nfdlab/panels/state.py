@@ -9,37 +9,49 @@ SAMPLERS = ("dpmpp", "heun", "euler", "ancestral")
 VIEWS = ("mean ± band", "draws")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CLOSEST = 32.0                   # the largest query scale: a window of 1/32 of each side
+USUAL, GAP = {1: 8, 2: 80, 3: 400}, 5      # seen unless told: points, by how many coordinates; every so many frames
+SIZES = ("count", "share", "every")
 
 
 @dataclass(frozen=True)
 class State:
-    """Every knob of a panel. `count` points are seen anywhere, or a `share` of the cells of a 64-a-side grid; neither
-    means 8 points in 1D and 80 in 2D. The window is 1/`scale` of the box around `centre` (the middle if empty)."""
+    """Every knob of a panel. `count` points are seen, or a `share` of the pattern's base grid, or, of frames, one in
+    `every`; nothing said means 8 points in 1D, 80 in 2D, 400 in 3D, one frame in five. The window is 1/`scale` of the
+    box around `centre` (the middle if empty). Of three coordinates the first is held at `time`."""
 
     problem: str = "gp1d"
     pattern: str = "random"
     count: int | None = None
     share: float | None = None
+    every: int | None = None
     noise: float = 0.05
     draws: int = 32
     sampler: str = "dpmpp"
     steps: int = 20
     scale: float = 1.0
     centre: tuple[float, ...] = ()
+    time: float = 0.0
     view: str = VIEWS[0]
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self):
         require_name(self.pattern, patterns.ALL, "pattern")
-        require(self.count is None or self.share is None, must="count= or share=, not both.",
-                came=f"count={self.count}, share={self.share}", why="How much is seen is one number.",
-                do="Drop one of them: count=8, or share=0.05.")
+        sizes = {name: getattr(self, name) for name in SIZES if getattr(self, name) is not None}
+        require(len(sizes) <= 1, must="count=, share= or every=: one of them.",
+                came=", ".join(f"{name}={size}" for name, size in sizes.items()), why="How much is seen is one number.",
+                do="Keep one of them: count=8, or share=0.05.")
+        require(self.every is None or self.pattern == "frames", must='every= with pattern="frames".',
+                came=f'every={self.every}, pattern="{self.pattern}"', why="Only frames are seen every so often.",
+                do="count=8, or share=0.05.")
         if self.count is not None:
             require_count(self.count, "count", at_least=0)
         if self.share is not None:
             require_number(self.share, "share", 0.0, 1.0, open_low=True)
+        if self.every is not None:
+            require_count(self.every, "every")
         require_number(self.noise, "noise", 0.0)
+        require_number(self.time, "time", -1.0, 1.0)
         require_count(self.draws, "draws")
         require_name(self.sampler, SAMPLERS, "sampler")
         require_count(self.steps, "steps", at_least=2)
@@ -52,19 +64,26 @@ class State:
         require_name(self.device, DEVICES, "device")
 
     def look_at(self, d: int) -> tuple[tuple[float, float], ...]:
-        """The window: (low, high) on each of d axes, moved inwards where it would leave the box."""
-        require(len(self.centre) in (0, d), must=f"centre: {d} numbers, one for each axis.", came=self.centre,
-                why=f"The problem {self.problem} has {d} coordinates.", do=f"centre={(0.0,) * d}.")
+        """The window: (low, high) on each axis of the picture, moved inwards where it would leave the box. A picture of
+        d = 3 has the last two."""
+        k = min(d, 2)
+        require(len(self.centre) in (0, k), must=f"centre: {k} numbers, one for each axis.", came=self.centre,
+                why=f"A picture of {self.problem} has {k} axes.", do=f"centre={(0.0,) * k}.")
         half = 1.0 / self.scale
-        middles = (min(max(x, half - 1.0), 1.0 - half) for x in (self.centre or (0.0,) * d))
+        middles = (min(max(x, half - 1.0), 1.0 - half) for x in (self.centre or (0.0,) * k))
         return tuple((x - half, x + half) for x in middles)
 
     def hide(self, d: int):
         """The pattern, sized."""
-        kind = patterns.ALL[self.pattern]
-        if self.share is not None:
-            return kind(share=self.share)
-        return kind(count=self.count if self.count is not None else 8 if d == 1 else 80)
+        name, size = self.sized(d)
+        return patterns.ALL[self.pattern](**{name: size})
+
+    def sized(self, d: int) -> tuple[str, float]:
+        """How much is seen, as the size's name and number: ("count", 80)."""
+        for name in SIZES:
+            if getattr(self, name) is not None:
+                return name, getattr(self, name)
+        return ("every", GAP) if self.pattern == "frames" else ("count", USUAL[d])
 
     def seen_by(self) -> "State":
         """This state with everything levelled that the truth, the observations and the ruler do not depend on."""
@@ -72,15 +91,25 @@ class State:
 
     def drawn_by(self) -> "State":
         """This state with everything levelled that no draw depends on: looking closer never draws anew."""
-        return replace(self, scale=1.0, centre=(), view=VIEWS[0])
+        return replace(self, scale=1.0, centre=(), time=0.0, view=VIEWS[0])
 
 
 def with_changes(state: State, **changes) -> State:
-    """A state with some knobs moved; an unknown knob is named, with the nearest one. Setting count drops share."""
+    """A state with some knobs moved; an unknown knob is named, with the nearest one. Setting one size drops the others,
+    and so does leaving or taking up frames."""
     known = [f.name for f in fields(State)]
     for knob in changes:
         require_name(knob, known, "knob of the panel")
-    for one, other in (("count", "share"), ("share", "count")):
-        if changes.get(one) is not None and other not in changes:
-            changes[other] = None
+    frames = [pattern == "frames" for pattern in (state.pattern, changes.get("pattern", state.pattern))]
+    if frames[0] != frames[1] or any(changes.get(size) is not None for size in SIZES):
+        changes = dict.fromkeys(SIZES) | changes
     return replace(state, **changes)
+
+
+def offered(problem) -> list[str]:
+    """Names of the patterns that make sense for a problem: some need time, and one would give an exact answer away that
+    takes places as given."""
+    card = problem.card
+    timed, unknown = card.axes[0] == "t" and problem.d > 1, card.exact.startswith("none")
+    return [name for name, kind in patterns.ALL.items()
+            if (timed or not kind.in_time) and (unknown or not hasattr(kind, "places"))]

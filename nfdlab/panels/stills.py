@@ -18,6 +18,7 @@ from .reading import (
     ruler_colour,
     seen_title,
     spread_title,
+    truth_title,
     value_limits,
 )
 from .style import Picture, dress, picture
@@ -80,12 +81,12 @@ def _curves(frame: Frame) -> Picture:
 
 
 def _maps(frame: Frame) -> Picture:
-    card, seen, limit = frame.rivals.problem.card, frame.drawn.given.seen, error_limit(frame)
-    page = Page.of(frame.window, card.axes)
-    figure, axes = picture(2, 3, size=(9.2, 7.1), sharex=True, sharey=True)
+    card, seen, limit = frame.rivals.problem.card, frame.near, error_limit(frame)
+    page = Page.of(frame.window, frame.axes)
+    figure, axes = picture(2, 3, size=(9.2, 7.4), sharex=True, sharey=True)
     fields = style.FIELD_MAP, *value_limits(frame)
     answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.ruler, frame.model)]
-    cells = (("truth", frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
+    cells = ((truth_title(frame), frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
              (rival_title(frame, frame.rivals.ruler_name), answers[0], fields, ruler_colour(frame)),
              (rival_title(frame, frame.rivals.model_name), answers[1], fields, style.MODEL),
              (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
@@ -102,8 +103,8 @@ def _maps(frame: Frame) -> Picture:
             shown = ax.imshow(tile, extent=extent, cmap=name, vmin=low, vmax=high, interpolation="nearest")
             if i == 5:
                 dots(ax, *places, 3)
-        dress(ax, title=title, ink=ink, x=card.axes[page.across] if i > 2 else None,
-              y=card.axes[page.up] if i % 3 == 0 else None)
+        dress(ax, title=title, ink=ink, x=frame.axes[page.across] if i > 2 else None,
+              y=frame.axes[page.up] if i % 3 == 0 else None)
         ax.locator_params(nbins=4)
         ax.set_xlim(extent[:2])
         ax.set_ylim(extent[2:])

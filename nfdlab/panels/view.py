@@ -23,8 +23,9 @@ from .page import window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (401,), 2: (32, 96, 256)}     # points across a window: while a slider moves, and at rest, last
-_SCORED = {1: (256,), 2: (32, 32)}
+LEVELS = {1: (401,), 2: (32, 96, 256), 3: (32, 96, 256)}    # points across a window: in motion, and at rest, last
+_SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16)}
+HALF_FRAME = 1 / 16              # of a film of 16 frames: what was seen this near in time is drawn
 VALUES_AT_ONCE = 2**15           # values asked in one go: between two goes a stale run may stop
 SHOWN = 24                       # draws kept as curves
 
@@ -75,7 +76,8 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top."""
+    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top. Of three
+    coordinates, a film's, it shows the last two at one time."""
 
     state: State
     rivals: Rivals
@@ -86,6 +88,26 @@ class Frame:
     truth: Tensor
     ruler: Summary
     model: Summary
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the picture's axes."""
+        return self.rivals.problem.card.axes[-len(self.window):]
+
+    @property
+    def film(self) -> bool:
+        """Whether this is one moment of several."""
+        return len(self.window) < self.rivals.problem.d
+
+    @property
+    def near(self) -> Observations:
+        """What was seen of what is shown, on the picture's axes: of a film, within half a frame."""
+        seen = self.drawn.given.seen
+        if not self.film:
+            return seen
+        after = seen.coords[:, 0] - min(max(self.state.time, HALF_FRAME - 1), 1 - HALF_FRAME)
+        now = (after >= -HALF_FRAME) & (after < HALF_FRAME)         # between two frames, the earlier
+        return Observations(seen.coords[now, 1:], seen.values[now], seen.noise_std)
 
 
 def view(state: State, rivals: Rivals, side: int | None = None) -> Frame:
@@ -98,15 +120,20 @@ def view(state: State, rivals: Rivals, side: int | None = None) -> Frame:
 def reveal(state: State, rivals: Rivals) -> Given:
     """Draw a truth (from the side never trained on), hide it, ask the ruler. Depends on `state.seen_by()` only."""
     problem = rivals.problem
-    require(problem.d in LEVELS, must="a problem of one or two coordinates.", came=f"one with d = {problem.d}",
-            why="A panel draws curves and pictures.", do="Freeze the other coordinates first.")
+    require(problem.d in LEVELS, must="a problem of one to three coordinates.", came=f"one with d = {problem.d}",
+            why="A panel draws curves, pictures and films.", do="Freeze the other coordinates first.")
     truth = held_out(problem).draw(1, seed=child(state.seed, "panel", "truth"))
     seen = observe(truth, state.hide(problem.d), noise_std=state.noise, seed=child(state.seed, "panel", "seen"))
     ruler = rivals.ruler.draw(seen, state.draws, seed=child(state.seed, "panel", "ruler"))
     points = cell_centres(_SCORED[problem.d])
     values = ruler(points)
-    spread = values.var(0).mean().sqrt() if state.draws > 1 else truth(points).std()
+    spread = _usual(values.std(0)) if state.draws > 1 else truth(points).std()
     return Given(truth, seen, ruler, float(crps(values, truth(points)[0])), float(spread))
+
+
+def _usual(std: Tensor) -> Tensor:
+    """One size for the spread at many places (p, c): root mean square, or half of the widest where few are wide."""
+    return torch.maximum(std.square().mean().sqrt(), std.flatten().quantile(0.98) / 2)
 
 
 def answer(state: State, rivals: Rivals, given: Given, steps: int | None = None) -> Drawn:
@@ -151,7 +178,9 @@ def looking(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None)
     d = rivals.problem.d
     side = LEVELS[d][-1] if side is None else side
     window = state.look_at(d)
-    coords = window_points(window, side, rivals.problem.card.axes)
+    coords = window_points(window, side, rivals.problem.card.axes[-len(window):])
+    if d == 3:
+        coords = torch.nn.functional.pad(coords, (1, 0), value=state.time)
     truth = drawn.given.truth(coords)[0, :, 0]
     parts = []
     for fields in (drawn.given.ruler, drawn.model):
