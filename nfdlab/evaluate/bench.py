@@ -18,6 +18,7 @@ from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
 from ..recipes import knobs
+from ..sparsity.observing import observe
 from ..sparsity.patterns import ALL
 from .cells import Cell, digest_of, head, read, run, sized
 from .ranking import RIVAL, Benchmark
@@ -79,9 +80,10 @@ def grid(contestants=None, problems=None, *, patterns=("random",), counts=None, 
                 lacking.setdefault((rival, reason), []).append(name)
             else:
                 everyone[Path(rival).stem] = weights, digest
+        one = problem.draw(1, seed=0)
         for pattern, size in product(_named(patterns, ALL, "pattern"), _sizes(counts, shares, problem.d)):
             try:
-                sized(pattern, size)
+                observe(one, sized(pattern, size), seed=0)
             except ValueError as error:
                 lacking.setdefault((f"{pattern} {size}", str(error).partition("\n")[0]), []).append(name)
                 continue

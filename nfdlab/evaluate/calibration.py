@@ -7,6 +7,8 @@ what coverage at single points cannot: whether the points of a draw belong toget
 import torch
 from torch import Tensor
 
+from ..core.checks import require
+
 
 def quantile(draws: Tensor, q: float, dim: int = -3) -> Tensor:
     """The q-quantile over `dim` by the unbiased rule: order statistic number (n + 1) q, linear between two.
@@ -43,6 +45,14 @@ def integral(values: Tensor, d: int = 1) -> Tensor:
     return values.mean(-2, keepdim=True) * 2 ** d
 
 
+def crossings(values: Tensor, level: float = 0.0) -> Tensor:
+    """How often neighbours lie on two sides of the level, along points in order: (…, p, c) -> (…, 1, c).
+
+    A whole number, so that draws and truth tie; a tie is inside the interval, and an exact sampler covers 0.90 or more.
+    """
+    return (values < level).to(values.dtype).diff(dim=-2).abs().sum(-2, keepdim=True)
+
+
 def functional_coverage(draws: Tensor, truth: Tensor, functional, *, level: float = 0.9) -> Tensor:
     """Share of channels where the functional of the truth lies in the interval of the draws' functionals: (…,)."""
     return coverage(functional(draws), functional(truth), level=level)
@@ -64,8 +74,19 @@ def rank_histogram(draws: Tensor, truth: Tensor, *, bins: int | None = None) -> 
     edges.index_add_(0, upto.cpu() + 1, -share.cpu())
     counts = edges.cumsum(0)[:-1]
     if bins is not None:
+        require((n + 1) % bins == 0, must=f"bins: a divisor of {n + 1}.", came=bins,
+                why=f"{n} draws leave {n + 1} ranks to share out evenly.", do="64 draws: 5 or 13 bins.")
         counts = counts.reshape(bins, -1).sum(-1)
     return counts / counts.sum()
+
+
+def qice(draws: Tensor, truth: Tensor, *, bins: int = 5) -> float:
+    """Quantile interval calibration error: mean over bins of |share of truths in it - 1 / bins|. 0 is calibrated.
+
+    The bins are runs of ranks, so that they are even for an exact sampler with any number of draws; N truths that do
+    not depend on one another leave it at 0.8 sqrt((bins - 1) / N) / bins. Source: Han et al. 2022 (CARD).
+    """
+    return float((rank_histogram(draws, truth, bins=bins) - 1 / bins).abs().mean())
 
 
 def spread_skill(draws: Tensor, truth: Tensor, *, bins: int = 10) -> tuple[Tensor, Tensor]:

@@ -109,7 +109,7 @@ def _cases(counts, pattern, d: int) -> list[tuple[int, object]]:
     if not callable(pattern):                        # a pattern as it is
         require(counts is None, must="counts: none, when one pattern is given as it is.", came=counts,
                 why="The pattern already has a size.", do="Leave counts out, or pass pattern=nfdlab.patterns.Random.")
-        return [(len(pattern.coords(d, seed=0)), pattern)]
+        return [(pattern.size(d) if hasattr(pattern, "size") else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
             came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")

@@ -1,0 +1,76 @@
+"""What an answer costs: seconds to fit, milliseconds a draw, points a second, and beside them the machine's ceiling."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..core.checks import require_coords, require_count, require_seed
+from ..core.rng import normals
+from ..core.types import Fitted, Observations
+
+RUNS = 3                         # the fastest of so many: what slows a run down is never the contestant
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`fit_seconds` None where nothing was trained or nobody noted it; `flops_per_point` None where torch sees none.
+
+    `share` = points_per_second · flops_per_point / ceiling: how much of the machine's float32 matrix product the field
+    uses when it is asked. Only products are counted: a field of sines or table look-ups may be fast with a low share.
+    """
+
+    fit_seconds: float | None
+    ms_per_draw: float
+    points_per_second: float
+    flops_per_point: float | None
+    ceiling: float               # flops a second
+    threads: int
+
+    @property
+    def share(self) -> float | None:
+        return None if self.flops_per_point is None else self.points_per_second * self.flops_per_point / self.ceiling
+
+
+def cost(fitted: Fitted, seen: Observations | None, points: Tensor, *, draws: int = 64, seed: int = 0) -> Cost:
+    """Measure one contestant: `draws` draws given `seen`, asked at `points` (p, d).
+
+    A draw ends when it can be asked; a field that puts its work off until then pays at the points. Each point of each
+    draw counts as one. The ceiling is measured in the same run, with the same threads.
+    """
+    require_count(draws, "draws"), require_seed(seed), require_coords(points)
+    fields, drawing = _fastest(lambda: fitted.draw(seen, draws, seed=seed))
+    _, asking = _fastest(lambda: fields(points))
+    asked = draws * len(points)
+    flops = _flops(lambda: fields(points)) / asked
+    about = getattr(fitted, "about", None) or {}
+    return Cost(fit_seconds=about.get("seconds") or (about.get("budget") or {}).get("seconds"),
+                ms_per_draw=1e3 * drawing / draws, points_per_second=asked / asking, flops_per_point=flops or None,
+                ceiling=ceiling(seed=seed), threads=torch.get_num_threads())
+
+
+def ceiling(size: int = 768, *, seed: int = 0) -> float:
+    """Flops a second of a float32 matrix product (size, size) on the CPU: 2 size³ over its fastest time."""
+    a, b = normals(seed, 2, (size, size), "ceiling")
+    return 2 * size**3 / _fastest(lambda: a @ b, 3 * RUNS)[1]
+
+
+def _fastest(work: Callable[[], object], runs: int = RUNS) -> tuple[object, float]:
+    best = float("inf")
+    for _ in range(runs):
+        began = time.perf_counter()
+        found = work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return found, best
+
+
+def _flops(work: Callable[[], object]) -> int:
+    """Flops of the matrix products, convolutions and attentions that torch runs; 0 where numpy or scipy does it."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
