@@ -564,6 +564,23 @@ def test_lesson_figures_say_what_they_are_given():
     assert len(plots.ladder(GP1D.card, {"truth": truth, "model": draws}, scales=(1, 4)).axes) == 4
 
 
+def test_a_gallery_has_a_cell_for_each_pattern_that_suits():
+    figure = plots.gallery([GP1D, STRIP], ["random", "frames", nfd.patterns.Sensors(count=48)], side=16, columns=2)
+    cells = [ax.get_title(loc="left") for part in figure.subfigs for ax in part.axes if ax.axison]
+    assert cells == ["random · 8", "random · 80", "frames · 64", "sensors · 48"]
+    curve, chart = figure.subfigs[0].axes[0], figure.subfigs[1].axes[1]
+    assert len(curve.lines) == 1 and len(curve.collections[0].get_offsets()) == 8 and curve.get_xlabel() == "x"
+    assert len(chart.images) == 1 and len(chart.collections[0].get_offsets()) == 64
+    assert Image.open(io.BytesIO(figure.png(50))).width == 145
+
+
+@pytest.mark.parametrize("problems, names, kind", [([FILM], ["random"], ValueError), ([GP1D], ["frames"], ValueError),
+                                                   ([GP1D], ["rings"], KeyError), ([], ["random"], ValueError)])
+def test_a_gallery_refuses_films_and_unknown_patterns(problems, names, kind):
+    with pytest.raises(kind, match="came:"):
+        plots.gallery(problems, names)
+
+
 def test_maps_share_limits_and_centre_errors_at_zero():
     truth = GP2D.draw(1, seed=0)
     seen = nfd.observe(truth, nfd.patterns.Random(count=30), seed=1)

@@ -2,6 +2,7 @@
 
 from .benchmark import benchmark
 from .charts import bands, losses, ratios, spectra
+from .gallery import gallery
 from .maps import ladder, row, surface
 
-__all__ = ["bands", "benchmark", "ladder", "losses", "ratios", "row", "spectra", "surface"]
+__all__ = ["bands", "benchmark", "gallery", "ladder", "losses", "ratios", "row", "spectra", "surface"]

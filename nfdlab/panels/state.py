@@ -107,9 +107,13 @@ def with_changes(state: State, **changes) -> State:
 
 
 def offered(problem) -> list[str]:
-    """Names of the patterns that make sense for a problem: some need time, and one would give an exact answer away that
-    takes places as given."""
-    card = problem.card
-    timed, unknown = card.axes[0] == "t" and problem.d > 1, card.exact.startswith("none")
+    """Names of the patterns that make sense for a problem: some need time, and beside one that follows the field no
+    answer that takes its places as given is exact."""
+    unknown = problem.card.exact.startswith("none")
     return [name for name, kind in patterns.ALL.items()
-            if (timed or not kind.in_time) and (unknown or not hasattr(kind, "places"))]
+            if (timed(problem) or not kind.in_time) and (unknown or not hasattr(kind, "places"))]
+
+
+def timed(problem) -> bool:
+    """Whether a problem is one of space and time, time first."""
+    return problem.card.axes[0] == "t" and problem.d > 1
