@@ -20,7 +20,7 @@ from nfdlab.core.fields import Evaluated
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
-from nfdlab.panels.drawing import Plate, png, ticks
+from nfdlab.panels.drawing import Plate, colour_bar, png, ticks
 from nfdlab.panels.live import Latest
 from nfdlab.panels.page import Page
 from nfdlab.panels.pictures import paint
@@ -268,6 +268,7 @@ def test_ticks_are_round_inside_and_tell_neighbours_apart():
 
 
 def test_numbers_are_short():
+    assert ">0<" in colour_bar(0, 0, 9, style.FIELD_MAP, 1e-14, 1.0, "")
     assert [style.number(v) for v in (0.12345, 12.345, 1234.5, 0.0)] == ["0.123", "12.3", "1230", "0"]
 
 

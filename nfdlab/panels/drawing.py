@@ -157,7 +157,8 @@ class Plate:
 def colour_bar(x: float, y: float, w: float, name: str, low: float, high: float, units: str) -> str:
     """A thin strip of the map under a plate, with the numbers at its ends and the units below."""
     strip = uri(png(np.linspace(0, 1, 128)[None], style.lut(name), 0, 1))
-    bottom, top = (style.number(value, 2).replace("-", "−") for value in (low, high))
+    least = 1e-3 * (high - low)                                     # nearer to zero than one can see is zero
+    bottom, top = (style.number(v if abs(v) > least else 0.0, 2).replace("-", "−") for v in (low, high))
     ends = [text(x, y + 17, bottom, size=10, colour=style.SOFT),
             text(x + w, y + 17, top, size=10, colour=style.SOFT, anchor="end"),
             text(x + w / 2, y + (17 if len(units) < 30 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
