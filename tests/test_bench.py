@@ -49,7 +49,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_bytes(whole, tmp_path):
     torn.write_bytes(torn.read_bytes()[:-40])
     (folder / "half.1.part").write_text("never renamed")
     before, calls = [path.stat().st_mtime_ns for path in kept], []
-    bench(**GRID, **SMALL, jobs=2, out=tmp_path, progress=lambda done, total: calls.append((done, total)))
+    bench(**GRID, **SMALL, jobs=1, out=tmp_path, progress=lambda done, total: calls.append((done, total)))
     assert [path.stat().st_mtime_ns for path in kept] == before             # kept, not computed again
     assert calls == [(i, 18) for i in range(len(kept) + 1, 19)]
     assert not list(folder.glob("*.part"))
@@ -57,13 +57,15 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_bytes(whole, tmp_path):
         assert (tmp_path / name).read_bytes() == (whole[1] / name).read_bytes()
 
 
-def test_a_finished_run_computes_nothing_and_force_everything(whole):
+def test_a_finished_run_computes_nothing_and_force_everything_to_the_same_bytes_in_two_processes(whole):
     _, out = whole
+    before = [(out / name).read_bytes() for name in ("bench.csv", "ranking.csv")]
     stamps = [{p: p.stat().st_mtime_ns for p in (out / "cells").iterdir()}]
     for force in (False, True):
         bench(**GRID, **SMALL, jobs=2, out=out, force=force)
         stamps.append({p: p.stat().st_mtime_ns for p in (out / "cells").iterdir()})
     assert stamps[0] == stamps[1] and all(stamps[2][p] > stamps[0][p] for p in stamps[0])
+    assert [(out / name).read_bytes() for name in ("bench.csv", "ranking.csv")] == before
 
 
 def test_the_exact_posterior_beside_itself_is_one(whole):
@@ -188,7 +190,12 @@ def test_equal_draws_have_the_scores_of_one():
     found = table.measure(one.expand(16, -1, -1), truth, 1)
     for name, score in table.SCORES.items():
         assert found[name] == pytest.approx(float(score(one.expand(16, -1, -1), truth, 1)), abs=1e-6), name
-    assert list(table.measure(one, truth, 1, ("mse", "crps"))) == ["mse", "crps"]
+    draws, truths = torch.randn(3, 16, 12, 1, generator=rng), torch.randn(3, 12, 1, generator=rng)
+    together = table.measured(draws, truths, 1, ("variogram", "crps"))
+    assert list(together) == ["variogram", "crps"]
+    for i in range(3):
+        alone = table.measure(draws[i], truths[i], 1)
+        assert all(float(together[name][i]) == pytest.approx(alone[name], rel=1e-5) for name in together)
 
 
 def test_the_picture_has_a_panel_a_problem_and_the_line_at_one():

@@ -85,17 +85,22 @@ SCORES = {                                           # (draws, truth, d) -> (); 
 }
 
 
+def measure(draws: Tensor, truth: Tensor, d: int) -> dict[str, float]:
+    """All scores of one task: draws (n, p, c), truth (p, c) on cell centres."""
+    return {name: float(value) for name, value in measured(draws, truth, d).items()}
+
+
 @torch.inference_mode()
-def measure(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tuple(SCORES)) -> dict[str, float]:
-    """The scores of one task, all unless told: draws (n, p, c), truth (p, c) on cell centres.
+def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
+    """Scores of many tasks at once, all unless told: draws (…, n, p, c), truth (…, p, c) -> (…,) each.
 
     n equal draws, a point forecast, have the scores of one (`scores`), at a hundredth of the work.
     """
     draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
     scores.check(draws, truth)
-    if bool((draws[1:] == draws[:1]).all()):
-        draws = draws[:1]
-    return {name: float(SCORES[name](draws, truth, d)) for name in columns}
+    if bool((draws[..., 1:, :, :] == draws[..., :1, :, :]).all()):
+        draws = draws[..., :1, :, :]
+    return {name: SCORES[name](draws, truth, d) for name in columns}
 
 
 def name_of(fitted) -> str:
