@@ -14,7 +14,8 @@ TRUTH = {"problems", "sparsity", "evaluate", "baselines"}
 KEPT_FROM = {"approaches": TRUTH, "codes": TRUTH,                # may not reach these by any road
              "jupyter": set(RANK) - {"core", "jupyter"}}         # pairs and pages need neither problems nor models
 DRAWING = {"matplotlib", "plotly", "ipywidgets", "seaborn", "bokeh"}
-BUT = {("problems/terrain.py", "matplotlib.cbook"), ("jupyter/page.py", "plotly.offline")}    # a data file, a script
+BUT = {("problems/terrain.py", "matplotlib.cbook"), ("problems/pictures.py", "matplotlib.cbook"),    # data files,
+       ("jupyter/page.py", "plotly.offline")}                                                        # a script
 
 
 def imported(path: Path, package: Path) -> set[str]:

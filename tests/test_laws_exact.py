@@ -73,7 +73,7 @@ def test_evidence_is_the_density_of_the_data(rng):
     y = torch.randn(3, generator=rng, dtype=torch.float64)
     cov = A @ prior.cov @ A.T + 0.09 * torch.eye(3, dtype=torch.float64)
     expected = stats.multivariate_normal((A @ prior.mean).numpy(), cov.numpy()).logpdf(y.numpy())
-    assert float(prior.evidence(A, y, 0.3)) == pytest.approx(float(expected), abs=1e-9)
+    assert float(prior.update(A, y, 0.3)[1]) == pytest.approx(float(expected), abs=1e-9)
 
 
 @pytest.mark.parametrize("rank", [5, 3])

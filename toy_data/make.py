@@ -21,9 +21,13 @@ from nfdlab.problems.terrain import halves
 
 HERE = Path(__file__).parent
 SEED, DRAWS, NOISE, EACH = 2026, 64, 0.05, 4            # EACH tasks at each number of observations
-COUNTS = {"gp1d": (1, 3, 5, 10, 20), "gp2d": (5, 20, 60), "sawtooth1d": (2, 4, 8, 16), "terrain2d": (20, 205),
+COUNTS = {"gp1d": (1, 3, 5, 10, 20), "gp2d": (5, 20, 60), "sawtooth1d": (2, 4, 8, 16), "families1d": (2, 4, 8),
+          "step1d": (1, 3, 8), "bump2d": (4, 16), "powerlaw2d": (16, 64), "drift1dt": (16, 64),
+          "two_speed1dt": (8, 32), "styles2d": (10, 40), "discs2d": (5, 20), "moving_disc2dt": (10, 60),
+          "stars2d": (24,), "terrain2d": (20, 205), "scan2d": (50,), "photo2d": (205,), "digits2d": (16,),
           "arrays": (2, 8)}
-SHAPES = {"gp1d": (128,), "gp2d": (24, 24), "sawtooth1d": (128,), "terrain2d": (64, 64), "arrays": (64,)}
+SHAPES = {"terrain2d": (64, 64), "scan2d": (32, 32), "photo2d": (64, 64), "digits2d": (8, 8), "arrays": (64,)}
+USUAL = {1: (128,), 2: (24, 24), 3: (8, 12, 12)}
 SCORED = {"crps": scores.crps, "energy": scores.energy, "rmse": scores.rmse}
 
 
@@ -51,13 +55,18 @@ def problem_of(name: str):
     return problems.get(name, **({"data": HERE / "arrays" / "curves.csv"} if name == "arrays" else {}))
 
 
+def shape_of(name: str) -> tuple[int, ...]:
+    """The grid that truths are kept on."""
+    return SHAPES.get(name) or USUAL[problem_of(name).d]
+
+
 def card(name: str) -> str:
     """The problem's card as a page."""
     problem, c = problem_of(name), problem_of(name).card
     knobs = ", ".join(f"`{f.name}` = {getattr(problem, f.name)!r}" for f in dataclass_fields(problem)) or "none"
-    counts, shape = ", ".join(map(str, COUNTS[name])), " x ".join(map(str, SHAPES[name]))
+    counts, shape = ", ".join(map(str, COUNTS[name])), " x ".join(map(str, shape_of(name)))
     lines = {"Equation": c.equation, "Domain": c.domain, "Axes": ", ".join(c.axes), "Units": c.units, "Knobs": knobs,
-             "Exact posterior": c.exact, "What makes it hard": c.hard, "Source": c.source,
+             "Exact posterior": c.exact, "What makes it hard": c.hard, "Home to": ", ".join(f"`{key}`" for key in c.home), "Source": c.source,
              "Frozen tasks": f"`tasks.npz`: {EACH} at each of {counts} random observations, noise {NOISE}; truth on "
              f"{shape} cell centres; scores of {DRAWS} draws of the exact posterior, of kriging where none is known"}
     return f"# {name}: {c.title}\n\n" + "\n\n".join(f"**{key}.** {value}" for key, value in lines.items()) + "\n"
@@ -70,7 +79,7 @@ def task(problem, name: str, m: int, i: int) -> dict[str, np.ndarray]:
     coords = patterns.Random(count=m).coords(problem.d, seed=child(own, "places"))
     noise = NOISE * normals(child(own, "noise"), 1, (m, problem.c), dtype=torch.float64)[0]
     values = (truth(coords.double())[0] + noise).round(decimals=5).float()
-    centres = cell_centres(SHAPES[name], dtype=torch.float64)
+    centres = cell_centres(shape_of(name), dtype=torch.float64)
     target = truth(centres)[0].round(decimals=5).float()
     reference = problem.oracle() or baselines.get("kriging")
     draws = reference.draw(Observations(coords, values, NOISE), DRAWS, seed=child(own, "draws"))(centres)

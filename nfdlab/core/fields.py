@@ -8,25 +8,36 @@ from torch import Tensor
 
 from .checks import require_coords
 
+CHUNK = 4_000_000            # numbers held at a time: 16 MB in float32
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """n functions that can be asked anywhere; the `Fields` that every problem and posterior returns.
 
-    `rule(coords, draws)` takes coords (p, d) shared or (k, p, d) own points, and a slice of draws of length k,
-    and gives values (k, p, c). Values at a point may depend on nothing else that is asked (law of consistency).
+    `rule(coords, draws)` takes coords (p, d) shared or (k, p, d) own points, and which k draws are asked, as a slice or
+    as indices (k,), and gives values (k, p, c). Values at a point may depend on nothing else that is asked (law of
+    consistency). `width` is how many numbers the rule holds for one point: many points are asked a piece at a time.
     """
 
-    rule: Callable[[Tensor, slice], Tensor]
+    rule: Callable[[Tensor, slice | Tensor], Tensor]
     n: int
     d: int
     c: int = 1
+    width: int = 1
 
     def __call__(self, coords: Tensor) -> Tensor:
         """Values (n, p, c) at coords (p, d) shared, or (n, p, d) each its own points, in the coords' dtype."""
         require_coords(coords, self.d, self.n)
+        own, p = coords.ndim == 3, coords.shape[-2]
+        step = max(1, CHUNK // max(self.n * self.c, self.width * (self.n if own else 1)))
         with torch.no_grad():
-            return self.rule(coords, slice(0, self.n))
+            if p <= step:
+                return self.rule(coords, slice(0, self.n))
+            out = coords.new_empty(self.n, p, self.c)
+            for i in range(0, p, step):
+                out[:, i:i + step] = self.rule(coords[..., i:i + step, :], slice(0, self.n))
+            return out
 
     def __getitem__(self, draws) -> "Evaluated":
         """One draw or a slice of them, as fields again: truth[3], draws[:8]."""
@@ -36,4 +47,4 @@ class Evaluated:
             raise IndexError(f"draws are taken singly or as a forward slice of 0..{self.n - 1}; came {draws!r}")
         rule = self.rule
         return Evaluated(lambda coords, part: rule(coords, slice(start + part.start, start + part.stop)),
-                         stop - start, self.d, self.c)
+                         stop - start, self.d, self.c, self.width)

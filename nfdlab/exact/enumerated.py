@@ -1,24 +1,29 @@
 """Families with a few parameters: enumerate them all, weigh each by how well it explains what was seen.
 
 The parameter box is cut into cells; a cell's weight is the likelihood at its centre; a draw picks a cell by weight and
-a place in it uniformly. Cells that matter are cut again while they are few, so the cell stays small against the
-posterior's width however many points are seen.
+a place in it uniformly. Cells that fit best are cut again until many share the weight, so that a cell stays small
+against the posterior's width however many points are seen.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from ..core.fields import Evaluated
+from ..core.fields import CHUNK, Evaluated
 from ..core.rng import uniforms
 from ..core.types import Observations
 from .finite import Finite
 from .normal import choose
 
-CHUNK = 4_000_000            # values computed at a time: 16 MB in float32
-CELLS = 200_000              # as many cells as are ever kept
+CELLS = 20_000, 100_000      # as many cells as are ever weighed at once, for many and for few observations
+WORK = 1_500_000             # cells times observations of one pass
+SHARED = 1000                # cut again until the weight is spread over so many cells (their effective number)
+CUTS = 8                     # halvings of the first cells' sides at most
+SLACK = 400.0                # cells e^-400 less likely than the best are hopeless even if their centre fits ill
+SUMMED = 500, 20_000_000     # cells, and cells times places, that moments sum over at least and at most
 LEAST_NOISE = 1e-3           # below this the cells are wider than the likelihood
 
 
@@ -47,56 +52,82 @@ class Enumerated:
         """n functions: a cell chosen by weight, then a place in it."""
         which = choose(self.log_weights, n, seed=seed)
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
-        params = self.centres[which] + jitter * self.widths
-        family = self.family
-        return Evaluated(lambda coords, part: family(params[part].to(coords), coords), n, self.d, self.c)
+        return member(self.family, self.centres[which] + jitter * self.widths, self.d, self.c)
 
-    def _weigh(self, seen: Observations, noise_std: float) -> "Enumerated":
+    def _logs(self, seen: Observations, noise_std: float) -> Tensor:
+        """Log likelihood of each cell's centre, less its constant: (h,)."""
         coords, values = seen.coords.float().cpu(), seen.values.float().cpu()
-        step = max(1, CHUNK // max(1, seen.m * self.c))
-        misfit = torch.cat([(self.family(part, coords) - values).square().sum((1, 2))
-                            for part in self.centres.split(step)])
-        return replace(self, log_weights=self.log_weights - misfit.double() / (2 * noise_std**2))
+        step = max(1, CHUNK // (8 * max(1, seen.m * self.c)))
+        misfit = [(self.family(part, coords) - values).square().sum((1, 2)) for part in self.centres.split(step)]
+        return -torch.cat(misfit).double() / (2 * noise_std**2)
 
-    def _refine(self, keep: float = 1e-7) -> "Enumerated | None":
-        """Cut each cell that still matters in 2^q, all weights equal again; None when they would be too many."""
-        w = self.log_weights.softmax(0)
-        kept = (w > keep * w.max()).nonzero()[:, 0]
+    def _cut(self, logs: Tensor, cells: int) -> "Enumerated":
+        """The cells that fit best, each cut in 2^q, `cells` in all. The prior is uniform, so only kept cells count."""
         q = len(self.widths)
-        if len(kept) * 2**q > CELLS:
-            return None
+        best = logs.topk(min(len(logs), cells // 2**q))
+        kept = best.indices[best.values > best.values[0] - SLACK].sort().values
         corners = torch.cartesian_prod(*[torch.tensor([-0.25, 0.25])] * q).reshape(-1, q)
         centres = (self.centres[kept, None] + corners * self.widths).reshape(-1, q)
-        return replace(self, centres=centres, widths=self.widths / 2, log_weights=torch.zeros(len(centres)))
+        return replace(self, centres=centres, widths=self.widths / 2)
 
-    def posterior(self, seen: Observations) -> "Enumerated":
-        """Cut the cells that matter again and again while they are few (four times at most), then weigh.
+    def update(self, seen: Observations) -> tuple["Enumerated", Tensor]:
+        """The prior given what was seen; and its evidence, the log of the mean likelihood over the prior.
 
-        The coarse passes inflate the noise, so that a cell whose centre misfits but whose inside may fit is kept
-        (a jump between centre and edge misfits by the whole jump). The prior is uniform, so only kept cells count.
+        What is cut is chosen by rank, not by weight: a cell whose centre misfits but whose inside may fit is kept (a
+        jump between centre and edge misfits by the whole jump).
         """
         noise_std = max(seen.noise_std, LEAST_NOISE)
-        now = self
-        for inflate in (5.0, 4.0, 3.0, 2.0):
-            finer = now._weigh(seen, inflate * noise_std)._refine()
-            if finer is None:
+        cells = min(max(WORK // max(1, seen.values.numel()), CELLS[0]), CELLS[1])
+        now, logs = self, self._logs(seen, noise_std)
+        for _ in range(CUTS):
+            if effective(logs) >= SHARED:
                 break
-            now = finer
-        return now._weigh(seen, noise_std)
+            now = now._cut(logs, cells)
+            logs = now._logs(seen, noise_std)
+        constant = 0.5 * seen.values.numel() * math.log(2 * math.pi * noise_std**2)
+        evidence = logs.logsumexp(0) + now.widths.double().log().sum() - constant
+        kept = (logs > logs.max() - 21).nonzero()[:, 0]              # e^-21 = 1e-9
+        return replace(now, centres=now.centres[kept], log_weights=logs[kept] - logs.max()), evidence
+
+    def posterior(self, seen: Observations) -> "Enumerated":
+        """The family given what was seen."""
+        return self.update(seen)[0]
 
     def at(self, coords: Tensor) -> Finite:
         """Values at coords (p, d) of every cell's centre, flattened: the vectors (h, p·c) of a finite set."""
         return Finite(self.family(self.centres.to(coords), coords).flatten(1), self.log_weights.to(coords))
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation at coords: (p, c), (p, c); cells of no weight are left out."""
+        """Mean and standard deviation at coords: (p, c), (p, c). At very many places some cells stand for all."""
+        centres, w = self._thinned(max(SUMMED[0], SUMMED[1] // max(1, len(coords) * self.c)))
+        out = []
+        for piece in coords.split(max(1, CHUNK // 64)):
+            step = max(1, CHUNK // (4 * len(piece) * self.c))
+            mean, square = 0, 0
+            for part, share in zip(centres.to(coords).split(step), w.to(coords).split(step), strict=True):
+                values = self.family(part, piece)
+                mean = mean + torch.einsum("h,hpc->pc", share, values)
+                square = square + torch.einsum("h,hpc->pc", share, values.square_())
+            out.append((mean, (square - mean.square()).clamp_min(0).sqrt()))
+        means, stds = zip(*out, strict=True)
+        return torch.cat(means), torch.cat(stds)
+
+    def _thinned(self, most: int) -> tuple[Tensor, Tensor]:
+        """Cells and weights; if more than `most`, so many equal ones at even steps of the summed weight."""
         w = self.log_weights.softmax(0)
-        kept = (w > 1e-9 * w.max()).nonzero()[:, 0]
-        w = (w[kept] / w[kept].sum()).to(coords)
-        step = max(1, CHUNK // max(1, len(coords) * self.c))
-        mean, square = 0, 0
-        for i in range(0, len(kept), step):
-            values = self.family(self.centres[kept[i:i + step]].to(coords), coords)
-            weigh = w[i:i + step, None, None]
-            mean, square = mean + (weigh * values).sum(0), square + (weigh * values.square()).sum(0)
-        return mean, (square - mean.square()).clamp_min(0).sqrt()
+        if len(w) <= most:
+            return self.centres, w
+        sums = w.double().cumsum(0)
+        which = torch.searchsorted(sums, sums[-1] * (torch.arange(most).double() + 0.5) / most)
+        return self.centres[which.clamp_max(len(w) - 1)], torch.full((most,), 1 / most)
+
+
+def member(family, params: Tensor, d: int, c: int) -> Evaluated:
+    """The functions of a family with these parameters (n, q), as Fields."""
+    return Evaluated(lambda coords, part: family(params[part].to(coords), coords), len(params), d, c, width=c)
+
+
+def effective(logs: Tensor) -> float:
+    """How many equal weights would be spread as these log weights are: (Σw)²/Σw²."""
+    w = (logs - logs.max()).exp()
+    return float(w.sum() ** 2 / w.square().sum())

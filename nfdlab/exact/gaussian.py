@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..core.fields import Evaluated
+from ..core.fields import CHUNK, Evaluated
 from ..core.types import Observations
 from .normal import Normal
 
@@ -18,29 +18,29 @@ class Gaussian:
     basis: Callable[[Tensor], Tensor]
     d: int
     weights: Normal = field(repr=False)
+    c: int = 1
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n functions, draw i from its own stream."""
         w = self.weights.draw(n, seed=seed)
 
-        def rule(coords: Tensor, part: slice) -> Tensor:
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             w_part = w[part].to(coords)
             # shared coords: one matrix product for all draws; own coords: one for each
             product = "pk,nk->np" if coords.ndim == 2 else "npk,nk->np"
             return torch.einsum(product, self.basis(coords), w_part)[..., None]
 
-        return Evaluated(rule, n, self.d)
+        return Evaluated(rule, n, self.d, width=w.shape[1])
+
+    def update(self, seen: Observations) -> tuple["Gaussian", Tensor]:
+        """The same field given what was seen, solved in float64; and its evidence, the log density of what was seen."""
+        A, y = self.basis(seen.coords.double().cpu()), seen.values[:, 0].double().cpu()
+        weights, evidence = self.weights.update(A, y, seen.noise_std)
+        return Gaussian(self.basis, self.d, weights), evidence
 
     def posterior(self, seen: Observations) -> "Gaussian":
-        """The same field given what was seen; solved in float64."""
-        A = self.basis(seen.coords.double().cpu())
-        y = seen.values[:, 0].double().cpu()
-        return Gaussian(self.basis, self.d, self.weights.condition(A, y, seen.noise_std))
-
-    def log_evidence(self, seen: Observations) -> Tensor:
-        """log density of what was seen, this field being the truth."""
-        A = self.basis(seen.coords.double().cpu())
-        return self.weights.evidence(A, seen.values[:, 0].double().cpu(), seen.noise_std)
+        """The same field given what was seen."""
+        return self.update(seen)[0]
 
     def at(self, coords: Tensor) -> Normal:
         """The distribution of the values at coords (p, d)."""
@@ -48,5 +48,8 @@ class Gaussian:
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation at coords: (p, 1), (p, 1)."""
-        here = self.at(coords)
-        return here.mean[:, None].to(coords), here.std[:, None].to(coords)
+        mean, std = [], []
+        for piece in coords.double().cpu().split(max(1, CHUNK // (4 * len(self.weights.mean)))):
+            A = self.basis(piece)
+            mean.append(A @ self.weights.mean), std.append(self.weights.rows(A).square().sum(-1).sqrt())
+        return torch.cat(mean)[:, None].to(coords), torch.cat(std)[:, None].to(coords)

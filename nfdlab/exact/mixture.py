@@ -1,52 +1,74 @@
-"""Mixtures of Gaussian fields: one of several kinds of function, nobody says which."""
+"""Mixtures of fields: one of several kinds of function, nobody says which."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..core.fields import Evaluated
+from ..core.rng import child
 from ..core.types import Observations
-from .gaussian import Gaussian
+from .finite import Finite
 from .normal import NormalMixture, choose
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Σ_j exp(log_weights_j) · Gaussian field j."""
+    """Σ_j exp(log_weights_j) · part j: all of the parts Gaussian, or all Enumerated."""
 
     log_weights: Tensor
-    parts: tuple[Gaussian, ...]
+    parts: tuple
 
     @property
     def d(self) -> int:
         return self.parts[0].d
 
+    @property
+    def c(self) -> int:
+        return self.parts[0].c
+
     @classmethod
-    def equal(cls, *parts: Gaussian) -> "Mixture":
-        return cls(torch.full((len(parts),), -float(torch.tensor(len(parts)).log()), dtype=torch.float64), parts)
+    def equal(cls, *parts) -> "Mixture":
+        return cls(torch.full((len(parts),), -math.log(len(parts)), dtype=torch.float64), parts)
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n functions: a kind chosen by weight, then a draw of it."""
         which = choose(self.log_weights, n, seed=seed)
-        fields = [p.draw(n, seed=seed) for p in self.parts]
+        kinds = [p.draw(n, seed=child(seed, "kind", j)) for j, p in enumerate(self.parts)]
 
-        def rule(coords: Tensor, part: slice) -> Tensor:
-            chosen = which[part]
-            values = torch.stack([f.rule(coords, part) for f in fields])
-            return values[chosen, torch.arange(len(chosen))]
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            asked = torch.arange(n)[part]
+            out = coords.new_empty(len(asked), coords.shape[-2], self.c)
+            for j, kind in enumerate(kinds):
+                mine = (which[asked] == j).nonzero()[:, 0]
+                if len(mine):
+                    out[mine] = kind.rule(coords if coords.ndim == 2 else coords[mine], asked[mine])
+            return out
 
-        return Evaluated(rule, n, self.parts[0].d)
+        return Evaluated(rule, n, self.d, self.c, max(kind.width for kind in kinds))
+
+    def update(self, seen: Observations) -> tuple["Mixture", Tensor]:
+        """Each kind given what was seen, weighed by how well it explains it; and the evidence of them all."""
+        parts, logs = zip(*(p.update(seen) for p in self.parts), strict=True)
+        logs = self.log_weights + torch.stack(logs)
+        return Mixture(logs - logs.logsumexp(0), parts), logs.logsumexp(0)
 
     def posterior(self, seen: Observations) -> "Mixture":
-        """Each kind given what was seen, weighed by how well it explains it."""
-        logs = self.log_weights + torch.stack([p.log_evidence(seen) for p in self.parts])
-        return Mixture(logs - logs.logsumexp(0), tuple(p.posterior(seen) for p in self.parts))
+        """The mixture given what was seen; `log_weights.exp()` are the odds of each kind."""
+        return self.update(seen)[0]
 
-    def at(self, coords: Tensor) -> NormalMixture:
-        return NormalMixture(self.log_weights, tuple(p.at(coords) for p in self.parts))
+    def at(self, coords: Tensor) -> NormalMixture | Finite:
+        """The distribution of the values at coords (p, d)."""
+        here = tuple(p.at(coords) for p in self.parts)
+        return Finite.union(self.log_weights, here) if isinstance(here[0], Finite) else NormalMixture(
+            self.log_weights, here)
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation at coords: (p, 1), (p, 1)."""
-        here = self.at(coords)
-        return here.mean[:, None].to(coords), here.cov.diagonal().sqrt()[:, None].to(coords)
+        """Mean and standard deviation at coords: (p, c), (p, c)."""
+        mean, square = 0, 0
+        for w, part in zip(self.log_weights.exp().to(coords), self.parts, strict=True):
+            if w > 1e-9:
+                m, s = part.moments(coords)
+                mean, square = mean + w * m, square + w * (s.square() + m.square())
+        return mean, (square - mean.square()).clamp_min(0).sqrt()

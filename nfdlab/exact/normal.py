@@ -1,7 +1,7 @@
 """Gaussian vectors and their mixtures: condition on noisy linear measurements, draw, denoise. All in float64."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -14,17 +14,19 @@ LEAST_NOISE = 1e-5           # measurements without noise are conditioned on wit
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """N(mean, root rootᵀ) over vectors: mean (k,), root (k, r).
+    """N(mean, R Rᵀ) over vectors: mean (k,), R = root · Π (I + V diag(gain) Vᵀ) with a factor for each conditioning.
 
-    A root keeps every covariance positive by construction.
+    root is (k, r), or None for the identity; each V is (r, q) with orthonormal columns, gain (q,). So what was seen
+    costs a few columns, however many weights there are, and every covariance is positive by construction.
     """
 
     mean: Tensor
-    root: Tensor
+    root: Tensor | None
+    seen: tuple[tuple[Tensor, Tensor], ...] = ()
 
     @classmethod
     def standard(cls, k: int) -> "Normal":
-        return cls(torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64))
+        return cls(torch.zeros(k, dtype=torch.float64), None)
 
     @classmethod
     def of_covariance(cls, mean: Tensor, cov: Tensor) -> "Normal":
@@ -32,47 +34,68 @@ class Normal:
         values, vectors = torch.linalg.eigh(cov.double())
         return cls(mean.double(), vectors * values.clamp_min(0).sqrt())
 
+    @property
+    def rank(self) -> int:
+        """How many standard normals make a draw."""
+        return len(self.mean) if self.root is None else self.root.shape[1]
+
+    def rows(self, A: Tensor) -> Tensor:
+        """A R: (q, k) -> (q, r). A x has the covariance of its rows' inner products."""
+        B = A if self.root is None else A @ self.root
+        for V, gain in self.seen:
+            B = B + (B @ V * gain) @ V.T
+        return B
+
+    def spread(self, z: Tensor) -> Tensor:
+        """z Rᵀ: standard normals (n, r) -> deviations from the mean (n, k)."""
+        for V, gain in reversed(self.seen):
+            z = z + (z @ V * gain) @ V.T
+        return z if self.root is None else z @ self.root.T
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """R itself: (k, r)."""
+        return self.rows(torch.eye(len(self.mean), dtype=torch.float64))
+
     @cached_property
     def cov(self) -> Tensor:
-        return self.root @ self.root.T
+        return self.matrix @ self.matrix.T
 
     @cached_property
     def std(self) -> Tensor:
-        return self.root.square().sum(-1).sqrt()
+        return self.matrix.square().sum(-1).sqrt()
 
     def image(self, A: Tensor, shift: Tensor | float = 0.0) -> "Normal":
         """The distribution of A x + shift: A (q, k)."""
-        return Normal(A @ self.mean + shift, A @ self.root)
+        return Normal(A @ self.mean + shift, self.rows(A))
 
-    def condition(self, A: Tensor, y: Tensor, noise_std: float) -> "Normal":
-        """The posterior of x given y = A x + noise_std·ε: A (q, k), y (q,).
+    def update(self, A: Tensor, y: Tensor, noise_std: float) -> tuple["Normal", Tensor]:
+        """The posterior of x given y = A x + s·ε, A (q, k), y (q,); and log N(y; A mean, A cov Aᵀ + s²), its evidence.
 
-        With B = A root, the posterior is mean + root M⁻¹ Bᵀ(y − A mean)/s² and covariance root M⁻¹ rootᵀ, where
-        M = I + BᵀB/s² (information form; Rasmussen & Williams 2006, eq. 2.11).
+        With A R / s = U S Vᵀ: the mean moves by R V S/(1 + S²) Uᵀ(y − A mean)/s, and R gets the factor (I + V S² Vᵀ)^(-½)
+        (Rasmussen & Williams 2006, eqs. 2.11 and 2.30, in singular values).
         """
         s = max(noise_std, LEAST_NOISE)
-        B = A @ self.root / s
-        L = torch.linalg.cholesky(torch.eye(B.shape[1], dtype=B.dtype) + B.T @ B)
-        lean = torch.cholesky_solve((B.T @ (y - A @ self.mean) / s)[:, None], L)[:, 0]
-        return Normal(self.mean + self.root @ lean, torch.linalg.solve_triangular(L, self.root.T, upper=False).T)
+        U, S, Vt = torch.linalg.svd(self.rows(A) / s, full_matrices=False)
+        away = (y - A @ self.mean) / s
+        inside, wide = U.T @ away, 1 + S.square()
+        moved = self.mean + self.spread((inside * S / wide @ Vt)[None])[0]
+        outside = away - U @ inside
+        constant = len(y) * torch.log(torch.tensor(2 * torch.pi * s * s, dtype=torch.float64))
+        evidence = -0.5 * (outside @ outside + (inside.square() / wide).sum() + wide.log().sum() + constant)
+        return replace(self, mean=moved, seen=(*self.seen, (Vt.T, wide.rsqrt() - 1))), evidence
 
-    def evidence(self, A: Tensor, y: Tensor, noise_std: float) -> Tensor:
-        """log N(y; A mean, A cov Aᵀ + s² I), the weight of this component given what was seen."""
-        s = max(noise_std, LEAST_NOISE)
-        B, r = A @ self.root / s, (y - A @ self.mean) / s
-        L = torch.linalg.cholesky(torch.eye(B.shape[1], dtype=B.dtype) + B.T @ B)
-        w = torch.linalg.solve_triangular(L, (B.T @ r)[:, None], upper=False)[:, 0]
-        q = len(y)
-        constant = q * torch.log(torch.tensor(2 * torch.pi * s * s, dtype=torch.float64))
-        return -0.5 * (r @ r - w @ w + constant) - L.diagonal().log().sum()
+    def condition(self, A: Tensor, y: Tensor, noise_std: float) -> "Normal":
+        """The posterior of `update`."""
+        return self.update(A, y, noise_std)[0]
 
     def draw(self, n: int, *, seed: int) -> Tensor:
         """(n, k), each draw from its own stream."""
-        return self.mean + normals(seed, n, (self.root.shape[1],), "normal", dtype=torch.float64) @ self.root.T
+        return self.mean + self.spread(normals(seed, n, (self.rank,), "normal", dtype=torch.float64))
 
     @cached_property
     def _principal(self) -> tuple[Tensor, Tensor]:
-        U, S, _ = torch.linalg.svd(self.root, full_matrices=False)
+        U, S, _ = torch.linalg.svd(self.matrix, full_matrices=False)
         return U, S.square()
 
     def denoiser(self) -> Callable[[Tensor, Tensor | float], Tensor]:
@@ -87,14 +110,14 @@ class Normal:
         return D
 
     def log_prob_noisy(self, x: Tensor, sigma) -> Tensor:
-        """log density of x₀ + sigma·ε at x (n, k), sigma a number."""
+        """log density of x₀ + sigma·ε at x (n, k); sigma a number, or one for each row."""
         U, lam = self._principal
-        s2, away = float(sigma) ** 2, x.double() - self.mean
+        s2, away = torch.as_tensor(sigma, dtype=torch.float64).reshape(-1) ** 2, x.double() - self.mean
         inside = away @ U
         rest = away.square().sum(-1) - inside.square().sum(-1)
-        var = lam + s2
+        var = lam + s2[:, None]
         quad = (inside.square() / var).sum(-1) + rest / s2
-        logdet = var.log().sum() + (x.shape[-1] - len(lam)) * torch.log(torch.tensor(s2, dtype=torch.float64))
+        logdet = var.log().sum(-1) + (x.shape[-1] - len(lam)) * s2.log()
         return -0.5 * (quad + logdet + x.shape[-1] * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64)))
 
 
@@ -115,8 +138,9 @@ class NormalMixture:
         return sum(w * (p.cov + torch.outer(p.mean - self.mean, p.mean - self.mean)) for w, p in pairs)
 
     def condition(self, A: Tensor, y: Tensor, noise_std: float) -> "NormalMixture":
-        logs = self.log_weights + torch.stack([p.evidence(A, y, noise_std) for p in self.parts])
-        return NormalMixture(logs - logs.logsumexp(0), tuple(p.condition(A, y, noise_std) for p in self.parts))
+        parts, logs = zip(*(p.update(A, y, noise_std) for p in self.parts), strict=True)
+        logs = self.log_weights + torch.stack(logs)
+        return NormalMixture(logs - logs.logsumexp(0), parts)
 
     def draw(self, n: int, *, seed: int) -> Tensor:
         """(n, k): a part chosen by weight, then a draw of it."""

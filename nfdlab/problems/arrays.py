@@ -15,11 +15,11 @@ from ..core.rng import uniforms
 from ..core.types import ProblemCard
 from .files import PICTURES, read
 from .gridded import gridded
+from .patches import MARGIN
 from .points import Measured, Scaling, observations
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
-MARGIN = 2               # neighbours beyond a patch that its interpolation needs
 PATCH = 64               # cells a side of a picture's patches, unless told
 
 
@@ -80,7 +80,7 @@ class Arrays:
             + ("cubic" if self.smooth else "linear") + " between the cells", domain=f"[-1, 1]^{self.d}",
             units=f"standard deviations of the training side ({', '.join(f'{s:.4g}' for s in self.scaling.std)})",
             axes=self.scaling.axes, hard="Nobody has measured it yet: compare with kriging first.", source=self.data,
-            exact="none: nobody knows the distribution that real data come from")
+            exact="none: nobody knows the distribution that real data come from", home=("sparse_conditional",))
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n functions of this side, picked with replacement; patches begin at any cell."""

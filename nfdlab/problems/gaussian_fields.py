@@ -1,31 +1,27 @@
-"""`gp1d`, `gp2d`: smooth Gaussian fields, squared-exponential kernel. The posterior is Gaussian and exact."""
+"""`gp1d`, `gp2d`, `powerlaw2d`: Gaussian fields of one kernel. The posterior is Gaussian and exact."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from ..core.checks import require_count, require_number, require_seed
-from ..core.fields import Evaluated
+from ..core.checks import require_number
 from ..core.types import ProblemCard
 from ..exact.gaussian import Gaussian
-from ..exact.kernels import squared_exponential
+from ..exact.kernels import power_law, squared_exponential
 from ..exact.normal import Normal
-from ..exact.posterior import Exact
+from .known import Known
 
 
-def _card(name: str, d: int, axes: tuple[str, ...]) -> ProblemCard:
+def _card(name: str, d: int, axes: tuple[str, ...], home: tuple[str, ...]) -> ProblemCard:
     return ProblemCard(
         name=name, title=f"A smooth Gaussian field in {d}D",
         equation="f ~ GP(0, exp(-r^2 / 2 l^2))", domain=f"[-1, 1]^{d}", units="standard deviations", axes=axes,
         hard="Nothing but the width of the band: every answer is known, so any shortfall is the model's.",
-        source="Rasmussen & Williams 2006, ch. 2 and eq. 4.9", exact="Gaussian, in the weights of a cosine basis")
+        source="Rasmussen & Williams 2006, ch. 2 and eq. 4.9", exact="Gaussian, in the weights of a cosine basis",
+        home=home)
 
 
-@dataclass(frozen=True)
-class _SquaredExponential:
-    d: ClassVar[int]
-    c: ClassVar[int] = 1
-
+class _SquaredExponential(Known):
     def __post_init__(self):
         require_number(self.lengthscale, "lengthscale", 0.04 if self.d == 1 else 0.15, 10.0)
 
@@ -35,20 +31,12 @@ class _SquaredExponential:
         basis, k = squared_exponential(self.lengthscale, self.d)
         return Gaussian(basis, self.d, Normal.standard(k))
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
-        """n fresh functions."""
-        return self.prior.draw(require_count(n), seed=require_seed(seed))
-
-    def oracle(self) -> Exact:
-        """The exact posterior, Gaussian."""
-        return Exact(self.prior)
-
 
 @dataclass(frozen=True)
 class GP1D(_SquaredExponential):
     """Smooth curves; `lengthscale` from 0.04, a hill's width in units of the box [-1, 1]."""
 
-    card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",))
+    card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",), ("score_field", "sparse_conditional", "stochastic_field"))
     d: ClassVar[int] = 1
     lengthscale: float = 0.2
 
@@ -57,9 +45,35 @@ class GP1D(_SquaredExponential):
 class GP2D(_SquaredExponential):
     """Smooth surfaces; `lengthscale` from 0.15, a hill's width in units of the box [-1, 1]^2."""
 
-    card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"))
+    card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"), (
+        "latent_field", "score_field", "sparse_conditional", "adaptive_sampling", "sparse_features"))
     d: ClassVar[int] = 2
     lengthscale: float = 0.3
 
 
-PROBLEMS = {"gp1d": GP1D, "gp2d": GP2D}
+@dataclass(frozen=True)
+class PowerLaw2D(Known):
+    """Rough surfaces with detail at every scale; the larger the `slope`, the smoother."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="powerlaw2d", title="A Gaussian field with detail at every scale",
+        equation="K(D) = sum_k S_k cos(pi/2 k.D) / sum_k S_k, integer k, |k|_inf <= 24, S_k = (1 + |k|^2)^-slope",
+        domain="[-1, 1]^2", units="standard deviations", axes=("x", "y"),
+        hard="A spectrum that falls as a power: what a coarse grid misses is a fixed share, not nothing, at each finer "
+             "scale, and a mean shows none of it.",
+        source="turbulence and terrain have such spectra; the finite sum is this kit's",
+        exact="Gaussian, in the weights of the sum itself", home=("coarse_to_fine",))
+    d: ClassVar[int] = 2
+    slope: float = 1.75
+
+    def __post_init__(self):
+        require_number(self.slope, "slope", 0.5, 6.0)
+
+    @cached_property
+    def prior(self) -> Gaussian:
+        """The field as basis and Gaussian weights, 2401 of them."""
+        basis, k = power_law(self.slope)
+        return Gaussian(basis, 2, Normal.standard(k))
+
+
+PROBLEMS = {"gp1d": GP1D, "gp2d": GP2D, "powerlaw2d": PowerLaw2D}

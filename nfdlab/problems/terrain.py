@@ -7,14 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.checks import require, require_count, require_name, require_seed
+from ..core.checks import require_name
 from ..core.fields import Evaluated
-from ..core.rng import uniforms
 from ..core.types import ProblemCard
-from .gridded import gridded
-
-MARGIN = 2           # known neighbours beyond the patch, so that interpolation at its edge is that of the whole map
-
+from .patches import patches, require_cells
 
 @cache
 def elevation() -> Tensor:
@@ -44,7 +40,8 @@ class Terrain2D:
         equation="none: measured elevation, cubic between the points", domain="[-1, 1]^2, a patch about 5 km across",
         units="standard deviations of the west's elevation (138 m)", axes=("north to south", "west to east"),
         hard="Ridges and branching valleys, which no stationary kernel knows; and the east is lower and gentler.",
-        source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data")
+        source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data",
+        home=("coarse_to_fine", "sparse_conditional", "stochastic_field"))
     d: ClassVar[int] = 2
     c: ClassVar[int] = 1
     cells: int = 64
@@ -52,9 +49,7 @@ class Terrain2D:
 
     def __post_init__(self):
         require_name(self.side, ("west", "east"), "side of the map")
-        require_count(self.cells, "cells", 8)
-        require(self.cells + 2 * MARGIN <= 199, must="cells: at most 195.", came=self.cells,
-                why="A patch must fit into one side of the map.", do="Terrain2D(cells=64).")
+        require_cells(self.cells, 199)
 
     @cached_property
     def _picture(self) -> Tensor:
@@ -63,17 +58,7 @@ class Terrain2D:
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n patches of this side."""
-        u = uniforms(require_seed(seed), require_count(n), (3,), "patch")
-        whole, z = self.cells + 2 * MARGIN, self._picture
-        rows = (u[:, 0] * (z.shape[0] - whole + 1)).long().tolist()
-        columns = (u[:, 1] * (z.shape[1] - whole + 1)).long().tolist()
-        patches = []
-        for r, k, turn in zip(rows, columns, (u[:, 2] * 8).long().tolist(), strict=True):
-            patch = z[r:r + whole, k:k + whole]
-            if self.side == "west":
-                patch = torch.rot90(patch.flip(0) if turn >= 4 else patch, turn % 4)
-            patches.append(patch)
-        return gridded(torch.stack(patches)[..., None], smooth=True, margin=MARGIN)
+        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "west")
 
     def held_out(self) -> "Terrain2D":
         """The east, which training never sees."""

@@ -1,0 +1,154 @@
+"""`scan2d`, `photo2d`, `digits2d`: real pictures that come with other packages. Nobody knows their distribution."""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.checks import require_count, require_name, require_seed
+from ..core.fields import Evaluated
+from ..core.rng import uniforms
+from ..core.types import ProblemCard
+from .gridded import gridded
+from .patches import patches, require_cells
+
+
+@cache
+def scan() -> dict[str, Tensor]:
+    """The head in matplotlib's sample data, cut in two: front (220, 84) and back (220, 84), as it was stored."""
+    import gzip
+
+    from matplotlib.cbook import get_sample_data
+
+    with gzip.open(get_sample_data("s1045.ima.gz", asfileobj=False)) as file:
+        whole = torch.as_tensor(np.frombuffer(file.read(), np.uint16).reshape(256, 256).astype("float32"))
+    head = whole[30:250, 24:196]
+    return {"front": head[:, :84], "back": head[:, 88:]}
+
+
+@cache
+def photographs() -> dict[str, Tensor]:
+    """scikit-learn's two photographs in grey: (427, 640) each, luminance from 0 to 1 (ITU-R BT.601)."""
+    from sklearn.datasets import load_sample_image
+
+    grey = torch.tensor([0.299, 0.587, 0.114]) / 255
+    return {name: torch.as_tensor(load_sample_image(f"{name}.jpg").astype("float32")) @ grey
+            for name in ("china", "flower")}
+
+
+@cache
+def digits() -> dict[str, Tensor]:
+    """scikit-learn's handwritten digits, ink from 0 to 16: the first 1400 and the other 397, (n, 8, 8) each."""
+    from sklearn.datasets import load_digits
+
+    images = torch.as_tensor(load_digits().images.astype("float32"))
+    return {"first": images[:1400], "rest": images[1400:]}
+
+
+class _TwoSides:
+    """Pictures with a side to train on, the first, and one never seen in training; scaled by the first."""
+
+    def _scaled(self, sides: dict[str, Tensor]) -> Tensor:
+        first = next(iter(sides.values()))
+        return (sides[self.side] - first.mean()) / first.std()
+
+    def held_out(self):
+        """The side that training never sees."""
+        return replace(self, side=self.sides[1])
+
+    def oracle(self) -> None:
+        """None: nobody knows the distribution of real pictures."""
+        return None
+
+
+@dataclass(frozen=True)
+class Scan2D(_TwoSides):
+    """Patches of `cells`² points of one slice through a head; the training side comes turned and mirrored."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="scan2d", title="A slice through a head", equation="none: a measured picture, cubic between the points",
+        domain="[-1, 1]^2, a patch of 32 x 32 of the scan's points",
+        units="standard deviations of the front of the head", axes=("top to bottom", "front to back"),
+        hard="Folds of tissue with sharp borders, next to nothing at all; and one picture is little to learn from.",
+        source="an MRI slice (s1045.ima.gz) in matplotlib's sample data", exact="none: real data",
+        home=("sparse_conditional", "coarse_to_fine"))
+    d: ClassVar[int] = 2
+    c: ClassVar[int] = 1
+    sides: ClassVar[tuple[str, str]] = ("front", "back")
+    cells: int = 32
+    side: str = "front"
+
+    def __post_init__(self):
+        require_name(self.side, self.sides, "side of the head"), require_cells(self.cells, 84)
+
+    @cached_property
+    def _picture(self) -> Tensor:
+        return self._scaled(scan())
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n patches of this side."""
+        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "front")
+
+
+@dataclass(frozen=True)
+class Photo2D(_TwoSides):
+    """Patches of `cells`² points of one of two photographs, in grey: train on the temple, test on the flower."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="photo2d", title="Two photographs: a temple, and a flower never seen",
+        equation="none: luminance, cubic between the points", domain="[-1, 1]^2, a patch of 64 x 64 pixels",
+        units="standard deviations of the first photograph's luminance", axes=("top to bottom", "left to right"),
+        hard="Edges, flat sky and texture side by side; and petals are not tiles.",
+        source="china.jpg and flower.jpg in scikit-learn", exact="none: real data",
+        home=("latent_field", "coarse_to_fine"))
+    d: ClassVar[int] = 2
+    c: ClassVar[int] = 1
+    sides: ClassVar[tuple[str, str]] = ("china", "flower")
+    cells: int = 64
+    side: str = "china"
+
+    def __post_init__(self):
+        require_name(self.side, self.sides, "photograph"), require_cells(self.cells, 427)
+
+    @cached_property
+    def _picture(self) -> Tensor:
+        return self._scaled(photographs())
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n patches of this photograph, mirrored and turned if it is the one to train on."""
+        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "china")
+
+
+@dataclass(frozen=True)
+class Digits2D(_TwoSides):
+    """Handwritten digits of 8 x 8 points, as smooth surfaces; picked with replacement; no knobs."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="digits2d", title="Handwritten digits as surfaces", equation="none: scanned ink, cubic between the points",
+        domain="[-1, 1]^2, 8 x 8 points", units="standard deviations of ink",
+        axes=("top to bottom", "left to right"),
+        hard="Ten kinds of shape, many hands, and only fourteen hundred of them to learn from: is a draw new, or a copy?",
+        source="the test set of optical recognition of handwritten digits (UCI), in scikit-learn",
+        exact="none: real data", home=("latent_field",))
+    d: ClassVar[int] = 2
+    c: ClassVar[int] = 1
+    sides: ClassVar[tuple[str, str]] = ("first", "rest")
+    side: str = "first"
+
+    def __post_init__(self):
+        require_name(self.side, self.sides, "part of the digits")
+
+    @cached_property
+    def _images(self) -> Tensor:
+        return self._scaled(digits())
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n digits of this part."""
+        u = uniforms(require_seed(seed), require_count(n), (), "which")
+        return gridded(self._images[(u * len(self._images)).long(), :, :, None])
+
+
+PROBLEMS = {"scan2d": Scan2D, "photo2d": Photo2D, "digits2d": Digits2D}

@@ -1,0 +1,107 @@
+"""`bump2d`, `discs2d`, `moving_disc2dt`: one shape of unknown place, size and motion. Enumerated."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.types import ProblemCard
+from ..exact.enumerated import Enumerated
+from .known import Known
+
+EDGE = 0.05                  # width of a disc's soft edge
+
+
+def _away(coords: Tensor, centre: Tensor) -> Tensor:
+    """Distance from coords (p, 2) or (h, p, 2) to centres (h, 1 or p, 2): (h, p)."""
+    x, y = coords[..., 0] - centre[..., 0], coords[..., 1] - centre[..., 1]
+    return (x.square_() + y.square_()).sqrt_()
+
+
+def bump(params: Tensor, coords: Tensor) -> Tensor:
+    """exp(−‖x − c‖²/2r²), r = 0.16, c = 2·params − 1: params (h, 2), coords (p, 2) or (h, p, 2) -> (h, p, 1)."""
+    return torch.exp(-0.5 * (_away(coords, 2 * params[:, None] - 1) / 0.16).square())[..., None]
+
+
+def disc(params: Tensor, coords: Tensor) -> Tensor:
+    """sigmoid((r − ‖x − c‖)/0.05), c = −0.6 + 1.2·params₀₁, r = 0.15 + 0.3·params₂: params (h, 3) -> (h, p, 1)."""
+    centre, r = 1.2 * params[:, None, :2] - 0.6, 0.15 + 0.3 * params[:, 2:]
+    return torch.sigmoid((r - _away(coords, centre)) / EDGE)[..., None]
+
+
+def moving_disc(params: Tensor, coords: Tensor) -> Tensor:
+    """A disc whose centre moves at constant velocity and bounces off the walls: params (h, 5), coords (t, x, y).
+
+    r = 0.2 + 0.2·params₄. The centre starts, at t = −1, anywhere in [−(1 − r), 1 − r]² (params₀₁) with velocity
+    −1.2 + 2.4·params₂₃ per unit of t, and turns where the disc touches a wall.
+    """
+    r = 0.2 + 0.2 * params[:, None, 4:]                                              # (h, 1, 1)
+    room = 1 - r
+    gone = (coords[..., :1] + 1) * (2.4 * params[:, None, 2:4] - 1.2)                # (h, p, 2)
+    folded = gone.add_(2 * room * params[:, None, :2]).remainder_(4 * room)          # along the way there and back
+    centre = folded.sub_(2 * room).abs_().neg_().add_(room)
+    return torch.sigmoid((r[..., 0] - _away(coords[..., 1:], centre)) / EDGE)[..., None]
+
+
+@dataclass(frozen=True)
+class Bump2D(Known):
+    """One small hill, anywhere; no knobs."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="bump2d", title="A small hill somewhere", equation="exp(-|x - c|^2 / 2 r^2), r = 0.16, c ~ U[-1, 1]^2",
+        domain="[-1, 1]^2", units="heights of the hill", axes=("x", "y"),
+        hard="Most places show nothing; once one dot has found the slope, the next should be near it.",
+        source="the search problem of adaptive sensing", exact="enumerated over c", home=("adaptive_sampling",))
+    d: ClassVar[int] = 2
+
+    @cached_property
+    def prior(self) -> Enumerated:
+        """All places."""
+        return Enumerated.uniform(bump, 2, 1, (80, 80))
+
+
+@dataclass(frozen=True)
+class Discs2D(Known):
+    """A disc with a soft edge; no knobs."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="discs2d", title="A disc of unknown place and size",
+        equation="sigmoid((r - |x - c|) / 0.05), c ~ U[-0.6, 0.6]^2, r ~ U[0.15, 0.45]", domain="[-1, 1]^2",
+        units="brightness, 0 outside to 1 inside", axes=("x", "y"),
+        hard="Three numbers make the picture, but no linear code of a few numbers holds it: shapes that move are not sums.",
+        source="occupancy fields, e.g. Mescheder et al. 2019", exact="enumerated over (c, r)",
+        home=("latent_field", "weight_diffusion"))
+    d: ClassVar[int] = 2
+
+    @cached_property
+    def prior(self) -> Enumerated:
+        """All places and sizes."""
+        return Enumerated.uniform(disc, 2, 1, (32, 32, 16))
+
+
+@dataclass(frozen=True)
+class MovingDisc2DT(Known):
+    """A small film: such a disc moves and bounces off the walls; time first; no knobs."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="moving_disc2dt", title="A disc that moves and bounces",
+        equation="sigmoid((r - |x - c(t)|) / 0.05), r ~ U[0.2, 0.4]; c(-1) ~ U where the disc fits, velocity ~ "
+                 "U[-1.2, 1.2]^2 per unit of t, mirrored where the disc touches a wall",
+        domain="[-1, 1]^3, time first, 16 frames of 32 x 32", units="brightness, 0 outside to 1 inside",
+        axes=("t", "x", "y"),
+        hard="Few dots in few frames: where was it in between, and did it bounce?",
+        source="the bouncing balls of video prediction, e.g. Sutskever et al. 2008",
+        exact="enumerated over five numbers by cells cut where they fit best; the error is that of the cells, "
+              "well below the posterior's width",
+        home=("temporal_field", "sparse_features"))
+    d: ClassVar[int] = 3
+
+    @cached_property
+    def prior(self) -> Enumerated:
+        """All starts, velocities and sizes."""
+        return Enumerated.uniform(moving_disc, 3, 1, (10, 10, 8, 8, 4))
+
+
+PROBLEMS = {"bump2d": Bump2D, "discs2d": Discs2D, "moving_disc2dt": MovingDisc2DT}
