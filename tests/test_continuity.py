@@ -104,6 +104,16 @@ def test_as_rough_as_the_truth_has_no_spectrum_error_and_a_factor_its_log():
     assert max(spectrum_error(truth, truth).values()) == 0.0
 
 
+def test_the_corners_of_a_grid_are_beyond_its_nyquist():
+    truth = problems.get("gp2d").draw(4, seed=0)
+
+    def rule(coords, part):                                         # 14 waves across, 14 up: the 20th shell, of 16
+        return truth.rule(coords, part) + 0.3 * torch.cos(14 * torch.pi * coords.sum(-1, keepdim=True))
+
+    error = spectrum_error(Evaluated(rule, 4, 2), truth, base=(32, 32), scales=(1, 2))
+    assert error[1] < 0.01 and error[2] > 0.2
+
+
 @pytest.mark.parametrize("name", ["gp1d", "gp2d"])
 def test_detail_lost_between_training_points_shows_at_the_zoom(name):
     """A field that is right at coarse cells and constant within them: its error grows with the scale asked."""

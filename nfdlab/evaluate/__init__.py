@@ -1,1 +1,1 @@
-"""The rulers: scores, calibration, and the table that sets every contestant beside the exact posterior."""
+"""The rulers: scores and calibration, continuity, cost, regret, and tables that set all beside the exact posterior."""
