@@ -1,6 +1,6 @@
 """How what ships is made: for each approach and problem the config, the views it practises on, what it may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 
 import torch
@@ -17,39 +17,50 @@ CONFIGS = {
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
-    ("sparse_conditional", "terrain2d"): {"batch": 16, "width": 48, "code": 8, "fine": 4, "queries": 256,
-                                            "kernels": (0.3, 0.9), "smoothness": 1.5, "level": 1.0},
+    ("sparse_conditional", "terrain2d"): {
+        "batch": 16, "width": 56, "fine": 4, "queries": 128,
+        "krigings": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
+        "reader": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser": (1, 2, 4, 2, 1)},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)}}
-VIEWS = {"terrain2d": Views(usual=300, most=400), "gp2d": Views(usual=80)}
+VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80)}
 
 
 @dataclass(frozen=True)
 class Varied:
-    """A source whose draws are stretched by a factor log-even on `stretch` and raised by `shift`·ε.
+    """Windows of a source's draws, each stretched by a factor log-even on `stretch` and raised by `shift`·ε.
 
-    For real data of which there is little: the next place will be higher or lower, gentler or steeper.
+    For real data of which there is little: the next place will be higher or lower, gentler or steeper, rougher or
+    smoother. A window shows a share of the box, log-even on `window`, lying anywhere in it.
     """
 
     source: Source
     stretch: tuple[float, float] = (0.25, 1.25)
     shift: float = 1.0
+    window: tuple[float, float] = (1.0, 1.0)
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
-        """n functions of the source, each stretched and raised by its own numbers."""
+        """n functions of the source, each varied by its own numbers."""
         fields = self.source.draw(n, seed=child(seed, "fields"))
-        low, high = self.stretch
-        factor = low * (high / low) ** uniforms(seed, n, (1, 1), "stretch", dtype=torch.float32)
+        d = fields.d
+
+        def even(low: float, high: float, word: str) -> torch.Tensor:
+            return low * (high / low) ** uniforms(seed, n, (1, 1), word, dtype=torch.float32)
+
+        factor, share = even(*self.stretch, "stretch"), even(*self.window, "window")
         raised = self.shift * normals(seed, n, (1, 1), "shift")
+        centre = (1 - share) * (2 * uniforms(seed, n, (1, d), "centre", dtype=torch.float32) - 1)
 
         def rule(coords: torch.Tensor, part: slice) -> torch.Tensor:
+            coords = centre[part].to(coords) + share[part].to(coords) * coords
             return factor[part].to(coords) * fields.rule(coords, part) + raised[part].to(coords)
 
         return Evaluated(rule, n, fields.d, fields.c)
 
 
-VARIED = {"terrain2d": Varied}
+# patches of 45 to 102 points a side, seen as if they had 64
+VARIED = {"terrain2d": lambda problem: Varied(replace(problem, cells=2 * problem.cells), window=(0.35, 0.8))}
 
 
 def knobs(problem) -> dict:
@@ -66,7 +77,7 @@ def approach_for(name: str, problem, budget: Budget):
     """The approach with the config that suits the problem and the budget."""
     config = CONFIGS.get((name, problem.card.name), {})
     if budget.seconds is None or budget.seconds < 600:
-        config = {**config, **SMALL.get(name, {})}
+        config = {**config, **{k: min(v, config.get(k, v)) for k, v in SMALL.get(name, {}).items()}}
     return approaches.get(name)(**config)
 
 

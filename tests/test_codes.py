@@ -8,11 +8,13 @@ import torch
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
 from nfdlab.codes.autoencoder import Autoencoder, GridEncoder
+from nfdlab.codes.folded import Folded, Pooled, fold, read, unfold
 from nfdlab.codes.normalise import Given, Standardise
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget, ObservationBatch, Observations
 from nfdlab.diffusion.nets import CONV
 from nfdlab.encoders.kernel import KernelChannels, matern
+from nfdlab.encoders.kriged import FAR, NEAR, Krigings, mixture, standardised
 from nfdlab.sparsity.views import Views
 
 
@@ -124,6 +126,124 @@ def test_kernel_channels_are_kriging_and_blind_to_order_and_padding(d, rng):
         assert (out[2, 2 * j] == 0).all() and (out[2, 2 * j + 1] == 1).all()
     torch.testing.assert_close(out[0], out[1], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(net(ObservationBatch.of([seen]))[0], out[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_folded_grid_unfolds_and_is_read_at_its_points(d, rng):
+    """Each cell holds the points that lie in it; between points the grid is read linearly, first axis first."""
+    grid = torch.randn(2, 2, *[8] * d, generator=rng)
+    code = fold(grid, 4)
+    assert code.shape == (2, 2 * 2**d, *[4] * d) and torch.equal(unfold(code, 2, 2), grid)
+    torch.testing.assert_close(code[0, :2**d][(slice(None), *[1] * d)], grid[0, 0][(slice(2, 4),) * d].flatten())
+    torch.testing.assert_close(read(grid, nfd.cell_centres((8,) * d)), grid.flatten(2).mT, atol=1e-5, rtol=0)
+    slope = torch.arange(1.0, d + 1)                                     # a plane is linear, so it is read exactly
+    plane = (nfd.cell_centres((8,) * d) @ slope).reshape(1, 1, *[8] * d)
+    inside = 1.7 * torch.rand(1, 9, d, generator=rng) - 0.85
+    torch.testing.assert_close(read(plane, inside)[..., 0], inside @ slope, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_a_folded_code_loses_nothing_and_begins_as_the_grid_between_its_points(d, rng):
+    with seeded(5):
+        auto = Folded(d, 1, 16, 4, 16, 16, 2)
+    grid = 3 + 2 * torch.randn(6, 1, *[16] * d, generator=rng)
+    auto.unit.calibrate(auto.encoder(grid))
+    auto.eval()
+    code = auto.encode(grid)
+    assert abs(code.std() - 1) < 0.05 and code.shape[1] == 4**d
+    torch.testing.assert_close(auto.points(code), grid, atol=1e-5, rtol=0)
+    coords = 2 * torch.rand(6, 9, d, generator=rng) - 1
+    found = auto(coords, code, torch.randn(6, 16, *[4] * d, generator=rng))
+    torch.testing.assert_close(found, read(grid, coords), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("smoothness", [1.5, 2.5])
+def test_a_mixture_of_gaussians_is_nearly_matern(smoothness):
+    """Within 2 %: what a ladder of widths 1.8 apart leaves of the integral."""
+    widths, r = 0.07 * 1.8 ** torch.arange(7.0), torch.linspace(0, 2, 50)
+    found = mixture(widths, smoothness, 0.3) @ torch.exp(-r.square() / (2 * widths.square()[:, None]))
+    assert (found - matern(r, 0.3, smoothness)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("d,c", [(1, 1), (2, 1), (2, 2), (3, 1)])
+def test_krigings_foretell_each_dot_from_the_others(d, c, rng):
+    """Means, spreads and votes against the textbook's solve, leaving out one dot after another."""
+    net = Krigings(d, 8, 4, ((1.5, 0.3), (2.5, 0.6)))
+    seen = ObservationBatch.of([Observations(2 * torch.rand(7, d, generator=rng) - 1,
+                                             1 + torch.randn(7, c, generator=rng), 0.2)])
+    unit, found = net(seen)
+    x, y, noise = unit.coords[0].double(), unit.values[0].double(), unit.noise_std[0].double()
+    grid, cells = nfd.cell_centres((8,) * d).double(), nfd.cell_centres((4,) * d).double()
+    near = FAR + (1 - FAR) * torch.exp(-torch.cdist(x, cells).square() / (2 * NEAR**2))
+    votes = []
+    for j, share in enumerate(net.shares.double()):
+        def k(a, b, share=share):
+            apart = torch.cdist(a, b)[..., None].square()
+            return 1 + (share * torch.exp(-apart / (2 * net.widths.double()**2))).sum(-1)
+
+        def kriged(x, y, at, k=k):
+            gain = torch.linalg.solve(k(x, x) + noise**2 * torch.eye(len(x)), k(x, at)).mT
+            return gain @ y, 2 - (gain * k(at, x)).sum(1)
+
+        mean = found.means[0, j].flatten(1).mT.double()
+        torch.testing.assert_close(mean, kriged(x, y, grid)[0], atol=1e-4, rtol=1e-3)
+        left = [kriged(x[keep], y[keep], x[~keep]) for keep in ~torch.eye(7).bool()]
+        away = y - torch.cat([mean for mean, _ in left])
+        variance = torch.cat([variance for _, variance in left]) + noise**2
+        miss = away.square().mean(1) / variance
+        votes.append((-c / 2 * (miss + variance.log())) @ near)
+        mended = (1 + miss @ near) / (1 + near.sum(0))
+        torch.testing.assert_close(found.spreads[0, j].flatten().double().square(), kriged(x, y, cells)[1] * mended,
+                                   atol=1e-3, rtol=1e-2)
+    votes = torch.stack(votes)
+    torch.testing.assert_close(found.votes[0].flatten(1).double(), votes - votes.amax(0), atol=1e-3, rtol=1e-3)
+
+
+def test_krigings_are_blind_to_order_company_and_padding_and_to_the_units_of_many_dots(rng):
+    net = Krigings(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
+    views = [Observations(2 * torch.rand(m, 2, generator=rng) - 1, torch.randn(m, 1, generator=rng), 0.1)
+             for m in (40, 0, 3, 90, 12, 1)]
+    _, together = net(ObservationBatch.of(views))
+    for i, view in enumerate(views):
+        _, alone = net(ObservationBatch.of([Observations(view.coords.flip(0), view.values.flip(0), 0.1)]))
+        for a, b in zip(together, alone, strict=True):
+            torch.testing.assert_close(a[i:i + 1], b, atol=1e-3, rtol=1e-3)
+    assert (together.means[1] == 0).all() and together.shift[1] == 0 and together.scale[1] == 1
+    high = Observations(views[3].coords, 50 + 10 * views[3].values, 1.0)
+    unit, shift, scale = standardised(ObservationBatch.of([high]))
+    torch.testing.assert_close(unit.values[0] * scale + shift, high.values, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(unit.noise_std * scale, torch.ones(1))
+
+
+def test_pooled_begins_as_the_krigings_average_and_counts_every_view_alike(rng):
+    net = Krigings(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
+    seen = ObservationBatch.of([Observations(2 * torch.rand(m, 2, generator=rng) - 1,
+                                             5 + 2 * torch.randn(m, 1, generator=rng), 0.1) for m in (30, 4)])
+    _, kriged = net(seen)
+    with seeded(6):
+        pooled, unit = Pooled(CONV[2], 8, 4, 2), Standardise(4)
+    unit.calibrate(5 + 3 * torch.randn(50, 4, 4, 4, generator=rng))
+    mean, spread = pooled(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit.eval())
+    weights = kriged.votes.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
+    torch.testing.assert_close(unfold(unit.restore(mean), 1, 2)[:, 0], raw)
+    least = (kriged.scale.reshape(2, 1, 1) * kriged.spreads.amin(1) / unit.std.max()).clamp_max(Pooled.MOST)
+    assert (spread.amin(1) >= least - 1e-5).all() and (spread <= Pooled.MOST).all()
+    wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)
+    mean = torch.zeros(2, 4, 4, 4, requires_grad=True)
+    spread = torch.cat([wide, narrow])
+    Pooled.loss(spread, mean, spread).backward()                         # each off by its own spread
+    torch.testing.assert_close(mean.grad[1] * 0.1, mean.grad[0])
+
+
+def test_a_fit_that_pools_krigings_is_one_function_and_comes_back_from_its_file(tmp_path):
+    approach = SparseConditional(width=16, batch=4, queries=8, reader=(1,), denoiser=(1,), krigings=((1.5, 0.3),))
+    fitted = approach.fit(nfd.problems.get("gp1d"), views=Views(tail=0.0), budget=Budget(steps=8), seed=0)
+    coords = nfd.cell_centres((16,))
+    draws = fitted.draw(None, 3, seed=1, steps=4)
+    torch.testing.assert_close(draws(coords)[:, 5:7], draws(coords[5:7]), atol=1e-5, rtol=0)
+    again = nfd.load(nfd.save(fitted, tmp_path / "pooled.safetensors")).draw(None, 3, seed=1, steps=4)
+    assert torch.equal(again(coords), draws(coords))
 
 
 def test_a_resumed_fit_is_as_if_nothing_had_happened(tmp_path):

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..codes.autoencoder import Autoencoder, GridEncoder
-from ..codes.normalise import Given
+from ..codes.autoencoder import Autoencoder
+from ..codes.folded import Folded, read
+from ..codes.listener import Listener
 from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.grid import cell_centres, to_grid
@@ -31,40 +32,30 @@ from ..core.types import (
     require_seen,
 )
 from ..diffusion.denoiser import Preconditioned
-from ..diffusion.nets import CONV, ConvNet
+from ..diffusion.nets import ConvNet
 from ..diffusion.noise import white
 from ..diffusion.samplers import METHODS, Visit, fresh_noise, path
 from ..diffusion.schedule import NoiseRange
-from ..encoders.kernel import KernelChannels
-from ..encoders.setconv import SetConv
 from ..training import Stage, resolve_device, train
 
 CHUNK = 32_768                      # values decoded at a time
 
 
-class Network(nn.Module):
+class Network(Listener):
     """All that is learned. Shapes: code and residual (b, k, *cells), features (b, w, *cells)."""
 
     def __init__(self, config: "SparseConditional", d: int, c: int):
-        super().__init__()
-        cells, side, w = config.cells_for(d), config.side_for(d), config.width
-        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
-        self.kernels = None
-        if config.kernels:
-            self.kernels = KernelChannels(d, c, cells, config.kernels, config.smoothness, config.level)
-        beside = self.kernels.channels if self.kernels else 0
-        self.reader = GridEncoder(d, self.setconv.channels, side, cells, w, w, config.reader, beside)
-        self.given = Given(CONV[d], w, config.code, beside if config.linear else 0)
-        self.auto = Autoencoder(d, c, side, cells, config.code, w, w, config.octaves, config.linear)
-        self.denoiser = Preconditioned(ConvNet(d, config.code, w, w, config.denoiser))
-        self.shape = (config.code, *[cells] * d)
+        super().__init__(config, d, c)
+        cells, side, w, k = config.cells_for(d), config.side_for(d), config.width, self.k
+        self.auto = Folded(d, c, side, cells, w, w, config.octaves) if config.krigings else \
+            Autoencoder(d, c, side, cells, k, w, w, config.octaves, config.linear)
+        self.denoiser = Preconditioned(ConvNet(d, k, w, w, config.denoiser))
+        self.shape = (k, *[cells] * d)
         self.range: NoiseRange | None = None                # measured on codes, once there are any
 
     def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What the dots say: features, and the mean and spread of the code."""
-        kriged = self.kernels(seen) if self.kernels else None
-        features = self.reader(self.setconv(seen), kriged)
-        return features, *self.given(features, kriged)
+        return self.listen(seen, self.auto.unit)
 
 
 @dataclass(frozen=True)
@@ -88,6 +79,8 @@ class SparseConditional:
     kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # lengthscales of the kriging channels,
     smoothness: float = 2.5                              # their Matérn smoothness, 2.5 or 1.5,
     level: float = 0.0                                   # and the spread of a constant that raises each field
+    krigings: tuple[tuple[float, float], ...] = ()       # instead, where fields are rough: smoothness and lengthscale
+                                                         # of kernels pooled cell by cell; the code is the training grid
     reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations of the blocks
     denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
     batch: int = 96
@@ -119,18 +112,15 @@ class SparseConditional:
             fields = source.draw(size, seed=child(seed, "data", *use))
             return fields, to_grid(fields(grid), (side,) * d).movedim(-1, 1).to(place)
 
-        def rng(*use) -> torch.Generator:
-            return stream(seed, "noise", *use)
-
         def reconstruct(fields, code: Tensor, features: Tensor | None, noise: torch.Generator) -> Tensor:
             coords = 2 * torch.rand(len(code), self.queries, d, generator=noise) - 1
             truth = fields(coords).to(place)
             code = code + 0.05 * torch.randn(code.shape, generator=noise).to(place)
-            return (net.auto.decoder(coords.to(place), code, features) - truth).square().mean()
+            return (net.auto(coords.to(place), code, features) - truth).square().mean()
 
         def autoencode(i: int) -> Tensor:
             fields, values = batch("auto", i)
-            return reconstruct(fields, net.auto.encode(values), None, rng("auto", i))
+            return reconstruct(fields, net.auto.encode(values), None, stream(seed, "noise", "auto", i))
 
         @torch.no_grad()
         def raw_codes(use: str) -> Tensor:
@@ -143,15 +133,21 @@ class SparseConditional:
             net.auto.eval()
             net.range = NoiseRange.of(net.auto.unit(raw_codes("range")))
 
+        def look(use: str, i: int) -> tuple[Any, ...]:
+            fields, values = batch(use, i)
+            with torch.no_grad():
+                code = net.auto.eval().encode(values)
+            return fields, code, *net.look(views(fields, seed=child(seed, "views", i)).to(place))
+
+        def listen(i: int) -> Tensor:
+            _, code, _, mean, spread = look("listen", i)
+            return net.given.loss(code, mean, spread)
+
         def diffuse(i: int) -> Tensor:
             if net.range is None:
                 measure()
-            net.auto.encoder.eval(), net.auto.unit.eval()
-            fields, values = batch("diffuse", i)
-            noise = rng("diffuse", i)
-            with torch.no_grad():
-                code = net.auto.encode(values)
-            features, mean, spread = net.look(views(fields, seed=child(seed, "views", i)).to(place))
+            fields, code, features, mean, spread = look("diffuse", i)
+            noise = stream(seed, "noise", "diffuse", i)
             sigma = net.range.training(torch.randn(len(code), generator=noise)).to(place)
             clean = net.given.residual(code, mean, spread).detach()
             white_noise = torch.randn(code.shape, generator=noise).to(place)
@@ -159,8 +155,11 @@ class SparseConditional:
                     + reconstruct(fields, code, features, noise))
 
         trained = nn.ModuleList([net.reader, net.given, net.denoiser, net.auto.decoder]).parameters()
-        train(net, [Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate),
-                    Stage("diffuse", diffuse, list(trained), 0.8, self.lr)], budget, watch)
+        first = Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate)
+        if self.krigings:                               # the code is known, and what dots say of it can be learnt alone
+            calibrate()
+            first = Stage("listen", listen, [*net.reader.parameters(), *net.given.parameters()], 0.5, self.lr)
+        train(net, [first, Stage("diffuse", diffuse, list(trained), 1 - first.share, self.lr)], budget, watch)
         if net.range is None:
             measure()
         about = {"approach": "sparse_conditional", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range)}
@@ -222,12 +221,13 @@ class FittedSparseConditional:
         """Codes (n, k, *cells) and features (1, w, *cells) -> Fields."""
         decoder, d, c, device = self.net.auto.decoder, self.about["d"], self.about["c"], self.device
         with torch.no_grad():
-            memory = decoder.field.project(decoder.memory(code, features))
+            memory, grid = decoder.field.project(decoder.memory(code, features)), self.net.auto.points(code)
         cells = code.shape[2:]
 
         def rule(coords: Tensor, part: slice) -> Tensor:
             step = max(1, CHUNK // (part.stop - part.start))
             pieces = [decoder.field.read(piece.to(device, torch.float32), memory[part], cells)
+                      + (0 if grid is None else read(grid[part], piece.to(grid)))
                       for piece in coords.split(step, dim=-2)]
             return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(part.stop - part.start, 0, c)
 

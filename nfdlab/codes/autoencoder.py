@@ -83,3 +83,11 @@ class Autoencoder(nn.Module):
     def encode(self, grid: Tensor) -> Tensor:
         """Values on the fine grid (b, c, *side) -> codes of unit scale (b, k, *cells)."""
         return self.unit(self.encoder(grid))
+
+    def points(self, code: Tensor) -> Tensor | None:
+        """Values of the fine grid that the code states outright, to which the field adds: none, here."""
+        return None
+
+    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None) -> Tensor:
+        """The field that codes stand for, at coords (p, d) or (b, p, d): (b, p, c)."""
+        return self.decoder(coords, code, features)

@@ -29,6 +29,11 @@ class Standardise(nn.Module):
         shape = (1, -1, *[1] * (x.ndim - 2))
         return (x - mean.reshape(shape)) / std.reshape(shape)
 
+    def restore(self, x: Tensor) -> Tensor:
+        """Raw codes of codes at the fixed unit scale."""
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return x * self.std.reshape(shape) + self.mean.reshape(shape)
+
 
 class Given(nn.Module):
     """What the observations alone say of a code: its mean and spread, element by element, from features (b, w, *cells).

@@ -1,0 +1,48 @@
+"""What a set of dots says of a code: features of every cell, and the code's mean and spread, before any diffusion."""
+
+import torch
+from torch import Tensor, nn
+
+from ..core.types import ObservationBatch
+from ..diffusion.nets import CONV
+from ..encoders.kernel import KernelChannels
+from ..encoders.kriged import Krigings
+from ..encoders.setconv import SetConv
+from .autoencoder import GridEncoder
+from .folded import Pooled
+from .normalise import Given, Standardise
+
+
+class Listener(nn.Module):
+    """ObservationBatch -> features (b, w, *cells), mean and spread of the code (b, k, *cells).
+
+    SetConv on a fine grid, kriging beside it, convolutions over both. With `kernels` (lengthscales) a few krigings are
+    channels and `code` numbers a cell make a code. With `krigings`, pairs (smoothness, lengthscale), the code is the
+    fine grid folded into the cells, of which each kriging has a mean of its own.
+    """
+
+    def __init__(self, config, d: int, c: int):
+        super().__init__()
+        cells, side, w, many = config.cells_for(d), config.side_for(d), config.width, len(config.krigings)
+        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
+        self.kernels = self.krigings = None
+        self.k, fine, beside = config.code, self.setconv.channels, 0
+        if many:
+            self.krigings = Krigings(d, side, cells, config.krigings)
+            self.k, fine, beside = c * (side // cells) ** d, fine + c * many, 2 * many + 1
+        elif config.kernels:
+            self.kernels = KernelChannels(d, c, cells, config.kernels, config.smoothness, config.level)
+            beside = self.kernels.channels
+        self.reader = GridEncoder(d, fine, side, cells, w, w, config.reader, beside)
+        self.given: Given = Pooled(CONV[d], w, self.k, many) if many else \
+            Given(CONV[d], w, self.k, beside if config.linear else 0)
+
+    def listen(self, seen: ObservationBatch, unit: Standardise) -> tuple[Tensor, Tensor, Tensor]:
+        """`unit` is the scale of the code, which krigings are brought to."""
+        if self.krigings is not None:
+            seen, kriged = self.krigings(seen)
+            features = self.reader(torch.cat([self.setconv(seen), kriged.fine()], 1), kriged.beside())
+            return features, *self.given(features, kriged, unit)
+        kriged = self.kernels(seen) if self.kernels else None
+        features = self.reader(self.setconv(seen), kriged)
+        return features, *self.given(features, kriged)
