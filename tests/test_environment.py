@@ -16,7 +16,8 @@ DIRECT = {Requirement(r).name: Requirement(r) for r in PROJECT["dependencies"]}
 EXTRAS = {Requirement(r).name: Requirement(r) for extra in PROJECT["optional-dependencies"].values() for r in extra}
 LINES = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
          if line and not line.startswith("#")]
-IMPORTED_AS = {"beautifulsoup4": "bs4", "ipython": "IPython", "jupyter-client": "jupyter_client", "pillow": "PIL", "scikit-learn": "sklearn"}
+IMPORTED_AS = {"beautifulsoup4": "bs4", "ipython": "IPython", "jupyter-client": "jupyter_client", "pillow": "PIL",
+               "scikit-learn": "sklearn"}
 ONLY_STARTED = {"jupyterlab", "ipykernel"}       # as programs, by name
 
 

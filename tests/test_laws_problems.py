@@ -228,7 +228,8 @@ def test_the_steps_posterior_is_brute_force(m, noise_std):
     chance = torch.stack([w[theta < q].sum() for q in query[:, 0]])
     post, evidence = prior.update(seen)
     mean, std = post.moments(query)
-    assert (mean[:, 0] - chance).abs().max() < 1e-4 and (std[:, 0] - (chance * (1 - chance)).clamp_min(0).sqrt()).abs().max() < 1e-2
+    assert (mean[:, 0] - chance).abs().max() < 1e-4
+    assert (std[:, 0] - (chance * (1 - chance)).clamp_min(0).sqrt()).abs().max() < 1e-2
     expected = logs.logsumexp(0) - math.log(len(theta)) - m * 0.5 * math.log(2 * math.pi * noise_std**2)
     assert float(evidence) == pytest.approx(float(expected), abs=1e-3)
     draws = post.draw(4000, seed=0)(query)[..., 0]
@@ -269,16 +270,16 @@ def test_bisection_halves_and_a_median_of_sixteen_draws_nearly_does():
 # Figures that others have computed
 
 def test_a_small_hill_is_found_as_fast_as_others_have_measured():
-    """Posterior variance over prior variance after 16 looks: 0.41 at random places, 0.26 on a grid (24 by 24 points)."""
+    """Posterior over prior variance after 16 looks: 0.41 at random places, 0.26 on a grid (24 by 24 points)."""
     problem, query = nfd.problems.get("bump2d"), nfd.cell_centres((24, 24))
     prior = problem.oracle().moments(None, query)[1].square().mean()
     for pattern, expected in ((nfd.patterns.Random, 0.41), (nfd.patterns.Grid, 0.26)):
         left = []
-        for seed in range(60):
+        for seed in range(40):
             seen = nfd.observe(problem.draw(1, seed=seed), pattern(count=16), noise_std=0.05, seed=seed)
             left.append(problem.oracle().moments(seen, query)[1].square().mean() / prior)
         left = torch.stack(left)
-        assert abs(left.mean() - expected) < 4 * left.std() / math.sqrt(60)
+        assert abs(left.mean() - expected) < 4 * left.std() / math.sqrt(40)
 
 
 def test_a_grid_of_sixteen_leaves_the_variance_that_others_have_measured():
@@ -298,7 +299,8 @@ def test_a_grid_of_sixteen_leaves_the_variance_that_others_have_measured():
 
 # Denoisers, conditional and not
 
-@pytest.mark.parametrize("name", ["families1d", "step1d", "bump2d", "discs2d", "styles2d", "two_speed1dt", "powerlaw2d"])
+@pytest.mark.parametrize("name", [
+    "families1d", "step1d", "bump2d", "discs2d", "styles2d", "two_speed1dt", "powerlaw2d"])
 @pytest.mark.parametrize("m", [0, 5])
 def test_the_exact_denoiser_is_the_mean_of_weighed_draws(name, m):
     """D(x, sigma) against draws weighed by the density of x: 6000 draws, one noisy field at three levels."""
@@ -335,12 +337,12 @@ def test_signed_distance_is_that_of_a_finer_outline_and_its_slope_is_one(rng):
     problem = nfd.problems.get("stars2d")
     coords = 2 * torch.rand(300, 2, generator=rng, dtype=F64) - 1
     for seed in range(4):
-        field, corners = problem.draw(1, seed=seed), stars.outlines(seed, 1)[1][0]
+        field, corners = problem.draw(1, seed=seed), stars.outlines(1, seed=seed)[1][0]
         fine = torch.lerp(corners[:, None], corners.roll(-1, 0)[:, None],
                           torch.linspace(0, 1, 50, dtype=F64)[None, :, None]).reshape(-1, 2)
         values = field(coords)[0, :, 0]
         assert (values.abs() - torch.cdist(coords, fine).amin(1)).abs().max() < 1e-3
-        middle = stars.outlines(seed, 1)[0]
+        middle = stars.outlines(1, seed=seed)[0]
         angle = torch.atan2(*(coords - middle).T.flip(0))
         ring = torch.atan2(*(corners - middle).T.flip(0))
         reach = (corners - middle).norm(dim=-1)[(angle[:, None] - ring).remainder(2 * math.pi).argmin(1)]

@@ -66,7 +66,8 @@ def card(name: str) -> str:
     knobs = ", ".join(f"`{f.name}` = {getattr(problem, f.name)!r}" for f in dataclass_fields(problem)) or "none"
     counts, shape = ", ".join(map(str, COUNTS[name])), " x ".join(map(str, shape_of(name)))
     lines = {"Equation": c.equation, "Domain": c.domain, "Axes": ", ".join(c.axes), "Units": c.units, "Knobs": knobs,
-             "Exact posterior": c.exact, "What makes it hard": c.hard, "Home to": ", ".join(f"`{key}`" for key in c.home), "Source": c.source,
+             "Exact posterior": c.exact, "What makes it hard": c.hard,
+             "Home to": ", ".join(f"`{key}`" for key in c.home), "Source": c.source,
              "Frozen tasks": f"`tasks.npz`: {EACH} at each of {counts} random observations, noise {NOISE}; truth on "
              f"{shape} cell centres; scores of {DRAWS} draws of the exact posterior, of kriging where none is known"}
     return f"# {name}: {c.title}\n\n" + "\n\n".join(f"**{key}.** {value}" for key, value in lines.items()) + "\n"

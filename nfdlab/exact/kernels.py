@@ -13,7 +13,7 @@ Basis = Callable[[Tensor], Tensor]                       # coords (…, p, d) ->
 
 
 def cosines(omega: Tensor, power: Tensor) -> tuple[Basis, int]:
-    """A basis of Σ power[i, j, …] cos(ω_i Δ₁) cos(ω_j Δ₂) …, and its size. omega (K,), ω₀ = 0; power (K,)*d, none negative.
+    """A basis of Σ power[i, j, …] cos(ω_i Δ₁) cos(ω_j Δ₂) …, and its size; omega (K,), ω₀ = 0, power (K,)*d ≥ 0.
 
     By cos ω(x − x') = cos ωx cos ωx' + sin ωx sin ωx' on each axis; power is scaled to a variance of one.
     """

@@ -72,7 +72,7 @@ class Normal:
     def update(self, A: Tensor, y: Tensor, noise_std: float) -> tuple["Normal", Tensor]:
         """The posterior of x given y = A x + s·ε, A (q, k), y (q,); and log N(y; A mean, A cov Aᵀ + s²), its evidence.
 
-        With A R / s = U S Vᵀ: the mean moves by R V S/(1 + S²) Uᵀ(y − A mean)/s, and R gets the factor (I + V S² Vᵀ)^(-½)
+        With A R / s = U S Vᵀ the mean moves by R V S/(1 + S²) Uᵀ(y − A mean)/s and R gets the factor (I + V S² Vᵀ)^-½
         (Rasmussen & Williams 2006, eqs. 2.11 and 2.30, in singular values).
         """
         s = max(noise_std, LEAST_NOISE)

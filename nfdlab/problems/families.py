@@ -48,12 +48,13 @@ class Families1D(Known):
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="families1d", title="A sine, a square, a triangle or a bump",
-        equation="one of four, equal odds, u = f x + phi, f ~ U[0.5, 1.5], phi ~ U[0, 1): sin 2 pi u; sign(sin 2 pi u); "
-                 "4 |frac(u) - 1/2| - 1; 2 exp(-(x - c)^2 / 2 w^2), c ~ U[-0.8, 0.8], w ~ U[0.08, 0.25]",
+        equation="one of four, equal odds, u = f x + phi, f ~ U[0.5, 1.5], phi ~ U[0, 1): sin 2 pi u; "
+                 "sign(sin 2 pi u); 4 |frac(u) - 1/2| - 1; 2 exp(-(x - c)^2 / 2 w^2), c ~ U[-0.8, 0.8], "
+                 "w ~ U[0.08, 0.25]",
         domain="[-1, 1]", units="amplitudes of a wave", axes=("x",),
         hard="Which kind of curve is it? Four humps that no Gaussian, in values or in weights, can hold.",
-        source="the wave families of few-shot regression, e.g. Finn et al. 2017", exact="enumerated: kind, then two numbers",
-        home=("weight_diffusion", "modulated_field"))
+        source="the wave families of few-shot regression, e.g. Finn et al. 2017",
+        exact="enumerated: kind, then two numbers", home=("weight_diffusion", "modulated_field"))
     d: ClassVar[int] = 1
 
     @cached_property
@@ -67,9 +68,9 @@ class Step1D(Known):
     """A step up at an unknown place; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
-        name="step1d", title="A step at an unknown place", equation="1[x > theta], theta ~ U(-1, 1)", domain="[-1, 1]",
-        units="heights of the step", axes=("x",),
-        hard="One number is unknown, and each look halves it at best: looking in the middle of what is left is optimal.",
+        name="step1d", title="A step at an unknown place", equation="1[x > theta], theta ~ U(-1, 1)",
+        domain="[-1, 1]", units="heights of the step", axes=("x",),
+        hard="One number is unknown, and each look halves it at best, in the middle of what is left.",
         source="bisection; Castro & Nowak 2008 for the noisy case", exact="closed form: constant between observations",
         home=("adaptive_sampling", "stochastic_field"))
     d: ClassVar[int] = 1

@@ -130,7 +130,7 @@ class Digits2D(_TwoSides):
         name="digits2d", title="Handwritten digits as surfaces", equation="none: scanned ink, cubic between the points",
         domain="[-1, 1]^2, 8 x 8 points", units="standard deviations of ink",
         axes=("top to bottom", "left to right"),
-        hard="Ten kinds of shape, many hands, and only fourteen hundred of them to learn from: is a draw new, or a copy?",
+        hard="Ten kinds of shape, many hands, only fourteen hundred of them to learn from: is a draw new, or a copy?",
         source="the test set of optical recognition of handwritten digits (UCI), in scikit-learn",
         exact="none: real data", home=("latent_field",))
     d: ClassVar[int] = 2

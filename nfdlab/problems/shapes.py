@@ -70,7 +70,7 @@ class Discs2D(Known):
         name="discs2d", title="A disc of unknown place and size",
         equation="sigmoid((r - |x - c|) / 0.05), c ~ U[-0.6, 0.6]^2, r ~ U[0.15, 0.45]", domain="[-1, 1]^2",
         units="brightness, 0 outside to 1 inside", axes=("x", "y"),
-        hard="Three numbers make the picture, but no linear code of a few numbers holds it: shapes that move are not sums.",
+        hard="Three numbers make the picture, but no linear code of a few numbers holds it: moved shapes are not sums.",
         source="occupancy fields, e.g. Mescheder et al. 2019", exact="enumerated over (c, r)",
         home=("latent_field", "weight_diffusion"))
     d: ClassVar[int] = 2

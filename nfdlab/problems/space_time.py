@@ -34,7 +34,7 @@ class Drift1DT(Known):
     card: ClassVar[ProblemCard] = ProblemCard(
         name="drift1dt", title="A pattern that drifts and fades", equation=f"{EQUATION}, k = 0..16",
         domain="[-1, 1]^2, time first, 16 frames", units="standard deviations", axes=("t", "x"),
-        hard="Between two frames the pattern has moved on: mixing the two frames, as interpolation does, shows it twice.",
+        hard="Between two frames the pattern has moved on: a mix of the two, as interpolation makes, shows it twice.",
         source="a stochastic advection-diffusion equation, e.g. Sigrist et al. 2015; once differentiable in time here",
         exact="Gaussian, in the weights of a basis within 1e-5 of the kernel", home=("temporal_field",))
     d: ClassVar[int] = 2
@@ -57,7 +57,7 @@ class TwoSpeed1DT(Known):
         name="two_speed1dt", title="A pattern that drifts one way or the other",
         equation=f"{EQUATION}, k = 0..3, speed = +pi or -pi, equal odds",
         domain="[-1, 1]^2, time first, 16 frames", units="standard deviations", axes=("t", "x"),
-        hard="The wagon wheel: seen at every fifth frame both directions look the same, at every second, third or seventh "
+        hard="The wagon wheel: at every fifth frame both directions look the same, at every second, third or seventh "
              "they do not. The mean of the two is a standing ghost.",
         source="aliasing, the sampling theorem's reverse", exact="a mixture of two Gaussians",
         home=("temporal_field", "adaptive_sampling"))

@@ -1,4 +1,4 @@
-"""`stars2d`: shapes with a wavy outline, as signed distance. Irregular points on and near an outline are all one sees."""
+"""`stars2d`: shapes with a wavy outline, as signed distance, seen at irregular points on and near the outline."""
 
 from dataclasses import dataclass
 from math import pi
@@ -16,14 +16,15 @@ CORNERS = 192                # of the polygon that stands for the outline: off b
 WAVES = 6
 
 
-def outlines(seed: int, n: int) -> tuple[Tensor, Tensor]:
+def outlines(n: int, *, seed: int) -> tuple[Tensor, Tensor]:
     """n outlines: middles (n, 2) and corners (n, CORNERS, 2), counter-clockwise.
 
-    Radius 0.42·exp(Σ_k 0.25 k^-1.1 (a_k cos kθ + b_k sin kθ)), k = 1…6, a, b standard normal; middle N(0, 0.08²) an axis.
+    Radius 0.42·exp(Σ_k 0.25 k^-1.1 (a_k cos kθ + b_k sin kθ)), k = 1…6, a and b standard normal, middle N(0, 0.08² I).
     """
     u = normals(seed, n, (2 * WAVES + 2,), "outline", dtype=torch.float64)
     k, theta = torch.arange(1.0, WAVES + 1).double(), torch.arange(CORNERS).double() * (2 * pi / CORNERS)
-    waves = torch.cat([torch.cos(k[:, None] * theta), torch.sin(k[:, None] * theta)]) * (0.25 * k**-1.1).repeat(2)[:, None]
+    height, angle = 0.25 * k**-1.1, k[:, None] * theta
+    waves = torch.cat([angle.cos(), angle.sin()]) * height.repeat(2)[:, None]
     radius = 0.42 * torch.exp(u[:, :2 * WAVES] @ waves)
     middle = 0.08 * u[:, 2 * WAVES:]
     ray = torch.stack([theta.cos(), theta.sin()], -1)
@@ -50,8 +51,8 @@ class Stars2D:
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="stars2d", title="Shapes with a wavy outline, as signed distance",
-        equation="distance to the outline, positive inside; radius 0.42 exp(sum_k 0.25 k^-1.1 (a_k cos k th + b_k sin k "
-                 "th)), k = 1..6, a, b ~ N(0, 1), round a middle ~ N(0, 0.08^2 I)",
+        equation="distance to the outline, positive inside; radius 0.42 exp(sum_k 0.25 k^-1.1 (a_k cos k th + "
+                 "b_k sin k th)), k = 1..6, a, b ~ N(0, 1), round a middle ~ N(0, 0.08^2 I)",
         domain="[-1, 1]^2", units="halves of the box's side", axes=("x", "y"),
         hard="Thirteen numbers, folded by a nearest-point rule: the medial axis is a crease no smooth kernel knows.",
         source="star-shaped random sets; signed distance as in Park et al. 2019",
@@ -61,7 +62,7 @@ class Stars2D:
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n fresh shapes."""
-        corners = outlines(require_seed(seed), require_count(n))[1]
+        corners = outlines(require_count(n), seed=require_seed(seed))[1]
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             shapes = corners[part].to(coords)

@@ -1,4 +1,4 @@
-"""`styles2d`: three kinds of surface, and nobody says which. A mixture of Gaussians; its odds are an exact classifier."""
+"""`styles2d`: three kinds of surface, and nobody says which: a mixture of Gaussians, whose odds tell the style."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,8 @@ class Styles2D(Known):
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="styles2d", title="Broad hills, fine hills or stripes",
-        equation="one of three, equal odds: exp(-r^2 / 2 0.5^2); exp(-r^2 / 2 0.15^2); exp(-r^2 / 2 0.5^2) cos(4 pi Dx)",
+        equation="K is one of three, equal odds: exp(-r^2 / 2 0.5^2); exp(-r^2 / 2 0.15^2); "
+                 "exp(-r^2 / 2 0.5^2) cos(4 pi Dx)",
         domain="[-1, 1]^2", units="standard deviations", axes=("x", "y"),
         hard="A few dots must first tell the style; until they do, every draw has to commit to one.",
         source="mixtures of Gaussian processes, e.g. Rasmussen & Ghahramani 2002", exact="a mixture of three Gaussians",

@@ -12,6 +12,7 @@ from ..core.fields import Evaluated
 from ..core.types import ProblemCard
 from .patches import patches, require_cells
 
+
 @cache
 def elevation() -> Tensor:
     """The map in metres, north up: (344, 403), from the file inside matplotlib's sample data."""
