@@ -39,15 +39,15 @@ class Table:
     draws: int
     seed: int = 0
     _boot: dict = field(default_factory=dict, repr=False)
-    _sorted: dict = field(default_factory=dict, repr=False)
+    _values: dict = field(default_factory=dict, repr=False)
 
     @property
     def contestants(self) -> list[str]:
-        return list(dict.fromkeys(self.rows["contestant"]))
+        return self.rows["contestant"].unique().tolist()
 
     @property
     def counts(self) -> list:
-        return list(dict.fromkeys(self.rows["m"]))
+        return self.rows["m"].unique().tolist()
 
     @property
     def metrics(self) -> list[str]:
@@ -56,12 +56,12 @@ class Table:
 
     def values(self, metric: str, contestant: str) -> dict[object, np.ndarray]:
         """Raw scores task by task, for each m: {m: (tasks,)}."""
-        require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
-        require_name(contestant, self.contestants, "contestant")
-        if contestant not in self._sorted:
+        if (metric, contestant) not in self._values:
+            require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
+            require_name(contestant, self.contestants, "contestant")
             mine = self.rows[self.rows["contestant"] == contestant].sort_values("task", kind="stable")
-            self._sorted[contestant] = {m: mine[mine["m"] == m] for m in self.counts}
-        return {m: mine[metric].to_numpy() for m, mine in self._sorted[contestant].items()}
+            self._values[metric, contestant] = {m: mine.loc[mine["m"] == m, metric].to_numpy() for m in self.counts}
+        return self._values[metric, contestant]
 
     def scores(self) -> pd.DataFrame:
         """Mean raw scores, a row for each contestant and m."""
