@@ -13,6 +13,7 @@ from nfdlab.core.types import Observations
 from nfdlab.exact.enumerated import Enumerated, effective
 from nfdlab.exact.finite import Finite
 from nfdlab.exact.posterior import Exact
+from nfdlab.exact.settle import settle
 from nfdlab.exact.threshold import Threshold
 from nfdlab.problems import families, shapes, stars
 
@@ -165,11 +166,12 @@ def test_the_kinds_odds_of_families1d_are_those_of_brute_force():
 
 
 def test_the_contracts_families():
-    """Each kind at one place, by hand: f = 1, φ = 0.3, x = 0.45, so u = 0.75; the bump with c = 0, w = 0.1."""
-    wave, x = torch.tensor([[0.5, 0.3]], dtype=F64), torch.tensor([[0.45], [-0.1]], dtype=F64)
-    assert torch.allclose(families.sine(wave, x).flatten(), torch.tensor([-1.0, math.sin(0.4 * math.pi)], dtype=F64))
-    assert families.square(wave, x).flatten().tolist() == [-1, 1]
-    assert torch.allclose(families.triangle(wave, x).flatten(), torch.tensor([0.0, 0.2], dtype=F64))
+    """Each kind by hand: f = 1, φ = 0.3, so u = 0.75, 0.2 and -0.6 at three places; the bump with c = 0, w = 0.1."""
+    wave, x = torch.tensor([[0.5, 0.3]], dtype=F64), torch.tensor([[0.45], [-0.1], [-0.9]], dtype=F64)
+    sine = torch.tensor([-1.0, math.sin(0.4 * math.pi), -math.sin(1.2 * math.pi)], dtype=F64)
+    assert torch.allclose(families.sine(wave, x).flatten(), sine)
+    assert families.square(wave, x).flatten().tolist() == [-1, 1, 1]
+    assert torch.allclose(families.triangle(wave, x).flatten(), torch.tensor([0.0, 0.2, -0.6], dtype=F64))
     hill = torch.tensor([[0.5, 0.02 / 0.17]], dtype=F64)
     expected = 2 * torch.exp(-0.5 * (x[:, 0] / 0.1) ** 2)
     assert torch.allclose(families.bump(hill, x).flatten(), expected)
@@ -192,6 +194,7 @@ def test_a_moving_disc_keeps_its_speed_bounces_and_stays_inside():
     assert (path.abs() <= 1 - r + 0.02).all(), "the edge stays within the walls"
     velocity = path.diff(dim=0) / 0.05
     assert (velocity.abs() - (2.4 * params[:, 2:4] - 1.2).abs()).abs().median() < 0.01
+    assert velocity.abs().max() < 1.6, "no jumps; 1.2 at most, but for the part of a soft edge beyond the wall"
     turns = (velocity.sign().diff(dim=0) != 0).any(0)
     assert 0.2 < turns.double().mean() < 0.8
 
@@ -212,6 +215,24 @@ def test_the_moving_discs_posterior_is_that_of_weighed_prior_samples():
         error = values.std(0) / math.sqrt(min(20_000, effective(logs)))
         # 0.03 of the spread for the cells
         assert ((values.mean(0) - mean[:, 0]).abs() < 5 * error + 0.03 * std[:, 0] + 1e-3).all()
+
+
+def test_chains_settle_to_a_law_from_anywhere_and_stay_there():
+    """Two humps of unequal weight and shape in the unit square: shares, means and spreads, from even points."""
+    means, stds = torch.tensor([[0.3, 0.3], [0.7, 0.6]]), torch.tensor([[0.05, 0.1], [0.1, 0.04]])
+
+    def log_density(x):
+        away = (x[:, None] - means) / stds
+        logs = -0.5 * away.square().sum(-1) - stds.log().sum(-1) + torch.tensor([0.25, 0.75]).log()
+        return logs.logsumexp(-1).double()
+
+    n = 8000
+    points = settle(torch.rand(n, 2, generator=torch.Generator().manual_seed(0)), log_density, 60)
+    left = points[:, 0] < 0.5                              # and 0.02 of the right hump
+    assert abs(left.double().mean() - 0.25 - 0.75 * stats.norm.cdf(-2.0)) < 5 * math.sqrt(0.25 * 0.75 / n)
+    right = points[~left]
+    assert ((right.mean(0)[1] - 0.6) / (0.04 / math.sqrt(len(right)))).abs() < 5
+    assert abs(right[:, 1].std() / 0.04 - 1) < 5 / math.sqrt(2 * len(right))
 
 
 # The step

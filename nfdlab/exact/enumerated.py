@@ -13,15 +13,19 @@ import torch
 from torch import Tensor
 
 from ..core.fields import CHUNK, Evaluated
-from ..core.rng import uniforms
+from ..core.rng import stream, uniforms
 from ..core.types import Observations
 from .finite import Finite
 from .normal import choose
+from .settle import settle
 
-CELLS = 20_000, 100_000      # as many cells as are ever weighed at once, for many and for few observations
-WORK = 1_500_000             # cells times observations of one pass
+CELLS = 10_000, 100_000      # as many cells as are weighed at once, for many and for few observations
+WORK = 1_500_000             # cells times observations of one pass, between those two
+FIRST = 64                   # observations that the first pass listens to; each later pass to twice as many
 SHARED = 1000                # cut again until the weight is spread over so many cells (their effective number)
-CUTS = 8                     # halvings of the first cells' sides at most
+CUTS = 10                    # passes at most
+FEW = 3                      # parameters that cells can hold; of more, cells are the start of chains
+POINTS, MOVES = 2000, (8, 24)
 SLACK = 400.0                # cells e^-400 less likely than the best are hopeless even if their centre fits ill
 SUMMED = 500, 20_000_000     # cells, and cells times places, that moments sum over at least and at most
 LEAST_NOISE = 1e-3           # below this the cells are wider than the likelihood
@@ -54,11 +58,10 @@ class Enumerated:
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
         return member(self.family, self.centres[which] + jitter * self.widths, self.d, self.c)
 
-    def _logs(self, seen: Observations, noise_std: float) -> Tensor:
-        """Log likelihood of each cell's centre, less its constant: (h,)."""
-        coords, values = seen.coords.float().cpu(), seen.values.float().cpu()
-        step = max(1, CHUNK // (8 * max(1, seen.m * self.c)))
-        misfit = [(self.family(part, coords) - values).square().sum((1, 2)) for part in self.centres.split(step)]
+    def _logs(self, params: Tensor, coords: Tensor, values: Tensor, noise_std: float) -> Tensor:
+        """Log likelihood of each of some parameters (h, q), less its constant: (h,)."""
+        step = max(1, CHUNK // (8 * max(1, values.numel())))
+        misfit = [(self.family(part, coords) - values).square().sum((1, 2)) for part in params.split(step)]
         return -torch.cat(misfit).double() / (2 * noise_std**2)
 
     def _cut(self, logs: Tensor, cells: int) -> "Enumerated":
@@ -74,20 +77,34 @@ class Enumerated:
         """The prior given what was seen; and its evidence, the log of the mean likelihood over the prior.
 
         What is cut is chosen by rank, not by weight: a cell whose centre misfits but whose inside may fit is kept (a
-        jump between centre and edge misfits by the whole jump).
+        jump between centre and edge misfits by the whole jump). Large cells need few observations to be ruled out.
         """
-        noise_std = max(seen.noise_std, LEAST_NOISE)
-        cells = min(max(WORK // max(1, seen.values.numel()), CELLS[0]), CELLS[1])
-        now, logs = self, self._logs(seen, noise_std)
+        noise_std, heard = max(seen.noise_std, LEAST_NOISE), FIRST
+        mixed = torch.randperm(seen.m, generator=stream(0, "mixed"))
+        coords, values = seen.coords.float().cpu()[mixed], seen.values.float().cpu()[mixed]
+        now, logs = self, self._logs(self.centres, coords[:heard], values[:heard], noise_std)
         for _ in range(CUTS):
-            if effective(logs) >= SHARED:
+            if heard >= seen.m and effective(logs) >= SHARED:
                 break
+            heard *= 2
+            cells = min(max(WORK // max(1, values[:heard].numel()), CELLS[0]), CELLS[1])
             now = now._cut(logs, cells)
-            logs = now._logs(seen, noise_std)
-        constant = 0.5 * seen.values.numel() * math.log(2 * math.pi * noise_std**2)
+            logs = self._logs(now.centres, coords[:heard], values[:heard], noise_std)
+        constant = 0.5 * values.numel() * math.log(2 * math.pi * noise_std**2)
         evidence = logs.logsumexp(0) + now.widths.double().log().sum() - constant
         kept = (logs > logs.max() - 21).nonzero()[:, 0]              # e^-21 = 1e-9
-        return replace(now, centres=now.centres[kept], log_weights=logs[kept] - logs.max()), evidence
+        now = replace(now, centres=now.centres[kept], log_weights=logs[kept] - logs.max())
+        if len(now.widths) > FEW:
+            now = now._settled(lambda params: self._logs(params, coords, values, noise_std), values.numel())
+        return now, evidence
+
+    def _settled(self, log_density: Callable[[Tensor], Tensor], m: int) -> "Enumerated":
+        """Points for cells: the cells that could be kept are too few and too wide to be summed over."""
+        params = self._thinned(POINTS)[0]
+        params = params + self.widths * (torch.rand(params.shape, generator=stream(0, "inside")) - 0.5)
+        points = settle(params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1), log_density,
+                        min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1]))
+        return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 
     def posterior(self, seen: Observations) -> "Enumerated":
         """The family given what was seen."""
