@@ -8,11 +8,11 @@ many processes there were, and however often they were killed. One run at a time
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 from joblib import cpu_count
-from joblib.externals.loky import as_completed, get_reusable_executor
+from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 
 from .. import approaches, baselines, store
 from .. import problems as places
@@ -98,17 +98,22 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
     if not todo:
         progress(0)
         return failed
-    pool = get_reusable_executor(max_workers=min(jobs, len(todo)), timeout=20, env=ONE_THREAD)
+    queue, waiting, jobs, done = iter(todo), {}, min(jobs, len(todo)), 0
+
+    def pool():                                      # a new one if a process of the last was killed
+        return get_reusable_executor(max_workers=jobs, timeout=20, env=ONE_THREAD)
+
     try:
-        waiting = {pool.submit(run, cell, folder): cell for cell in todo}
-        for done, future in enumerate(as_completed(waiting), 1):
-            error = future.exception()               # a process that was killed, or ran out of memory
-            name, said = future.result() if error is None else (waiting[future].name, type(error).__name__)
-            if said:
-                failed[name] = said
-            progress(done)
+        while done < len(todo):
+            waiting |= {pool().submit(run, cell, folder): cell for cell in islice(queue, 2 * jobs - len(waiting))}
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                cell, error, done = waiting.pop(future), future.exception(), done + 1
+                said = future.result()[1] if error is None else type(error).__name__    # out of memory, say
+                if said:
+                    failed[cell.name] = said
+                progress(done)
     except BaseException:
-        pool.shutdown(wait=True, kill_workers=True)
+        pool().shutdown(wait=True, kill_workers=True)
         raise
     return {cell.name: failed[cell.name] for cell in todo if cell.name in failed}
 
