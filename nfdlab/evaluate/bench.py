@@ -24,7 +24,7 @@ from .cells import Cell, digest_of, head, read, run, sized
 from .ranking import RIVAL, Benchmark
 from .results import RATIOS, SHARES
 from .same import require_same_problem
-from .table import COUNTS, REFERENCE
+from .table import COUNTS, REFERENCE, TWIN
 
 SCORES = (*RATIOS, *SHARES)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -37,7 +37,8 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
           force: bool = False, progress: Callable[[int, int], object] | None = None) -> Benchmark:
     """Compute what is not there yet, and write `out`/bench.csv and `out`/ranking.csv.
 
-    `contestants`: "exact", baselines, approaches whose weights ship, weights files; unless told all that there are.
+    `contestants`: "exact", "exact_again" (the exact posterior's other draws, whose ratio to the first is the luck of so
+    many), baselines, approaches whose weights ship, weights files; unless told all that there are.
     The reference, the exact posterior or else kriging, always takes part. `counts` of observations, or `shares` of a
     base grid's cells. `seeds` times `tasks` tasks for each pattern and size. `scores` as `Table.metrics`; the variogram
     costs most. `jobs` processes, unless told one a core. `force` computes everything anew: after a change of the code,
@@ -74,8 +75,8 @@ def grid(contestants=None, problems=None, *, patterns=("random",), counts=None, 
         exact = problem.oracle() is not None
         everyone = {}
         for rival in dict.fromkeys([*names, REFERENCE if exact else RIVAL]):
-            weights, digest, reason = ("", "", "" if exact else "no exact posterior") if rival == REFERENCE else \
-                _weights(rival, problem)
+            weights, digest, reason = ("", "", "" if exact else "no exact posterior") if rival in (REFERENCE, TWIN) \
+                else _weights(rival, problem)
             if reason:
                 lacking.setdefault((rival, reason), []).append(name)
             else:
@@ -121,10 +122,10 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
 def _contestants(names) -> list[str]:
     trained = list(dict.fromkeys(approach for approach, _ in store.shipped()))
     if names is None:
-        return [*baselines.names(), *trained, REFERENCE]
+        return [*baselines.names(), *trained, REFERENCE, TWIN]
     files = [n for n in names if str(n).endswith(".safetensors")]
-    _named([n for n in names if n not in files] or [REFERENCE], [*baselines.names(), *approaches.names(), REFERENCE],
-           "contestant")
+    known = [*baselines.names(), *approaches.names(), REFERENCE, TWIN]
+    _named([n for n in names if n not in files] or [REFERENCE], known, "contestant")
     names = list(dict.fromkeys(map(str, names)))
     stems = [Path(n).stem for n in names]
     require(len(set(stems)) == len(stems), must="contestants: different names.", came=", ".join(names),

@@ -23,7 +23,7 @@ from ..core.grid import cell_centres
 from ..core.rng import child
 from ..sparsity import patterns
 from ..sparsity.observing import observe
-from .table import GRIDS, REFERENCE, measured
+from .table import GRIDS, REFERENCE, TWIN, measured
 
 FORMAT = 1
 TOGETHER = 25                    # tasks scored at once
@@ -101,7 +101,7 @@ def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
     """Who answers: the exact posterior (None where there is none), a baseline, or the approach of a weights file."""
     if weights:
         return store.load(weights, device="cpu")
-    return _problem(problem).oracle() if name == REFERENCE else baselines.get(name)
+    return _problem(problem).oracle() if name in (REFERENCE, TWIN) else baselines.get(name)
 
 
 @lru_cache(maxsize=4)

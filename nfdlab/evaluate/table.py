@@ -23,7 +23,7 @@ from .same import require_same_problem
 
 GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8)}      # where fields are compared, unless told: all pairs of points count
 COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60)}
-REFERENCE = "exact"
+REFERENCE, TWIN = "exact", "exact_again"             # the twin draws anew: its ratio shows the luck of 64 draws
 
 
 def score(fitted: Fitted, problem: Problem, *, counts=None, pattern=patterns.Random, tasks: int = 100, draws: int = 64,

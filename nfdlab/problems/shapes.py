@@ -93,8 +93,7 @@ class MovingDisc2DT(Known):
         axes=("t", "x", "y"),
         hard="Few dots in few frames: where was it in between, and did it bounce?",
         source="the bouncing balls of video prediction, e.g. Sutskever et al. 2008",
-        exact="2000 points: enumerated over five numbers, then moved by Markov chains; means are off by about 0.03 of "
-              "the posterior's spread",
+        exact="enumerated, then 2000 points moved by chains: means within about 0.03 of its spread",
         home=("temporal_field", "sparse_features"))
     d: ClassVar[int] = 3
 
