@@ -126,6 +126,7 @@ print(f"half past ten: {celsius.mean():.1f} °C, give or take {celsius.std():.1f
 #
 # | you want to know | open |
 # |---|---|
+# | what the best possible answer is, on every problem of the kit, before any network | `00a_problems_and_rulers` |
 # | how a model turns any set of dots into a distribution over functions, and where that breaks | `05_sparse_conditional` |
 #
 # Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact

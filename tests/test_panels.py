@@ -582,6 +582,35 @@ def test_a_gallery_refuses_films_and_unknown_patterns(problems, names, kind):
         plots.gallery(problems, names)
 
 
+def test_problems_are_met_as_curves_maps_and_films():
+    figure = plots.meet([GP1D, GP2D, FILM, nfd.problems.get("stars2d")], side=16, columns=3, title="four")
+    curve, chart, film, shape, *empty = figure.axes
+    assert [ax.get_title(loc="left") for ax in (curve, film)] == ["gp1d", FILM.card.name]
+    assert len(empty) == 2 and not any(ax.axison for ax in empty)
+    assert len(curve.lines) == 3 and len(chart.images) == len(film.images) == 1 and len(film.lines) == 2
+    now = torch.nn.functional.pad(nfd.cell_centres((8, 8)), (1, 0), value=-0.75)              # the first moment
+    first = np.asarray(film.images[0].get_array())[:8, :8]
+    assert np.allclose(first[::-1].T, FILM.draw(1, seed=0)(now)[0, :, 0].reshape(8, 8), atol=1e-6)
+    assert [ax._left_title.get_color() for ax in (curve, shape)] == [style.EXACT, style.BASELINE]      # exact, or none
+    with pytest.raises(ValueError, match="came:"):
+        plots.meet([])
+
+
+def test_answers_stand_side_by_side():
+    truth, seen = GP1D.draw(1, seed=0), nfd.observe(GP1D.draw(1, seed=0), nfd.patterns.Random(count=5), seed=1)
+    draws = GP1D.oracle().draw(seen, 20, seed=2)
+    left, right = plots.fans({"a": (truth, seen, draws), "b": (truth, seen, draws[:3])}, curves=4).axes
+    assert len(left.lines) == 5 and len(right.lines) == 4 and left.get_title(loc="left") == "a"
+    assert len(left.collections[0].get_offsets()) == 5
+    truth, rough = GP2D.draw(1, seed=0), GP2D.draw(2, seed=9)
+    one, other = plots.pages(GP2D.card, {"truth": truth, "a draw": rough}, side=12).axes
+    assert one.images[0].get_clim() == other.images[0].get_clim() and other.get_ylabel() == ""
+    for wrong in (lambda: plots.fans({}), lambda: plots.pages(GP2D.card, {}),
+                  lambda: plots.fans({"a": (truth, seen, rough)})):
+        with pytest.raises(ValueError, match="came:"):
+            wrong()
+
+
 def test_maps_share_limits_and_centre_errors_at_zero():
     truth = GP2D.draw(1, seed=0)
     seen = nfd.observe(truth, nfd.patterns.Random(count=30), seed=1)

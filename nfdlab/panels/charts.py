@@ -17,8 +17,8 @@ _POINTS = 481
 
 
 def colour_of(name: str) -> str:
-    """The colour of a contestant by its name: truth black, exact blue, baselines grey, anything else is a model."""
-    return ROLES.get(name, style.MODEL)
+    """The colour of a contestant by its name: truth black, exact … blue, baselines grey, anything else is a model."""
+    return ROLES.get(name, style.EXACT if name.startswith("exact") else style.MODEL)
 
 
 def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations | None = None, title: str | None = None,

@@ -4,5 +4,7 @@ from .benchmark import benchmark
 from .charts import bands, losses, ratios, spectra
 from .gallery import gallery
 from .maps import ladder, row, surface
+from .multiples import fans, meet, pages
 
-__all__ = ["bands", "benchmark", "gallery", "ladder", "losses", "ratios", "row", "spectra", "surface"]
+__all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "losses", "meet", "pages", "ratios", "row", "spectra",
+           "surface"]

@@ -1,0 +1,475 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00a · Problems and rulers: what is the best possible answer, and how do you know it?
+#
+# ![four kinds of curve, the same places seen, and all the curves that are still possible](pictures/00a_problems_and_rulers.png)
+#
+# ## Question
+#
+# **What is the best possible answer, and how do you know it?**
+#
+# Somebody hides most of a function from you. How good can a guess be? No network can tell you, and no test set: a bad score
+# may mean a bad model, or a question nobody could answer. This lesson has no network in it. It meets the problems of the
+# kit, hides data, and watches the *exact posterior*: the right distribution over what is still possible. Everything the
+# other lessons train is measured against it.
+#
+# You need PyTorch, nothing else. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
+
+# %% tags=["parameters"]
+budget: str = "reference"  # smoke | lesson | reference
+seed: int = 0  # which function, which dots
+device: str = "auto"  # auto | cpu | cuda
+keep: int = 5  # how many dots are seen
+pattern: str = "random"  # random | grid | block | lines | clusters | border
+tasks: int = 8  # how many tasks each number in the tables is averaged over
+
+# %% [markdown]
+# ## Picture
+#
+# Four kinds of random curve. Each is looked at in the same few places, with the same small noise. *Predict:* the dots lie
+# at the same places in all four pictures. Is as much left open in each?
+
+# %%
+import pandas as pd
+import torch
+from IPython.display import display
+
+import nfdlab as nfd
+from nfdlab.core.fields import Evaluated
+from nfdlab.core.types import Observations
+from nfdlab.evaluate import scores
+from nfdlab.evaluate.table import compare
+from nfdlab.panels import plots, style
+
+if budget == "smoke":            # nothing is trained here: a budget is a number of tasks
+    tasks = 3
+line = nfd.cell_centres((256,))
+look, answers = nfd.patterns.ALL[pattern](count=keep), {}
+for name in ("gp1d", "sawtooth1d", "families1d", "step1d"):
+    kind = nfd.problems.get(name)
+    truth = kind.draw(1, seed=seed)
+    seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+    before, after = (kind.oracle().moments(s, line)[1].square().mean().sqrt() for s in (None, seen))
+    answers[f"{name}: {after / before:.0%} left"] = truth, seen, kind.oracle().draw(seen, 64, seed=seed)
+plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left")
+
+# %% [markdown]
+# Black is the truth. Every blue line is a curve that explains the dots as well as it should: a draw of the exact posterior.
+# What dots tell depends on the world they come from, so there is no best answer without a *prior*: which functions there
+# are, and how often each. The kit's problems are such worlds. Blue names: the posterior is known exactly. Grey: real data,
+# or shapes without a formula, where nobody knows it. (One more, `arrays`, is your own data.)
+
+# %%
+problems = {name: nfd.problems.get(name) for name in nfd.problems.names() if name != "arrays"}
+exact = [name for name, kind in problems.items() if kind.oracle() is not None]
+display(plots.meet(list(problems.values()), seed=seed + 3,
+                   title=f"{len(problems)} problems, {len(exact)} of them with an exact posterior"))
+pd.DataFrame({name: {"what makes it hard": kind.card.hard, "exact posterior": kind.card.exact}
+              for name, kind in problems.items()}).T.style.set_properties(**{"text-align": "left"}).set_table_styles(
+    [{"selector": "th", "props": "text-align: left"}])
+
+# %% [markdown]
+# A *pattern* says where we get to look. It knows how many coordinates there are, and in films and other space-time problems
+# that the first of them is time. One pattern follows the field itself: `outline` looks near a contour.
+#
+# *Predict:* eight looks at a smooth curve, placed in six ways. Which leaves most open?
+
+# %%
+kinds = [problems[name] for name in ("gp1d", "discs2d", "drift1dt")]
+display(plots.gallery(kinds, seed=seed + 2))
+left = {}
+for name in ("grid", "random", "border", "block", "lines", "clusters"):
+    seens = [nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i) for i in range(4 * tasks)]
+    stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
+    left[name] = torch.stack(stds).mean().sqrt().item()
+pd.Series(left, name="spread left by 8 looks, gp1d").sort_values().to_frame().style.format("{:.0%}")
+
+# %% [markdown]
+# ## Idea in symbols
+#
+# A *prior* $p(f)$ says which functions there are. Dots $y_i = f(x_i) + s\,\varepsilon_i$ weigh each of them by how well it
+# explains what was seen, and nothing else does:
+#
+# $$p(f \mid y) \;\propto\; p(f)\, \exp\Big(-\sum_i \frac{(y_i - f(x_i))^2}{2 s^2}\Big).$$
+#
+# That is Bayes' rule. In three kinds of world one can carry it out: *Gaussian* functions, where it is linear algebra; a
+# *few parameters*, where one can try them all; and mixtures of those. The *exact denoiser* comes with it: seen through
+# noise of size $\sigma$, the posterior mean of the clean values, $D^*(z, \sigma) = \mathbb{E}[f \mid f + \sigma\varepsilon = z,\; y]$.
+#
+# ## Smallest version
+#
+# For smooth Gaussian curves with kernel $e^{-r^2/2\ell^2}$, the textbook's formula, dense and from nothing. Where a curve has
+# one number or two, write down all the curves there are, weigh each, and average: no algebra, and no doubt.
+
+# %%
+smallest = {name: nfd.observe(problems[name].draw(1, seed=seed), look, noise_std=0.05, seed=seed)
+            for name in ("gp1d", "step1d", "sawtooth1d")}
+gp, seen, mine = problems["gp1d"], smallest["gp1d"], {}
+x, y, q = seen.coords.double(), seen.values.double(), line.double()
+near, across = (torch.exp(-(a - x.T).square() / (2 * gp.lengthscale**2)) for a in (x, q))
+solved = torch.linalg.solve(near + seen.noise_std**2 * torch.eye(len(x)), torch.cat([y, across.T], 1))
+mine["gp1d"] = across @ solved[:, 0], (1 - (across * solved[:, 1:].T).sum(1)).clamp_min(0).sqrt()
+
+steps, teeth = torch.linspace(-1, 1, 20001)[:, None], (torch.arange(700) + 0.5) / 700
+for name, params, rule in (("step1d", steps, lambda p, x: (x > p).float()),
+                           ("sawtooth1d", torch.cartesian_prod(teeth, teeth),
+                            lambda p, x: torch.remainder((1.5 + p[:, :1]) * x + p[:, 1:], 1) - 0.5)):
+    seen = smallest[name]
+    misfit = (rule(params, seen.coords.T) - seen.values.T).square().sum(1)
+    weight = (-(misfit - misfit.min()) / (2 * seen.noise_std**2)).double().exp()
+    likely = weight > 1e-9
+    weight, curves = weight[likely] / weight[likely].sum(), rule(params[likely], line.T).double()
+    mine[name] = weight @ curves, (weight @ (curves - weight @ curves).square()).sqrt()
+
+for name, (mean, std) in mine.items():
+    library = problems[name].oracle().moments(smallest[name], line)
+    off = [(a - b[:, 0]).abs().mean().item() for a, b in zip((mean, std), library, strict=True)]
+    assert max(off) < (1e-4 if name == "gp1d" else 0.01)                   # of a tooth, a cell being 1 / 700
+    print(f"{name}: mean and spread differ from the library's by {off[0]:.0e} and {off[1]:.0e}")
+
+# %% [markdown]
+# ## The library's version
+#
+# `problem.oracle()` is that answer as something to ask: `draw(seen, n, seed=)` gives n functions, `moments` mean and
+# spread, `at(seen, places)` the joint distribution at some places. Three discoveries with it.
+#
+# ### One: a mean is not a draw
+#
+# Three dots of a sawtooth. The posterior mean has the smallest squared error that anything can have. *Predict:* count the
+# jumps of more than half a tooth in the truth, in each draw, and in the mean of the draws.
+
+# %%
+saw, three, fine = problems["sawtooth1d"], nfd.patterns.Random(count=3), nfd.cell_centres((2048,))
+truth = saw.draw(1, seed=seed)
+seen = nfd.observe(truth, three, noise_std=0.05, seed=seed)
+draws = saw.oracle().draw(seen, 64, seed=seed)
+mean = Evaluated(lambda coords, part: draws(coords).mean(0, keepdim=True), 1, 1)
+jumps = [(f(fine).diff(dim=1).abs() > 0.5).sum((1, 2)).float().mean().item() for f in (truth, draws, mean)]
+errors, roughness = torch.zeros(2), torch.zeros(2)
+for i in range(6 * tasks):
+    target = saw.draw(1, seed=1000 + i)
+    given = nfd.observe(target, three, noise_std=0.05, seed=1000 + i)
+    values, goal = saw.oracle().draw(given, 65, seed=i)(line), target(line)[0]
+    kinds = values[64:], values[:64].mean(0, keepdim=True)                 # one draw; the mean of 64
+    errors += torch.stack([scores.mse(v, goal) for v in kinds]) / (6 * tasks)
+    roughness += torch.stack([v.diff(dim=1).abs().sum() / goal.diff(dim=0).abs().sum() for v in kinds]) / (6 * tasks)
+assert errors[1] < errors[0] and roughness[1] < roughness[0]
+print(f"over {6 * tasks} tasks: squared error of one draw {errors[0]:.3f}, of the mean {errors[1]:.3f}; "
+      f"way up and down, to the truth's: {roughness[0]:.2f} and {roughness[1]:.2f}")
+plots.bands(saw.card, truth=truth, seen=seen, exact=draws, mean=mean, band=False, curves=3,
+            title=f"Jumps: truth {jumps[0]:.0f}, each draw {jumps[1]:.1f}, their mean {jumps[2]:.0f}")
+
+
+# %% [markdown]
+# The mean wins on squared error by being a curve that cannot occur, smoother than any truth. Squared error therefore
+# cannot tell whether an answer looks like a truth. So the kit scores *distributions*: many draws against one truth.
+#
+# ### Two: where to look
+#
+# A step up at an unknown place, no noise. Each look says "left" or "right". *Predict:* how much is left after eight looks,
+# at random, on a grid, in the middle of what is left? And if you may not compute the middle, and only have $N = 5$ draws
+# of the posterior: look where they are split in half.
+
+# %%
+def still_open(looks):
+    """The ends of the piece of the box where the step may be, by the exact posterior."""
+    belief = step.prior.posterior(looks)
+    alive = belief.log_weights.exp() > 1e-9
+    return belief.edges[:-1][alive].min().item(), belief.edges[1:][alive].max().item()
+
+
+N, most, many = 5, 8, 8 * tasks
+step, rng, split = problems["step1d"], torch.Generator().manual_seed(seed), f"where {N} draws are split"
+length = {way: torch.zeros(many, most + 1) for way in ("at random", "on a grid", split, "in the middle")}
+for way, found in length.items():
+    for i in range(many):
+        truth, x = step.draw(1, seed=i), torch.empty(0, 1)
+        for k in range(most + 1):
+            if way == "on a grid" and k:                         # planned ahead, k looks in all
+                x = nfd.cell_centres((k,))
+            seen = Observations(x, truth(x)[0], 0.0)
+            low, high = still_open(seen)
+            found[i, k] = high - low
+            new = 2 * torch.rand(1, generator=rng) - 1 if way == "at random" else torch.tensor([(low + high) / 2])
+            if way == split:
+                inside = torch.linspace(low, high, 402)[1:-1, None]
+                up = step.oracle().draw(seen, N, seed=1000 * i + k)(inside).mean((0, 2))
+                new = inside[(up < 0.5).sum().clamp_max(399)]
+            x = torch.cat([x, new[None].reshape(1, 1)])
+
+# %%
+shrinks = {way: (found[:, 1:] / found[:, :-1]) for way, found in length.items()}
+law, error = (N + 3) / (2 * (N + 2)), shrinks[split].std() / shrinks[split].numel() ** 0.5
+assert (shrinks["in the middle"] - 0.5).abs().max() < 1e-4
+assert (shrinks[split].mean() - law).abs() < 4 * error
+figure, ((ax,),) = style.picture(size=(8.2, 3.4))
+looks = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.MODEL, style.EXACT), strict=True)
+for (way, found), line_style, colour in looks:
+    ax.semilogy(range(most + 1), found.mean(0), line_style, marker="o", ms=4, color=colour,
+                label=f"{way}: {found.mean(0)[-1]:.2g} left")
+style.dress(ax, x="looks", y="length still open (box: 2)",
+            title=f"A look in the middle leaves {shrinks['in the middle'].mean():.2f}; split by {N} draws "
+                  f"{shrinks[split].mean():.2f} (law: {law:.2f})")
+style.legend(ax, loc="lower left")
+figure
+
+# %% [markdown]
+# For odd $N$ the median of $N$ draws leaves $(N+3)/(2(N+2))$ on average: with one draw two thirds, with many a half. Draws
+# alone tell where to look, and nobody needs a formula for the posterior.
+#
+# ### Three: the wagon wheel
+#
+# A pattern drifts forwards or backwards, and only every $g$-th frame is seen, whole. *Predict:* the more frames the better?
+# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \dots, 8$?
+
+# %%
+wheel, odds = problems["two_speed1dt"], {}
+for gap in range(1, 9):
+    found = []
+    for i in range(2 * tasks):
+        film = wheel.prior.parts[i % 2].draw(1, seed=i)          # forwards and backwards in turn
+        belief = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i))
+        found.append(belief.log_weights.exp()[i % 2].item())
+    odds[gap] = sum(found) / len(found)
+assert min(odds[g] for g in (2, 3, 7)) > 0.9 and abs(odds[5] - 0.5) < 0.1
+figure, ((ax,),) = style.picture(size=(8.2, 2.7))
+ax.plot(odds.keys(), odds.values(), marker="o", color=style.EXACT)
+ax.axhline(0.5, color=style.BASELINE, lw=0.8, ls=(0, (4, 3)))
+style.dress(ax, x="g: one frame seen in g", y="odds of the right direction",
+            title=f"Odds of the right direction: one frame in 5: {odds[5]:.2f}; in 2, 3, 7: {odds[2]:.2f}, "
+                  f"{odds[3]:.2f}, {odds[7]:.2f}")
+figure
+
+# %% [markdown]
+# Fewer frames can tell *more*: in five frames the pattern turns by half, and half a turn forwards is half a turn backwards.
+# *Predict:* at $g = 5$ the posterior is two-humped. What does a draw look like, and what does the mean of all draws?
+
+# %%
+from nfdlab.evaluate.continuity import gradient
+
+film = wheel.draw(1, seed=seed)
+seen = nfd.observe(film, nfd.patterns.Frames(every=5), noise_std=0.05, seed=seed)
+draws = wheel.oracle().draw(seen, 64, seed=seed)
+ghost = Evaluated(lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2)      # the exact mean
+speeds = []
+for fields in (draws, ghost):                                    # f_t = -speed f_x, by least squares over the box
+    g = gradient(fields, 0.98 * nfd.cell_centres((24, 24)))
+    speeds.append(-(g[..., 0] * g[..., 1]).mean((1, 2)) / g[..., 1].square().mean((1, 2)))
+forwards = speeds[0] > 0
+assert speeds[0].abs().min() > 4 * speeds[1].abs().max(), "every draw commits, the mean does not"
+one, other = (draws[int(way.nonzero()[0])] for way in (forwards, ~forwards))
+plots.pages(wheel.card, {"truth": film, "a draw": one, "another draw": other, "the mean": ghost}, seen=seen,
+            title=f"{int(forwards.sum())} of 64 draws drift at {speeds[0][forwards].mean():+.1f}, the others at "
+                  f"{speeds[0][~forwards].mean():+.1f}; the mean at {speeds[1].item():.1f}")
+
+# %% [markdown]
+# Each draw commits to one direction, and is a film that could have been. The mean stands still, which no film here does.
+#
+# ### A sampler without a network
+#
+# Diffusion learns one thing, the denoiser $D(z, \sigma)$. Here it is known, `oracle.at(seen, places).denoiser()`, and the
+# library's samplers take it as they take a network. *Predict:* start from pure noise, follow the exact denoiser down the
+# noise levels. Will the ends have the posterior's mean and spread?
+
+# %%
+from nfdlab.diffusion.noise import white
+from nfdlab.diffusion.samplers import sample
+from nfdlab.diffusion.schedule import NoiseRange
+from nfdlab.problems.gridded import gridded
+
+cells, rows = nfd.cell_centres((64,)), {}
+for name in ("gp1d", "sawtooth1d", "step1d"):
+    kind = problems[name]
+    truth = kind.draw(1, seed=seed)
+    seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+    now = kind.oracle().at(seen, cells)
+    levels = NoiseRange.of(kind.draw(256, seed=seed)(cells)).sigmas(30)
+    noise = now.mean + levels[0] * white(256, (64,), seed=seed)
+    ends = sample(now.denoiser(), noise.float(), levels)[..., None]
+    mean, std = kind.oracle().moments(seen, cells)
+    off, wide = (ends.mean(0) - mean).square().mean(), ends.var(0).mean()
+    rows[name] = {"mean off, in posterior spreads": (off / std.square().mean()).sqrt().item(),
+                  "spread, to the exact": (wide / std.square().mean()).sqrt().item()}
+    assert rows[name]["mean off, in posterior spreads"] < 0.3 and abs(rows[name]["spread, to the exact"] - 1) < 0.15
+    if name == "gp1d":
+        shown = truth, seen, gridded(ends, smooth=True), kind.oracle().draw(seen, 256, seed=seed)
+display(pd.DataFrame(rows).T.style.format("{:.2f}"))
+plots.bands(gp.card, truth=shown[0], seen=shown[1], exact=shown[3], sampled=shown[2],
+            title=f"256 samples, no network: spread {rows['gp1d']['spread, to the exact']:.2f} of the exact one")
+
+# %% [markdown]
+# The draws are the posterior's, up to what 256 of them can tell. So a network that equals the exact denoiser needs nothing
+# else, and *Where it breaks* measures how far a wrong denoiser is from it.
+#
+# ## Turn the knobs
+#
+# The exact posterior under the sliders. Left and right are two sets of draws of it, so every difference between the two is
+# luck, and the ratio below the picture shows how much luck one task holds. Try: no dots at all; one dot; `clusters`; then
+# the problems `sawtooth1d`, `two_speed1dt` with `frames` and one in 5, and `styles2d` with few dots. `view` shows draws.
+
+# %%
+panel = nfd.explore(gp.oracle(), gp, count=keep, pattern=pattern, seed=seed, device=device)
+panel
+
+# %% [markdown]
+# ## Against the others
+#
+# Three rulers, on the same tasks for everybody. The *CRPS ratio*: the error of a distribution, over that of exact draws.
+# 1.00 is the best possible, and on average nobody is below. *Coverage*: how often the truth lies in the 90 % band; 0.90 is
+# right. *Spread*: how wide the answer is, over how wide it should be. *Predict:* kriging fits a Gaussian field to the dots.
+# On which of these three problems will it lose most?
+
+# %%
+rows, tables = [], {}
+for name, counts in {"gp1d": (5, 12), "drift1dt": (60,), "sawtooth1d": (3, 6)}.items():
+    kind = problems[name]
+    rivals = {"exact, again": kind.oracle()} | {rival: nfd.baselines.get(rival) for rival in nfd.baselines.names()}
+    places = nfd.cell_centres((64,) if kind.d == 1 else (12, 12))
+    table = compare(rivals, kind, counts=counts, tasks=tasks, seed=seed, points=places)
+    tables[name] = table.summary().xs("mean", level="m").loc[["exact, again", "kriging", "linear"]]
+    for rival in rivals:
+        found = table.ratio("crps", rival)
+        rows.append({"problem": name, "contestant": rival, **found.loc["mean"], "worst": found.loc["worst", "crps"],
+                     "to": "exact"})
+ranking = pd.DataFrame(rows).sort_values("crps", kind="stable")
+again, kriged = (ranking[ranking["contestant"] == rival] for rival in ("exact, again", "kriging"))
+holds = ((again["low"] <= 1) & (again["high"] >= 1)).sum()
+display(plots.benchmark(ranking.sort_values("problem", kind="stable"),
+                        title=f"{tasks} tasks at each number of dots. Exact against itself: {again['crps'].mean():.2f}, "
+                              f"its interval holds 1.00 on {holds} of {len(again)}"))
+print("kriging:", ", ".join(f"{row.problem} {row.crps:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in kriged.itertuples()))
+pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}")
+
+# %% [markdown]
+# `exact, again` is a second set of exact draws. How far it strays from 1.00 is what so few tasks leave uncertain, and any
+# claim finer than that needs more of them. An interpolation is one curve, so its spread and coverage are nought, however
+# close it is. Kriging says how sure it is; look at its spread where the world is not the one it fits.
+#
+# ## Where it breaks
+#
+# **The wrong world.** A posterior is right for its own prior. *Predict:* hand the exact posterior half the true length-scale,
+# or twice. Which mistake costs more? Which of the two is *too sure*? And at which noise level is its denoiser worst?
+
+# %%
+from nfdlab.evaluate.regret import regret
+
+wrong = {f"believes {scale:g}": nfd.problems.get("gp1d", lengthscale=scale).oracle()
+         for scale in (gp.lengthscale / 2, 2 * gp.lengthscale)}
+table = compare(wrong, gp, counts=(5, 12), tasks=2 * tasks, seed=seed, points=cells)
+found = table.summary().xs("mean", level="m")[["crps", "spread", "coverage90"]]
+display(found.style.format("{:.2f}"))
+truth = gp.draw(1, seed=seed)
+seen = nfd.observe(truth, nfd.patterns.Random(count=8), noise_std=0.05, seed=seed)
+best, sure = gp.oracle(), list(wrong)[1]
+both = {"exact": best.draw(seen, 64, seed=seed), sure: wrong[sure].draw(seen, 64, seed=seed)}
+display(plots.bands(gp.card, truth=truth, seen=seen, **both, title=f"Too smooth a belief: "
+                    f"{found.loc[sure, 'spread']:.2f} of the spread, {found.loc[sure, 'coverage90']:.0%} of truths in its band"))
+figure, ((ax,),) = style.picture(size=(8.2, 2.7))
+for (name, oracle), shade in zip(wrong.items(), (style.BASELINE, style.MODEL), strict=True):
+    now = best.at(seen, cells)
+    curve = regret(oracle.at(seen, cells).denoiser(), now.denoiser(), now.draw(128, seed=seed),
+                   torch.logspace(-1.5, 1.5, 13), seed=seed)
+    peak = curve.loc[curve["regret"].idxmax()]
+    ax.loglog(curve["sigma"], curve["regret"], marker="o", ms=4, color=shade,
+              label=f"{name}: at most {peak['regret']:.2g}, at σ = {peak['sigma']:.2g}")
+style.dress(ax, x="noise level σ", y="regret",
+            title="How far the denoiser is from the exact one, over what nobody can know")
+style.legend(ax)
+figure
+
+# %% [markdown]
+# **No world known.** Nobody knows the prior of real hills, digits or wavy shapes, so nobody has their exact posterior. The
+# kit then takes its ratios to kriging. That is a rival, not a bound: below 1.00 is possible there, and 1.00 is no praise.
+# Coverage needs no exact answer and remains a ruler. *Predict:* does a plain interpolation beat kriging anywhere?
+
+# %%
+rows, covered = [], {}
+for name in (name for name in ("stars2d", "terrain2d", "digits2d") if name not in exact):
+    rivals = {rival: nfd.baselines.get(rival) for rival in ("rbf", "linear", "nearest")}
+    table = compare(rivals, problems[name], counts=(40,), tasks=tasks, seed=seed, points=nfd.cell_centres((12, 12)))
+    covered[name] = table.ratio("coverage90", "kriging").loc["mean", "coverage90"]
+    for rival in rivals:
+        found = table.ratio("crps", rival)
+        rows.append({"problem": name, "contestant": rival, **found.loc["mean"], "worst": found.loc["worst", "crps"],
+                     "to": "kriging"})
+ranking = pd.DataFrame(rows)
+print("kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items()))
+plots.benchmark(ranking, title=f"Ratios to kriging, 40 dots, {tasks} tasks: the best interpolation reaches "
+                               f"{ranking['crps'].min():.2f}")
+
+# %% [markdown]
+# **When to use an exact posterior:** to know what is possible, to test a sampler, a score or a pattern before any training.
+# **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one look at every curve
+# there is. The largest world that the kit tries in full, `moving_disc2dt`, has five numbers to a film.
+#
+# ## Exercises
+#
+# **1 · Turn a knob.** One frame in five is blind. Is one in ten, or one in fifteen? Why?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for gap in (9, 10, 11, 15):
+#     film = wheel.prior.parts[0].draw(1, seed=seed)
+#     belief = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=seed))
+#     print(gap, f"{belief.log_weights.exp()[0]:.2f}")         # a whole number of half turns: no way to tell
+#     assert gap not in (10, 15) or abs(belief.log_weights.exp()[0] - 0.5) < 0.1
+# ```
+#
+# </details>
+#
+# **2 · Change a line.** Let the looks at the step be noisy. After one look in the middle, how sure can one be of the side?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# middle, rng, sure = torch.zeros(1, 1), torch.Generator().manual_seed(seed), {}
+# for noise in (0.0, 0.5, 2.0):
+#     chances = []
+#     for i in range(100):
+#         value = step.draw(1, seed=i)(middle)[0] + noise * torch.randn(1, 1, generator=rng)
+#         below = step.prior.posterior(Observations(middle, value, noise)).below(torch.zeros(1)).item()
+#         chances.append(max(below, 1 - below))
+#     sure[noise] = sum(chances) / len(chances)
+# print({noise: round(chance, 2) for noise, chance in sure.items()})
+# assert sure[0.0] > 0.999 and sure[0.0] > sure[0.5] > sure[2.0]
+# ```
+#
+# </details>
+#
+# **3 · Write a piece.** Make a world of your own, say a chirp of unknown pitch and place, with its exact posterior.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from nfdlab.exact.enumerated import Enumerated
+# from nfdlab.exact.posterior import Exact
+#
+# chirp = lambda p, x: torch.sin((4 + 4 * p[:, :1]) * (x[..., 0] + 1 + p[:, 1:]).square())[..., None]
+# world = Enumerated.uniform(chirp, 1, 1, (120, 120))            # curves with two numbers in [0, 1)
+# truth = world.draw(1, seed=seed)
+# seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+# before, after = (Exact(world).moments(s, line)[1].square().mean().sqrt().item() for s in (None, seen))
+# assert after < before
+# plots.fans({f"chirp: {after / before:.0%} left": (truth, seen, Exact(world).draw(seen, 64, seed=seed))})
+# ```
+#
+# </details>
+#
+# ## Further reading
+#
+# - Rasmussen & Williams 2006, *Gaussian processes for machine learning*: eqs. 2.25 and 2.26 are the smallest version.
+# - Gneiting & Raftery 2007, *Strictly proper scoring rules, prediction, and estimation*: why a score must reward the right
+#   distribution, and the CRPS.
+# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees lost roughness.
+# - Castro & Nowak 2008, *Minimax bounds for active learning*: bisection when looks are noisy.
+# - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*: the exact denoiser of a finite
+#   set (their appendix B.3), and the samplers used here.
+# - Song et al. 2021, *Maximum likelihood training of score-based diffusion models*: what a denoiser's regret costs.
