@@ -117,7 +117,7 @@ near, across = (torch.exp(-(a - x.T).square() / (2 * gp.lengthscale**2)) for a i
 solved = torch.linalg.solve(near + seen.noise_std**2 * torch.eye(len(x)), torch.cat([y, across.T], 1))
 mine["gp1d"] = across @ solved[:, 0], (1 - (across * solved[:, 1:].T).sum(1)).clamp_min(0).sqrt()
 
-steps, teeth = torch.linspace(-1, 1, 20001)[:, None], (torch.arange(700) + 0.5) / 700
+steps, teeth = torch.linspace(-1, 1, 20001)[:, None], (torch.arange(400) + 0.5) / 400
 for name, params, rule in (("step1d", steps, lambda p, x: (x > p).float()),
                            ("sawtooth1d", torch.cartesian_prod(teeth, teeth),
                             lambda p, x: torch.remainder((1.5 + p[:, :1]) * x + p[:, 1:], 1) - 0.5)):
@@ -131,7 +131,7 @@ for name, params, rule in (("step1d", steps, lambda p, x: (x > p).float()),
 for name, (mean, std) in mine.items():
     library = problems[name].oracle().moments(smallest[name], line)
     off = [(a - b[:, 0]).abs().mean().item() for a, b in zip((mean, std), library, strict=True)]
-    assert max(off) < (1e-4 if name == "gp1d" else 0.01)                   # of a tooth, a cell being 1 / 700
+    assert max(off) < (1e-4 if name == "gp1d" else 0.01)                   # of a tooth, a cell being 1 / 400
     print(f"{name}: mean and spread differ from the library's by {off[0]:.0e} and {off[1]:.0e}")
 
 # %% [markdown]
@@ -315,7 +315,8 @@ plots.bands(gp.card, truth=shown[0], seen=shown[1], exact=shown[3], sampled=show
 # the problems `sawtooth1d`, `two_speed1dt` with `frames` and one in 5, and `styles2d` with few dots. `view` shows draws.
 
 # %%
-panel = nfd.explore(gp.oracle(), gp, count=keep, pattern=pattern, seed=seed, device=device)
+smooth = nfd.problems.get("gp1d")
+panel = nfd.explore(smooth.oracle(), smooth, count=keep, pattern=pattern, seed=seed, device=device)
 panel
 
 # %% [markdown]

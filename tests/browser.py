@@ -1,5 +1,6 @@
 """A real Chromium, and a JupyterLab for it to open, as `nfdlab lab` starts it. For tests marked `browser`."""
 
+import ast
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nfdlab.jupyter import lab
+from nfdlab.jupyter.lessons import read
 
 # Nothing here may call home, and nothing needs a screen.
 SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
@@ -117,3 +119,27 @@ def run_all(page, patience: float = 90.0) -> None:
             return
         page.wait_for_timeout(250)
     pytest.fail(f"JupyterLab did not run the notebook's cells: {marks}")
+
+
+def panel_cells(path: Path) -> list[str]:
+    """The sources of a lesson's panel cell and of the cells that make what it uses, in order; none without a panel."""
+    sources = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    last = next((i for i, source in enumerate(sources) if "nfd.explore(" in source), None)
+    if last is None:
+        return []
+    kept, wanted = [sources[last]], _names(sources[last])[0]
+    for source in reversed(sources[:last]):
+        used, made = _names(source)
+        if made & wanted:
+            kept, wanted = [source, *kept], wanted | used
+    return kept
+
+
+def _names(source: str) -> tuple[set[str], set[str]]:
+    """The names that a cell uses, and those it makes."""
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = [n for n in nodes if isinstance(n, ast.Name)]
+    imports = [a for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
+    made = {(a.asname or a.name).split(".")[0] for a in imports}
+    return ({n.id for n in plain if isinstance(n.ctx, ast.Load)},
+            made | {n.id for n in plain if isinstance(n.ctx, ast.Store)})

@@ -3,17 +3,15 @@
 `pytest -m browser -rP` prints the times from key press to painted frame.
 """
 
-import ast
 import json
 import os
 import statistics
 import time
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
-from browser import chromium, jupyterlab, run_all
+from browser import chromium, jupyterlab, panel_cells, run_all
 
 from nfdlab.store import shipped
 
@@ -72,35 +70,12 @@ STOPWATCH = """panel => {
 }"""
 
 
-def lesson_cells() -> list[str]:
-    """The lesson's panel cell and the cells that make what it uses; a panel of our own until its weights ship."""
-    if ("sparse_conditional", "gp1d") not in shipped():
-        return [PANEL]
-    sources = [c.source for c in jupytext.read(LESSON).cells if c.cell_type == "code"]
-    last = next(i for i, source in enumerate(sources) if "nfd.explore(" in source)
-    kept, wanted = [sources[last]], names(sources[last])[0]
-    for source in reversed(sources[:last]):
-        used, made = names(source)
-        if made & wanted:
-            kept, wanted = [source, *kept], wanted | used
-    return kept
-
-
-def names(source: str) -> tuple[set[str], set[str]]:
-    """The names that a cell uses, and those it makes."""
-    nodes = list(ast.walk(ast.parse(source)))
-    plain = [n for n in nodes if isinstance(n, ast.Name)]
-    imports = [a for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names]
-    made = {(a.asname or a.name).split(".")[0] for a in imports}
-    return ({n.id for n in plain if isinstance(n.ctx, ast.Load)},
-            made | {n.id for n in plain if isinstance(n.ctx, ast.Store)})
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A Lab page on a temporary notebook with the lesson's panel, the slow one and a training, all cells run."""
     home, scratch = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("scratch")
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in [*lesson_cells(), SLOW, TRAINING]]
+    lesson = panel_cells(LESSON) if ("sparse_conditional", "gp1d") in shipped() else [PANEL]
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in [*lesson, SLOW, TRAINING]]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (home / "notebooks").mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "notebooks" / "panel.ipynb")
