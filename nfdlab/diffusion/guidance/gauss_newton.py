@@ -1,0 +1,37 @@
+"""Guidance through a nonlinear A, such as the decoder of a neural field: linearise, update, linearise again there."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from ...core.checks import require_count, require_name, require_number
+from ..denoiser import Denoiser, like
+from .gradients import isotropic, jacobian, rows_through, traced, update
+from .measurement import Measurement
+
+
+def gauss_newton(denoise: Denoiser, measurement: Measurement, *, iterations: int = 1, sigma_data: float = 1.0,
+                 covariance: Literal["isotropic", "tweedie"] = "isotropic") -> Denoiser:
+    """The most probable x0 under N(x0; D, C) N(y; A(x0), s²), by steps of Gauss and Newton from D.
+
+    C = r² I as in `pigdm`, for which nothing is passed back through D, or sigma² ∂D/∂x as in `tweedie`. A step is
+    x0 <- D + C Jᵀ (J C Jᵀ + s²)⁻¹ (y − A(x0) + J (x0 − D)), J = ∂A/∂x0 at x0: the iterated Kalman update (Bell & Cathey
+    1993). Bias: that of C, and a mode in place of a mean where A bends within the spread of x0. Steps are taken whole:
+    where A levels off, further ones may overshoot.
+    """
+    require_count(iterations, "iterations"), require_number(sigma_data, "sigma_data", 0.0, open_low=True)
+    require_name(covariance, ("isotropic", "tweedie"), "covariance")
+
+    def D(x: Tensor, sigma) -> Tensor:
+        with traced(denoise, x, sigma) as (x, sigma, clean):
+            s, mean = like(sigma, clean), clean.detach()
+            best = mean
+            for _ in range(iterations):
+                miss, rows = jacobian(measurement, best)
+                white = covariance == "isotropic"
+                spread = isotropic(s, sigma_data) * rows if white else s**2 * rows_through(clean, x, rows)
+                along = (rows.flatten(2) * (best - mean).flatten(1)).sum(-1).T
+                best = mean + update(rows, spread, miss + along, measurement.variance)
+        return best
+
+    return D

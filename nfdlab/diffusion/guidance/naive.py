@@ -1,0 +1,25 @@
+"""The likelihood taken at D(x), as if D(x) were the clean x itself: what goes wrong without a variance."""
+
+import torch
+from torch import Tensor
+
+from ..denoiser import Denoiser, like
+from .gradients import traced
+from .measurement import Measurement
+
+
+def naive(denoise: Denoiser, measurement: Measurement, *, strength: float = 1.0) -> Denoiser:
+    """D + sigma² ∇ log N(y; A(D(x)), s²): the derivation of DPS to the letter, before its step is rescaled.
+
+    Chung et al. 2023, sec. 3.1. Bias: the clean x lies about D(x) by up to the prior's spread while s may be small, so
+    the pull is far too strong at high noise. Draws lie too close together and overshoot where s is large, and run away
+    where it is small.
+    """
+
+    def D(x: Tensor, sigma) -> Tensor:
+        with traced(denoise, x, sigma) as (x, sigma, clean):
+            loss = measurement.miss(clean).square().sum() / (2 * measurement.variance)
+            gradient = torch.autograd.grad(loss, x)[0]
+        return clean.detach() - strength * like(sigma, gradient) ** 2 * gradient
+
+    return D

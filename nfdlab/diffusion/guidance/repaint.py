@@ -1,0 +1,36 @@
+"""RePaint: replacement, each step taken several times over so that what was seen and the rest can agree."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...core.checks import require_count
+from ..denoiser import Denoiser
+from ..samplers import Visit, ancestral
+from .measurement import Measurement
+from .replacement import require_points, write_over
+
+
+@torch.no_grad()
+def repaint(denoise: Denoiser, measurement: Measurement, x: Tensor, sigmas: Tensor, *, noise,
+            times: int = 10) -> Iterator[Visit]:
+    """Walk x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a Visit after each.
+
+    From each level: write over, an ancestral step down, noise back up to the level, `times` times in all but the noise
+    after the last. `noise(i, x)` as samplers.fresh_noise(seed) gives it. A step costs `times` evaluations.
+
+    Lugmayr et al. 2022, alg. 1 with jump length 1. Bias: y is taken as if it had no noise, so draws fit it too well.
+    """
+    require_points(measurement), require_count(times, "times")
+    total, sigmas, index = len(sigmas) - 1, sigmas.to(x), measurement.index.to(x.device)
+    for i, (s, t) in enumerate(pairwise(sigmas)):
+        for j in range(times):
+            key = 3 * (i * times + j)                               # three fresh noises a pass
+            x = write_over(measurement, x, s, noise(key, x).flatten(1)[:, index])
+            denoised = denoise(x, s)
+            x = ancestral(denoise, x, denoised, s, t, None, lambda key=key, x=x: noise(key + 1, x))
+            if j < times - 1 and t > 0:
+                x = x + (s**2 - t**2).sqrt() * noise(key + 2, x)
+        yield Visit(i, total, t, x, denoised)
