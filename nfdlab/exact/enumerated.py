@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.fields import CHUNK, Evaluated
-from ..core.rng import stream, uniforms
+from ..core.rng import uniforms
 from ..core.types import Observations
 from .finite import Finite
 from .normal import choose
@@ -80,7 +80,7 @@ class Enumerated:
         jump between centre and edge misfits by the whole jump). Large cells need few observations to be ruled out.
         """
         noise_std, heard = max(seen.noise_std, LEAST_NOISE), FIRST
-        mixed = torch.randperm(seen.m, generator=stream(0, "mixed"))
+        mixed = even(seen.m, 1)[:, 0].argsort()
         coords, values = seen.coords.float().cpu()[mixed], seen.values.float().cpu()[mixed]
         now, logs = self, self._logs(self.centres, coords[:heard], values[:heard], noise_std)
         for _ in range(CUTS):
@@ -101,9 +101,9 @@ class Enumerated:
     def _settled(self, log_density: Callable[[Tensor], Tensor], m: int) -> "Enumerated":
         """Points for cells: the cells that could be kept are too few and too wide to be summed over."""
         params = self._thinned(POINTS)[0]
-        params = params + self.widths * (torch.rand(params.shape, generator=stream(0, "inside")) - 0.5)
+        params = params + self.widths * (even(*params.shape) - 0.5)
         points = settle(params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1), log_density,
-                        min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1]))
+                        min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1]), seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 
     def posterior(self, seen: Observations) -> "Enumerated":
@@ -142,6 +142,14 @@ class Enumerated:
 def member(family, params: Tensor, d: int, c: int) -> Evaluated:
     """The functions of a family with these parameters (n, q), as Fields."""
     return Evaluated(lambda coords, part: family(params[part].to(coords), coords), len(params), d, c, width=c)
+
+
+def even(n: int, q: int) -> Tensor:
+    """n points spread evenly over [0, 1)^q, in no visible order: (n, q). The R sequence of Roberts 2018."""
+    root = 2.0
+    for _ in range(40):                                  # the real root of x^(q+1) = x + 1, golden for q = 1
+        root = (1 + root) ** (1 / (q + 1))
+    return (torch.arange(1, n + 1).double()[:, None] * root ** -torch.arange(1, q + 1).double()).frac().float()
 
 
 def effective(logs: Tensor) -> float:

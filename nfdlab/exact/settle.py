@@ -8,14 +8,14 @@ from torch import Tensor
 from ..core.rng import stream
 
 
-def settle(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int) -> Tensor:
+def settle(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int, *, seed: int) -> Tensor:
     """Points (h, q) in the unit box after `moves` Metropolis steps each towards log_density (h, q) -> (h,).
 
     A step is a multiple of the difference of two other points, so it has the law's own shape; every tenth is the whole
     difference, which crosses from one hump to another. Differential evolution Markov chain: ter Braak 2006, eq. 2.
     Each half moves by differences within the other, so that a step's chances there and back are the same.
     """
-    rng, (h, q) = stream(0, "settle"), points.shape
+    rng, (h, q) = stream(seed, "settle"), points.shape
     points, logs = points.clone(), log_density(points)
     halves = torch.arange(0, h, 2), torch.arange(1, h, 2)
     for i in range(moves):
