@@ -596,6 +596,23 @@ def test_problems_are_met_as_curves_maps_and_films():
         plots.meet([])
 
 
+def test_noisy_dots_lie_inside_the_axes_and_long_units_cut_no_title():
+    step = nfd.problems.get("step1d")
+    for seed in range(3):
+        panel = explore(step.oracle(), step, noise=0.3, count=20, seed=seed, draws=8)
+        axes = panel.still().axes[0]
+        values = panel.frame().drawn.given.seen.values
+        panel.close()
+        assert axes.get_ylim()[0] < values.min() and values.max() < axes.get_ylim()[1]
+    hills = nfd.problems.get("terrain2d")                            # its units take two lines
+    panel = explore(nfd.baselines.get("nearest"), hills, count=5, draws=2)
+    figure = panel.still()
+    panel.close()
+    figure.canvas.draw()
+    top = max(ax._left_title.get_window_extent().y1 for ax in figure.axes[:3])
+    assert top <= figure.bbox.y1
+
+
 def test_answers_stand_side_by_side():
     truth, seen = GP1D.draw(1, seed=0), nfd.observe(GP1D.draw(1, seed=0), nfd.patterns.Random(count=5), seed=1)
     draws = GP1D.oracle().draw(seen, 20, seed=2)

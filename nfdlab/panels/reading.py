@@ -86,11 +86,13 @@ def error_limit(frame: Frame) -> float:
 
 
 def value_limits(frame: Frame) -> tuple[float, float]:
-    """Limits that truth, ruler and model share in this window; in 1D with a little air."""
+    """Limits that truth, ruler and model share in this window; in 1D with a little air, dots inside."""
     flat, bundles = len(frame.window) == 1, (frame.ruler, frame.model)
     parts = [frame.truth, frame.ruler.mean, frame.model.mean]
     if flat:
         parts += [part for b in bundles for part in ([b.draws.flatten()] if as_draws(frame) else [b.low, b.high])]
+        (left, right), seen = frame.window[0], frame.near
+        parts.append(seen.values[(seen.coords[:, 0] >= left) & (seen.coords[:, 0] <= right), 0])
     low, high = np.quantile(np.concatenate([p.numpy() for p in parts]), (0.0, 1.0) if flat else (0.002, 0.998))
     least = 1e-3 + 0.02 * frame.drawn.given.spread                  # a flat window stays flat
     middle, half = (low + high) / 2, max((high - low) / 2 * (1.06 if flat else 1.0), least)

@@ -83,7 +83,8 @@ def _curves(frame: Frame) -> Picture:
 def _maps(frame: Frame) -> Picture:
     card, seen, limit = frame.rivals.problem.card, frame.near, error_limit(frame)
     page = Page.of(frame.window, frame.axes)
-    figure, axes = picture(2, 3, size=(9.2, 7.4), sharex=True, sharey=True)
+    units = fill(card.units, 34)
+    figure, axes = picture(2, 3, size=(9.2, 7.4 + 0.5 * units.count("\n")), sharex=True, sharey=True)
     fields = style.FIELD_MAP, *value_limits(frame)
     answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.ruler, frame.model)]
     cells = ((truth_title(frame), frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
@@ -113,7 +114,7 @@ def _maps(frame: Frame) -> Picture:
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=style.FONT - 1, length=2, labelcolor=style.SOFT)
         bar.ax.locator_params(nbins=4)
-        bar.set_label(fill(card.units, 34), fontsize=style.FONT - 1, color=style.SOFT)
+        bar.set_label(units, fontsize=style.FONT - 1, color=style.SOFT)
     return figure
 
 
