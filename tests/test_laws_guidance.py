@@ -38,7 +38,7 @@ def operators(k: int) -> dict[str, torch.Tensor]:
     """Rows that see entries, a blur, the integral, averages of blocks: (m, k) each."""
     x = torch.linspace(-1, 1, k, dtype=F64)
     blur = torch.exp(-0.5 * ((x[None] - x[2::5, None]) / 0.15) ** 2)
-    return {"points": torch.eye(k, dtype=F64)[[1, k // 3, k // 2, k - 2]], "blur": blur / blur.sum(1, keepdim=True),
+    return {"points": torch.eye(k, dtype=F64)[[k // 2, 1, k - 2, k // 3]], "blur": blur / blur.sum(1, keepdim=True),
             "integral": torch.full((1, k), 2 / k, dtype=F64),
             "blocks": torch.eye(k // 4, dtype=F64).repeat_interleave(4, 1) / 4}
 
@@ -375,7 +375,10 @@ def guided(name: str, D, seen):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_serves_networks_over_codes_in_any_mode(name):
-    """float32 codes (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart."""
+    """float32 codes (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart.
+
+    The measurement may be made in that mode too, by its entries or by a matrix.
+    """
     D, x, sigma = network(), normals(0, 6, (2, 16)), torch.tensor(0.9)
     y = torch.tensor([0.5, -1.0, 0.2])
 
@@ -391,6 +394,9 @@ def test_every_method_serves_networks_over_codes_in_any_mode(name):
         with mode():
             there = ask(x * 1, sigma * 1)                # born in this mode
             assert torch.equal(there, want.detach()) and not there.requires_grad
+            if name != "replacement":
+                by_matrix = Measurement.linear(torch.eye(32)[[3, 17, 30]], y * 1, 0.1)
+                torch.testing.assert_close(guided(name, D, by_matrix)(x, sigma), want)
 
 
 @pytest.mark.parametrize("method", samplers.METHODS)
