@@ -148,7 +148,7 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           counts: Annotated[str | None, Option(help="Numbers of observations: 1,3,5.")] = None,
           tasks: Annotated[int, Option(min=1, help="Fresh tasks for each number of observations.")] = 50,
           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
-          pattern: Annotated[str, Option(help="random, grid, block, lines or clusters.")] = "random",
+          pattern: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
           noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           baselines: Annotated[bool, Option(help="Score the classical rivals on the same tasks.")] = True,
@@ -176,7 +176,7 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 @app.command()
 def bench(contestants: Annotated[str | None, Option(help="Names or weights files; all unless told.")] = None,
           problems: Annotated[str | None, Option(help="Names with commas; all unless told.")] = None,
-          patterns: Annotated[str, Option(help="random, grid, block, lines, clusters.")] = "random",
+          patterns: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
           counts: Annotated[str | None, Option(help="Numbers of observations: 1,3,5.")] = None,
           shares: Annotated[str | None, Option(help="Or shares of a grid's cells: 0.01,0.05.")] = None,
           seeds: Annotated[int, Option(min=1, help="How many seeds, each with its own tasks.")] = 1,

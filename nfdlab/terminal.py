@@ -135,24 +135,27 @@ def show_ranking(table) -> None:
     """The bench: a block for each problem, the best first; then who is not in it."""
     ranking = table.ranking()
     others = [m for m in METRICS[1:] if m in ranking]
-    shown = _table("problem", "", "contestant", "CRPS", "95 %", "worst", "at", *others)
     for problem, rows in ranking.groupby("problem", sort=False):
         first = rows.iloc[0]
-        note = f"to {first['to']}, {first['cases']} cases of {first['tasks']} tasks"
-        for i, row in enumerate(rows.to_dict("records")):
-            shown.add_row(problem if i == 0 else "", str(row["rank"]), row["contestant"], f"{row['crps']:.3f}",
-                          f"{row['low']:.3f}–{row['high']:.3f}", f"{row['worst']:.3f}", row["where"],
-                          *(f"{row[m]:.3f}" if row[m] == row[m] else "–" for m in others),
+        shown = _table("", "contestant", "CRPS", "95 %", "worst", "at", *others, title=(
+            f"{problem}: ratio to {first['to']}, {first['cases']} cases of {first['tasks']} tasks"))
+        for row in rows.to_dict("records"):
+            shown.add_row(str(row["rank"]), row["contestant"], _digits(row["crps"]),
+                          f"{_digits(row['low'])}–{_digits(row['high'])}", _digits(row["worst"]), row["where"],
+                          *(_digits(row[m]) for m in others),
                           style="bold" if row["contestant"] == row["to"] else None)
-        shown.add_row("", "", Text(note, style="dim"))
-        shown.add_section()
-    console.print(shown)
+        console.print(shown, "")
     console.print("Ratios to the reference (bold) on the same tasks, averaged over patterns and sizes; lower is better."
                   " Spread should be 1, coverage 0.90.", style="dim")
     for line in table.left_out:
         console.print(Text(line), style="dim")
     for line in table.failed:
         aside.print(Text(line, style="red"))
+
+
+def _digits(value: float) -> str:
+    """Two decimals, fewer of large numbers."""
+    return "–" if value != value else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def show_findings(findings) -> int:
@@ -172,9 +175,7 @@ def pattern_named(name: str):
     from .core.checks import require_name
     from .sparsity import patterns
 
-    known = {k.__name__.lower(): k for k in (patterns.Random, patterns.Grid, patterns.Block, patterns.Lines,
-                                             patterns.Clusters)}
-    return known[require_name(name.lower(), known, "pattern")]
+    return patterns.ALL[require_name(name.lower(), patterns.ALL, "pattern")]
 
 
 def read_names(text: str | None) -> tuple[str, ...] | None:
