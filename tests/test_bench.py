@@ -150,7 +150,8 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(tmp_path):
     result = CliRunner().invoke(cli.app, words, env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 1 and "hollow on gp1d, random 3, seed 0: ValueError" in result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["gp1d", "1", "exact"] in [words[:3] for words in lines] and ["2", "nearest"] in [w[:2] for w in lines]
+    assert ["gp1d:", "ratio", "to", "exact,"] in [words[:4] for words in lines]
+    assert ["1", "exact"] in [w[:2] for w in lines] and ["2", "nearest"] in [w[:2] for w in lines]
     rows = pd.read_csv(tmp_path / "out" / "bench.csv")
     assert list(rows) == [*cells.KEYS, "crps", "coverage90"] and len(rows) == 4
     assert (tmp_path / "out" / "bench.png").read_bytes().startswith(b"\x89PNG")
