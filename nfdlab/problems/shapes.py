@@ -39,9 +39,9 @@ def moving_disc(params: Tensor, coords: Tensor) -> Tensor:
     """
     r = 0.2 + 0.2 * params[:, None, 4:]                                              # (h, 1, 1)
     room = 1 - r
-    gone = (coords[..., :1] + 1) * (2.4 * params[:, None, 2:4] - 1.2)                # (h, p, 2)
-    folded = gone.add_(2 * room * params[:, None, :2]).remainder_(4 * room)          # along the way there and back
-    centre = folded.sub_(2 * room).abs_().neg_().add_(room)
+    laps = (coords[..., :1] + 1) * ((2.4 * params[:, None, 2:4] - 1.2) / (4 * room))   # once there and back: (h, p, 2)
+    laps = laps.add_(params[:, None, :2] / 2).frac_().abs_()                        # the way back mirrors that there
+    centre = laps.mul_(4).sub_(2).abs_().neg_().add_(1).mul_(room)
     return torch.sigmoid((r[..., 0] - _away(coords[..., 1:], centre)) / EDGE)[..., None]
 
 
