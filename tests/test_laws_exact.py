@@ -102,6 +102,7 @@ def test_a_mixture_draws_each_kind_as_often_as_its_weight():
         assert abs((draws > 5).double().mean() - 0.8) < 4.5 * math.sqrt(0.2 * 0.8 / 4000)
     mean, std = prior.moments(place)
     assert float(mean) == pytest.approx(8.0, abs=1e-6) and float(std) == pytest.approx(16.01**0.5, abs=1e-5)
+    assert float(prior.at(place).mean) == pytest.approx(8.0) and float(prior.at(place).cov) == pytest.approx(16.01)
 
 
 def test_mixture_posterior_weighs_by_evidence_and_its_draws_agree():
