@@ -37,7 +37,7 @@ import nfdlab as nfd
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.noise import white
 from nfdlab.evaluate.table import compare
-from nfdlab.panels import LossWatch, plots
+from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
     tasks = 3
@@ -248,6 +248,13 @@ print(f"one draw, asked at {coarse.shape[1]}² and at {fine.shape[1]}² points; 
       f"{(torch.nn.functional.avg_pool2d(fine[0, ..., 0][None], fine.shape[1] // 64) - coarse[0, ..., 0]).std():.3f}")
 measured = {name: walker.about["scores"].get(name, {}).get("mean", float("nan")) for name in ("crps", "rmse")}
 print(f"over many patches, with one point in twenty: CRPS {measured['crps']:.3f} of kriging's, RMSE {measured['rmse']:.3f}")
+figure, (panes,) = style.picture(1, 2, size=(10.6, 5.4))
+for ax, values in zip(panes, (coarse, fine), strict=True):
+    ax.imshow(values[0, ..., 0], cmap=style.FIELD_MAP, extent=(-1, 1, 1, -1), interpolation="nearest")
+    style.dress(ax, title=f"The same draw at {values.shape[1]} × {values.shape[2]}", x=terrain.card.axes[1])
+figure
+
+# %%
 plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to turn in your hands")
 
 # %% [markdown]
