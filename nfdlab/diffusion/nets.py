@@ -1,4 +1,4 @@
-"""A small convolutional network in any number of dimensions, told the noise level by FiLM."""
+"""Small networks that denoise, told the noise level by FiLM: convolutions for grids, layers for flat codes."""
 
 import torch
 from torch import Tensor, nn
@@ -77,3 +77,43 @@ class ConvNet(nn.Module):
         for block in self.blocks:
             h = block(h, given)
         return self.leave(h)
+
+
+class MLP(nn.Module):
+    """F(x (b, k), level (b,), features (b or 1, w) if there are any) -> (b, k): `depth` residual blocks of two layers.
+
+    Level and features set the scale and shift inside each block. Blocks and exit start at zero.
+    """
+
+    def __init__(self, channels: int, width: int = 256, depth: int = 3, features: int = 0):
+        super().__init__()
+        self.level = Level(width)
+        self.hear = nn.Linear(features, width) if features else None
+        self.enter = nn.Linear(channels, width)
+        self.blocks = nn.ModuleList(Layers(width, width) for _ in range(depth))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, channels))
+        nn.init.zeros_(self.leave[-1].weight), nn.init.zeros_(self.leave[-1].bias)
+
+    def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
+        given = self.level(level)
+        if self.hear is not None:
+            given = nn.functional.silu(given + self.hear(features))
+        h = self.enter(x)
+        for block in self.blocks:
+            h = block(h, given)
+        return self.leave(h)
+
+
+class Layers(nn.Module):
+    """A residual block of two linear layers, as `Block` is of convolutions."""
+
+    def __init__(self, width: int, given: int):
+        super().__init__()
+        self.norm, self.one, self.two = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, width)
+        self.film = nn.Linear(given, 2 * width)
+        nn.init.zeros_(self.two.weight), nn.init.zeros_(self.two.bias)
+
+    def forward(self, x: Tensor, given: Tensor) -> Tensor:
+        scale, shift = self.film(given).chunk(2, -1)
+        h = self.one(nn.functional.silu(self.norm(x))) * (1 + scale) + shift
+        return x + self.two(nn.functional.silu(h))

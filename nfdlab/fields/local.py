@@ -12,11 +12,16 @@ from .encodings import Fourier
 
 
 class LocalField(nn.Module):
-    """Field of (coords, memory (b, w, *cells)) -> values (b, p, c); coords (p, d) shared or (b, p, d)."""
+    """Field of (coords, memory (b, w, *cells)) -> values (b, p, c); coords (p, d) shared or (b, p, d).
 
-    def __init__(self, d: int, features: int, c: int = 1, width: int = 64, octaves: int = 3):
+    With `sized` it is also told how wide each query is, in units of the box: trained on averages over boxes of that
+    width it answers with averages, 0 being the value at a point (the cell of LIIF, eq. 4).
+    """
+
+    def __init__(self, d: int, features: int, c: int = 1, width: int = 64, octaves: int = 3, sized: bool = False):
         super().__init__()
         self.d = d
+        self.size = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width, bias=False)) if sized else None
         self.encode = Fourier(d, octaves)
         self.remember = nn.Linear(features, width)
         self.place = nn.Linear(self.encode.out, width, bias=False)
@@ -26,11 +31,11 @@ class LocalField(nn.Module):
         """The part of the first layer that needs no coordinates, once a memory: (b, w, *cells) -> (b, cells, width)."""
         return self.remember(memory.flatten(2).transpose(1, 2))
 
-    def forward(self, coords: Tensor, memory: Tensor) -> Tensor:
-        return self.read(coords, self.project(memory), memory.shape[2:])
+    def forward(self, coords: Tensor, memory: Tensor, size: Tensor | float = 0.0) -> Tensor:
+        return self.read(coords, self.project(memory), memory.shape[2:], size)
 
-    def read(self, coords: Tensor, projected: Tensor, cells: tuple[int, ...]) -> Tensor:
-        """Values at coords from a projected memory (b, prod cells, width)."""
+    def read(self, coords: Tensor, projected: Tensor, cells: tuple[int, ...], size: Tensor | float = 0.0) -> Tensor:
+        """Values at coords from a projected memory (b, prod cells, width); size (b,) or a number, of all queries."""
         b, width = projected.shape[0], projected.shape[2]
         sizes = torch.tensor(cells, device=coords.device)
         place = (coords.clamp(-1, 1) + 1) / 2 * sizes - 0.5                # 0 at the first centre, in cells
@@ -49,4 +54,7 @@ class LocalField(nn.Module):
         else:
             flat = index.flatten(1)[..., None].expand(-1, -1, width)
             heard = projected.gather(1, flat).reshape(b, *index.shape[1:], width)
+        if self.size is not None:                                          # in cells
+            wide = torch.as_tensor(size, dtype=heard.dtype, device=heard.device).reshape(-1, 1) * cells[0] / 2
+            heard = heard + self.size(wide)[:, None, None]
         return (blend[..., None] * self.answer(heard + near)).sum(-2)

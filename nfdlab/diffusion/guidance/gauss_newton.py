@@ -8,30 +8,36 @@ from ...core.checks import require_count, require_name, require_number
 from ..denoiser import Denoiser, like
 from .gradients import isotropic, jacobian, rows_through, traced, update
 from .measurement import Measurement
+from .spectrum import Spectrum
 
 
 def gauss_newton(denoise: Denoiser, measurement: Measurement, *, iterations: int = 1, sigma_data: float = 1.0,
-                 covariance: Literal["isotropic", "tweedie"] = "isotropic") -> Denoiser:
+                 covariance: Literal["isotropic", "tweedie"] | Spectrum = "isotropic") -> Denoiser:
     """The most probable x0 under N(x0; D, C) N(y; A(x0), s²), by steps of Gauss and Newton from D.
 
-    C = r² I as in `pigdm`, for which nothing is passed back through D, or sigma² ∂D/∂x as in `tweedie`. A step is
-    x0 <- D + C Jᵀ (J C Jᵀ + s²)⁻¹ (y − A(x0) + J (x0 − D)), J = ∂A/∂x0 at x0: the iterated Kalman update (Bell & Cathey
-    1993). Bias: that of C, and a mode in place of a mean where A bends within the spread of x0. Steps are taken whole:
-    where A levels off, further ones may overshoot.
+    C = r² I as in `pigdm`; sigma² ∂D/∂x as in `tweedie`, the only one that passes back through D; or that of a Gaussian
+    of known Spectrum. A step is x0 <- D + C Jᵀ (J C Jᵀ + s²)⁻¹ (y − A(x0) + J (x0 − D)), J = ∂A/∂x0 at x0: the iterated
+    Kalman update (Bell & Cathey 1993). Bias: that of C, and a mode in place of a mean where A bends within the spread
+    of x0. Steps are taken whole: where A levels off, further ones may overshoot.
     """
     require_count(iterations, "iterations"), require_number(sigma_data, "sigma_data", 0.0, open_low=True)
-    require_name(covariance, ("isotropic", "tweedie"), "covariance")
+    if not isinstance(covariance, Spectrum):
+        require_name(covariance, ("isotropic", "tweedie"), "covariance")
+
+    def times_C(rows: Tensor, clean: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+        if covariance == "isotropic":
+            return isotropic(like(sigma, clean), sigma_data) * rows
+        if covariance == "tweedie":
+            return like(sigma, clean) ** 2 * rows_through(clean, x, rows)
+        return covariance.left(rows, sigma)
 
     def D(x: Tensor, sigma) -> Tensor:
-        with traced(denoise, x, sigma) as (x, sigma, clean):
-            s, mean = like(sigma, clean), clean.detach()
-            best = mean
+        with traced(denoise, x, sigma, through=covariance == "tweedie") as (x, sigma, clean):
+            mean = best = clean.detach()
             for _ in range(iterations):
                 miss, rows = jacobian(measurement, best)
-                white = covariance == "isotropic"
-                spread = isotropic(s, sigma_data) * rows if white else s**2 * rows_through(clean, x, rows)
                 along = (rows.flatten(2) * (best - mean).flatten(1)).sum(-1).T
-                best = mean + update(rows, spread, miss + along, measurement.variance)
+                best = mean + update(rows, times_C(rows, clean, x, sigma), miss + along, measurement.variance)
         return best
 
     return D

@@ -11,22 +11,27 @@ from .measurement import Measurement
 
 
 @contextmanager
-def traced(denoise: Denoiser, x: Tensor, sigma) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """x, sigma and D(x, sigma) with gradients from D to x, whatever mode the sampler runs in."""
+def traced(denoise: Denoiser, x: Tensor, sigma, through: bool = True) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """x, sigma and D(x, sigma) where gradients can be taken, whatever mode the sampler runs in; `through` D, too."""
     with torch.inference_mode(False), torch.enable_grad():
         # copies: a tensor born under inference_mode can never be part of a graph
-        x = x.clone().detach().requires_grad_()
+        x = x.clone().detach().requires_grad_(through)
         sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).clone()
-        yield x, sigma, denoise(x, sigma)
+        with torch.set_grad_enabled(through):
+            clean = denoise(x, sigma)
+        yield x, sigma, clean
 
 
 def rows_through(out: Tensor, x: Tensor, rows: Tensor) -> Tensor:
     """(∂out/∂x)ᵀ row, draw by draw, for rows (m, n, …) shaped as out (n, …): (m, n, …) shaped as x."""
-    return torch.stack([torch.autograd.grad(out, x, row, retain_graph=True)[0] for row in rows])
+    return torch.stack([torch.autograd.grad(out, x, row.expand_as(out), retain_graph=True)[0] for row in rows])
 
 
 def jacobian(measurement: Measurement, at: Tensor) -> tuple[Tensor, Tensor]:
-    """y − A(at) (n, m), and the rows of ∂A/∂x0 there (m, n, …)."""
+    """y − A(at) (n, m), and the rows of ∂A/∂x0 there (m, n, …), or (m, 1, …) where they are known to be all alike."""
+    if measurement.matrix is not None:
+        with torch.no_grad():
+            return measurement.miss(at), measurement.matrix.to(at).reshape(-1, 1, *at.shape[1:])
     at = at.detach().requires_grad_()
     miss = measurement.miss(at)
     m = len(measurement.y)
@@ -35,7 +40,7 @@ def jacobian(measurement: Measurement, at: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def update(rows: Tensor, spread: Tensor, miss: Tensor, variance: float) -> Tensor:
-    """C Jᵀ (J C Jᵀ + s²)⁻¹ miss: rows of J and of J C, both (m, n, …), miss (n, m) -> (n, …).
+    """C Jᵀ (J C Jᵀ + s²)⁻¹ miss: rows of J and of J C, both (m, n or 1, …), miss (n, m) -> (n, …).
 
     Directions of y in which J C Jᵀ is not positive stay as they are: the Jacobian of a trained network need not be a
     covariance, and one that claims less than nothing would throw x away from y.

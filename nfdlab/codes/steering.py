@@ -1,0 +1,77 @@
+"""Observations of a field, said to a diffusion over its codes: through the decoder, by guidance or by weighing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..core.rng import stream
+from ..core.types import Observations
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.guidance import Measurement, dps, gauss_newton, pigdm, tweedie
+from ..diffusion.guidance.spectrum import Spectrum
+from ..diffusion.particles import particles
+from ..diffusion.samplers import Visit
+
+if TYPE_CHECKING:
+    from .coded import Coded
+
+BANK, CLOUD, ROUNDS = 4096, 512, 24         # prior draws that are weighed, those that go on, and for how long
+GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
+
+
+def in_order(seen: Observations) -> Observations:
+    """The same observations sorted by place, so that their order means nothing, to the last bit."""
+    keys = torch.cat([seen.coords, seen.values], 1)
+    order = torch.arange(seen.m)
+    for key in keys.T.flip(0).cpu():
+        order = order[key[order].sort(stable=True).indices]
+    return replace(seen, coords=seen.coords[order], values=seen.values[order])
+
+
+def measured(model: "Coded", seen: Observations) -> Measurement:
+    """What was seen as a measurement of a code: y = field(code) at the places, noisier by what the code cannot hold."""
+    coords = seen.coords.to(model.device, torch.float32)
+    noise_std = (seen.noise_std**2 + model.about["floor"] ** 2) ** 0.5
+    return Measurement(lambda x: model.values(coords, x).flatten(1),
+                       seen.values.to(model.device, torch.float32).flatten(), noise_std)
+
+
+def guided(denoise: Denoiser, measurement: Measurement, guide: str, spectrum: Spectrum, shape: tuple) -> Denoiser:
+    """The prior's denoiser, told a measurement. All but `linearised` are as in diffusion/guidance, with the decoder's
+    Jacobian taken anew at each draw and level; `linearised` takes it once, at the most probable code."""
+    if guide == "linearised":
+        return gauss_newton(denoise, linearised(measurement, spectrum, shape), covariance=spectrum)
+    if guide == "gauss_newton":
+        return gauss_newton(denoise, measurement, covariance=spectrum)
+    return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
+
+
+def linearised(measurement: Measurement, spectrum: Spectrum, shape: tuple, iterations: int = 4) -> Measurement:
+    """The same measurement with its Jacobian at the most probable code of a Gaussian prior. One for all draws: if the
+    decoder bends little over the codes in question, nothing is lost, and m passes back through it are paid once."""
+    mean = spectrum.mean.reshape(1, *shape)
+    nearest = gauss_newton(lambda x, sigma: mean.clone(), measurement, covariance=spectrum, iterations=iterations)
+    best = nearest(mean, torch.tensor(torch.inf))
+    with torch.inference_mode(False), torch.enable_grad():
+        best = best.clone().requires_grad_()
+        out = measurement.A(best)[0]
+        rows = [torch.autograd.grad(value, best, retain_graph=True)[0].flatten() for value in out]
+    return replace(measurement, matrix=torch.stack(rows))
+
+
+def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int, sampler: str) -> Iterator[Visit]:
+    """The path of `particles`: of a cloud that does not depend on n, each draw is a member."""
+    measurement = measured(model, seen)
+    run, _ = model.push(steps, sampler)
+    noise, pushed = model.bank(BANK, steps, sampler)
+    rng = stream(seed, "members")
+    members = torch.cat([torch.randperm(CLOUD, generator=rng) for _ in range(-(-n // CLOUD))])[:n]
+
+    def log_likelihood(x: Tensor) -> Tensor:
+        return -measurement.miss(x).square().sum(1) / (2 * measurement.variance)
+
+    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=ROUNDS, count=CLOUD, pushed=pushed):
+        yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
