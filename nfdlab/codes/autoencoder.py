@@ -46,16 +46,37 @@ def _halving(d: int, c: int, side: int, cells: int, width: int, activation: type
     return nn.Sequential(*layers)
 
 
-class FieldDecoder(nn.Module):
-    """(code (b, k, *cells), features (b, w, *cells)) -> memory of a LocalField, and the field itself."""
+class FlatEncoder(nn.Sequential):
+    """As GridEncoder, but the cells are read together: a flat code (b, k)."""
 
-    def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3):
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int):
+        super().__init__(GridEncoder(d, c, side, cells, 16, width), nn.Flatten(), nn.Linear(16 * cells**d, k))
+
+
+class Spread(nn.Sequential):
+    """A flat code (b, k) -> features of cells (b, width, *[cells]*d)."""
+
+    def __init__(self, d: int, k: int, cells: int, width: int):
+        super().__init__(nn.Linear(k, 4 * width), nn.SiLU(), nn.Linear(4 * width, width * cells**d),
+                         nn.Unflatten(1, (width, *[cells] * d)))
+
+
+class FieldDecoder(nn.Module):
+    """(code (b, k, *cells), features (b, w, *cells)) -> memory of a LocalField, and the field itself.
+
+    `features` 0: there are none. `flat`: codes are (b, k), to be spread over so many cells a side. `sized`: the field
+    is told how wide a query is.
+    """
+
+    def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3, flat: int = 0,
+                 sized: bool = False):
         super().__init__()
-        self.enter = CONV[d](k, width, 3, padding=1)
-        self.hear = CONV[d](features, width, 1, bias=False)
-        nn.init.zeros_(self.hear.weight)
+        self.enter = Spread(d, k, flat, width) if flat else CONV[d](k, width, 3, padding=1)
+        self.hear = CONV[d](features, width, 1, bias=False) if features else None
+        if features:
+            nn.init.zeros_(self.hear.weight)
         self.blocks = nn.ModuleList([Block(d, width), Block(d, width)])
-        self.field = LocalField(d, width, c, width, octaves)
+        self.field = LocalField(d, width, c, width, octaves, sized)
 
     def memory(self, code: Tensor, features: Tensor | None = None) -> Tensor:
         """Everything the field remembers, once a draw: (b, width, *cells)."""
@@ -66,8 +87,9 @@ class FieldDecoder(nn.Module):
             h = block(h)
         return h
 
-    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None) -> Tensor:
-        return self.field(coords, self.memory(code, features))
+    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None,
+                size: Tensor | float = 0.0) -> Tensor:
+        return self.field(coords, self.memory(code, features), size)
 
 
 class Autoencoder(nn.Module):

@@ -11,9 +11,9 @@ from ..core.rng import stream
 from ..core.types import Observations
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.guidance import Measurement, dps, gauss_newton, pigdm, tweedie
-from ..diffusion.guidance.spectrum import Spectrum
 from ..diffusion.particles import particles
 from ..diffusion.samplers import Visit
+from ..diffusion.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from .coded import Coded

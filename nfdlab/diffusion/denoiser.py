@@ -1,34 +1,29 @@
 """From networks to denoisers. `Preconditioned` owns sigma_data, and both the loss and the samplers read it there."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]        # D(x, sigma) -> the mean of the clean x
+from .spectrum import Denoiser, Spectrum, like
 
-
-def like(sigma, x: Tensor) -> Tensor:
-    """sigma, a number or (b,), shaped to multiply x (b, …)."""
-    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
-    return sigma.reshape(-1, *[1] * (x.ndim - 1)) if sigma.ndim else sigma
-
+__all__ = ["Denoiser", "Preconditioned", "from_eps", "from_v", "from_velocity", "like"]
 
 class Preconditioned(nn.Module):
     """D(x, sigma) = c_skip x + c_out F(c_in x, ¼ ln sigma), scaled so that F sees and gives unit variance.
 
-    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b,), *given).
+    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b,), *given). c_skip x is what a white Gaussian
+    would answer; `known`, the covariance of the data, puts a better Gaussian's answer there, and F learns the rest.
     """
 
-    def __init__(self, net: nn.Module, sigma_data: float = 1.0):
+    def __init__(self, net: nn.Module, sigma_data: float = 1.0, known: Spectrum | None = None):
         super().__init__()
-        self.net, self.sigma_data = net, sigma_data
+        self.net, self.sigma_data, self.known = net, sigma_data, known
 
     def forward(self, x: Tensor, sigma, *given) -> Tensor:
         sd, s = self.sigma_data, like(sigma, x)
         total = (s**2 + sd**2).sqrt()
         level = (torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log() / 4).expand(len(x))
-        return sd**2 / total**2 * x + s * sd / total * self.net(x / total, level, *given)
+        skip = sd**2 / total**2 * x if self.known is None else self.known.denoiser()(x, sigma)
+        return skip + s * sd / total * self.net(x / total, level, *given)
 
     def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, *given) -> Tensor:
         """Weighted squared error per element, mean over everything: λ(sigma)‖D − clean‖², λ = (s² + sd²)/(s sd)².

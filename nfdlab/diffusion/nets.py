@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class ConvNet(nn.Module):
-    """F(x (b, k, *cells), level (b,), features (b, w, *cells)) -> (b, k, *cells)."""
+    """F(x (b, k, *cells), level (b,), features (b, w, *cells) if there are any) -> (b, k, *cells)."""
 
     def __init__(self, d: int, channels: int, features: int, width: int, dilations: tuple[int, ...]):
         super().__init__()
@@ -71,9 +71,9 @@ class ConvNet(nn.Module):
         self.leave = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, channels, 1))
         nn.init.zeros_(self.leave[-1].weight), nn.init.zeros_(self.leave[-1].bias)
 
-    def forward(self, x: Tensor, level: Tensor, features: Tensor) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
         given = self.level(level)
-        h = self.enter(torch.cat([x, features.expand(len(x), *features.shape[1:])], 1))
+        h = self.enter(x if features is None else torch.cat([x, features.expand(len(x), *features.shape[1:])], 1))
         for block in self.blocks:
             h = block(h, given)
         return self.leave(h)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from ...core.checks import require_count, require_name, require_number
 from ..denoiser import Denoiser, like
+from ..spectrum import Spectrum
 from .gradients import isotropic, jacobian, rows_through, traced, update
 from .measurement import Measurement
-from .spectrum import Spectrum
 
 
 def gauss_newton(denoise: Denoiser, measurement: Measurement, *, iterations: int = 1, sigma_data: float = 1.0,

@@ -1,10 +1,19 @@
 """The covariance of clean x as eigenvalues and directions: what a Gaussian would know of it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from ...core.rng import normals
-from ..denoiser import Denoiser, like
+from ..core.rng import normals
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]        # D(x, sigma) -> the mean of the clean x
+
+
+def like(sigma, x: Tensor) -> Tensor:
+    """sigma, a number or (b,), shaped to multiply x (b, …)."""
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    return sigma.reshape(-1, *[1] * (x.ndim - 1)) if sigma.ndim else sigma
 
 
 class Spectrum(nn.Module):
