@@ -36,11 +36,11 @@ class Heard:
 class Coded:
     """A trained approach whose diffusion runs over codes x (n, *shape) of unit scale.
 
-    Its network `net` offers `denoiser`, `shape` (of one code), `range` (its noise levels), `spectrum` (the covariance of
-    its codes) and `values(coords, code)`: the field, at coords (p, d) or (n, p, d), as (n, p, c), differentiable in the
-    code. Where it also offers `hear(ObservationBatch) -> Heard`, the guide "encoder" is open: the denoiser itself has
-    been told. Every other guide steers the prior, which is what is heard of nothing. `about` says how it was trained,
-    "guide" which way is usual, "floor" how far decoded codes are from the truth (rms, in units of the values).
+    Its network `net` offers `denoiser`, `shape` (of one code), `range` (its noise levels), `spectrum` (the covariance
+    of its codes) and `values(coords, code)`: the field, at coords (p, d) or (n, p, d), as (n, p, c), differentiable in
+    the code. Where it also offers `hear(ObservationBatch) -> Heard`, the guide "encoder" is open: the denoiser itself
+    has been told. Every other guide steers the prior, which is what is heard of nothing. `about` says how it was
+    trained; "config" which guide is usual; "floor" how far decoded codes are from the truth (rms, units of values).
     """
 
     net: torch.nn.Module = field(repr=False)
@@ -109,8 +109,8 @@ class Coded:
         return path(denoise, start, sigmas, method=sampler, noise=fresh_noise(seed))
 
     def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
-        """The sampler of the prior as a map from normals (n, s, *shape) to codes, and s: one, or with `ancestral`, which
-        adds fresh noise, one more a step."""
+        """The sampler of the prior as a map from normals (n, s, *shape) to codes, and s: one, or one more a step with
+        `ancestral`, which adds fresh noise."""
         sigmas, denoise = self.sigmas(steps), self.denoiser()
 
         def run(u: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class Coded:
 
     @cached_property
     def banks(self) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
-        """Noise and the prior codes it becomes, by steps and sampler: made once, weighed for each set of observations."""
+        """Noise and the prior codes it becomes, by steps and sampler: made once, weighed for every observation."""
         return {}
 
     def bank(self, n: int, steps: int, sampler: str) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,9 @@ __all__ = ["Denoiser", "Preconditioned", "from_eps", "from_v", "from_velocity", 
 class Preconditioned(nn.Module):
     """D(x, sigma) = c_skip x + c_out F(c_in x, ¼ ln sigma), scaled so that F sees and gives unit variance.
 
-    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b,), *given). c_skip x is what a white Gaussian
-    would answer; `known`, the covariance of the data, puts a better Gaussian's answer there, and F learns the rest.
+    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b,), *given). c_skip x is what a white
+    Gaussian would answer; `known`, the covariance of the data, puts a better Gaussian's answer there, and F learns the
+    rest.
     """
 
     def __init__(self, net: nn.Module, sigma_data: float = 1.0, known: Spectrum | None = None):

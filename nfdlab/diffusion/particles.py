@@ -1,9 +1,8 @@
 """Posterior draws by weighing and moving, in the space of the noise that a sampler starts from.
 
 A deterministic sampler is a map x = push(u) from standard normal noise to data, so the posterior of x is that of u: a
-standard normal, times the likelihood of push(u). A cloud of prior draws hears the data a little louder each round; those
-that explain them well are doubled, others die, and each then moves, by steps that leave the posterior of u as it is.
-Nothing is linearised, no gradient is asked for, humps may be many; the result is exact for the prior that the sampler
+standard normal, times the likelihood of push(u). A cloud of prior draws hears the data a little louder each round;
+those that explain them well are doubled, others die, and each then moves, by steps that keep the posterior of u. Nothing is linearised, no gradient is asked for, humps may be many; the result is exact for the prior that the sampler
 really draws from, as the cloud grows. It needs data of few true dimensions, for a cloud cannot fill many.
 
 Del Moral, Doucet & Jasra 2006, sec. 3 (tempering); Cotter et al. 2013, sec. 4 (the first move); ter Braak 2006 (the
@@ -28,7 +27,7 @@ SETTLING = 0.3           # share of the rounds that hear the data in full, and o
 @torch.no_grad()
 def particles(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor], Tensor], noise: Tensor, *,
               seed: int, rounds: int = 24, count: int = 512, pushed: Tensor | None = None) -> Iterator[Visit]:
-    """From standard normals `noise` (N, …) to a cloud of `count` posterior draws: a Visit a round, whose x is the cloud.
+    """From standard normals `noise` (N, …) to a cloud of `count` posterior draws: a Visit a round, x the cloud.
 
     `push` (n, …) -> x (n, …), each row by itself; `log_likelihood` x (n, …) -> (n,). `pushed` is push(noise), if it is
     known. Visit.sigma is how much louder than now the data may become, sqrt(1/heat − 1): 0 when they are heard in full.

@@ -19,8 +19,8 @@ def like(sigma, x: Tensor) -> Tensor:
 class Spectrum(nn.Module):
     """N(mean, Q diag(lam) Qᵀ) of x laid flat, k entries: measured from draws, kept with the weights.
 
-    It stands in for what a denoiser leaves open, C = Q diag(lam σ²/(lam + σ²)) Qᵀ, which is exact for a Gaussian and the
-    best linear guess for anything else (Rozet et al. 2024 fit it the same way); and it is a rival: draws of a Gaussian.
+    It stands in for what a denoiser leaves open, C = Q diag(lam σ²/(lam + σ²)) Qᵀ, exact for a Gaussian and the best
+    guess that does not depend on x for anything else; and it is a rival: draws of a Gaussian.
     """
 
     def __init__(self, k: int):

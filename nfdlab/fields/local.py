@@ -21,7 +21,7 @@ class LocalField(nn.Module):
     def __init__(self, d: int, features: int, c: int = 1, width: int = 64, octaves: int = 3, sized: bool = False):
         super().__init__()
         self.d = d
-        self.size = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width, bias=False)) if sized else None
+        self.size = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width)) if sized else None
         self.encode = Fourier(d, octaves)
         self.remember = nn.Linear(features, width)
         self.place = nn.Linear(self.encode.out, width, bias=False)

@@ -1,0 +1,211 @@
+"""Particles and steered codes against posteriors in closed form: mean and spread in standard errors, odds of humps."""
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+import nfdlab as nfd
+from nfdlab.codes.coded import Coded, Heard
+from nfdlab.codes.steering import GUIDES, in_order, linearised, measured
+from nfdlab.core.rng import child, normals, seeded, stream
+from nfdlab.core.types import Observations
+from nfdlab.diffusion.denoiser import Preconditioned
+from nfdlab.diffusion.nets import MLP
+from nfdlab.diffusion.particles import _louder, _moved, _resampled, particles
+from nfdlab.diffusion.schedule import NoiseRange
+from nfdlab.diffusion.spectrum import Spectrum
+from nfdlab.exact.normal import Normal
+
+F64 = torch.float64
+
+
+def last(visits):
+    for visit in visits:
+        found = visit
+    return found.x
+
+
+def off(values, target) -> float:
+    """How far the mean of independent values (n, …) lies from the target, in standard errors: the worst entry."""
+    return float(((values.mean(0) - target) / (values.std(0) / len(values) ** 0.5)).abs().max())
+
+
+# ---------------------------------------------------------------------------------------------------- particles
+
+@pytest.mark.parametrize("s", [0.5, 0.05])
+def test_particles_draw_a_gaussian_posterior(s):
+    """Three numbers, two measured: means and variances of 40 clouds, which differ in all their noise, within 4.5
+    standard errors of the exact ones. At 0.05 the prior draws alone are too few to weigh."""
+    root = torch.tensor([[1.0, 0, 0], [0.5, 0.8, 0], [-0.3, 0.4, 0.6]], dtype=F64)
+    law, A = Normal(torch.tensor([1.0, -1.0, 0.0], dtype=F64), root), torch.tensor([[1.0, 0, 1], [0, 1, -1]], dtype=F64)
+    y = A @ law.draw(1, seed=5)[0]
+    exact = law.condition(A, y, s)
+    clouds = torch.stack([last(particles(
+        lambda u: law.mean + u @ root.T, lambda x: -0.5 * ((x @ A.T - y) / s).square().sum(-1),
+        torch.randn(1024, 3, generator=stream(k, "noise"), dtype=F64), seed=k, count=256)) for k in range(40)])
+    assert off(clouds.mean(1), exact.mean) < 4.5
+    assert off((clouds - exact.mean).square().mean(1), exact.std**2) < 4.5
+
+
+def test_particles_give_two_humps_their_odds():
+    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the hump at +1 is likelier, by quadrature; so the clouds say."""
+    grid = torch.linspace(-4, 4, 20001, dtype=F64)
+    weight = (-0.5 * (grid - 0.2) ** 2 - 0.5 * ((grid**2 - 1) / 0.1) ** 2).exp()
+    odds = float(weight[grid > 0].sum() / weight.sum())
+    shares = torch.tensor([float((last(particles(
+        lambda u: 0.2 + u, lambda x: -0.5 * ((x[:, 0] ** 2 - 1) / 0.1).square(),
+        torch.randn(512, 1, generator=stream(k, "noise"), dtype=F64), seed=k, count=128)) > 0).double().mean())
+        for k in range(40)])
+    assert 0.55 < odds < 0.65 and off(shares, odds) < 4.5
+
+
+def test_a_move_keeps_the_standard_normal():
+    """Metropolis moves with nothing to hear: covariance of u stays that of a normal, within 4.5 standard errors."""
+    rng, k = stream(3, "moves"), []
+    for _ in range(60):
+        u, others = torch.randn(2, 400, 2, generator=rng, dtype=F64)
+        for _ in range(6):
+            there, odds = _moved(u, others, 0.6, rng)
+            u = torch.where((torch.rand(400, generator=rng).log() < odds)[:, None], there, u)
+        k.append(torch.stack([u.square().mean(0), u.mean(0)]))
+    assert off(torch.stack(k), torch.tensor([[1.0, 1.0], [0.0, 0.0]], dtype=F64)) < 4.5
+
+
+def test_resampling_is_as_often_as_the_weight_says_to_within_one():
+    weights = torch.tensor([0.5, 0.25, 0.2, 0.05], dtype=F64)
+    for seed in range(50):
+        times = Counter(_resampled(weights.log() + 700, 40, stream(seed, "x")).tolist())
+        assert all(abs(times[i] - 40 * w) < 1 for i, w in enumerate(weights.tolist()))
+
+
+def test_the_data_are_heard_as_loud_as_the_cloud_can_bear():
+    logs = -0.5 * torch.linspace(-30, 30, 4001, dtype=F64) ** 2
+    heat = _louder(logs, 0.0, 400.0)
+    w = (heat * logs).exp()
+    assert float(w.sum() ** 2 / w.square().sum()) == pytest.approx(400, rel=1e-6)
+    # a cloud that has heard so much already, evenly, can bear as much again
+    assert _louder(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6) and _louder(logs * 1e-9, 0.0, 400.0) == 1.0
+
+
+def test_doors_of_particles():
+    for wrong in ({"rounds": 1}, {"count": 0}, {"count": 500}):
+        with pytest.raises(ValueError, match="why:"):
+            next(particles(lambda u: u, lambda x: x[:, 0], torch.zeros(100, 1), seed=0, **wrong))
+
+
+# ----------------------------------------------------------------------------------------------------- spectrum
+
+def test_a_spectrum_is_the_gaussian_it_was_measured_from():
+    """Denoiser, what is left open, and draws agree with the Normal of the same mean and covariance."""
+    root = torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 1, 0.1]], dtype=F64)
+    law = Normal(torch.tensor([0.5, -1.0, 2.0], dtype=F64), root)
+    found = Spectrum(3).double()
+    found.calibrate(law.draw(200_000, seed=1))
+    torch.testing.assert_close(found.Q * found.lam @ found.Q.T, law.cov, rtol=0.03, atol=0.03)
+    found.mean, (found.lam, found.Q) = law.mean, torch.linalg.eigh(law.cov)
+    x, eye = law.draw(4, seed=2) + 1, torch.eye(3, dtype=F64)
+    for sigma in (0.1, 1.0, torch.tensor([0.1, 0.5, 1.0, 9.0], dtype=F64)):
+        torch.testing.assert_close(found.denoiser()(x, sigma), law.denoiser()(x, sigma))
+    for sigma, C in ((0.7, law.cov - law.cov @ torch.linalg.inv(law.cov + 0.49 * eye) @ law.cov), (math.inf, law.cov)):
+        torch.testing.assert_close(found.left(eye[:, None], torch.tensor(sigma, dtype=F64))[:, 0], C)
+    draws = found.draw(20_000, seed=3)
+    assert off(draws, law.mean) < 4.5 and off((draws - law.mean).square(), law.std**2) < 4.5
+    assert torch.equal(found.draw(3, seed=3), draws[:3])
+
+
+def test_a_denoiser_that_starts_from_a_gaussian_is_that_gaussian_until_it_learns():
+    law = Spectrum(2)
+    law.lam, law.mean = torch.tensor([4.0, 0.25]), torch.tensor([1.0, 0.0])
+    with seeded(0):
+        D = Preconditioned(MLP(2, 16, 1), known=law)
+    x = normals(0, 5, (2,))
+    torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5))
+    nn.init.ones_(D.net.leave[-1].bias)
+    torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5) + 0.5 / 1.25**0.5)
+
+
+# ------------------------------------------------------------------------------------------------ steered codes
+
+class Waves(nn.Module):
+    """A field that is linear in its code, f = a cos x + b sin x + c, codes Gaussian: the posterior is known."""
+
+    shape, range = (3,), NoiseRange(0.01, 20.0, 1.0)
+
+    def __init__(self, bend: float = 0.0):
+        super().__init__()
+        self.bend, self.spectrum, self.one = bend, Spectrum(3), nn.Parameter(torch.zeros(1))
+        root = torch.tensor([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0.3, 0.5]])
+        self.spectrum.mean = torch.tensor([0.3, 0.0, -0.2])
+        self.spectrum.lam, self.spectrum.Q = torch.linalg.eigh(root @ root.T)
+        self.law = Normal(self.spectrum.mean.double(), root.double())
+
+    def denoiser(self, x, sigma):
+        return self.spectrum.denoiser()(x, sigma)
+
+    @staticmethod
+    def rows(coords):
+        return torch.cat([(2 * coords).cos(), (2 * coords).sin(), torch.ones_like(coords)], -1)
+
+    def values(self, coords, code):
+        waves = (self.rows(coords) @ code[..., None] if coords.ndim == 3 else code @ self.rows(coords).T)
+        waves = waves.reshape(len(code), -1, 1)
+        return waves + self.bend * waves**3
+
+
+def waves(guide: str, bend: float = 0.0) -> Coded:
+    return Coded(Waves(bend), {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": guide}}, 24)
+
+
+SEEN = Observations(torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1], [-0.9]]), 0.04)
+
+
+@pytest.mark.parametrize("guide,steps", [("particles", 24), ("linearised", 40), ("gauss_newton", 40), ("tweedie", 40)])
+def test_steered_codes_are_the_posterior_where_it_is_known(guide, steps):
+    """Noise 0.04 and a floor of 0.03 count as 0.05 together. Mean within 0.15 of the posterior's spread, spread within
+    12 %: the sampler's steps and the cloud are finite."""
+    model = waves(guide)
+    exact = model.net.law.condition(Waves.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    draws = last(model.path(SEEN, 512, seed=1, steps=steps, sampler="heun")).double()
+    assert float(((draws.mean(0) - exact.mean) / exact.std).abs().max()) < 0.15
+    assert float((draws.std(0) / exact.std - 1).abs().max()) < 0.12
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_steered_draw_is_its_own(guide):
+    """More draws append, another order of the same dots changes nothing, nothing seen is the prior, fields follow."""
+    model, coords = waves(guide), nfd.cell_centres((9,))
+    draws = model.draw(SEEN, 6, seed=2)(coords)
+    assert torch.allclose(model.draw(SEEN, 2, seed=2)(coords), draws[:2], atol=1e-4)
+    turned = Observations(SEEN.coords.flip(0), SEEN.values.flip(0), 0.04)
+    assert torch.equal(model.draw(turned, 6, seed=2)(coords), draws)
+    assert torch.equal(model.draw(None, 3, seed=2)(coords), model.draw(None, 3, seed=2, guide="dps")(coords))
+    assert not torch.allclose(model.draw(SEEN, 6, seed=child(2, "other"))(coords), draws)
+    assert torch.allclose(model.fields(SEEN, last(model.path(SEEN, 6, seed=2)))(coords), draws, atol=1e-6)
+
+
+def test_dots_at_one_place_are_put_in_order_too():
+    seen = Observations(torch.tensor([[0.3], [0.1], [0.3]]), torch.tensor([[2.0], [0.0], [1.0]]), 0.1)
+    assert in_order(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]
+    flat = Observations(torch.tensor([[1.0, 0], [0, 1], [0, 0.5]]) / 2, torch.tensor([[0.0], [1], [2]]), 0.1)
+    assert in_order(flat).values[:, 0].tolist() == [2.0, 1.0, 0.0]
+
+
+def test_a_bent_decoder_is_linearised_at_the_most_probable_code():
+    """f + 0.2 f³: at the mode C⁻¹ (z − mean) = Jᵀ (y − A(z)) / s². The mode is found by damped steps; J is as kept."""
+    model = waves("linearised", bend=0.2)
+    seen, spectrum = measured(model, SEEN), model.net.spectrum
+    precision, z = torch.linalg.inv(spectrum.Q * spectrum.lam @ spectrum.Q.T), spectrum.mean
+    for _ in range(60):
+        J = torch.autograd.functional.jacobian(lambda q: seen.A(q[None])[0], z)
+        uphill = J.T @ seen.miss(z[None])[0] / seen.variance - precision @ (z - spectrum.mean)
+        z = z + 0.5 * torch.linalg.solve(J.T @ J / seen.variance + precision, uphill)
+    assert uphill.abs().max() < 1e-2
+    torch.testing.assert_close(linearised(seen, spectrum, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
+
+
+def test_the_encoders_way_of_hearing():
+    heard = Heard((), torch.tensor([1.0]), torch.tensor([2.0]))
+    assert heard.code(torch.tensor([3.0])).item() == 7.0 and Heard().code(5.0) == 5.0
