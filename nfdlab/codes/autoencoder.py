@@ -57,15 +57,16 @@ class Spread(nn.Sequential):
     """A flat code (b, k) -> features of cells (b, width, *[cells]*d)."""
 
     def __init__(self, d: int, k: int, cells: int, width: int):
-        super().__init__(nn.Linear(k, 4 * width), nn.SiLU(), nn.Linear(4 * width, width * cells**d),
-                         nn.Unflatten(1, (width, *[cells] * d)))
+        hidden = 4 * width
+        super().__init__(nn.Linear(k, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+                         nn.Linear(hidden, width * cells**d), nn.Unflatten(1, (width, *[cells] * d)))
 
 
 class FieldDecoder(nn.Module):
     """(code (b, k, *cells), features (b, w, *cells)) -> memory of a LocalField, and the field itself.
 
-    `features` 0: there are none. `flat`: codes are (b, k), to be spread over so many cells a side. `sized`: the field
-    is told how wide a query is.
+    `features` 0: there are none. `flat`: codes are (b, k), spread over so many cells a side by layers in place of
+    convolutions. `sized`: the field is told how wide a query is.
     """
 
     def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3, flat: int = 0,
@@ -75,7 +76,7 @@ class FieldDecoder(nn.Module):
         self.hear = CONV[d](features, width, 1, bias=False) if features else None
         if features:
             nn.init.zeros_(self.hear.weight)
-        self.blocks = nn.ModuleList([Block(d, width), Block(d, width)])
+        self.blocks = nn.ModuleList([] if flat else [Block(d, width), Block(d, width)])
         self.field = LocalField(d, width, c, width, octaves, sized)
 
     def memory(self, code: Tensor, features: Tensor | None = None) -> Tensor:

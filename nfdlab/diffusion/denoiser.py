@@ -10,7 +10,7 @@ __all__ = ["Denoiser", "Preconditioned", "from_eps", "from_v", "from_velocity", 
 class Preconditioned(nn.Module):
     """D(x, sigma) = c_skip x + c_out F(c_in x, ¼ ln sigma), scaled so that F sees and gives unit variance.
 
-    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b,), *given). c_skip x is what a white
+    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b or 1,), *given). c_skip x is what a white
     Gaussian would answer; `known`, the covariance of the data, puts a better Gaussian's answer there, and F learns the
     rest.
     """
@@ -22,7 +22,7 @@ class Preconditioned(nn.Module):
     def forward(self, x: Tensor, sigma, *given) -> Tensor:
         sd, s = self.sigma_data, like(sigma, x)
         total = (s**2 + sd**2).sqrt()
-        level = (torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log() / 4).expand(len(x))
+        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4     # (b,), (1,) if shared
         skip = sd**2 / total**2 * x if self.known is None else self.known.denoiser()(x, sigma)
         return skip + s * sd / total * self.net(x / total, level, *given)
 

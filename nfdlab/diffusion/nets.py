@@ -55,13 +55,13 @@ class Block(nn.Module):
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.one(nn.functional.silu(self.norm(x)))
         if self.film is not None:
-            scale, shift = self.film(given).reshape(len(h), -1, *[1] * (h.ndim - 2)).chunk(2, 1)
+            scale, shift = self.film(given).reshape(len(given), -1, *[1] * (h.ndim - 2)).chunk(2, 1)
             h = h * (1 + scale) + shift
         return x + self.two(nn.functional.silu(h))
 
 
 class ConvNet(nn.Module):
-    """F(x (b, k, *cells), level (b,), features (b, w, *cells) if there are any) -> (b, k, *cells)."""
+    """F(x (b, k, *cells), level (b or 1,), features (b, w, *cells) if there are any) -> (b, k, *cells)."""
 
     def __init__(self, d: int, channels: int, features: int, width: int, dilations: tuple[int, ...]):
         super().__init__()
@@ -80,7 +80,7 @@ class ConvNet(nn.Module):
 
 
 class MLP(nn.Module):
-    """F(x (b, k), level (b,), features (b or 1, w) if there are any) -> (b, k): `depth` residual blocks of two layers.
+    """F(x (b, k), level (b or 1,), features (b or 1, w) if there are any) -> (b, k): `depth` residual blocks of two layers.
 
     Level and features set the scale and shift inside each block. Blocks and exit start at zero.
     """

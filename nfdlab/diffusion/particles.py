@@ -2,7 +2,8 @@
 
 A deterministic sampler is a map x = push(u) from standard normal noise to data, so the posterior of x is that of u: a
 standard normal, times the likelihood of push(u). A cloud of prior draws hears the data a little louder each round;
-those that explain them well are doubled, others die, and each then moves, by steps that keep the posterior of u. Nothing is linearised, no gradient is asked for, humps may be many; the result is exact for the prior that the sampler
+those that explain them well are doubled, others die, and each then moves, by steps that keep the posterior of u.
+Nothing is linearised, no gradient is asked for, humps may be many; the result is exact for the prior that the sampler
 really draws from, as the cloud grows. It needs data of few true dimensions, for a cloud cannot fill many.
 
 Del Moral, Doucet & Jasra 2006, sec. 3 (tempering); Cotter et al. 2013, sec. 4 (the first move); ter Braak 2006 (the
