@@ -206,6 +206,15 @@ def test_a_bent_decoder_is_linearised_at_the_most_probable_code():
     torch.testing.assert_close(linearised(seen, spectrum, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
 
 
-def test_the_encoders_way_of_hearing():
-    heard = Heard((), torch.tensor([1.0]), torch.tensor([2.0]))
-    assert heard.code(torch.tensor([3.0])).item() == 7.0 and Heard().code(5.0) == 5.0
+class Hearing(Waves):
+    """The same, by way of residuals: of nothing it hears mean and spread 2, so codes of its prior are 2 + 2x."""
+
+    def hear(self, seen):
+        return Heard((), torch.full((1, 3), 2.0), torch.full((1, 3), 2.0))
+
+
+def test_the_prior_of_a_network_that_hears_is_what_it_makes_of_nothing():
+    model, coords = Coded(Hearing(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
+    x = normals(1, 4, (3,))
+    assert torch.allclose(model.values(coords, x), model.decode(2 + 2 * x)(coords), atol=1e-5)
+    assert torch.allclose(model.fields(SEEN, x)(coords), model.decode(2 + 2 * x)(coords), atol=1e-5)

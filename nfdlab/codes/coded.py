@@ -122,17 +122,18 @@ class Coded:
         return run, 1 + (steps if sampler == "ancestral" else 0)
 
     @cached_property
-    def banks(self) -> dict[tuple[int, str], tuple[Tensor, Tensor]]:
-        """Noise and the prior codes it becomes, by steps and sampler: made once, weighed for every observation."""
+    def banks(self) -> dict[tuple[int, int, str, int], tuple[Tensor, Tensor]]:
+        """Noise and the prior codes it becomes, as `bank` was asked for: made once, weighed for every observation."""
         return {}
 
-    def bank(self, n: int, steps: int, sampler: str) -> tuple[Tensor, Tensor]:
-        """n prior codes and the noise that makes them, the same for everyone who asks."""
-        if (steps, sampler) not in self.banks:
+    def bank(self, n: int, steps: int, sampler: str, *, seed: int) -> tuple[Tensor, Tensor]:
+        """n prior codes and the noise that makes them, kept for who asks again."""
+        key = n, steps, sampler, seed
+        if key not in self.banks:
             run, s = self.push(steps, sampler)
-            u = normals(0, n, (s, *self.net.shape), "bank").to(self.device)
-            self.banks[steps, sampler] = u, torch.cat([run(part) for part in u.split(1024)])
-        return self.banks[steps, sampler]
+            u = normals(seed, n, (s, *self.net.shape), "bank").to(self.device)
+            self.banks[key] = u, torch.cat([run(part) for part in u.split(1024)])
+        return self.banks[key]
 
     def fields(self, seen: Observations | None, x: Tensor, guide: str | None = None) -> Evaluated:
         """Codes x (n, *shape) of the path -> the functions they stand for."""

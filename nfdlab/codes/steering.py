@@ -66,7 +66,7 @@ def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int
     """The path of `particles`: of a cloud that does not depend on n, each draw is a member."""
     measurement = measured(model, seen)
     run, _ = model.push(steps, sampler)
-    noise, pushed = model.bank(BANK, steps, sampler)
+    noise, pushed = model.bank(BANK, steps, sampler, seed=0)
     rng = stream(seed, "members")
     members = torch.cat([torch.randperm(CLOUD, generator=rng) for _ in range(-(-n // CLOUD))])[:n]
 

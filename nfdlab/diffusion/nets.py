@@ -80,9 +80,10 @@ class ConvNet(nn.Module):
 
 
 class MLP(nn.Module):
-    """F(x (b, k), level (b or 1,), features (b or 1, w) if there are any) -> (b, k): `depth` residual blocks of two layers.
+    """F(x (b, k), level (b or 1,), features (b or 1, w) if there are any) -> (b, k).
 
-    Level and features set the scale and shift inside each block. Blocks and exit start at zero.
+    `depth` residual blocks of two layers. Level and features set the scale and shift inside each block. Blocks and
+    exit start at zero.
     """
 
     def __init__(self, channels: int, width: int = 256, depth: int = 3, features: int = 0):
