@@ -18,7 +18,8 @@ from ..diffusion.spectrum import Spectrum
 if TYPE_CHECKING:
     from .coded import Coded
 
-BANK, CLOUD, ROUNDS = 4096, 512, 24         # prior draws that are weighed, those that go on, and for how long
+BANK, ROUNDS = 8, 24                 # prior draws that are weighed for each that goes on; and for how long they move
+CLOUD = 512                          # those that go on, unless the config says
 GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
 
 
@@ -66,12 +67,13 @@ def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int
     """The path of `particles`: of a cloud that does not depend on n, each draw is a member."""
     measurement = measured(model, seen)
     run, _ = model.push(steps, sampler)
-    noise, pushed = model.bank(BANK, steps, sampler, seed=0)
+    count = model.about["config"].get("cloud", CLOUD)
+    noise, pushed = model.bank(BANK * count, steps, sampler, seed=0)
     rng = stream(seed, "members")
-    members = torch.cat([torch.randperm(CLOUD, generator=rng) for _ in range(-(-n // CLOUD))])[:n]
+    members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
 
     def log_likelihood(x: Tensor) -> Tensor:
         return -measurement.miss(x).square().sum(1) / (2 * measurement.variance)
 
-    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=ROUNDS, count=CLOUD, pushed=pushed):
+    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=ROUNDS, count=count, pushed=pushed):
         yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
