@@ -21,10 +21,26 @@ CONFIGS = {
         "batch": 16, "width": 56, "fine": 4, "queries": 128,
         "krigings": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
         "reader": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser": (1, 2, 4, 2, 1)},
+    ("latent_field", "gp2d"): {"jitter": 0.02},
+    ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "cloud": 256,
+                                  "steps": 12, "codes": 512, "reuse": 8},
+    ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
+                                  "share": 0.7, "guide": "pigdm"},
+    ("weight_diffusion", "families1d"): {"nets": 16384},
+}
+# the same for pairs that train live and do not ship
+LIVE = {
+    ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
+    ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
-                                "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)}}
-VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80)}
+                                "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
+         "modulated_field": {"width": 32, "sines": 96, "codes": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
+                             "layers": (128, 3)},
+         "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256}}
+TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
+VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
+         "styles2d": Views(usual=80)}
 
 
 @dataclass(frozen=True)
@@ -59,8 +75,9 @@ class Varied:
         return Evaluated(rule, n, fields.d, fields.c)
 
 
-# patches of 45 to 102 points a side, seen as if they had 64
-VARIED = {"terrain2d": lambda problem: Varied(replace(problem, cells=2 * problem.cells), window=(0.35, 0.8))}
+# patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of 64 to 256
+VARIED = {"terrain2d": lambda problem: Varied(replace(problem, cells=2 * problem.cells), window=(0.35, 0.8)),
+          "photo2d": lambda problem: Varied(replace(problem, cells=256), (1.0, 1.0), 0.0, window=(0.25, 1.0))}
 
 
 def knobs(problem) -> dict:
@@ -75,10 +92,13 @@ def views_for(problem) -> Views:
 
 def approach_for(name: str, problem, budget: Budget):
     """The approach with the config that suits the problem and the budget."""
-    config = CONFIGS.get((name, problem.card.name), {})
+    kind, pair = approaches.get(name), (name, problem.card.name)
+    config, small = CONFIGS.get(pair, LIVE.get(pair, {})), {}
     if budget.seconds is None or budget.seconds < 600:
-        config = {**config, **{k: min(v, config.get(k, v)) for k, v in SMALL.get(name, {}).items()}}
-    return approaches.get(name)(**config)
+        small = SMALL.get(name, {})
+    if budget.seconds is None:
+        small = {**small, **{k: v for k, v in TINY.items() if k in {f.name for f in dataclass_fields(kind)}}}
+    return kind(**{**config, **{k: min(v, config.get(k, v)) for k, v in small.items()}})
 
 
 def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, device: str = "auto",

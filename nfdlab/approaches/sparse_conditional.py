@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..codes.autoencoder import Autoencoder
-from ..codes.folded import Folded, read
+from ..codes.folded import Folded
 from ..codes.listener import Listener
 from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import Evaluated
@@ -37,8 +37,6 @@ from ..diffusion.noise import white
 from ..diffusion.samplers import METHODS, Visit, fresh_noise, path
 from ..diffusion.schedule import NoiseRange
 from ..training import Stage, resolve_device, train
-
-CHUNK = 32_768                      # values decoded at a time
 
 
 class Network(Listener):
@@ -219,19 +217,7 @@ class FittedSparseConditional:
 
     def decode(self, code: Tensor, features: Tensor) -> Evaluated:
         """Codes (n, k, *cells) and features (1, w, *cells) -> Fields."""
-        decoder, d, c, device = self.net.auto.decoder, self.about["d"], self.about["c"], self.device
-        with torch.no_grad():
-            memory, grid = decoder.field.project(decoder.memory(code, features)), self.net.auto.points(code)
-        cells = code.shape[2:]
-
-        def rule(coords: Tensor, part: slice) -> Tensor:
-            step = max(1, CHUNK // (part.stop - part.start))
-            pieces = [decoder.field.read(piece.to(device, torch.float32), memory[part], cells)
-                      + (0 if grid is None else read(grid[part], piece.to(grid)))
-                      for piece in coords.split(step, dim=-2)]
-            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(part.stop - part.start, 0, c)
-
-        return Evaluated(rule, len(code), d, c)
+        return self.net.auto.fields(code, features)
 
     @torch.no_grad()
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,

@@ -3,11 +3,16 @@
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
+from ..core.fields import Evaluated
 from ..diffusion.nets import CONV, Block
+from ..fields.interpolate import read
 from ..fields.local import LocalField
 from .normalise import Standardise
+
+CHUNK = 32_768                      # values decoded at a time
 
 
 class GridEncoder(nn.Module):
@@ -94,14 +99,18 @@ class FieldDecoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder, unit-scale code, decoder. `features` are what the decoder may also hear; training it starts without."""
+    """Encoder, unit-scale code, decoder. `features` are what the decoder may also hear; training it starts without.
+
+    `flat` 0: k numbers on each cell; else so many in one vector. `linear`, `sized`: see the encoders and FieldDecoder.
+    """
 
     def __init__(self, d: int, c: int, side: int, cells: int, k: int, features: int, width: int, octaves: int,
-                 linear: bool):
+                 linear: bool, flat: int = 0, sized: bool = False):
         super().__init__()
-        self.encoder = (LinearEncoder if linear else GridEncoder)(d, c, side, cells, k, width)
+        self.c, k = c, flat or k
+        self.encoder = (FlatEncoder if flat else LinearEncoder if linear else GridEncoder)(d, c, side, cells, k, width)
         self.unit = Standardise(k)
-        self.decoder = FieldDecoder(d, k, features, width, c, octaves)
+        self.decoder = FieldDecoder(d, k, features, width, c, octaves, cells if flat else 0, sized)
 
     def encode(self, grid: Tensor) -> Tensor:
         """Values on the fine grid (b, c, *side) -> codes of unit scale (b, k, *cells)."""
@@ -111,6 +120,22 @@ class Autoencoder(nn.Module):
         """Values of the fine grid that the code states outright, to which the field adds: none, here."""
         return None
 
-    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None) -> Tensor:
-        """The field that codes stand for, at coords (p, d) or (b, p, d): (b, p, c)."""
-        return self.decoder(coords, code, features)
+    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None,
+                size: Tensor | float = 0.0) -> Tensor:
+        """The field that codes stand for, at coords (p, d) or (b, p, d): (b, p, c); of queries `size` wide."""
+        return self.decoder(coords, code, features, size)
+
+    @torch.no_grad()
+    def fields(self, code: Tensor, features: Tensor | None = None, size: float = 0.0) -> Evaluated:
+        """The same as Fields, a part at a time; what needs no coordinates is done once."""
+        field, memory = self.decoder.field, self.decoder.memory(code, features)
+        projected, grid, cells = field.project(memory), self.points(code), memory.shape[2:]
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            own = projected[part]
+            step = max(1, CHUNK // len(own))
+            pieces = [field.read(piece.to(own), own, cells, size) +
+                      (0 if grid is None else read(grid[part], piece.to(own))) for piece in coords.split(step, dim=-2)]
+            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(len(own), 0, self.c)
+
+        return Evaluated(rule, len(code), len(cells), self.c)

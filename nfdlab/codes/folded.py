@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.kriged import Kriged
+from ..fields.interpolate import read
 from .autoencoder import Autoencoder, FieldDecoder
 from .normalise import Given, Standardise
 
@@ -30,26 +31,16 @@ def unfold(code: Tensor, c: int, per_cell: int) -> Tensor:
     return parts
 
 
-def read(grid: Tensor, coords: Tensor) -> Tensor:
-    """A grid (b, c, *[side]*d) at coords (p, d) or (b, p, d), linear between its points: (b, p, c)."""
-    d = grid.ndim - 2
-    place = coords.expand(len(grid), *coords.shape[-2:]).flip(-1)    # grid_sample names the last axis first
-    if d == 1:
-        grid, place = grid[:, :, None], torch.cat([place, torch.zeros_like(place)], -1)
-    place = place.reshape(len(grid), *[1] * (max(d, 2) - 1), *place.shape[1:])
-    found = nn.functional.grid_sample(grid, place, padding_mode="border", align_corners=False)
-    return found.flatten(2).mT
-
-
 class Folded(Autoencoder):
     """An Autoencoder with nothing to learn but what lies between the points: the local field starts at zero."""
 
-    def __init__(self, d: int, c: int, side: int, cells: int, features: int, width: int, octaves: int):
+    def __init__(self, d: int, c: int, side: int, cells: int, features: int, width: int, octaves: int,
+                 sized: bool = False):
         nn.Module.__init__(self)
         self.c, self.cells, self.per_cell = c, cells, side // cells
         k = c * self.per_cell**d
         self.unit = Standardise(k)
-        self.decoder = FieldDecoder(d, k, features, width, c, octaves)
+        self.decoder = FieldDecoder(d, k, features, width, c, octaves, sized=sized)
         last = self.decoder.field.answer[-1]
         nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
 
@@ -61,8 +52,9 @@ class Folded(Autoencoder):
         """The fine grid (b, c, *[side]*d) that codes of unit scale hold."""
         return unfold(self.unit.restore(code), self.c, self.per_cell)
 
-    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None) -> Tensor:
-        return super().forward(coords, code, features) + read(self.points(code), coords)
+    def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None,
+                size: Tensor | float = 0.0) -> Tensor:
+        return super().forward(coords, code, features, size) + read(self.points(code), coords)
 
 
 class Pooled(Given):
