@@ -61,6 +61,19 @@ def energy(draws: Tensor, truth: Tensor) -> Tensor:
     return (error - pairs.sum((-2, -1)) / (2 * n * (n - 1))) / scale
 
 
+def energy_distance(one: Tensor, two: Tensor) -> Tensor:
+    """How far two sets of functions (n, p, c), (m, p, c) are apart as distributions: ().
+
+    2 mean |x − y| − mean |x − x'| − mean |y − y'|, each mean over different functions, |.| the root mean square over
+    points and channels. Nought on average for two sets from one distribution, so a small one may come out negative.
+    Source: Székely & Rizzo 2013, eq. 2.
+    """
+    x, y = one.flatten(1) / one[0].numel() ** 0.5, two.flatten(1) / two[0].numel() ** 0.5
+    n, m = len(x), len(y)
+    within = torch.cdist(x, x).sum() / (n * (n - 1)) + torch.cdist(y, y).sum() / (m * (m - 1))
+    return 2 * torch.cdist(x, y).mean() - within
+
+
 def variogram(draws: Tensor, truth: Tensor, *, power: float = 0.5) -> Tensor:
     """Fair variogram score, mean over all pairs of points (equal weights) and channels: (…,).
 

@@ -8,6 +8,7 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
+from ..evaluate.stages import Stages
 from . import style
 from .style import Picture, dress, legend, picture
 
@@ -86,6 +87,30 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
     ax.set_xticks(range(len(marks)), [str(m) for m in marks])
     dress(ax, title=title, x="number of observations m", y=f"{metric} / {metric} of the {to}")
     legend(ax)
+    return figure
+
+
+def stages(found: Mapping[str, Stages], *, title: str | None = None) -> Picture:
+    """Three bars for each approach over codes: what the code loses, how far prior draws are from the truth's, and the
+    answer to observations. Blue marks what nothing can beat."""
+    figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
+    places, names = np.arange(len(found)), list(found)
+    shown = (("what the code loses", "rms error / spread", [s.floor for s in found.values()], [0.0] * len(found)),
+             ("the prior's draws", "energy distance to the truth", [s.prior for s in found.values()],
+              [s.real for s in found.values()]),
+             ("given observations", "CRPS / exact", [s.conditional for s in found.values()], [1.0] * len(found)))
+    for ax, (words, unit, values, best) in zip(axes, shown, strict=True):
+        ax.barh(places, values, height=0.55, color=style.MODEL, alpha=0.85)
+        ax.vlines(best, places - 0.36, places + 0.36, color=style.EXACT, lw=style.THICK)
+        for place, value in zip(places, values, strict=True):
+            ax.annotate(style.number(value), (max(value, 0), place), (4, 0), textcoords="offset points", va="center",
+                        fontsize=style.FONT, color=style.INK)
+        ax.margins(x=0.2)
+        ax.locator_params(axis="x", nbins=4)
+        dress(ax, title=words, x=unit)
+    axes[0].set_yticks(places, names)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
     return figure
 
 

@@ -1,10 +1,10 @@
 """The figures of the lessons: plain functions from data to a figure. Titles are handed in, computed from numbers."""
 
 from .benchmark import benchmark
-from .charts import bands, losses, ratios, spectra
+from .charts import bands, losses, ratios, spectra, stages
 from .gallery import gallery
 from .maps import ladder, row, surface
 from .multiples import fans, meet, pages
 
 __all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "losses", "meet", "pages", "ratios", "row", "spectra",
-           "surface"]
+           "stages", "surface"]
