@@ -25,7 +25,7 @@ CONFIGS = {
     ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "cloud": 256,
                                   "steps": 12, "codes": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
-                                  "share": 0.7, "guide": "pigdm"},
+                                  "share": 0.7},
     ("weight_diffusion", "families1d"): {"nets": 16384},
 }
 # the same for pairs that train live and do not ship

@@ -186,6 +186,19 @@ def test_a_steered_draw_is_its_own(guide):
     assert torch.allclose(model.fields(SEEN, last(model.path(SEEN, 6, seed=2)))(coords), draws, atol=1e-6)
 
 
+@pytest.mark.parametrize("guide", ["linearised", "gauss_newton"])
+def test_without_a_covariance_codes_are_taken_to_be_white(guide):
+    """Of codes N(0, I) that is right, so the posterior comes out as above."""
+    model = waves(guide)
+    model.net.spectrum.mean, model.net.spectrum.lam, model.net.spectrum.Q = torch.zeros(3), torch.ones(3), torch.eye(3)
+    white, model.net.spectrum = model.net.spectrum.denoiser(), None
+    model.net.denoiser = white
+    law = Normal.standard(3).condition(Waves.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    draws = last(model.path(SEEN, 512, seed=1, steps=40, sampler="heun")).double()
+    assert float(((draws.mean(0) - law.mean) / law.std).abs().max()) < 0.15
+    assert float((draws.std(0) / law.std - 1).abs().max()) < 0.12
+
+
 def test_dots_at_one_place_are_put_in_order_too():
     seen = Observations(torch.tensor([[0.3], [0.1], [0.3]]), torch.tensor([[2.0], [0.0], [1.0]]), 0.1)
     assert in_order(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]

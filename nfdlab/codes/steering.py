@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BANK, ROUNDS = 8, 24                 # prior draws that are weighed for each that goes on; and for how long they move
 CLOUD = 512                          # those that go on, unless the config says
+ALL_NOISE = 1e4                      # a level at which nothing is known of a code of unit scale
 GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
 
 
@@ -40,22 +41,26 @@ def measured(model: "Coded", seen: Observations) -> Measurement:
                        seen.values.to(model.device, torch.float32).flatten(), noise_std)
 
 
-def guided(denoise: Denoiser, measurement: Measurement, guide: str, spectrum: Spectrum, shape: tuple) -> Denoiser:
+def guided(denoise: Denoiser, measurement: Measurement, guide: str, spectrum: Spectrum | None,
+           shape: tuple) -> Denoiser:
     """The prior's denoiser, told a measurement. All but `linearised` are as in diffusion/guidance, with the decoder's
-    Jacobian taken anew at each draw and level; `linearised` takes it once, at the most probable code."""
+    Jacobian taken anew at each draw and level; `linearised` takes it once, at the most probable code. Where no
+    covariance of the codes is kept, they are taken to be white."""
+    covariance = "isotropic" if spectrum is None else spectrum
     if guide == "linearised":
-        return gauss_newton(denoise, linearised(measurement, spectrum, shape), covariance=spectrum)
+        return gauss_newton(denoise, linearised(measurement, spectrum, shape), covariance=covariance)
     if guide == "gauss_newton":
-        return gauss_newton(denoise, measurement, covariance=spectrum)
+        return gauss_newton(denoise, measurement, covariance=covariance)
     return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
 
 
-def linearised(measurement: Measurement, spectrum: Spectrum, shape: tuple, iterations: int = 4) -> Measurement:
+def linearised(measurement: Measurement, spectrum: Spectrum | None, shape: tuple, iterations: int = 4) -> Measurement:
     """The same measurement with its Jacobian at the most probable code of a Gaussian prior. One for all draws: if the
     decoder bends little over the codes in question, nothing is lost, and m passes back through it are paid once."""
-    mean = spectrum.mean.reshape(1, *shape)
-    nearest = gauss_newton(lambda x, sigma: mean.clone(), measurement, covariance=spectrum, iterations=iterations)
-    best = nearest(mean, torch.tensor(torch.inf))
+    mean = measurement.y.new_zeros(1, *shape) if spectrum is None else spectrum.mean.reshape(1, *shape)
+    nearest = gauss_newton(lambda x, sigma: mean.clone(), measurement, iterations=iterations,
+                           covariance="isotropic" if spectrum is None else spectrum)
+    best = nearest(mean, torch.tensor(ALL_NOISE))
     with torch.inference_mode(False), torch.enable_grad():
         best = best.clone().requires_grad_()
         out = measurement.A(best)[0]

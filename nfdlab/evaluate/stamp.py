@@ -6,7 +6,8 @@ from .results import Table
 from .table import score
 
 # how many observations each problem is judged at; 0 is the prior
-COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,)}
+COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,),
+          "discs2d": (0, 2, 4, 8), "photo2d": (30,)}
 KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum90", "integral90")
 
 
