@@ -130,6 +130,7 @@ class LatentField:
             return coords, size * (torch.arange(b) % 2) * self.sized
 
         def autoencode(i: int) -> Tensor:
+            net.auto.unit.train(not self.folded)
             fields, values = batch("auto", i)
             noise = stream(seed, "noise", "auto", i)
             coords, size = asked(len(values), noise)
@@ -172,6 +173,8 @@ class LatentField:
             miss = net.values(coords.to(place), net.auto.encode(values)) - fields(coords).to(place)
             return float(miss.square().mean())
 
+        if self.folded:                             # the code is known, and its scale
+            calibrate()
         train(net, [Stage("autoencode", autoencode, net.auto.parameters(), self.share, 2e-3, after=calibrate),
                     Stage("diffuse", diffuse, net.denoiser.parameters(), 1 - self.share, self.lr)], budget, watch)
         measure()
