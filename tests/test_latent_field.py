@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import nfdlab as nfd
+from nfdlab.approaches import latent_field
 from nfdlab.approaches.latent_field import LatentField, averaged
 from nfdlab.core.fields import Evaluated
 from nfdlab.core.rng import stream
@@ -52,6 +53,17 @@ def test_a_folded_code_is_the_grid_at_unit_scale_from_the_first_step():
     assert float(code.std()) == pytest.approx(1, abs=0.2)
     assert float((model.decode(code)(points) - read(grid, points)).square().mean()) ** 0.5 < 0.05
     assert model.about["floor"] < 0.06
+
+
+def test_a_folded_code_has_its_scale_before_the_field_learns(monkeypatch):
+    """At the first step the statistics are those of the data, discs here, and not yet to be measured."""
+    found = []
+    monkeypatch.setattr(latent_field, "train", lambda net, *_: found.append((net.auto.unit.mean, net.auto.unit.std)))
+    small("discs2d", folded=True, cells=16, fine=2, dilations=(1,))
+    values = nfd.problems.get("discs2d").draw(2000, seed=1)(nfd.cell_centres((16, 16)))
+    (mean, std), = found
+    assert float(mean.mean() - values.mean()) == pytest.approx(0, abs=0.02)
+    assert float(std.mean() / values.std()) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("knobs", [{}, {"flat": 6, "linear": False}, {"folded": True, "cells": 16, "fine": 2}])
