@@ -134,7 +134,7 @@ class WeightDiffusion:
         train(shop, [Stage("fit", render, [shop.theta], self.share, self.rate), last], budget, watch)
         codes()
         with torch.no_grad():
-            floor = float(away(places(256, d, seed=child(seed, "floor"))).abs().mean())
+            floor = float(away(places(256, d, seed=child(seed, "floor"))).square().mean().sqrt())
         about = {"approach": "weight_diffusion", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range),
                  "floor": floor, "data": data}
         return FittedWeightDiffusion(net, about, self.steps)
