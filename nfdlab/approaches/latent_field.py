@@ -38,7 +38,7 @@ class Network(nn.Module):
     def __init__(self, config: "LatentField", d: int, c: int):
         super().__init__()
         cells, side, w, flat = config.cells_for(d), config.side_for(d), config.width, config.flat
-        self.auto = Folded(d, c, side, cells, 0, w, config.octaves, config.sized) if config.folded else \
+        self.auto = Folded(d, c, side, cells, 0, w, config.octaves, config.sized, d < 3) if config.folded else \
             Autoencoder(d, c, side, cells, config.code, 0, w, config.octaves, config.linear, flat, config.sized)
         k = len(self.auto.unit.mean)
         self.shape = (k,) if flat else (k, *[cells] * d)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ..core.fields import Evaluated
 from ..diffusion.nets import CONV, Block
-from ..fields.interpolate import read
 from ..fields.local import LocalField
 from .normalise import Standardise
 
@@ -134,8 +133,9 @@ class Autoencoder(nn.Module):
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             own = projected[part]
             step = max(1, CHUNK // len(own))
-            pieces = [field.read(piece.to(own), own, cells, size) +
-                      (0 if grid is None else read(grid[part], piece.to(own))) for piece in coords.split(step, dim=-2)]
+            places = [piece.to(own) for piece in coords.split(step, dim=-2)]
+            pieces = [field.read(x, own, cells, size) + (0 if grid is None else self.between(grid[part], x))
+                      for x in places]
             return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(len(own), 0, self.c)
 
         return Evaluated(rule, len(code), len(cells), self.c)

@@ -35,9 +35,9 @@ class Folded(Autoencoder):
     """An Autoencoder with nothing to learn but what lies between the points: the local field starts at zero."""
 
     def __init__(self, d: int, c: int, side: int, cells: int, features: int, width: int, octaves: int,
-                 sized: bool = False):
+                 sized: bool = False, cubic: bool = False):
         nn.Module.__init__(self)
-        self.c, self.cells, self.per_cell = c, cells, side // cells
+        self.c, self.cells, self.per_cell, self.cubic = c, cells, side // cells, cubic
         k = c * self.per_cell**d
         self.unit = Standardise(k)
         self.decoder = FieldDecoder(d, k, features, width, c, octaves, sized=sized)
@@ -52,9 +52,13 @@ class Folded(Autoencoder):
         """The fine grid (b, c, *[side]*d) that codes of unit scale hold."""
         return unfold(self.unit.restore(code), self.c, self.per_cell)
 
+    def between(self, grid: Tensor, coords: Tensor) -> Tensor:
+        """The grid at coords, linear between its points, or cubic."""
+        return read(grid, coords, self.cubic)
+
     def forward(self, coords: Tensor, code: Tensor, features: Tensor | None = None,
                 size: Tensor | float = 0.0) -> Tensor:
-        return super().forward(coords, code, features, size) + read(self.points(code), coords)
+        return super().forward(coords, code, features, size) + self.between(self.points(code), coords)
 
 
 class Pooled(Given):
