@@ -12,13 +12,13 @@ BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 def scores_table() -> str:
     """The README's table of scores, from the headers of the shipped weights."""
-    rows = ["| problem | CRPS | worst m | energy | variogram | spread | coverage | CRPS at each m | tasks |",
-            "|---|---|---|---|---|---|---|---|---|"]
-    for (_, problem), path in store.shipped().items():
+    rows = ["| approach | problem | CRPS | worst m | energy | variogram | spread | coverage | CRPS at each m | tasks |",
+            "|---|---|---|---|---|---|---|---|---|---|"]
+    for (approach, problem), path in store.shipped().items():
         s = store.about(path)["scores"]
         to = "" if s["to"] == "exact posterior" else f" (to {s['to']})"
         each = " · ".join(f"{m}: {v:.2f}" for m, v in s["crps"].items() if m not in ("mean", "worst"))
-        row = [f"`{problem}`{to}", *(f"{s[metric][m]:.2f}" for metric, m in (
+        row = [f"`{approach}`", f"`{problem}`{to}", *(f"{s[metric][m]:.2f}" for metric, m in (
             ("crps", "mean"), ("crps", "worst"), ("energy", "mean"), ("variogram", "mean"), ("spread", "mean"),
             ("coverage90", "mean"))), each, str(s["tasks"])]
         rows.append("| " + " | ".join(row) + " |")
