@@ -14,6 +14,7 @@ from ..diffusion.guidance import Measurement, dps, gauss_newton, pigdm, tweedie
 from ..diffusion.particles import particles
 from ..diffusion.samplers import Visit
 from ..diffusion.spectrum import Spectrum
+from .misfit import Misfit
 
 if TYPE_CHECKING:
     from .coded import Coded
@@ -69,7 +70,8 @@ def linearised(measurement: Measurement, spectrum: Spectrum | None, shape: tuple
 
 
 def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int, sampler: str) -> Iterator[Visit]:
-    """The path of `particles`: of a cloud that does not depend on n, each draw is a member."""
+    """The path of `particles`: of a cloud that does not depend on n, each draw is a member. They hear of the decoder's
+    own error as a Misfit."""
     measurement = measured(model, seen)
     run, _ = model.push(steps, sampler)
     count = model.about["config"].get("cloud", CLOUD)
@@ -77,8 +79,11 @@ def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int
     rng = stream(seed, "members")
     members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
 
+    misfit = Misfit(**model.about["misfit"]) if "misfit" in model.about else \
+        Misfit(model.about["floor"], model.about["floor"], 0.5)
+
     def log_likelihood(x: Tensor) -> Tensor:
-        return -measurement.miss(x).square().sum(1) / (2 * measurement.variance)
+        return misfit.log_density(measurement.miss(x), seen.noise_std).sum(1)
 
     for visit in particles(run, log_likelihood, noise, seed=seed, rounds=ROUNDS, count=count, pushed=pushed):
         yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
