@@ -191,7 +191,7 @@ table = compare(rivals, problem, counts=(2, 4, 8), tasks=tasks, seed=seed)
 display(table.summary().round(3))
 curves = {role: table.ratio("crps", name).T.to_dict("list") for role, name in (("model", "model"), ("baseline", "gaussian"))}
 mine, theirs = (table.ratio("crps", name).loc["mean", "crps"] for name in ("model", "gaussian"))
-plots.ratios(curves, title=f"CRPS, averaged over m: diffusion {mine:.2f}, Gaussian {theirs:.2f} of the exact posterior's")
+plots.ratios(curves, title=f"Mean CRPS ratio: diffusion {mine:.2f}, Gaussian {theirs:.2f}")
 
 # %% [markdown]
 # Few tasks are noise. Over many more than one can wait for, the shipped weights scored this when they were made:
