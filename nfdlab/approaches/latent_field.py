@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..codes.autoencoder import Autoencoder
 from ..codes.coded import Coded
 from ..codes.folded import Folded
+from ..codes.misfit import Misfit
 from ..core.checks import require_seed
 from ..core.fields import Evaluated
 from ..core.grid import cell_centres, to_grid
@@ -167,11 +168,10 @@ class LatentField:
             return net.denoiser.loss(clean, sigma, torch.randn(clean.shape, generator=noise).to(place))
 
         @torch.no_grad()
-        def floor() -> float:
-            fields, values = batch("floor")
+        def errors() -> Tensor:
+            fields, values = batch("floor", size=128)
             coords = asked(len(values), stream(seed, "noise", "floor"))[0]
-            miss = net.values(coords.to(place), net.auto.encode(values)) - fields(coords).to(place)
-            return float(miss.square().mean())
+            return net.values(coords.to(place), net.auto.encode(values)) - fields(coords).to(place)
 
         if self.folded:                             # the code is known, and its scale
             calibrate()
@@ -179,7 +179,7 @@ class LatentField:
                     Stage("diffuse", diffuse, net.denoiser.parameters(), 1 - self.share, self.lr)], budget, watch)
         measure()
         about = {"approach": "latent_field", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range),
-                 "floor": floor() ** 0.5}
+                 **Misfit.told(errors())}
         return FittedLatentField(net, about, self.steps)
 
     @classmethod

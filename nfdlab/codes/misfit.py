@@ -1,7 +1,7 @@
-"""How far decoded codes may lie from the functions they stand for: mostly little and, at an edge now and then, a lot."""
+"""How far decoded codes may lie from their functions: mostly little and, now and then, at an edge, a lot."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -31,6 +31,11 @@ class Misfit:
             share = odds.mean().clamp(1e-6, 1 - 1e-6)
             small2, large2 = ((1 - odds) * e2).sum() / (1 - odds).sum(), (odds * e2).sum() / odds.sum()
         return cls(float(small2) ** 0.5, float(large2) ** 0.5, float(share))
+
+    @staticmethod
+    def told(errors: Tensor) -> dict:
+        """What a trained approach says of itself: `floor`, the rms error, and `misfit`, the two Gaussians."""
+        return {"floor": float(errors.square().mean().sqrt()), "misfit": asdict(Misfit.of(errors))}
 
     def log_density(self, miss: Tensor, noise_std: float) -> Tensor:
         """Log density of misses (…), decoder's error and observation noise together, one by one: (…)."""
