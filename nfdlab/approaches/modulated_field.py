@@ -62,6 +62,8 @@ class ModulatedField:
     level: float = 0.0
     linear: bool = True                  # and a linear encoder of it, so that they may speak of its mean directly
     krigings: tuple = ()
+    least: float = 0.01                  # the least spread a flat code is given: where dots may suggest a wrong kind of
+                                         # function, a small one leaves residuals too long to be learned
     alone: float = 0.25                  # share of the functions of which the denoiser hears nothing
     share: float = 0.5                   # of the budget, for the field; the rest is for diffusion
     batch: int = 32
@@ -177,10 +179,7 @@ class ModulatedField:
 class FittedModulatedField(Coded):
     """A trained approach 9."""
 
-    @property
-    def guides(self) -> tuple[str, ...]:
-        """Ways for observations to enter. Those that need the covariance of codes are for flat ones."""
-        return ("encoder", *(g for g in Coded.guides if self.net.flat or g not in ("linearised", "gauss_newton")))
+    guides: ClassVar[tuple[str, ...]] = ("encoder", *Coded.guides)
 
     def code(self, fields) -> Tensor:
         """Codes (n, *shape) of unit scale of fields, from their values on the encoder's grid."""

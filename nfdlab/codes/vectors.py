@@ -28,6 +28,7 @@ class FlatListener(nn.Module):
                                  nn.SiLU(), nn.Linear(features, features, bias=False))
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(features, features), nn.SiLU(), nn.Linear(features, features))
         self.given = Given(nn.Linear, features, k)
+        self.given.LEAST = config.least
 
     def listen(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Features, mean and spread."""
