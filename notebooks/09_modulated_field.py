@@ -1,0 +1,394 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · One field for all: codes that shift its sines, and diffusion over the codes
+#
+# ![shallow shifts from one surface, deep shifts from another](pictures/09_modulated_field.png)
+#
+# ## Question
+#
+# **Where does style live?**
+#
+# One network can be many functions: keep its weights, and let a short code shift the phase of every sine inside. A code is
+# then a function, diffusion over codes draws functions, and one may cross two of them: the first layers listen to one code,
+# the last layers to another. Which of the two will the result take after? For two problems of this kit the odds of each
+# *kind* of function are known exactly, so the question has an answer.
+#
+# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
+
+# %% tags=["parameters"]
+budget: str = "reference"  # smoke | lesson | reference
+seed: int = 0  # which functions, which dots
+device: str = "auto"  # auto | cpu | cuda
+keep: int = 6  # how many dots are seen
+tasks: int = 3  # how many tasks each number in the tables is averaged over
+live: int = 150  # steps of the small trainings under "Where it breaks"
+
+# %%
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+import torch
+from IPython.display import display
+
+import nfdlab as nfd
+from nfdlab.approaches.modulated_field import ModulatedField
+from nfdlab.codes.crossing import WAYS
+from nfdlab.core.rng import normals, seeded, stream
+from nfdlab.core.types import ObservationBatch
+from nfdlab.diffusion.denoiser import Preconditioned
+from nfdlab.diffusion.nets import MLP
+from nfdlab.diffusion.noise import white
+from nfdlab.diffusion.samplers import sample
+from nfdlab.evaluate.scores import crps
+from nfdlab.evaluate.stages import stages
+from nfdlab.evaluate.table import compare
+from nfdlab.panels import LossWatch, plots, style
+
+if budget == "smoke":
+    tasks, live = 2, 16
+surfaces, waves, saws = (nfd.problems.get(name) for name in ("styles2d", "families1d", "sawtooth1d"))
+coords = nfd.cell_centres((256,))
+
+# %% [markdown]
+# Three worlds: surfaces that are broad hills, fine hills or stripes; waves that are sines, squares, triangles or bumps; and
+# sawtooths. `budget = "lesson"` trains the waves here, in two minutes of one core, with a live loss curve and a button to
+# stop; the other two always open from the weights that ship.
+
+# %%
+painter, sawyer = (nfd.load("modulated_field", name, device=device) for name in ("styles2d", "sawtooth1d"))
+if budget == "reference":
+    model = nfd.load("modulated_field", "families1d", device=device)
+else:
+    watch = LossWatch("the field, then diffusion over its codes")
+    display(watch)
+    model = nfd.train("modulated_field", waves, budget=budget, seed=seed, device=device, watch=watch)
+
+
+# %% [markdown]
+# ## Picture
+#
+# *Predict:* on the left a striped surface, on the right broad hills. In between, the first layers of the field are shifted
+# by the code of the stripes, the others by that of the hills. After how many layers do stripes appear?
+
+# %%
+def odds(problem, fields, count=40):
+    """The exact odds of each kind, from noisy values at `count` places of each field: (n, kinds)."""
+    dots = (nfd.observe(fields[i], nfd.patterns.Random(count=count), noise_std=0.05, seed=i) for i in range(fields.n))
+    return torch.stack([problem.prior.posterior(seen).log_weights.exp() for seen in dots]).float()
+
+
+KINDS = {"styles2d": ("broad", "fine", "stripes"), "families1d": ("sine", "square", "triangle", "bump")}
+hills, stripes = (painter.code(surfaces.prior.parts[j].draw(1, seed=seed)) for j in (0, 2))
+depth, shown = painter.net.field.shift.out_features // painter.net.field.width, {}
+for layer in range(depth, -1, -1):
+    crossed = painter.mixed(stripes, hills, layer)
+    shares = odds(surfaces, crossed)[0]
+    best = KINDS["styles2d"][int(shares.argmax())]
+    shown[f"{layer} of {depth} from the\nstripes: {best} {shares.max():.0%}"] = crossed
+firsts = [words.split(": ")[1] for words in shown]
+plots.pages(surfaces.card, shown, title=f"Layers handed over from stripes to hills: {' → '.join(w.split()[0] for w in firsts)}")
+
+# %% [markdown]
+# One pair is an anecdote. Take many pairs of different kinds, cross them after every layer, and let the exact odds say
+# whether the result is of the kind that spoke to the shallow layers, of the kind that spoke to the deep ones, or of neither.
+
+# %%
+pairs, rows = 8 if budget != "smoke" else 2, {}
+for problem, fitted in ((surfaces, painter), (waves, model)):
+    parts, layers = problem.prior.parts, fitted.net.field.shift.out_features // fitted.net.field.width
+    first = torch.arange(pairs) % len(parts)
+    other = (first + 1 + torch.arange(pairs) // len(parts) % (len(parts) - 1)) % len(parts)
+    a, b = (torch.cat([fitted.code(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
+            for k, kind in enumerate((first, other)))
+    for layer in range(layers + 1):
+        found = odds(problem, fitted.mixed(a, b, layer))
+        mine, theirs = (found.gather(1, kind[:, None]).mean().item() for kind in (first, other))
+        rows[problem.card.name, f"{layer} of {layers} shallow"] = {"as the shallow": mine, "as the deep": theirs,
+                                                                   "neither": max(0.0, 1 - mine - theirs)}
+table = pd.DataFrame(rows).T
+table.round(2)
+
+# %%
+figure, (axes,) = style.picture(1, 2, size=(9.4, 3.2), sharey=True)
+for ax, name in zip(axes, ("styles2d", "families1d"), strict=True):
+    part = table.loc[name]
+    for word, colour in (("as the shallow", style.MODEL), ("as the deep", style.EXACT), ("neither", style.BASELINE)):
+        ax.plot(range(len(part)), part[word], color=colour, marker="o", ms=4, label=word)
+    turn = next((i for i in range(len(part)) if part["as the shallow"].iloc[i] > part["as the deep"].iloc[i]), len(part))
+    ax.set_xticks(range(len(part)))
+    style.dress(ax, title=f"{name}: the shallow code wins from {turn} of {len(part) - 1} layers on",
+                x="layers shifted by the shallow code", y="odds of the kind")
+style.legend(axes[0])
+figure
+
+# %% [markdown]
+# Read it from the left, where all layers listen to the deep code, to the right. The layer at which the lines cross is where
+# style lives; "neither" is the price of a mixture that no training ever asked for.
+#
+# ## Idea in symbols
+#
+# The shared field is a SIREN, $h_{l+1} = \sin\big(\omega (W_l h_l + b_l) \odot (1 + S_l z) + M_l z\big)$, $h_0 = x$, and
+# $f(x) = w \cdot h_L + c$. All functions share $W, b, w, c$; a code $z$ enters by two linear maps a layer: phases $M_l z$
+# and, for the waves, stretches $S_l z$. Codes of surfaces are grids, read at $x$ first, so shifts vary from place to place.
+#
+# Where do codes come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
+#
+# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \tfrac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
+#
+# Codes are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their law, alone and given features
+# $r(S)$ of the dots $S$. So dots can speak in two ways: to the denoiser (*encoder*), or by weighing and moving draws of the
+# prior by how well their fields fit (*particles*).
+#
+# ## Smallest version
+#
+# The whole of a draw in plain PyTorch: features of the dots, the walk from noise to a code (DPM-Solver++), the shared field.
+
+# %%
+truth = waves.draw(1, seed=seed)
+seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
+n, steps, net, r, place = 64, 20, model.net, model.net.range, model.device
+with torch.no_grad():
+    heard = net.hear(ObservationBatch.of([seen]).to(place))
+    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+    sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
+    sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(place)
+    x, before = sigmas[0] * white(n, net.shape, seed=seed).to(place), None
+    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
+        total = (1 + s**2).sqrt()
+        F = net.denoiser.net(x / total, (s.log() / 4).expand(n), *heard.features)
+        clean = guess = x / total**2 + s / total * F             # D(x, s): Karras et al. 2022, with sigma_data = 1
+        if t == 0:
+            x = clean
+            break
+        step = (s / t).log()
+        if before is not None:
+            guess = clean + (clean - before[0]) * step / (2 * before[1])
+        x, before = t / s * x + (1 - t / s) * guess, (clean, step)
+    z, h = heard.mean + heard.spread * x, coords.to(place).expand(n, -1, -1)
+    shift, stretch = net.field.shift(z).chunk(4, -1), net.field.scale(z).chunk(4, -1)
+    for sine, M, S in zip(net.field.siren.sines, shift, stretch, strict=True):
+        h = torch.sin(sine.omega * sine.linear(h) * (1 + S[:, None]) + M[:, None])
+    values = net.field.siren.leave(h)
+
+# %% [markdown]
+# ## The library's version
+#
+# One line, and the same numbers. And fast: a code is a few numbers, so drawing a thousand functions is a small matrix
+# product, twenty times. *Predict:* what costs more, drawing a thousand functions or asking each at 128 places?
+
+# %%
+draws = model.draw(seen, n, seed=seed, steps=steps, guide="encoder")
+assert torch.allclose(values.cpu(), draws(coords), atol=1e-4)
+marks = [time.perf_counter()]
+many = model.draw(None, 1000, seed=seed)
+marks.append(time.perf_counter())
+many(nfd.cell_centres((128,)))
+marks.append(time.perf_counter())
+print(f"the same to {(values.cpu() - draws(coords)).abs().max():.1e}; 1000 functions drawn in {marks[1] - marks[0]:.2f} s, "
+      f"asked at 128 places each in {marks[2] - marks[1]:.2f} s: {1000 / (marks[2] - marks[0]):.0f} functions a second")
+plots.bands(waves.card, truth=truth, seen=seen, exact=waves.oracle().draw(seen, n, seed=seed), model=draws,
+            title=f"{keep} dots: kinds left open, and every draw commits to one")
+
+# %% [markdown]
+# ## Turn the knobs
+#
+# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose dots are
+# told to the denoiser, since that answers at once; change the problem at will. The sliders move with the arrow keys.
+
+# %%
+panel = nfd.explore(sawyer, saws, count=keep, seed=seed, device=device)
+panel
+
+# %% [markdown]
+# ## Against the others
+#
+# Fair CRPS as a ratio to draws of the exact posterior: same dots, same number of draws; 1.00 is the best possible. The model
+# twice, by *encoder* and by *particles*; kriging, which believes in smooth Gaussian curves. *Predict:* the order of the
+# three.
+
+# %%
+by_particles = SimpleNamespace(draw=lambda seen, n, *, seed, steps=None: model.draw(seen, n, seed=seed, steps=8,
+                                                                                    guide="particles"))
+rivals = {"encoder": SimpleNamespace(draw=lambda seen, n, **how: model.draw(seen, n, guide="encoder", **how)),
+          "particles": by_particles, "kriging": nfd.baselines.get("kriging")}
+result = compare(rivals, waves, counts=(2, 4, 8), tasks=tasks, seed=seed)
+means = {name: result.ratio("crps", name)["crps"]["mean"] for name in rivals}
+plots.ratios({name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list") for name in rivals},
+             title="CRPS over the exact posterior's: " + ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
+
+# %% [markdown]
+# Over many more tasks than one can wait for, the shipped weights scored this when they were made. And where is the error
+# made: does the code forget, does the prior dream, or are the dots misheard?
+
+# %%
+scores = {name: fitted.about["scores"].get("crps", {}) for name, fitted in
+          {"styles2d": painter, "families1d": model, "sawtooth1d": sawyer}.items()}
+display(pd.DataFrame(scores).round(3))
+found = {"families1d": stages(model, waves, counts=(2, 4, 8), tasks=tasks, seed=seed),
+         "sawtooth1d": stages(sawyer, saws, counts=(2, 4, 8), tasks=tasks, seed=seed)}
+worst = max(found, key=lambda name: found[name].conditional)
+plots.stages(found, title=f"Three stages apart; given dots, {worst} is further from the exact answer")
+
+# %% [markdown]
+# **Is the diffusion decoration?** Here the field sees the dots through the code alone. Silence the code, or take one made
+# for nothing in particular: the score must fall apart.
+
+# %%
+target = truth(coords)[0]
+told = {"as it is": draws, "code silenced": model.decode(torch.zeros(16, *net.shape, device=place)),
+        "code of another": many[:16]}
+score = {name: crps(f(coords), target).mean().item() for name, f in told.items()}
+assert score["as it is"] < min(score["code silenced"], score["code of another"]) or budget == "smoke"
+{name: round(value, 3) for name, value in score.items()}
+
+# %% [markdown]
+# **From one to the other.** Three ways from the code of a square to that of a sine: along the line, along the sphere, or up
+# to noise, along the sphere there, and down again (the diffusion bridge). *Predict:* which of them always looks like *some*
+# kind of wave, and which passes through curves of no kind?
+
+# %%
+square, sine = (model.code(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
+t, fans, off = torch.linspace(0, 1, 7, device=model.device), {}, {}
+known = model.code(waves.draw(2000, seed=seed + 5))
+for way in WAYS:
+    codes = model.cross(square, sine, t, way=way)
+    off[way] = torch.cdist(codes[1:-1], known).amin(1).mean().item()
+    fans[f"{way}: {off[way]:.2f} from the next known code"] = model.decode(codes)
+figure, (axes,) = style.picture(1, 3, size=(10.4, 2.9), sharey=True)
+for ax, (words, f) in zip(axes, fans.items(), strict=True):
+    for i, curve in enumerate(f(coords)[..., 0].cpu()):
+        ax.plot(coords[:, 0], curve, color=style.colour("viridis", i / 6), lw=1.2)
+    style.dress(ax, title=words, x=waves.card.axes[0])
+figure
+
+# %% [markdown]
+# ## Where it breaks
+#
+# **Four numbers and a linear last layer.** If the code only weighs fixed shapes, $f = \sum_i z_i \varphi_i(x)$, no training
+# can beat the four best shapes there are, which the singular value decomposition gives. A sawtooth *has* only two numbers,
+# pitch and phase. *Predict:* how much of its variance do the four best shapes miss? And four numbers that shift the sines?
+
+# %%
+grid, sample_of = nfd.cell_centres((128,)), saws.draw(2048, seed=seed + 7)
+train, test = sample_of(grid)[..., 0], saws.draw(256, seed=seed + 8)
+exact = test(grid)[..., 0]
+shapes = torch.linalg.svd(train - train.mean(0), full_matrices=False)[2][:4]
+linear = train.mean(0) + (exact - train.mean(0)) @ shapes.T @ shapes
+small = ModulatedField(vector=4, sines=64, depth=3, width=24, batch=24, share=0.99, layers=(32, 1), reader=(1,))
+four = nfd.train(small, saws, budget=nfd.Budget(steps=live), seed=seed, device=device)
+early = four.decode(four.code(test))(grid)[..., 0].cpu()
+missed = {name: ((v - exact).square().mean() / exact.var()).item() for name, v in (("linear", linear), ("early", early))}
+figure, ((ax,),) = style.picture(size=(7.2, 3.0))
+for v, colour, name in ((exact, style.TRUTH, "truth"), (linear, style.BASELINE, "weights of four shapes: ghosts"),
+                        (early, style.MODEL, f"shifts of every layer, {live} steps")):
+    ax.plot(grid[:, 0], v[0], color=colour, lw=1.3, label=name)
+style.dress(ax, title=f"Four numbers: a linear layer misses {missed['linear']:.0%}, shifts {missed['early']:.0%}", x="x")
+style.legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+figure
+
+# %% [markdown]
+# **Codes that are not normalised.** The denoiser takes codes to have unit scale. Multiply them by 0.05 and train a small
+# prior as before. *Predict:* will the draws be too wide, too narrow, or something else?
+
+# %%
+codes, blobs, levels = sawyer.code(sample_of).cpu(), {}, sawyer.net.range.sigmas(20)
+for scale in (1.0, 0.05):
+    with seeded(seed):
+        prior = Preconditioned(MLP(codes.shape[1], 96, 2))
+    adam, rng = torch.optim.Adam(prior.parameters(), 2e-3), stream(seed, "prior")
+    for _ in range(live):
+        clean = scale * codes[torch.randint(len(codes), (192,), generator=rng)]
+        sigma = sawyer.net.range.training(torch.randn(192, generator=rng))
+        loss = prior.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
+        adam.zero_grad(), loss.backward(), adam.step()
+    drawn = sample(prior, levels[0] * normals(seed, 64, codes.shape[1:], "start"), levels, method="dpmpp") / scale
+    near = torch.cdist(drawn, codes).amin(1).mean()
+    blobs[f"codes × {scale}: {near:.1f} from the next sawtooth"] = sawyer.decode(drawn.to(sawyer.device))
+figure, (axes,) = style.picture(1, 2, size=(8.6, 2.8), sharey=True)
+for ax, (words, f) in zip(axes, blobs.items(), strict=True):
+    ax.plot(grid[:, 0], f(grid)[:5, :, 0].T.cpu(), color=style.MODEL, lw=style.THIN)
+    style.dress(ax, title=words, x="x")
+figure
+
+# %% [markdown]
+# No blob, but no sawtooth either: what makes a code a sawtooth's is now finer than the noise levels that were practised.
+#
+# **No encoder.** With `coder="cavia"` codes come from gradient descent. Its knobs: how many numbers, how many steps, how
+# long a step at first (it is learned). *Predict:* trained with three steps, what do six do?
+
+# %%
+config = ModulatedField(coder="cavia", vector=16, inner_steps=3, inner_rate=1.0, sines=64, depth=3, width=16, batch=12,
+                        share=0.99, layers=(32, 1), reader=(1,))
+adapted = nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device).net
+values, misfit = test(grid).to(adapted.grid.device), {}
+for inner in (0, 1, 2, 3, 6, 12):
+    code = adapted.encoder(adapted.field, adapted.grid, values, steps=inner)
+    with torch.no_grad():
+        misfit[inner] = ((adapted.field(adapted.grid, code) - values).square().mean() / values.var()).item()
+print("variance missed after so many steps of gradient descent, trained for 3:")
+{inner: f"{share:.0%}" for inner, share in misfit.items()}
+
+# %% [markdown]
+# **When to use it:** functions with a few true parameters, jumps and all; many of them, fast; or to cross and interpolate.
+# **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own code), or a world whose kinds
+# you cannot sample from. **Cost:** half an hour of one core to train; a thousand functions in about a second.
+#
+# ## Exercises
+#
+# **1 · Turn a knob.** How few steps does the sampler need before the draws change?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for k in (3, 5, 10, 20):
+#     f = model.draw(seen, 64, seed=1, steps=k, guide="encoder")
+#     print(k, f"CRPS {crps(f(coords), target).mean():.4f}, spread {f(coords).std(0).mean():.3f}")
+# ```
+#
+# </details>
+#
+# **2 · Change a line.** Swap the roles under the picture: shallow from the hills, deep from the stripes.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for layer in range(depth + 1):
+#     shares = odds(surfaces, painter.mixed(hills, stripes, layer))[0]
+#     print(layer, {kind: round(share, 2) for kind, share in zip(KINDS["styles2d"], shares.tolist(), strict=True)})
+# ```
+#
+# </details>
+#
+# **3 · Write a piece.** Noisy dots can also be fitted by gradient descent on the code, without any diffusion. Do it, and
+# compare with the diffusion's answer: one curve against a posterior.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# code = torch.zeros(1, *net.shape, device=place, requires_grad=True)
+# adam, where, what = torch.optim.Adam([code], 0.05), seen.coords.to(place), seen.values.to(place)
+# for _ in range(200):
+#     loss = (net.values(where, code)[0] - what).square().mean() + 1e-3 * code.square().mean()
+#     adam.zero_grad(), loss.backward(), adam.step()
+# fitted = model.decode(code.detach())
+# print(f"one fitted curve {crps(fitted(coords).expand(2, -1, -1), target).mean():.3f}, "
+#       f"64 draws {crps(draws(coords), target).mean():.3f}")
+# ```
+#
+# </details>
+#
+# ## Further reading
+#
+# - Dupont et al. 2022, *From data to functa*: one SIREN, shifts by one linear map, generative models of the codes.
+# - Bauer et al. 2023, *Spatial functa*: codes on a grid.
+# - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*: codes by a few steps of gradient descent (CAVIA).
+# - Perez et al. 2018, *FiLM*: scales and shifts that condition a network.
+# - Su et al. 2023, *Dual diffusion implicit bridges*: from one sample to another by way of the noise.
