@@ -138,7 +138,11 @@ class LatentField:
             truth = averaged(fields, coords, size, noise).to(place)
             code = net.auto.encode(values)
             code = code + self.jitter * torch.randn(code.shape, generator=noise).to(place)
-            return (net.values(coords.to(place), code, size.to(place)) - truth).square().mean()
+            off = (net.values(coords.to(place), code, size.to(place)) - truth).square().mean((1, 2))
+            if self.folded:                         # where interpolation is nearly right, little is a lot
+                plain = net.auto.between(net.auto.points(code), coords.to(place))
+                off = off / ((plain - truth).square().mean((1, 2)) + 1e-4)
+            return off.mean()
 
         @torch.no_grad()
         def codes(use: str, many: int = 64) -> Tensor:

@@ -83,7 +83,8 @@ class WeightDiffusion:
     lr: float = 1.5e-3
     steps: int = 8                       # of the sampler, unless told
     guide: str = "particles"             # how observations steer, unless told,
-    cloud: int = 256                     # and how many particles
+    cloud: int = 256                     # and how many particles,
+    rounds: int = 24                     # moved how often
 
     def small_for(self, d: int, c: int) -> SmallField:
         return SmallField(d, c, self.width, self.depth, self.omega)

@@ -40,7 +40,8 @@ class Coded:
     of its codes) and `values(coords, code)`: the field, at coords (p, d) or (n, p, d), as (n, p, c), differentiable in
     the code. Where it also offers `hear(ObservationBatch) -> Heard`, the guide "encoder" is open: the denoiser itself
     has been told. Every other guide steers the prior, which is what is heard of nothing. `about` says how it was
-    trained; "config" which guide is usual; "floor" how far decoded codes are from the truth (rms, units of values).
+    trained; "config" which guide is usual; "floor" how far decoded codes are from the truth (a standard deviation, units
+    of the values) and "misfit" the same as a Misfit.
     """
 
     net: torch.nn.Module = field(repr=False)

@@ -19,8 +19,8 @@ from .misfit import Misfit
 if TYPE_CHECKING:
     from .coded import Coded
 
-BANK, ROUNDS = 8, 24                 # prior draws that are weighed for each that goes on; and for how long they move
-CLOUD = 512                          # those that go on, unless the config says
+BANK = 8                             # prior draws that are weighed for each that goes on
+CLOUD, ROUNDS = 512, 24              # how many go on, and how often they move, unless the config says
 ALL_NOISE = 1e4                      # a level at which nothing is known of a code of unit scale
 GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
 
@@ -74,7 +74,7 @@ def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int
     own error as a Misfit."""
     measurement = measured(model, seen)
     run, _ = model.push(steps, sampler)
-    count = model.about["config"].get("cloud", CLOUD)
+    count, rounds = (model.about["config"].get(key, usual) for key, usual in (("cloud", CLOUD), ("rounds", ROUNDS)))
     noise, pushed = model.bank(BANK * count, steps, sampler, seed=0)
     rng = stream(seed, "members")
     members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
@@ -85,5 +85,5 @@ def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int
     def log_likelihood(x: Tensor) -> Tensor:
         return misfit.log_density(measurement.miss(x), seen.noise_std).sum(1)
 
-    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=ROUNDS, count=count, pushed=pushed):
+    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=rounds, count=count, pushed=pushed):
         yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
