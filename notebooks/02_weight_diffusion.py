@@ -162,7 +162,8 @@ print(f"largest difference {apart:.1e}, over fields of spread {library.std():.2f
 # elsewhere. With nothing kept you see the prior: all four kinds of curve. The sliders move with the arrow keys.
 
 # %%
-panel = nfd.explore(model, problem, count=keep, seed=seed, device=device, steps=8)
+# a small cloud of particles that moves seldom: rough, and quick enough for a slider
+panel = nfd.explore(model.using(cloud=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8)
 panel
 
 # %% [markdown]
@@ -186,7 +187,8 @@ plots.fans({f"{name}: {prior[name]:.4f}": (problem.draw(1, seed=seed), Observati
            title="Eight draws of each prior")
 
 # %%
-rivals = {"model": model, "gaussian": model.gaussian, "kriging": nfd.baselines.get("kriging")}
+quick = {"cloud": 128, "rounds": 24}                       # half the usual cloud, moved half as often
+rivals = {"model": model.using(**quick), "gaussian": model.gaussian.using(**quick), "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, problem, counts=(2, 4, 8), tasks=tasks, seed=seed)
 display(table.summary().round(3))
 curves = {role: table.ratio("crps", name).T.to_dict("list") for role, name in (("model", "model"), ("baseline", "gaussian"))}

@@ -245,6 +245,20 @@ def test_a_dot_beside_a_jump_does_not_outweigh_the_others():
     assert float(((told.mean(0) - clean.mean(0)) / clean.std(0)).abs().max()) < 0.5
 
 
+def test_the_same_weights_may_hear_otherwise():
+    """`using` changes the guide or the cloud, keeps the weights, and leaves the model as it was."""
+    model, coords = waves("linearised"), nfd.cell_centres((9,))
+    other = model.using(guide="particles", cloud=16, rounds=4)
+    assert other.net is model.net and model.about["config"] == {"guide": "linearised"}
+    path = list(other.path(SEEN, 40, seed=1))
+    assert len(path) == 4 and 4 < len(path[-1].x.unique(dim=0)) <= 16
+    assert torch.equal(model.using(guide="dps").draw(SEEN, 2, seed=1)(coords),
+                       model.draw(SEEN, 2, seed=1, guide="dps")(coords))
+    for wrong in ({"guide": "telepathy"}, {"cloud": 0}, {"steps": 4}):
+        with pytest.raises((ValueError, KeyError), match="why:"):
+            model.using(**wrong)
+
+
 class Hearing(Waves):
     """The same, by way of residuals: of nothing it hears mean and spread 2, so codes of its prior are 2 + 2x."""
 

@@ -29,7 +29,7 @@ from ..diffusion.spectrum import Spectrum
 from ..training import Stage, resolve_device, train
 
 NARROW, WIDE = 2 / 256, 2 / 8        # widths of pixels practised, in units of the box
-MOST = 512                           # numbers in a code whose covariance is kept
+MOST = 1024                          # numbers in a code whose covariance is kept
 PIXEL = 4                            # places along each side of a pixel that its average is taken over
 
 
@@ -146,7 +146,7 @@ class LatentField:
 
         @torch.no_grad()
         def codes(use: str, many: int = 64) -> Tensor:
-            return torch.cat([net.auto.encoder(batch(use, j)[1]) for j in range(many)])
+            return torch.cat([net.auto.encoder(batch(use, j, size=64)[1]) for j in range(many)])
 
         def calibrate() -> None:
             net.auto.unit.calibrate(codes("calibrate"))

@@ -1,9 +1,9 @@
 """What approaches over codes have in common once they are trained: draw codes, by themselves or steered, and decode."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ..diffusion.samplers import METHODS, Visit, fresh_noise, path
 from .steering import GUIDES, guided, in_order, measured, weighed
 
 CHUNK = 32_768                      # values decoded at a time
+KNOBS = "guide", "cloud", "rounds"  # that change how observations enter, and nothing that was learned
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Coded:
     of its codes) and `values(coords, code)`: the field, at coords (p, d) or (n, p, d), as (n, p, c), differentiable in
     the code. Where it also offers `hear(ObservationBatch) -> Heard`, the guide "encoder" is open: the denoiser itself
     has been told. Every other guide steers the prior, which is what is heard of nothing. `about` says how it was
-    trained; "config" which guide is usual; "floor" how far decoded codes are from the truth (a standard deviation, units
-    of the values) and "misfit" the same as a Misfit.
+    trained; "config" which guide is usual; "floor" how far decoded codes are from the truth (a standard deviation, in
+    units of the values) and "misfit" the same as a Misfit.
     """
 
     net: torch.nn.Module = field(repr=False)
@@ -56,6 +57,14 @@ class Coded:
     def tensors(self) -> dict[str, Tensor]:
         """All that is learned, by name."""
         return self.net.state_dict()
+
+    def using(self, **knobs) -> Self:
+        """The same weights, observations entering otherwise: `guide`, or of the particles `cloud` and `rounds`. A small
+        cloud that moves seldom is rough and quick, for a slider."""
+        for name, value in knobs.items():
+            require_name(name, KNOBS, "knob")
+            self._guide(value) if name == "guide" else require_count(value, name, at_least=8 if name == "cloud" else 2)
+        return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
     def hear(self, seen: Observations | None) -> Heard:
         """What the network makes of observations; of nothing if None."""
