@@ -28,7 +28,7 @@ CONFIGS = {
                                   "share": 0.7, "jitter": 0.005},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
-    ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8},
+    ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
     ("modulated_field", "styles2d"): {
         "batch": 16, "codes": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
         "kernels": (0.1, 0.2, 0.5), "share": 0.1, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "alone": 0.05,
