@@ -26,7 +26,7 @@ CONFIGS = {
                                   "steps": 12, "codes": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
                                   "share": 0.7, "jitter": 0.005},
-    ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
+    ("weight_diffusion", "families1d"): {"nets": 16384},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
     ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
     ("modulated_field", "styles2d"): {
@@ -44,7 +44,7 @@ SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
          "modulated_field": {"width": 32, "sines": 96, "codes": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
                              "layers": (128, 3)},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
-         "weight_diffusion": {"nets": 2048, "layers": (192, 3), "rounds": 24}}
+         "weight_diffusion": {"nets": 2048, "layers": (192, 3)}}
 TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
          "styles2d": Views(usual=80)}
