@@ -156,7 +156,7 @@ print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a fi
 # How sparse, which pattern, how noisy, which sampler, how close. The query-scale slider only decodes: the draw stays.
 
 # %%
-panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
+panel = nfd.explore(model, problem, count=keep, draws=24, seed=seed, device=device)
 panel
 
 # %% [markdown]
@@ -217,11 +217,11 @@ table.summary().round(3)
 # code of few true dimensions. *Predict:* hundreds of directions matter here. Which will fail?
 
 # %%
-exact, many = problem.oracle().draw(seen, 200, seed=seed)(coords), 8 if budget != "smoke" else 4
+exact, many = problem.oracle().draw(seen, 200, seed=seed)(coords), 6 if budget != "smoke" else 4
 rows = {}
-for guide, levels in (("linearised", 20), ("pigdm", 10), ("dps", 20), ("particles", 10)):
+for guide, levels in (("linearised", 20), ("pigdm", 8), ("dps", 20), ("particles", 8)):
     began = time.perf_counter()
-    told = model.using(cloud=64, rounds=12).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
+    told = model.using(cloud=32, rounds=8).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
     miss = (told.mean(0) - exact.mean(0)).square().mean().sqrt() / exact.std(0).square().mean().sqrt()
     rows[guide] = {"mean off": miss.item(), "spread": (told.std(0).square().mean() / exact.std(0).square().mean()).sqrt().item(),
                    "seconds": time.perf_counter() - began}
@@ -271,16 +271,16 @@ plots.pages(photo.card, {name: f[pick] for name, f in zip(names, shown[4], stric
 # larger, and nobody says so? Three small denoisers, trained here for a few seconds each on the codes of discs.
 
 # %%
-codes = round_.code(discs.draw(1024 if budget != "smoke" else 64, seed=seed + 1)).cpu()
+codes = round_.code(discs.draw(512 if budget != "smoke" else 64, seed=seed + 1)).cpu()
 rng, draws = torch.Generator().manual_seed(seed), {}
 for factor in (1.0, 0.1, 10.0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         D = Preconditioned(MLP(codes.shape[1], 128, 2))
     adam = torch.optim.Adam(D.parameters(), 2e-3)
-    for _ in range(300 if budget != "smoke" else 5):
-        clean = factor * codes[torch.randint(len(codes), (256,), generator=rng)]
-        sigma = torch.exp(1.6 * torch.randn(256, generator=rng)).clamp(0.005, 40)
+    for _ in range(200 if budget != "smoke" else 5):
+        clean = factor * codes[torch.randint(len(codes), (128,), generator=rng)]
+        sigma = torch.exp(1.6 * torch.randn(128, generator=rng)).clamp(0.005, 40)
         loss = D.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
         adam.zero_grad(), loss.backward(), adam.step()
     start = 10 * white(64, codes.shape[1:], seed=seed)
