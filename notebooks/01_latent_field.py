@@ -26,7 +26,7 @@ budget: str = "reference"  # smoke | lesson | reference
 seed: int = 0  # which functions, which dots
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 20  # how many dots are seen
-tasks: int = 3  # how many tasks each number in the tables is averaged over
+tasks: int = 2  # how many tasks each number in the tables is averaged over
 finest: int = 1024  # points along each side of the closest look
 
 # %%
@@ -157,7 +157,7 @@ print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a fi
 # How sparse, which pattern, how noisy, which sampler, how close. The query-scale slider only decodes: the draw stays.
 
 # %%
-panel = nfd.explore(model, problem, count=keep, draws=24, seed=seed, device=device)
+panel = nfd.explore(model, problem, count=keep, draws=16, seed=seed, device=device)
 panel
 
 # %% [markdown]
