@@ -19,7 +19,7 @@ from ..core.rng import normals
 from ..core.types import ObservationBatch
 from ..fields.interpolate import read
 
-LEAST_NOISE = 0.005          # a standard deviation: what interpolation between the points of the grid costs, and float32
+LEAST_NOISE = 0.005          # a standard deviation: what interpolating between the points of the grid costs
 OVERSAMPLED = 10             # directions more than are kept, while they are being found
 
 
