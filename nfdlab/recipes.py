@@ -26,23 +26,26 @@ CONFIGS = {
                                   "steps": 12, "codes": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
                                   "share": 0.7, "jitter": 0.005},
-    ("weight_diffusion", "families1d"): {"nets": 16384},
+    ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
     ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
     ("modulated_field", "styles2d"): {
         "batch": 16, "codes": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
-        "kernels": (0.1, 0.2, 0.5), "share": 0.1, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "alone": 0.05,
+        "kinds": (3, 128), "share": 0.35, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "alone": 0.05,
         "steps": 16},
 }
 # the same for pairs that train live and do not ship
 LIVE = {
     ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
+    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
+    ("sparse_features", "stars2d"): {"side": 40, "rank": 160, "draws": 3072, "points": (300, 500), "batch": 20},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "sines": 96, "codes": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
                              "layers": (128, 3)},
+         "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)}}
 TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks

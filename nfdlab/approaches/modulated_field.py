@@ -62,6 +62,8 @@ class ModulatedField:
     level: float = 0.0
     linear: bool = True                  # and a linear encoder of it, so that they may speak of its mean directly
     krigings: tuple = ()
+    kinds: tuple[int, ...] = ()          # instead of kernels, where functions are of a few kinds: how many, and the
+                                         # directions that each kind's own covariance keeps
     least: float = 0.01                  # the least spread a flat code is given: where dots may suggest a wrong kind of
                                          # function, a small one leaves residuals too long to be learned
     alone: float = 0.25                  # share of the functions of which the denoiser hears nothing
@@ -101,6 +103,11 @@ class ModulatedField:
         place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
         d, c = probe.d, probe.c
         net, side = self.build(d, c, seed=seed).to(place), self.side_for(d)
+
+        if net.kinds is not None:
+            places = net.kinds.places.cpu()
+            parts = [source.draw(1024, seed=child(seed, "kinds", j))(places) for j in range(8)]
+            net.kinds.calibrate(torch.cat(parts).to(place), seed=child(seed, "kinds"))
 
         def batch(*use, size: int = self.batch):
             fields = source.draw(size, seed=child(seed, "data", *use))

@@ -54,11 +54,14 @@ class Belief:
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (b, q) and variance (b or 1, q) of rows a, rows (q, r) or (b, q, r)."""
-        mean = self.mean @ rows.T if rows.ndim == 2 else (rows @ self.mean[..., None])[..., 0]
         across = rows.mT.expand(len(self._root), *rows.mT.shape[-2:]) if rows.ndim == 2 or len(self._root) > 1 else \
             rows.mT
         root = self._root.expand(len(across), -1, -1)
-        return mean, torch.linalg.solve_triangular(root, across, upper=False).square().sum(-2)
+        return self.at_mean(rows), torch.linalg.solve_triangular(root, across, upper=False).square().sum(-2)
+
+    def at_mean(self, rows: Tensor) -> Tensor:
+        """The mean alone, which costs little."""
+        return self.mean @ rows.T if rows.ndim == 2 else (rows @ self.mean[..., None])[..., 0]
 
     def draw(self, n: int, *, seed: int) -> Tensor:
         """n draws of a − mean, draw i from its own stream, where b is 1: (n, r)."""
@@ -136,6 +139,17 @@ class KarhunenLoeve(nn.Module):
         away = (seen.values - self.mean(seen.coords)) * real
         variance = variance / real.clamp_min(1e-12)                      # padding is noise without end
         return self.prior(b).measured(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
+
+    def evidence(self, seen: ObservationBatch, belief: Belief) -> Tensor:
+        """log N of the values of the dots of b functions, (b,), where `belief` is what they say: `heard(seen)`.
+
+        With D the dots' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006, eq. 2.30.
+        """
+        real = seen.mask[..., None].to(seen.values)
+        variance = seen.noise_std.square().reshape(-1, 1, 1) + self.rest(seen.coords)
+        away = (seen.values - self.mean(seen.coords)).square() / variance + (2 * torch.pi * variance).log()
+        wide = 2 * belief._root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return -0.5 * ((away * real).sum((1, 2)) - (belief.information * belief.mean).sum(-1) + wide)
 
     def field(self, belief: Belief, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the rest included."""

@@ -10,6 +10,7 @@ from ..encoders.kriged import Krigings
 from ..encoders.setconv import SetConv
 from .autoencoder import GridEncoder
 from .folded import Pooled
+from .kinds import Kinds
 from .normalise import Given, Standardise
 
 
@@ -18,18 +19,22 @@ class Listener(nn.Module):
 
     SetConv on a fine grid, kriging beside it, convolutions over both. With `kernels` (lengthscales) a few krigings are
     channels and `code` numbers a cell make a code. With `krigings`, pairs (smoothness, lengthscale), the code is the
-    fine grid folded into the cells, of which each kriging has a mean of its own.
+    fine grid folded into the cells, of which each kriging has a mean of its own. With `kinds` each kind's own answer
+    takes the place of the krigings.
     """
 
-    def __init__(self, config, d: int, c: int):
+    def __init__(self, config, d: int, c: int, kinds: Kinds | None = None):
         super().__init__()
         cells, side, w, many = config.cells_for(d), config.side_for(d), config.width, len(config.krigings)
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.widths))
         self.kernels = self.krigings = None
+        self.kinds = kinds
         self.k, fine, beside = config.code, self.setconv.channels, 0
         if many:
             self.krigings = Krigings(d, side, cells, config.krigings)
             self.k, fine, beside = c * (side // cells) ** d, fine + c * many, 2 * many + 1
+        elif kinds is not None:
+            fine, beside = fine + kinds.fine, kinds.beside
         elif config.kernels:
             self.kernels = KernelChannels(d, c, cells, config.kernels, config.smoothness, config.level)
             beside = self.kernels.channels
@@ -43,6 +48,10 @@ class Listener(nn.Module):
             seen, kriged = self.krigings(seen)
             features = self.reader(torch.cat([self.setconv(seen), kriged.fine()], 1), kriged.beside())
             return features, *self.given(features, kriged, unit)
-        kriged = self.kernels(seen) if self.kernels else None
-        features = self.reader(self.setconv(seen), kriged)
+        if self.kinds is not None:
+            fine, kriged = self.kinds(seen)
+            features = self.reader(torch.cat([self.setconv(seen), fine], 1), kriged)
+        else:
+            kriged = self.kernels(seen) if self.kernels else None
+            features = self.reader(self.setconv(seen), kriged)
         return features, *self.given(features, kriged)

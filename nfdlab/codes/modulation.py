@@ -12,6 +12,7 @@ from ..fields.modulated import ModulatedSiren
 from .autoencoder import FlatEncoder, GridEncoder, LinearEncoder
 from .cavia import Adapted
 from .coded import Heard
+from .kinds import Kinds
 from .listener import Listener
 from .normalise import Standardise
 from .vectors import FlatListener
@@ -32,7 +33,8 @@ class Modulation(nn.Module):
         self.encoder = Adapted(k, config.inner_steps, config.inner_rate) if self.cavia else \
             (FlatEncoder if self.flat else LinearEncoder if config.linear else GridEncoder)(d, c, side, cells, k, w)
         self.unit = Standardise(k)
-        self.listener = FlatListener(config, d, c, k) if self.flat else Listener(config, d, c)
+        self.kinds = Kinds(d, c, side, cells, *config.kinds) if config.kinds and not self.flat else None
+        self.listener = FlatListener(config, d, c, k) if self.flat else Listener(config, d, c, self.kinds)
         self.denoiser = Preconditioned(MLP(k, *config.layers, features=256) if self.flat else
                                        ConvNet(d, k, w, w, config.denoiser))
         self.spectrum = Spectrum(k) if self.flat else None
