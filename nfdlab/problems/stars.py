@@ -36,12 +36,15 @@ def signed_distance(corners: Tensor, coords: Tensor) -> Tensor:
 
     Inside by the crossing rule: a ray to the right meets the outline an odd number of times.
     """
-    a, b = corners, corners.roll(-1, 0)
-    edge, away = b - a, coords[:, None] - a                                            # (v, 2), (p, v, 2)
-    share = ((away * edge).sum(-1) / edge.square().sum(-1)).clamp(0, 1)
-    distance = (away - share[..., None] * edge).square().sum(-1).amin(1).sqrt()
-    spans = (a[:, 1] > coords[:, None, 1]) != (b[:, 1] > coords[:, None, 1])
-    meets = a[:, 0] + edge[:, 0] / edge[:, 1] * away[..., 1] > coords[:, None, 0]
+    a, edge = corners.T, (corners.roll(-1, 0) - corners).T                             # (2, v) each
+    x, y = coords[:, :1] - a[0], coords[:, 1:] - a[1]                                  # (p, v), one axis at a time
+    along = edge / edge.square().sum(0)
+    share = (x * along[0]).add_(y * along[1]).clamp_(0, 1)
+    below = y < 0
+    spans = below != below.roll(-1, 1)
+    meets = x < edge[0] / edge[1] * y
+    squares = (x - share * edge[0]).square_().add_(y.sub_(share.mul_(edge[1])).square_())
+    distance = squares.amin(1).sqrt()
     return torch.where((spans & meets).sum(1) % 2 == 1, distance, -distance)
 
 
