@@ -1,0 +1,213 @@
+"""Laws of approach 10: tokens that do not know how a function was sampled, sets without order, fields of tokens."""
+
+from functools import cache
+
+import pytest
+import torch
+
+import nfdlab as nfd
+from nfdlab.approaches.sparse_features import FittedSparseFeatures, SparseFeatures, as_points
+from nfdlab.codes.tokens import farthest
+from nfdlab.core.rng import normals, seeded, stream, uniforms
+from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.diffusion.sets import SetNet
+from nfdlab.fields.nearby import NearbyField
+from nfdlab.sparsity.outlining import OutlineViews
+
+
+@cache
+def known(d=1):
+    """Approach 10, untrained but calibrated on a Gaussian field: its linear start is all it has."""
+    problem = nfd.problems.get(f"gp{d}d")
+    small = {1: {"side": 96, "rank": 40}, 2: {"anchors": 36, "side": 24, "rank": 60}}[d]
+    net = SparseFeatures(width=16, depth=1, memory=16, mixing=1, **small).build(d, 1).eval()
+    draws = problem.draw(4096, seed=1)(net.tokens.kl.places)
+    net.tokens.calibrate(draws, seed=0)
+    coords = uniforms(3, 64, (300, d), "points", dtype=torch.float32) * 2 - 1
+    net.tokens.hear_own(as_points(coords, problem.draw(64, seed=1)(coords)), draws[:64])
+    return net
+
+
+def in_the_span(tokens, b, p, seed, noise=0.0):
+    """b functions that the kept directions make, seen at p places of their own: weights (b, r), points."""
+    weights = normals(seed, b, (tokens.kl.rank,), "weights")
+    coords = uniforms(seed, b, (p, tokens.d), "places", dtype=torch.float32) * 2 - 1
+    values = tokens.kl.mean(coords) + (tokens.kl.rows(coords) @ weights[..., None])
+    return weights, as_points(coords, values)
+
+
+def jostle(net, *, seed):
+    """Random weights everywhere, so that what starts at zero is put to use."""
+    with torch.no_grad():
+        rng = stream(seed, "jostle")
+        for p in net.parameters():
+            p.add_(0.3 * torch.randn(p.shape, generator=rng) / max(1, p.shape[-1] if p.ndim else 1) ** 0.5)
+    return net
+
+
+# Anchors and tokens
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_anchors_cover_the_box_and_more_only_append(d):
+    """No place is farther from an anchor than anchors are from each other (Gonzalez 1985)."""
+    anchors = farthest(20, d)
+    assert torch.equal(farthest(30, d)[:20], anchors) and anchors.abs().max() <= 1
+    apart = torch.pdist(anchors).min()
+    everywhere = torch.cdist(nfd.cell_centres(({1: 256, 2: 40, 3: 14}[d],) * d), anchors).amin(1).max()
+    assert everywhere <= apart + 1e-5
+
+
+def test_tokens_are_linear_in_the_values_and_know_no_order():
+    tokens = known().tokens
+    _, one = in_the_span(tokens, 1, 30, seed=1)
+    other = normals(2, 1, (30, 1), "other")
+    mixed = tokens.encode(as_points(one.coords, 0.3 * one.values + 0.7 * other))
+    parts = 0.3 * tokens.encode(one) + 0.7 * tokens.encode(as_points(one.coords, other))
+    torch.testing.assert_close(mixed, parts, atol=1e-3, rtol=1e-3)
+    turned = tokens.encode(as_points(one.coords.flip(1), one.values.flip(1)))
+    torch.testing.assert_close(turned, tokens.encode(one), atol=1e-3, rtol=1e-3)
+
+
+def test_padding_says_nothing():
+    tokens = known().tokens
+    x, y = uniforms(1, 7, (1,), "x", dtype=torch.float32) * 2 - 1, normals(1, 7, (1,), "y")
+    plain = tokens.encode(ObservationBatch.of([Observations(x, y, 0.1)]))
+    padded = tokens.encode(ObservationBatch.of([Observations(x, y, 0.1), Observations(x.repeat(4, 1), y.repeat(4, 1))]))
+    torch.testing.assert_close(padded[:1], plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("d,p", [(1, 120), (2, 400)])
+def test_two_point_sets_of_one_function_give_one_code(d, p):
+    """Far less apart than two functions are; also where one of the sets crowds into one half."""
+    tokens = known(d).tokens
+    weights, even = in_the_span(tokens, 16, p, seed=3)
+    exact = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
+    crowd = torch.cat([even.coords, even.coords * 0.25 + 0.7], 1)
+    crowd = as_points(crowd, tokens.kl.mean(crowd) + tokens.kl.rows(crowd) @ weights[..., None])
+    between = (exact - exact.roll(1, 0)).square().mean().sqrt()
+    for points in (even, crowd):
+        assert (tokens.encode(points) - exact).square().mean().sqrt() < 0.06 * between
+
+
+def test_tokens_have_unit_scale():
+    tokens = known(2).tokens
+    code = tokens.encode(in_the_span(tokens, 400, 300, seed=4)[1])
+    assert (code.transpose(0, 1).flatten(1).std(1) - 1).abs().max() < 0.1
+
+
+def test_a_code_is_read_back_as_its_function():
+    tokens = known(2).tokens
+    weights, _ = in_the_span(tokens, 8, 4, seed=5)
+    code = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
+    coords = nfd.cell_centres((9, 9))
+    truth = tokens.kl.mean(coords) + (weights @ tokens.kl.rows(coords).T)[..., None]
+    assert (tokens.reading(coords, code) - truth).square().mean().sqrt() < 0.02
+    own = coords.expand(8, -1, -1)
+    torch.testing.assert_close(tokens.reading(own, code), tokens.reading(coords, code), atol=1e-5, rtol=1e-4)
+
+
+# Denoiser
+
+@pytest.mark.parametrize("sigma", [0.05, 1.0, 20.0])
+def test_untrained_it_is_the_gaussian_posterior(sigma):
+    """The mean of a code given its noisy self and points, by conditioning one large Gaussian in float64."""
+    net = known()
+    tokens = net.tokens
+    T, own = tokens.sensor.matrix.double(), tokens.sensor.own.double()
+    seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=7), nfd.patterns.Random(count=5), noise_std=0.1, seed=2)
+    x = sigma * normals(8, 3, net.shape, "x")
+    found = net.denoiser(x, torch.tensor(sigma), *net.hear(ObservationBatch.of([seen])).features)
+    rows = tokens.kl.rows(seen.coords).double()
+    noise = (0.1**2 + tokens.kl.rest(seen.coords)[0, :, 0]).double()
+    heard, z = torch.cat([rows, T]), T @ T.T + own.diag()                        # covariances of the weights' makings
+    S = heard @ heard.T + torch.cat([noise, own + sigma**2]).diag()
+    cross = torch.cat([T @ rows.T, z], 1)
+    away = torch.cat([(seen.values - tokens.kl.mean(seen.coords)[0])[:, 0].expand(3, -1), x.flatten(1)], 1).double()
+    want = (cross @ torch.linalg.solve(S, away.T)).T.unflatten(1, net.shape)
+    torch.testing.assert_close(found.double(), want, atol=3e-3, rtol=3e-3)
+
+
+def test_without_the_linear_start_it_is_the_white_one():
+    net = SparseFeatures(linear=False, width=16, depth=1, memory=16, mixing=1).build(1, 1).eval()
+    x = normals(0, 2, net.shape, "x")
+    heard = net.hear(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
+    torch.testing.assert_close(net.denoiser(x, torch.tensor(2.0), *heard.features), x / 5)
+    assert net.values(nfd.cell_centres((5,)), x).abs().max() == 0
+
+
+@pytest.mark.parametrize("m", [0, 1, 6])
+def test_a_set_has_no_order_and_hears_no_padding(m):
+    with seeded(0):
+        net = jostle(SetNet(farthest(9, 2), 5, 3, 4, 16, 2, 4).eval(), seed=1)
+    x, told, places = normals(0, 2, (9, 5), "x"), normals(1, 1, (6, 4), "told"), normals(2, 1, (6, 2), "places")
+    mask, level, turn = torch.arange(6)[None] < m, torch.zeros(1), torch.arange(6).flip(0)
+    with torch.no_grad():
+        found = net(x, level, (told, places, mask))
+        again = net(x, level, (told[:, turn], places[:, turn], mask[:, turn]))
+        silent = net(x, level, (torch.where(mask[..., None], told, 99.0), places, mask))
+        cut = net(x, level, (told[:, :max(1, m)], places[:, :max(1, m)], mask[:, :max(1, m)]))
+        order = torch.tensor([3, 1, 4, 0, 5, 8, 2, 6, 7])
+        there, net.places = net.places, net.places[order]
+        moved = net(x[:, order], level, (told, places, mask))
+        net.places = there
+    for same in (again, silent, cut):
+        torch.testing.assert_close(same, found, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(moved, found[:, order], atol=1e-5, rtol=1e-4)
+    assert m == 0 or (net(x, level, (told + 1, places, mask)) - found).abs().max() > 1e-4
+
+
+# Field
+
+@cache
+def nearby(near):
+    with seeded(near):
+        return jostle(NearbyField(farthest(16, 2), near, 1, 16).eval(), seed=2)
+
+
+@pytest.mark.parametrize("near", [2, 5, 16])
+def test_a_query_asks_the_nearest_and_no_other_query(near):
+    field, memory, coords = nearby(near), normals(0, 3, (16, 16), "memory"), 0.97 * nfd.cell_centres((7, 6))
+    index, weights = field.attend(coords)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(42))
+    away = torch.cdist(coords, field.anchors)
+    assert torch.equal(index.sort(1).values, away.topk(near, largest=False).indices.sort(1).values)
+    values = field(coords, memory)
+    torch.testing.assert_close(field(coords[5:9], memory), values[:, 5:9], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(field(coords.expand(3, -1, -1), memory), values, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("near", [3, 5])
+def test_the_field_is_continuous_where_the_nearest_change(near):
+    field, memory = nearby(near), normals(0, 1, (16, 16), "memory")
+    line = torch.linspace(-1, 1, 40_001)
+    coords = torch.stack([line, 0.3 * line + 0.1], 1)
+    with torch.no_grad():
+        steps = field(coords, memory)[0, :, 0].diff().abs()
+        changes = (field.attend(coords)[0].sort(1).values.diff(dim=0) != 0).any(1)
+        spread = field(coords, memory).std()
+    assert changes.sum() > 5 and steps.max() < 2e-3 * spread
+
+
+def test_voices_are_heard_near_by_and_sum_to_one():
+    net = known(2)
+    model = FittedSparseFeatures(net, {"d": 2, "c": 1, "config": {"guide": "encoder"}}, 8)
+    voices = model.voices(net.tokens.anchors, torch.zeros(net.shape))
+    torch.testing.assert_close(voices.sum(1), torch.ones(36), atol=1e-5, rtol=1e-5)
+    assert (voices.argmax(1) == torch.arange(36)).float().mean() > 0.8
+    far = torch.cdist(net.tokens.anchors, net.tokens.anchors) > 1.0
+    assert (voices * far).sum(1).mean() < 0.25 * far.float().mean() / (1 - far.float().mean()) + 0.15
+
+
+# Views along an outline
+
+def test_outlines_are_seen_on_the_outline_and_the_seed_is_the_view():
+    shapes, views = nfd.problems.get("stars2d").draw(24, seed=1), OutlineViews(usual=40, most=40, outlined=1.0)
+    seen = views(shapes, seed=3)
+    assert torch.equal(views(shapes, seed=3).values, seen.values) and seen.mask.sum(1).max() <= 48
+    away = shapes(seen.coords)[..., 0][seen.mask]
+    assert abs(float(away.std() / 0.02) - 1) < 0.15                  # |slope| is 1: the jitter across the outline
+    assert (seen.coords[~seen.mask] == 0).all() and (seen.values[~seen.mask] == 0).all()
+    error = (seen.values - shapes(seen.coords))[..., 0] / seen.noise_std[:, None]
+    assert abs(float(error[seen.mask].std()) - 1) < 0.15
+    never = OutlineViews(usual=40, most=40, outlined=0.0)(shapes, seed=3)
+    assert shapes(never.coords)[..., 0][never.mask].abs().mean() > 0.15
