@@ -1,8 +1,8 @@
 """A family of a few kinds of function, sorted without being told: each kind has an expansion of its own.
 
 One covariance for all kinds is a compromise that suits none; dots that betray the kind deserve that kind's answer. The
-draws are sorted by a mixture of Gaussians over their leading weights (expectation maximisation; Tipping & Bishop 1999
-mix expansions in the same way), and each kind's `KarhunenLoeve` then says what it makes of the dots and how well it
+draws are sorted by a mixture of Gaussians over their leading weights (Tipping & Bishop 1999 mix expansions in the same
+way), and each kind's `KarhunenLoeve` then says what it makes of the dots and how well it
 foretold them.
 """
 
@@ -15,7 +15,6 @@ from .folded import fold
 from .karhunen_loeve import KarhunenLoeve
 
 SORTED = 40                  # leading weights by which draws are sorted
-ROUNDS = 40                  # of expectation maximisation
 
 
 class Kinds(nn.Module):
@@ -67,26 +66,12 @@ class Kinds(nn.Module):
 
 
 def sort(flat: Tensor, kinds: int, *, seed: int) -> Tensor:
-    """Which kind each of b vectors is, by a mixture of Gaussians of its own covariances: (b,) whole numbers.
-
-    Started by k-means on how large the leading weights are, since kinds of one mean differ in their covariance.
-    """
-    from sklearn.cluster import KMeans
+    """Which kind each of b vectors is, by a mixture of Gaussians of their leading weights: (b,) whole numbers."""
+    from sklearn.mixture import GaussianMixture
 
     x = flat.double() - flat.double().mean(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        U, S, _ = torch.pca_lowrank(x, q=SORTED, center=False, niter=4)
-    a = U * len(x) ** 0.5                                                       # whitened
-    large = (a.square() + 0.01).log()
-    kind = torch.as_tensor(KMeans(kinds, n_init=4, random_state=seed % 2**32).fit_predict(large.numpy())).long()
-    belongs = nn.functional.one_hot(kind, kinds).double()
-    for _ in range(ROUNDS):
-        logs = []
-        for j in range(kinds):
-            w = belongs[:, j:j + 1]
-            cov = (w * a).T @ a / w.sum().clamp_min(1) + 1e-6 * torch.eye(SORTED).double()
-            normal = torch.distributions.MultivariateNormal(torch.zeros(SORTED).double(), cov, validate_args=False)
-            logs.append(normal.log_prob(a) + w.mean().clamp_min(1e-12).log())
-        belongs = torch.softmax(torch.stack(logs, 1), 1)
-    return belongs.argmax(1)
+        weights = torch.pca_lowrank(x, q=SORTED, center=False, niter=4)[0] * len(x) ** 0.5           # whitened
+    found = GaussianMixture(kinds, max_iter=200, random_state=seed % 2**32).fit_predict(weights.cpu().numpy())
+    return torch.as_tensor(found).to(flat.device)
