@@ -10,6 +10,7 @@ from .core.checks import require
 from .core.fields import Evaluated
 from .core.rng import child, normals, uniforms
 from .core.types import Budget, Source, Watch, quiet
+from .sparsity.outlining import OutlineViews
 from .sparsity.views import Views
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
@@ -50,7 +51,7 @@ SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)}}
 TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
-         "styles2d": Views(usual=80)}
+         "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120)}
 
 
 @dataclass(frozen=True)
