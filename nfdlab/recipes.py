@@ -40,7 +40,7 @@ LIVE = {
     ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
-    ("sparse_features", "stars2d"): {"side": 40, "rank": 160, "draws": 3072, "points": (300, 500), "batch": 20},
+    ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
