@@ -110,11 +110,13 @@ class Pushed:
         return self._map(belief, memory, noise(numbers, places), steps, sampler, fresh), numbers, belief
 
     @torch.no_grad()
-    def _map(self, belief: Belief, memory: Tensor, w: Tensor, steps: int, sampler: str, fresh=None) -> Iterator[Visit]:
+    def _map(self, belief: Belief, memory: Tensor, w: Tensor, steps: int, sampler: str, fresh=None,
+             head: nn.Module | None = None) -> Iterator[Visit]:
         """The transport of w (k, p, c) at the places of the table."""
         reader, places = self.net.reader, self.net.table.places
         h = reader.read(memory, *reader.answer(belief, places), places)[0]
-        return self.net.heads[self.about["config"]["head"]].walk(w, h, steps, sampler, fresh)
+        head = self.net.heads[self.about["config"]["head"]] if head is None else head
+        return head.walk(w, h, steps, sampler, fresh)
 
     def _fields(self, belief: Belief, numbers: Tensor, values: Tensor) -> Evaluated:
         """Maps `values` as `Table` takes them."""
@@ -136,11 +138,12 @@ class Pushed:
         return values.mean(0), values.std(0)
 
     @torch.no_grad()
-    def at(self, seen: Observations | None, coords: Tensor, w: Tensor) -> Tensor:
-        """f at coords (p, d) where the noise is w (k,): (k, p, c). Rising in w: quantiles of the margins."""
+    def at(self, seen: Observations | None, coords: Tensor, w: Tensor, head: nn.Module | None = None) -> Tensor:
+        """f at coords (p, d) where the noise is w (k,): (k, p, c). Rising in w: quantiles of the margins. `head`: in
+        place of the usual one."""
         reader, table, where = self.net.reader, self.net.table, coords.to(self.device, torch.float32)
         belief, memory = self.heard(seen)
-        for visit in self._map(belief, memory, table.fan(), self.steps, "dpmpp"):
+        for visit in self._map(belief, memory, table.fan(), self.steps, "dpmpp", head=head):
             values = visit.x
         mean, spread = reader.answer(belief, where)
         fan = w[:, None, None].expand(-1, len(coords), table.c)
