@@ -188,6 +188,19 @@ def test_the_field_is_continuous_where_the_nearest_change(near):
     assert changes.sum() > 5 and steps.max() < 2e-3 * spread
 
 
+def test_a_field_moves_with_its_anchors():
+    """Anchors and queries moved by one vector: the same values, for only the way from one to the other counts."""
+    field, memory, coords = nearby(5), normals(0, 2, (16, 16), "memory"), 0.8 * nfd.cell_centres((5, 5))
+    with torch.no_grad():
+        values, there = field(coords, memory), field.anchors
+        field.anchors = there + torch.tensor([0.11, -0.07])
+        moved = field(coords + torch.tensor([0.11, -0.07]), memory)
+        across = field(coords + torch.tensor([0.0, 0.09]), memory)
+        field.anchors = there
+    torch.testing.assert_close(moved, values, atol=1e-4, rtol=1e-3)
+    assert (across - values).abs().max() > 1e-3
+
+
 def test_voices_are_heard_near_by_and_sum_to_one():
     net = known(2)
     model = FittedSparseFeatures(net, {"d": 2, "c": 1, "config": {"guide": "encoder"}}, 8)
