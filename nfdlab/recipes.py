@@ -15,6 +15,8 @@ from .sparsity.views import Views
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
+    ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
+    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
@@ -37,6 +39,10 @@ CONFIGS = {
 }
 # the same for pairs that train live and do not ship
 LIVE = {
+    ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "places": 64,
+                                   "knots": 33},
+    ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
+                                         "evidence": 160, "lr": 2e-3},
     ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
@@ -48,7 +54,10 @@ SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                              "layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
-         "weight_diffusion": {"nets": 2048, "layers": (192, 3)}}
+         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
+         "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
+         "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
+                              "measured": 4096}}
 TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
          "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120)}

@@ -33,12 +33,17 @@ class Modulation(nn.Module):
         self.encoder = Adapted(k, config.inner_steps, config.inner_rate) if self.cavia else \
             (FlatEncoder if self.flat else LinearEncoder if config.linear else GridEncoder)(d, c, side, cells, k, w)
         self.unit = Standardise(k)
-        self.kinds = Kinds(d, c, side, cells, *config.kinds) if config.kinds and not self.flat else None
-        self.listener = FlatListener(config, d, c, k) if self.flat else Listener(config, d, c, self.kinds)
+        kinds = Kinds(d, c, side, cells, *config.kinds) if config.kinds and not self.flat else None
+        self.listener = FlatListener(config, d, c, k) if self.flat else Listener(config, d, c, kinds)
         self.denoiser = Preconditioned(MLP(k, *config.layers, features=256) if self.flat else
                                        ConvNet(d, k, w, w, config.denoiser))
         self.spectrum = Spectrum(k) if self.flat else None
         self.range: NoiseRange | None = None                # measured on codes, once there are any
+
+    @property
+    def kinds(self) -> Kinds | None:
+        """What sorts functions of a few kinds, to be measured before training."""
+        return None if self.flat else self.listener.kinds
 
     def raw(self, values: Tensor, learn: bool = False) -> Tensor:
         """Values on the grid (b, c, *[side]*d) -> codes at their own scale."""
