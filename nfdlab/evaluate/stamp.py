@@ -7,7 +7,8 @@ from .table import score
 
 # how many observations each problem is judged at; 0 is the prior
 COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,),
-          "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8), "styles2d": (0, 10, 40)}
+          "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8), "styles2d": (0, 10, 40),
+          "stars2d": (10, 30)}
 KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum90", "integral90")
 
 
