@@ -29,6 +29,8 @@ CONFIGS = {
                                   "steps": 12, "codes": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
                                   "share": 0.7, "jitter": 0.005},
+    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
+    ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
     ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
@@ -45,8 +47,7 @@ LIVE = {
                                          "evidence": 160, "lr": 2e-3},
     ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
-    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
-    ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
+    ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
 SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},

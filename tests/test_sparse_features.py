@@ -11,6 +11,7 @@ from nfdlab.codes.tokens import farthest
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.sets import SetNet
+from nfdlab.evaluate.scores import crps
 from nfdlab.fields.nearby import NearbyField
 from nfdlab.sparsity.outlining import OutlineViews
 
@@ -224,3 +225,49 @@ def test_outlines_are_seen_on_the_outline_and_the_seed_is_the_view():
     assert abs(float(error[seen.mask].std()) - 1) < 0.15
     never = OutlineViews(usual=40, most=40, outlined=0.0)(shapes, seed=3)
     assert shapes(never.coords)[..., 0][never.mask].abs().mean() > 0.15
+
+
+# What ships
+
+@pytest.mark.parametrize("problem", ["gp2d", "stars2d"])
+def test_shipped_tokens_do_not_know_how_a_function_was_sampled(problem):
+    model, fields = nfd.load("sparse_features", problem, device="cpu"), nfd.problems.get(problem).draw(16, seed=3)
+    coords = uniforms(4, 32, (400, 2), "points", dtype=torch.float32) * 2 - 1
+    one, two = (model.encode(as_points(x, fields(x))) for x in (coords[:16], coords[16:]))
+    assert (one - two).norm() < 0.1 * (one - one.roll(1, 0)).norm()
+    grid = nfd.cell_centres((24, 24))
+    assert (model.decode(one)(grid) - fields(grid)).square().mean().sqrt() < 0.03
+
+
+@pytest.mark.parametrize("problem", ["gp2d", "stars2d"])
+def test_nothing_leaks_past_the_tokens(problem):
+    """The field sees points through its tokens alone: silent ones, or those of noise, are far worse."""
+    model, place = nfd.load("sparse_features", problem, device="cpu"), nfd.problems.get(problem)
+    coords, scores = nfd.cell_centres((12, 12)), torch.zeros(3)
+    for seed in range(4):
+        truth = place.draw(1, seed=seed)
+        x = list(model.path(nfd.observe(truth, nfd.patterns.Random(count=60), seed=seed), 8, seed=seed, steps=8))[-1].x
+        for i, code in enumerate((x, 0 * x, normals(seed, 8, model.net.shape, "foreign"))):
+            scores[i] += float(crps(model.decode(code)(coords), truth(coords)[0]).mean()) / 4
+    assert scores[0] < 0.6 * scores[1] and scores[0] < 0.6 * scores[2], scores
+
+
+def test_an_outline_is_found_from_24_points_where_kriging_is_lost():
+    """Overlap of the regions inside: five points above kriging of the same values; draws differ where none was seen."""
+    model, problem, grid = nfd.load("sparse_features", "stars2d", device="cpu"), nfd.problems.get("stars2d"), \
+        nfd.cell_centres((32, 32))
+    ours, theirs, wide = [], [], []
+    for seed in range(6):
+        truth = problem.draw(1, seed=500 + seed)
+        seen = nfd.observe(truth, nfd.patterns.Outline(count=24, level=0.0), noise_std=0.02, seed=seed)
+        inside = truth(grid)[0, :, 0] > 0
+        for found, rival in ((ours, model), (theirs, nfd.baselines.get("kriging"))):
+            mean = rival.draw(seen, 12, seed=seed)(grid).mean(0)[:, 0] > 0
+            found.append(float((mean & inside).sum() / (mean | inside).sum()))
+        left = seen.coords[:, 0] < seen.coords[:, 0].mean()
+        part = Observations(seen.coords[left], seen.values[left], seen.noise_std)
+        spread, edge = model.draw(part, 12, seed=seed)(grid).std(0)[:, 0], truth(grid)[0, :, 0].abs() < 0.1
+        shown = grid[:, 0] < seen.coords[:, 0].mean()
+        wide.append(float(spread[edge & ~shown].mean() / spread[edge & shown].mean()))
+    assert sum(ours) / 6 > sum(theirs) / 6 + 0.05 and sum(ours) / 6 > 0.85
+    assert sum(wide) / 6 > 1.4
