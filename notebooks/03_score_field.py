@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 03 · The field predicts the score: diffusion in function space
 #
+# ![white noise loses its meaning as one looks closer, smooth noise does not](pictures/03_score_field.png)
+#
 # ## Question
 #
 # **Which noise is a function?**
