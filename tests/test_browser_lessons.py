@@ -33,7 +33,8 @@ def lab(tmp_path_factory):
 
 def test_lessons_have_panels():
     assert {"00_start_here", "00a_problems_and_rulers", "01_latent_field", "02_weight_diffusion",
-            "03_score_field", "05_sparse_conditional", "09_modulated_field"} <= set(PANELS)
+            "03_score_field", "05_sparse_conditional", "08_stochastic_field",
+            "09_modulated_field", "10_sparse_features"} <= set(PANELS)
 
 
 @pytest.mark.parametrize("stem", PANELS)
