@@ -38,13 +38,17 @@ CONFIGS = {
         "batch": 16, "codes": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
         "kinds": (3, 128), "share": 0.35, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "alone": 0.05,
         "steps": 16},
-}
-# the same for pairs that train live and do not ship
-LIVE = {
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "places": 64,
                                    "knots": 33},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
-                                         "evidence": 160, "lr": 2e-3},
+                                         "evidence": 160, "lr": 2e-3, "places": 256, "knots": 33, "steps": 16},
+}
+# the same for pairs that train live and do not ship
+LIVE = {
+    ("stochastic_field", "step1d"): {"queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "evidence": 96,
+                                     "places": 256, "knots": 33, "steps": 16},
+    ("stochastic_field", "terrain2d"): {"measured": 2048, "batch": 16, "width": 48, "reader": (1, 2, 4, 2),
+                                        "knots": 33, "steps": 16},
     ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
