@@ -32,6 +32,7 @@ live: int = 40  # steps of the small trainings under "Where it breaks"
 
 # %%
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from IPython.display import display
 
@@ -179,18 +180,26 @@ plots.row(gauss.card, truth=truth, seen=seen, exact=exact, model=draws, side=96,
 
 # %% [markdown]
 # **Which token speaks here?** Move one number of one token, and see where the field moves. *Predict:* how many of the tokens
-# does a single place listen to?
+# does a single place listen to? Move the slider: the cross walks through the box, and dots grow where a token is heard.
 
 # %%
-code = model.code(truth)[0]
-spots = torch.tensor([[-0.5, -0.5], [0.1, 0.2], [0.95, -0.9]])
+code, way = model.code(truth)[0], torch.linspace(-0.95, 0.95, 13)
+spots = torch.stack([way, 0.6 * torch.sin(3 * way)], 1)                  # a walk through the box, for the slider
 voices = model.voices(spots, code).cpu()
-figure, (axes,) = style.picture(1, 3, size=(9.4, 3.4))
-for ax, spot, voice in zip(axes, spots, voices, strict=True):
-    ax.scatter(*tokens.anchors.cpu().T, s=3 + 900 * voice, color=style.MODEL, alpha=0.7)
-    ax.scatter(*spot, marker="x", s=60, color=style.TRUTH, zorder=3)
-    few = int((voice.sort(descending=True).values.cumsum(0) < 0.8).sum()) + 1
-    style.dress(ax, title=f"80 % of the voice: {few} tokens", x=gauss.card.axes[0])
+few = (voices.sort(1, descending=True).values.cumsum(1) < 0.8).sum(1) + 1
+x, y = tokens.anchors.cpu().T.tolist()
+figure = go.Figure()
+for spot, voice in zip(spots.tolist(), voices, strict=True):
+    sizes = (2 + 60 * voice.sqrt()).tolist() + [9]
+    figure.add_scatter(x=[*x, spot[0]], y=[*y, spot[1]], mode="markers", visible=False, showlegend=False,
+                       marker={"size": sizes, "color": [style.MODEL] * len(x) + [style.TRUTH],
+                               "symbol": ["circle"] * len(x) + ["x"]},
+                       text=[f"{share:.0%} of the voice" for share in voice.tolist()] + ["here"], hoverinfo="text")
+figure.data[6].visible = True
+figure.update_layout(width=460, height=520, paper_bgcolor=style.PAPER, plot_bgcolor=style.PAPER, title=f"80 % of the voice: {few.min()} to {few.max()} of {len(x)} tokens", sliders=[{
+    "active": 6, "currentvalue": {"prefix": "x = "}, "steps": [
+        {"method": "restyle", "label": f"{spot[0]:.2f}", "args": [{"visible": [j == i for j in range(len(spots))]}]}
+        for i, spot in enumerate(spots.tolist())]}])
 figure
 
 # %% [markdown]
