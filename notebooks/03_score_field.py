@@ -28,8 +28,8 @@ seed: int = 0  # which function, which dots
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 8  # how many dots are seen
 tasks: int = 2  # how many tasks each number in the table is averaged over
-live: float = 8.0  # seconds that each network trained here may take
-guided: int = 24  # draws of each rung of the ladder, with the network
+live: float = 5.0  # seconds that each network trained here may take
+guided: int = 16  # draws of each rung of the ladder, with the network
 
 # %%
 import torch
@@ -44,7 +44,7 @@ from nfdlab.evaluate.regret import regret
 from nfdlab.evaluate.table import compare
 from nfdlab.panels import LossWatch, plots, style
 
-size, quick = {"smoke": 20, "lesson": 200, "reference": 200}[budget], budget == "smoke"
+size, quick = {"smoke": 20, "lesson": 100, "reference": 100}[budget], budget == "smoke"
 problem, coords = nfd.problems.get("gp1d"), nfd.cell_centres((256,))
 truth, oracle = problem.draw(1, seed=seed), problem.oracle()
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
