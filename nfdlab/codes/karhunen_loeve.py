@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..core.checks import require
 from ..core.grid import cell_centres
-from ..core.rng import normals
+from ..core.rng import normals, seeded
 from ..core.types import ObservationBatch
 from ..fields.interpolate import read
 
@@ -97,8 +97,7 @@ class KarhunenLoeve(nn.Module):
                 why="Directions are measured from them.", do="Pass a few thousand.")
         flat = draws.mT.flatten(1).double()
         mean = flat.mean(0)
-        with torch.random.fork_rng(devices=[]):                          # the search for directions starts at random
-            torch.manual_seed(seed)
+        with seeded(seed):                                               # the search for directions starts at random
             _, S, V = torch.pca_lowrank(flat - mean, q=self.rank + OVERSAMPLED, center=False, niter=4)
         modes = (V * S / (len(flat) - 1) ** 0.5).T[:self.rank]
         rest = (flat.var(0) - modes.square().sum(0)).clamp_min(0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import cell_centres, to_grid
+from ..core.rng import seeded
 from ..core.types import ObservationBatch
 from .folded import fold
 from .karhunen_loeve import KarhunenLoeve
@@ -70,8 +71,7 @@ def sort(flat: Tensor, kinds: int, *, seed: int) -> Tensor:
     from sklearn.mixture import GaussianMixture
 
     x = flat.double() - flat.double().mean(0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         weights = torch.pca_lowrank(x, q=SORTED, center=False, niter=4)[0] * len(x) ** 0.5           # whitened
     found = GaussianMixture(kinds, max_iter=200, random_state=seed % 2**32).fit_predict(weights.cpu().numpy())
     return torch.as_tensor(found).to(flat.device)
