@@ -208,8 +208,8 @@ pd.concat({t.problem: t.summary().xs("mean", level="m")[["crps", "energy", "vari
 # A few tasks are few. Over many more, the shipped weights scored this when they were made (they carry it along):
 
 # %%
-pd.DataFrame({f"{fitted.about.get('problem')}: {name}": fitted.about["scores"].get(name, {}) for fitted in (model, sawyer)
-              for name in ("crps", "variogram", "coverage90", "maximum90", "integral90")}).round(2)
+pd.concat({fitted.about["problem"]: pd.DataFrame({name: fitted.about["scores"].get(name, {}) for name in means.columns})
+           for fitted in (model, sawyer)}).round(2)
 
 # %% [markdown]
 # On Gaussian curves nobody needs a network: the linear answer is the posterior, and the heads learn not to spoil it.
@@ -274,8 +274,8 @@ for name, fitted in {"exact": steps1d.oracle(), **{head: stepper.using(head=head
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
-# Means and spreads of all three are near the exact ones, and rulers that look at those alone see no difference. After so
-# short a training the diffusion only begins to say "one or the other"; a Gaussian never will, however long it trains.
+# Mean and spread do not tell the three apart; the last column does. After so short a training the diffusion only begins to
+# say "one or the other"; a Gaussian never will, however long it trains.
 #
 # **When to use it:** when single places are asked, or fields are close to Gaussian: calibrated, any number of draws for the
 # price of one, any resolution. **When not:** when whole functions are alternatives; then places must be diffused together.
