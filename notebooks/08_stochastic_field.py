@@ -41,7 +41,7 @@ from nfdlab.codes.doubt import Doubt
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.diffusion.schedule import karras
-from nfdlab.evaluate.calibration import coverage, functional_coverage, rank_histogram
+from nfdlab.evaluate.calibration import coverage, rank_histogram
 from nfdlab.evaluate.table import compare
 from nfdlab.panels import LossWatch, style
 
@@ -226,9 +226,8 @@ for i in range(tasks):
     spots = nfd.observe(target, nfd.patterns.Random(count=keep), noise_std=0.05, seed=i)
     found, goal = sawyer.draw(spots, 64, seed=i)(coords), target(coords)[0]
     ranks.append(rank_histogram(found, goal, bins=13))
-    inside.append(torch.stack([coverage(found, goal), functional_coverage(found, goal, lambda v: v.diff(dim=-2).abs().sum(
-        -2, keepdim=True))]))
-at_places, of_length = torch.stack(inside).mean(0).tolist()
+    inside.append(torch.stack([coverage(found, goal), found.diff(dim=1).abs().sum(1).mean(), goal.diff(dim=0).abs().sum()]))
+at_places, way, right_way = torch.stack(inside).mean(0).tolist()
 figure, (axes,) = style.picture(1, 3, size=(11.6, 3.0))
 axes[0].bar(range(13), torch.stack(ranks).mean(0), color=style.MODEL)
 style.dress(axes[0], title=f"Places: {at_places:.0%} of truths in the 90 % interval", x="rank of the truth", y="share")
@@ -236,7 +235,7 @@ for ax, who, fitted, colour in ((axes[1], "exact", saws.oracle(), style.EXACT), 
     ax.plot(coords[:, 0], fitted.draw(spots, 3, seed=1)(coords)[..., 0].T, color=colour, lw=1.0)
     ax.scatter(spots.coords[:, 0], spots.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
     style.dress(ax, title=f"Three draws, {who}", x=saws.card.axes[0])
-axes[2].set_title(f"Three draws, model: way up and down\nright in {of_length:.0%} of tasks", loc="left", fontsize=9)
+axes[2].set_title(f"Three draws, model: their way up and down\nis {way / right_way:.2f} times a sawtooth's", loc="left", fontsize=9)
 figure
 
 # %% [markdown]
