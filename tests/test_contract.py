@@ -106,7 +106,7 @@ def load(approach, problem, device):
     """Shipped weights; where particles answer, few of them, which promise the same as many."""
     fitted = nfd.load(approach, problem, device=device)
     if "cloud" in fitted.about["config"]:
-        fitted.about["config"]["cloud"] = 32
+        fitted.about["config"].update(cloud=32, rounds=8)
     return fitted
 
 

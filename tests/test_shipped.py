@@ -34,8 +34,8 @@ def asked(approach, name):
         seen = nfd.observe(truth, nfd.patterns.Random(count=COUNTS[d][i % 3]), seed=own)
         tasks.append((truth(coords)[0], seen, own))
     fitted = nfd.load(approach, name, device="cpu")
-    if "cloud" in fitted.about["config"]:                       # few particles are worse, but hear as many do
-        fitted.about["config"]["cloud"] = 64
+    if "cloud" in fitted.about["config"]:                       # few particles, moved seldom, are worse, but hear
+        fitted.about["config"].update(cloud=64, rounds=8)
     return fitted, coords, tasks
 
 
