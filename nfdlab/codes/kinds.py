@@ -1,4 +1,4 @@
-"""A family of a few kinds of function, sorted without being told: each kind has an expansion of its own.
+"""A family of a few kinds of function, told how many and not which is which: each kind has an expansion of its own.
 
 One covariance for all kinds is a compromise that suits none; dots that betray the kind deserve that kind's answer. The
 draws are sorted by a mixture of Gaussians over their leading weights (Tipping & Bishop 1999 mix expansions in the same
