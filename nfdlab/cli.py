@@ -131,6 +131,7 @@ def train(approach: Approach, problem: Problem,
         console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
         raise typer.Exit(130) from None
     nfdlab.save(fitted, out)
+    checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
     if tasks:
         from .evaluate.stamp import stamp

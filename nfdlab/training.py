@@ -85,13 +85,12 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
                 yield Step(run.index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)))
                 clock = max(clock, time.perf_counter() - spent - 1.0)      # a pause of the watcher is not training time
         finally:
-            if budget.checkpoint and 0 < progress < 1:
+            # at the end too: whatever is done with the result may fail, and need not cost the training
+            if budget.checkpoint and progress > 0:
                 run.save(budget.checkpoint, number, spent, stage_from)
             run.use_average()
         stage.after()
         done_share += share
-    if budget.checkpoint:
-        Path(budget.checkpoint).unlink(missing_ok=True)
 
 
 def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) -> Step | None:

@@ -1,8 +1,14 @@
 """Guards that every test passes through: nothing may move global random state, dtype or thread count."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
+
+if "PYTEST_XDIST_WORKER" in os.environ:              # side by side: a core each, and one for each kernel they start
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def world() -> dict:

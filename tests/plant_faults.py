@@ -72,7 +72,7 @@ def run(where: Path, tests: list[str], *options: str) -> tuple[int, str]:
     """Pytest in a copy: exit code and output. No compiled files, so that a planted line is always read."""
     ours = {"PYTHONPATH": str(where), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "",
-               *options, *tests]
+               "-n", "0", *options, *tests]
     try:
         done = subprocess.run(command, cwd=where, env={**os.environ, **ours}, capture_output=True, text=True,
                               timeout=PATIENCE)

@@ -129,10 +129,11 @@ def test_run_refuses_unknown_parameters_and_lessons(nfd, repository, monkeypatch
 
 
 def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
-    seen = {}
+    seen, resumed = {}, []
 
     def fake(approach, problem, *, budget, seed, device, watch):
         seen.update(approach=approach, problem=problem, budget=budget, seed=seed, device=device)
+        resumed.append(budget.checkpoint.exists())
         watch(Step(1, "stage", 0.5, 1.0, 0.5))
         return "fitted"
 
@@ -144,9 +145,24 @@ def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
     assert nfd(*words).exit_code == 0 and out.read_text() == "fitted"
     assert seen == {"approach": "sparse_conditional", "problem": "gp1d", "seed": 4, "device": "cpu",
                     "budget": Budget.named("lesson", out.with_suffix(".checkpoint"))}
-    assert out.with_suffix(".checkpoint").exists()
+    assert not out.with_suffix(".checkpoint").exists(), "removed once the weights are there"
+    out.with_suffix(".checkpoint").write_text("old")
     assert nfd(*words, "--seconds", 9, "--no-resume").exit_code == 0
-    assert seen["budget"].seconds == 9 and not out.with_suffix(".checkpoint").exists()
+    assert seen["budget"].seconds == 9 and resumed == [True, False]
+
+
+def test_a_save_that_fails_costs_no_training(nfd, tmp_path, monkeypatch):
+    """The checkpoint outlives it, and the same command goes on from there."""
+    out = tmp_path / "w.safetensors"
+
+    def full(fitted, path, **how):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(nfdlab, "train", lambda *names, budget, **rest: budget.checkpoint.write_text("whole"),
+                        raising=False)
+    monkeypatch.setattr(nfdlab, "save", full, raising=False)
+    assert nfd("train", "sparse_conditional", "gp1d", "-o", out).exit_code != 0
+    assert out.with_suffix(".checkpoint").read_text() == "whole" and not out.exists()
 
 
 def test_ctrl_c_stops_training_between_steps_and_says_how_to_go_on(nfd, tmp_path, monkeypatch):

@@ -50,6 +50,21 @@ def test_the_exact_posterior_beside_itself_scores_one(problem):
     assert list(summary.loc["again"].index) == [0, 1, 5, 20, "mean", "worst"]
 
 
+def test_labelled_patterns_have_rows_of_their_own(problem):
+    """Whatever the label, and None is the prior; a pattern scores as it does when it is alone."""
+    cases = {0: None, "grid of 5": patterns.Grid(count=5), 5: patterns.Random(count=5)}
+    table = score(problem.oracle(), problem, pattern=cases, seed=3, **FEW)
+    assert table.counts == list(cases)
+    prior, even, anywhere = (table.rows.query("contestant == 'exact' and m == @m")["variance"].mean() for m in cases)
+    assert prior > anywhere > even
+    alone = score(problem.oracle(), problem, counts=(5,), seed=3, **FEW).rows["crps"]
+    assert alone.tolist() == table.rows[table.rows["m"] == 5]["crps"].tolist()
+    for wrong in (dict(pattern={}), dict(pattern=cases, counts=(3,))):
+        with pytest.raises(ValueError) as error:
+            score(problem.oracle(), problem, **wrong, **FEW)
+        assert "\n  do:   " in str(error.value)
+
+
 def test_too_wide_is_seen_as_too_wide(problem):
     table = score(Wider(problem.oracle(), 1.5), problem, counts=(3, 10), tasks=40, seed=2)
     spread, crps = table.ratio("spread").loc["mean"], table.ratio("crps").loc["mean"]

@@ -111,9 +111,13 @@ def test_killed_and_resumed_is_as_if_nothing_happened(tmp_path):
         assert file.exists()
         again, stages, asked_again = regression()
         train(again, two(again, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: None)
-        assert not file.exists() and len(asked) + len(asked_again) == 50
-        for p, q in zip(whole.parameters(), again.parameters(), strict=True):
-            torch.testing.assert_close(p, q)
+        assert len(asked) + len(asked_again) == 50
+        kept, stages, asked_no_more = regression()               # and what is finished is kept until it is removed
+        train(kept, two(kept, stages[0].loss), Budget(steps=50, checkpoint=file), lambda step: None)
+        assert not asked_no_more
+        for p, q, r in zip(whole.parameters(), again.parameters(), kept.parameters(), strict=True):
+            torch.testing.assert_close(p, q), torch.testing.assert_close(p, r)
+        file.unlink()
 
 
 def test_a_torn_checkpoint_is_refused_and_kept(tmp_path):

@@ -170,7 +170,8 @@ def quiet(step: Step) -> None:
 class Budget:
     """How long to train: until `seconds` of wall time or `steps` steps, whichever comes first.
 
-    `checkpoint` is a file that training writes every minute and resumes from if it exists.
+    `checkpoint` is a file that training writes every minute and at its end, and resumes from if it exists; remove it
+    once the result is saved.
     """
 
     seconds: float | None = None

@@ -2,13 +2,26 @@
 
 from ..baselines import get as baseline
 from ..core.types import Fitted, Problem
+from ..sparsity import patterns
 from .results import Table
 from .table import score
 
 # how many observations each problem is judged at; 0 is the prior
 COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,),
           "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8), "styles2d": (0, 10, 40),
-          "stars2d": (10, 30)}
+          "stars2d": (10, 30), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16)}
+
+
+def whole_frames(*gaps: int) -> dict:
+    """The prior, and whole frames of 16 cells a side, every so many of 16."""
+    return {0: None} | {f"every {gap}": patterns.Frames(every=gap) for gap in gaps}
+
+
+# or other ways to look than random places, by a label
+CASES = {"powerlaw2d": {0: None, 16: patterns.Random(count=16), 64: patterns.Random(count=64),
+                        "grid of 64": patterns.Grid(count=64)},
+         "drift1dt": whole_frames(2, 4, 8), "two_speed1dt": whole_frames(3, 5, 7),
+         "moving_disc2dt": whole_frames(4, 8)}
 KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum90", "integral90")
 
 
@@ -19,8 +32,9 @@ def stamp(fitted: Fitted, problem: Problem, *, tasks: int = 200, seed: int = 1, 
     kriging are named so in about["scores"]["to"].
     """
     rival = None if problem.oracle() is not None else baseline("kriging")
-    table = score(fitted, problem, counts=COUNTS.get(problem.card.name), tasks=tasks, seed=seed, against=rival,
-                  progress=progress)
+    name = problem.card.name
+    table = score(fitted, problem, counts=COUNTS.get(name), pattern=CASES.get(name, patterns.Random), tasks=tasks,
+                  seed=seed, against=rival, progress=progress)
     kept = {metric: {str(m): round(float(v), 4) for m, v in table.ratio(metric)[metric].items()} for metric in KEPT}
     fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if rival is None else "kriging"}
     return table

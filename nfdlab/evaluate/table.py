@@ -39,9 +39,10 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
             against: Fitted | None = None, progress: Callable[[int, int], object] | None = None) -> Table:
     """Several contestants on the same tasks, and the reference as the last row.
 
-    `counts`: numbers of observations, 0 for the prior. `pattern`: anything that gives a pattern from count=, or one
-    pattern as it is (then no counts). `points` (p, d): where fields are compared. `against`: what ratios are taken to;
-    unless told the exact posterior, and kriging where there is none. `progress(done, total)` is called after each task.
+    `counts`: numbers of observations, 0 for the prior. `pattern`: anything that gives a pattern from count=; or one
+    pattern as it is, or a dictionary of label and pattern, None for the prior (then no counts). `points` (p, d): where
+    fields are compared. `against`: what ratios are taken to; unless told the exact posterior, and kriging where there
+    is none. `progress(done, total)` is called after each task.
     """
     require(isinstance(contestants, dict) and len(contestants) > 0, kind=TypeError,
             must="contestants: a dictionary of name and Fitted.", came=contestants,
@@ -58,7 +59,7 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
         for i in range(tasks):
             own = child(seed, "task", m, i)
             truth = source.draw(1, seed=child(own, "truth"))
-            seen = observe(truth, case, noise_std=noise_std, seed=child(own, "seen")) if m else None
+            seen = observe(truth, case, noise_std=noise_std, seed=child(own, "seen")) if case is not None else None
             target = truth(points)[0]
             for name, fitted in everyone.items():
                 found = fitted.draw(seen, draws, seed=child(own, "draws", name))(points)
@@ -109,11 +110,15 @@ def name_of(fitted) -> str:
     return about.get("approach", type(fitted).__name__.lower())
 
 
-def _cases(counts, pattern, d: int) -> list[tuple[int, object]]:
+def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
     """(m, pattern) pairs."""
-    if not callable(pattern):                        # a pattern as it is
-        require(counts is None, must="counts: none, when one pattern is given as it is.", came=counts,
-                why="The pattern already has a size.", do="Leave counts out, or pass pattern=nfdlab.patterns.Random.")
+    if not callable(pattern):                        # patterns as they are
+        require(counts is None, must="counts: none, when patterns are given as they are.", came=counts,
+                why="A pattern already has a size.", do="Leave counts out, or pass pattern=nfdlab.patterns.Random.")
+        if isinstance(pattern, dict):
+            require(len(pattern) > 0, must="pattern: at least one label and pattern.", came=pattern,
+                    why="Each has its own rows.", do="pattern={'every 4': nfdlab.patterns.Frames(every=4)}.")
+            return list(pattern.items())
         return [(pattern.size(d) if hasattr(pattern, "size") else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
