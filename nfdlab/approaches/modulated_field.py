@@ -17,6 +17,7 @@ from ..codes.coded import Coded
 from ..codes.crossing import cross
 from ..codes.modulation import CODERS, Modulation
 from ..codes.normalise import Given
+from ..codes.restoring import rebuilt
 from ..core.checks import require, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.grid import to_grid
@@ -176,11 +177,8 @@ class ModulatedField:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedModulatedField":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.range = NoiseRange(**about["range"])
-        return FittedModulatedField(net.to(resolve_device(device)).eval(), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedModulatedField(net, about, config.steps)
 
 
 class FittedModulatedField(Coded):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..codes.denoised_field import DenoisedField
+from ..codes.restoring import rebuilt
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.rng import child, seeded, stream
@@ -107,11 +108,8 @@ class ScoreField:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedScoreField":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**about["config"])
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.range = NoiseRange(**about["range"])
-        return FittedScoreField(net.to(resolve_device(device)).eval(), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedScoreField(net, about, config.steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..codes.autoencoder import Autoencoder
 from ..codes.folded import Folded
 from ..codes.listener import Listener
+from ..codes.restoring import rebuilt
 from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import Evaluated
 from ..core.grid import cell_centres, to_grid
@@ -166,11 +167,8 @@ class SparseConditional:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedSparseConditional":
         """The inverse of `FittedSparseConditional.tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.range = NoiseRange(**about["range"])
-        return FittedSparseConditional(net.to(resolve_device(device)).eval(), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedSparseConditional(net, about, config.steps)
 
 
 @dataclass(frozen=True, eq=False)

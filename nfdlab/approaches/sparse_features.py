@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..codes.coded import CHUNK, Coded
 from ..codes.misfit import Misfit
+from ..codes.restoring import rebuilt
 from ..codes.tokened import Tokened
 from ..core.checks import require_seed
 from ..core.fields import Evaluated
@@ -152,12 +153,9 @@ class SparseFeatures:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedSparseFeatures":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
+        config, net = rebuilt(cls, about, tensors, device)
         net.tokens.settle()
-        net.range = NoiseRange(**about["range"])
-        return FittedSparseFeatures(net.to(resolve_device(device)).eval(), about, config.steps)
+        return FittedSparseFeatures(net, about, config.steps)
 
 
 class FittedSparseFeatures(Coded):

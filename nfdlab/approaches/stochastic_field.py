@@ -16,6 +16,7 @@ from ..codes.heads import HEADS
 from ..codes.noise_function import NOISES
 from ..codes.place_reader import PlaceReader
 from ..codes.pushed import Pushed
+from ..codes.restoring import rebuilt
 from ..codes.table import Table
 from ..core.checks import require_name, require_seed
 from ..core.rng import child, seeded, stream
@@ -139,10 +140,8 @@ class StochasticField:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedStochasticField":
         """The inverse of `FittedStochasticField.tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        return FittedStochasticField(net.to(resolve_device(device)).eval(), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedStochasticField(net, about, config.steps)
 
 
 class FittedStochasticField(Pushed):

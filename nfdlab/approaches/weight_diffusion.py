@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..codes.coded import Coded
 from ..codes.normalise import Standardise
+from ..codes.restoring import rebuilt
 from ..codes.weights import STARTS, SmallField, fit, misfit, places
 from ..core.checks import require_count, require_name, require_seed
 from ..core.rng import child, seeded, stream
@@ -143,11 +144,8 @@ class WeightDiffusion:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedWeightDiffusion":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.range = NoiseRange(**about["range"])
-        return FittedWeightDiffusion(net.to(resolve_device(device)).eval(), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedWeightDiffusion(net, about, config.steps)
 
 
 class Gaussian(nn.Module):
