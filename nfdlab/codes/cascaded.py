@@ -1,0 +1,252 @@
+"""What a trained cascade does: coarse values given dots, fine ones given both, then one function for each draw."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..core.checks import require, require_count, require_name, require_number, require_seed
+from ..core.fields import Evaluated
+from ..core.rng import child, normals
+from ..core.types import ObservationBatch, Observations, require_seen
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.noise import white
+from ..diffusion.samplers import METHODS, Visit, fresh_noise, path
+from ..exact.normal import choose
+from ..fields.interpolate import read
+from .cascade import Cascade
+from .lattices import Told
+from .steering import in_order
+from .telling import guided, rest_of
+
+CHUNK = 40_000_000                   # numbers held while a piece of a picture is decoded
+STAGES = ("all", "mean", "coarse")
+
+
+class Parts(NamedTuple):
+    """What one x holds of n functions: coarse values (n, c, N_C), noise and all, what is left on the fine lattice
+    (n, c, N_F), normals of all waves (n, c, E), normals of the dots (n, c, m), loudness (n,), and the noise s (n,)."""
+
+    coarse: Tensor
+    left: Tensor
+    waves: Tensor
+    dots: Tensor
+    a: Tensor
+    s: Tensor
+
+    def pack(self, coarse: Tensor | None = None, left: Tensor | None = None) -> Tensor:
+        """Laid flat (n, …), with other coarse values or another rest."""
+        parts = (self.coarse if coarse is None else coarse, self.left if left is None else left, *self[2:])
+        return torch.cat([part.reshape(len(part), -1).to(parts[0]) for part in parts], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Cascaded:
+    """A trained cascade. x (n, …) on its path holds coarse values, what is left of the fine ones, and the normals that
+    make up the rest of each function."""
+
+    net: Cascade = field(repr=False)
+    about: dict
+    steps: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.net.waves.mean.device
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that is learned, by name."""
+        return self.net.state_dict()
+
+    @property
+    def augment(self) -> float:
+        """Noise that coarse values are given before fine ones are drawn, unless told."""
+        return self.about["config"]["usual"]
+
+    def _told(self, seen: Observations | None) -> tuple[Told, ObservationBatch]:
+        d, c = self.about["d"], self.about["c"]
+        if require_seen(seen, d, c) is None or seen.m == 0:              # of nothing, the noise does not matter
+            seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
+        seen = in_order(seen)
+        return self.net.lattices.told(seen), ObservationBatch.of([seen]).to(self.device)
+
+    def _begin(self, told: Told, n: int, seed: int, s: float) -> Parts:
+        (sites, fine), c, net = (len(x) for x in self.net.places), self.net.c, self.net
+        which = choose(told.loudness(), n, seed=child(seed, "loudness"))
+        a = net.lattices.waves.loudnesses()[0][which].float()
+        return Parts(white(n, (c, sites), seed=child(seed, "coarse")), torch.zeros(n, c, fine),
+                     net.waves.noise(n, seed=seed).flatten(2), normals(seed, n, (c, told.m), "dots"), a,
+                     torch.full((n,), s))
+
+    def _noise(self, s: float | None) -> float:
+        s = self.augment if s is None else float(s)
+        require(s in self.net.augment, must=f"augment: one of {self.net.augment}.", came=f"{s}",
+                why="The network has practised those.", do=f"augment={self.net.augment[-1]}.")
+        return s
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+             augment: float | None = None) -> Iterator[Visit]:
+        """From noise to coarse values, and from noise to what is left on the fine lattice: a Visit a step, `steps` for
+        each. `fields(seen, visit.denoised)` shows what it has in mind."""
+        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
+        steps, s = require_count(self.steps if steps is None else steps, "steps", at_least=2), self._noise(augment)
+        told, batch = self._told(seen)
+        return self._walk(told, batch, self._begin(told, n, seed, s), seed, steps, sampler)
+
+    def _walk(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str,
+              ) -> Iterator[Visit]:
+        for visit in self._coarse(told, batch, parts, seed, steps, sampler):
+            x = visit.x
+            yield Visit(visit.index, 2 * steps, visit.sigma, parts.pack(x), parts.pack(visit.denoised))
+        parts = self._noisy(parts, x, seed)
+        for visit in self._fine(told, parts, seed, steps, sampler):
+            yield Visit(steps + visit.index, 2 * steps, visit.sigma, parts.pack(left=visit.x),
+                        parts.pack(left=visit.denoised))
+
+    def _coarse(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str):
+        D = self._each(parts.a, lambda a, own: self.net.coarse_denoiser(self.net.known([told], batch, [a])))
+        return self._from_noise(D, parts.coarse, self.net.coarse_range.sigmas(steps), child(seed, "coarse"), sampler)
+
+    def _noisy(self, parts: Parts, coarse: Tensor, seed: int) -> Parts:
+        extra = parts.s[:, None, None] * normals(seed, len(coarse), coarse.shape[1:], "augment")
+        return parts._replace(coarse=coarse + extra.to(coarse))
+
+    def _fine(self, told: Told, parts: Parts, seed: int, steps: int, sampler: str) -> Iterator[Visit]:
+        start = white(len(parts.a), parts.left.shape[1:], seed=child(seed, "fine"))
+        sigmas = self.net.range(float(parts.s[0])).sigmas(steps)
+        return self._from_noise(self.left_denoiser(told, parts), start, sigmas, child(seed, "fine"), sampler)
+
+    def _from_noise(self, D: Denoiser, noise: Tensor, sigmas: Tensor, seed: int, sampler: str) -> Iterator[Visit]:
+        noise = noise.to(self.device)
+        with torch.no_grad():
+            start = D(torch.zeros_like(noise), sigmas[0]) + sigmas[0] * noise
+        return path(D, start, sigmas.to(self.device), method=sampler, noise=fresh_noise(seed))
+
+    def _each(self, a: Tensor, make) -> Denoiser:
+        """One denoiser from those of each loudness: make(a, mask)."""
+        ways = {float(x): (own, make(float(x), own)) for x in a.unique() for own in [a == x]}
+        if len(ways) == 1:
+            return next(iter(ways.values()))[1]
+
+        def D(x: Tensor, sigma) -> Tensor:
+            out = torch.empty_like(x)
+            for own, way in ways.values():
+                out[own] = way(x[own], sigma)
+            return out
+
+        return D
+
+    @torch.no_grad()
+    def left_denoiser(self, told: Told, parts: Parts) -> Denoiser:
+        """D of what is left on the fine lattice, given coarse values and dots."""
+        net, s, fine = self.net, float(parts.s[0]), self.net.places[1].to(self.device)
+        coarse = parts.coarse.to(self.device)
+        memory, linear = net.memory(coarse, s), net.average(coarse, s)
+        features = net.features(coarse, s, memory, linear + net.field(fine, memory).mT)
+
+        def make(a: float, own: Tensor) -> Denoiser:
+            D = net.residual_denoiser(s, features[own])
+            if told.m == 0:
+                return D
+            place = told.places.to(self.device)
+            at_dots = net.field(place, memory[own]).mT + linear[own] @ told.rows.T.to(linear)
+            target = told.values / a - at_dots.double().cpu()
+            return guided(D, net.lattices.detail(s).spectrum, told.rows, told.rest(a), target)
+
+        return self._each(parts.a, make)
+
+    def _unpack(self, x: Tensor, m: int) -> Parts:
+        (sites, fine), c, E = (len(p) for p in self.net.places), self.net.c, self.net.waves.root.numel()
+        sizes = [c * sites, c * fine, c * E, c * m, 1, 1]
+        require(x.shape[-1] == sum(sizes), must=f"x: {sum(sizes)} numbers a draw.", came=x,
+                why="It holds lattices, and the normals of waves and dots.", do="Pass a visit's x with the same seen.")
+        coarse, left, waves, dots, a, s = x.split(sizes, 1)
+        return Parts(*(part.unflatten(1, (c, -1)) for part in (coarse, left, waves, dots)), a[:, 0], s[:, 0])
+
+    @torch.no_grad()
+    def fields(self, seen: Observations | None, x: Tensor, stages: str = "all") -> Evaluated:
+        """What x (n, …) of the path stands for, as Fields. `stages`: "coarse" reads the coarse values as pictures are
+        enlarged, bicubically; "mean" has no texture that was not drawn; "all" is whole functions."""
+        require_name(stages, STAGES, "stage")
+        told, net = self._told(seen)[0], self.net
+        parts = self._unpack(x.to(self.device), told.m)
+        a = parts.a
+        if stages == "coarse":
+            grid = net.grid(parts.coarse)
+            return Evaluated(lambda coords, part: net.values(
+                read(grid[part], coords.to(grid), net.d < 3).mT, a[part]).to(coords), len(x), net.d, net.c)
+        s = float(parts.s[0])
+        memory = net.memory(parts.coarse, s)
+        fine = parts.left + net.average(parts.coarse, s)
+        still = stages == "mean"
+        waves, noise = (0 * z if still else z for z in (parts.waves, parts.dots))
+        weights = waves.unflatten(2, net.waves.root.shape).cpu()
+        tick, inverse = net.lattices.ticks[net.fine], net.lattices.inverse
+        for value in a.unique():
+            own = (a == value).cpu()
+            dots = told.values / float(value) - net.field(told.places.to(memory), memory[own]).mT.double().cpu()
+            weights[own] = rest_of(net.waves, weights[own], fine[own].cpu(), tick, inverse, told, float(value), dots,
+                                   noise[own].cpu())
+        return self._whole(weights.to(self.device), memory, a)
+
+    def _whole(self, weights: Tensor, memory: Tensor, a: Tensor) -> Evaluated:
+        net, cells = self.net, (self.net.side,) * self.net.d
+        known, row = net.field.project(memory), weights.shape[1] * weights[0, 0].numel() // len(net.waves.root)
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            own, out = weights[part], []
+            step = max(1, CHUNK // max(1, len(own) * max(row, 2**net.d * known.shape[2])))
+            for piece in coords.to(self.device, torch.float32).split(step, dim=-2):
+                found = net.waves(piece, own) + net.field.read(piece, known[part], cells)
+                out.append(net.values(found.mT, a[part]))
+            return torch.cat(out, 1).to(coords) if out else coords.new_zeros(len(own), 0, net.c)
+
+        return Evaluated(rule, len(a), net.d, net.c)
+
+    @torch.no_grad()
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+             stages: str = "all", augment: float | None = None) -> Evaluated:
+        """n functions given what was seen, as Fields; None gives the prior.
+
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion, those of the config unless
+        told. `stages`: "coarse", drawn coarse values enlarged; "mean", the average detail on them, a regression's
+        answer; "all". `augment`: noise that coarse values are given before detail is drawn, which is told of it.
+        """
+        require_name(stages, STAGES, "stage")
+        if stages == "all":
+            for visit in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, augment=augment):
+                x = visit.x
+            return self.fields(seen, x)
+        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
+        steps, s = require_count(self.steps if steps is None else steps, "steps", at_least=2), self._noise(augment)
+        told, batch = self._told(seen)
+        parts = self._begin(told, n, seed, s if stages == "mean" else 0.0)
+        for visit in self._coarse(told, batch, parts, seed, steps, sampler):
+            coarse = visit.x
+        return self._still(told, seen, self._noisy(parts, coarse, seed), stages)
+
+    def _still(self, told: Told, seen: Observations | None, parts: Parts, stages: str) -> Evaluated:
+        most = self.net.range(float(parts.s[0])).high
+        left = self.left_denoiser(told, parts)(torch.zeros_like(parts.left).to(self.device), torch.tensor(most))
+        return self.fields(seen, parts.pack(left=left), stages)
+
+    @torch.no_grad()
+    def refine(self, coarse: Tensor, n: int, *, seed: int, augment: float = 0.0, steps: int | None = None,
+               stages: str = "all", a: float = 1.0) -> Evaluated:
+        """n functions with these coarse values (N_C, c), which carry noise `augment` (in units of `scale`): detail
+        alone is drawn. Loudness a is as told."""
+        require_count(n), require_seed(seed), require_number(a, "a", 0.0, open_low=True)
+        require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
+                must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",
+                why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
+        told, s = self._told(None)[0], self._noise(augment)
+        parts = self._begin(told, n, seed, s)
+        a_ = torch.full((n,), float(a))
+        units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a_.to(self.device))
+        parts = parts._replace(coarse=units, a=a_)
+        if stages != "all":
+            return self._still(told, None, parts, stages)
+        for visit in self._fine(told, parts, seed, self.steps if steps is None else steps, "dpmpp"):
+            left = visit.x
+        return self.fields(None, parts.pack(left=left), stages)
