@@ -1,0 +1,179 @@
+"""A film as its frames' codes: a few principal components of each frame, and the best linear answer in closed form.
+
+A code is a linear measurement of a film, so is a dot; two-point statistics of (t, x) say the rest, at any moment. Where
+there are several kinds of film, each has statistics of its own, and the evidence of the dots and of the noisy code
+says which kind it is: for a mixture of Gaussians that is Bayes' rule itself, and a draw that has begun to go one way
+goes on.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..core.grid import cell_centres
+from ..core.types import ObservationBatch
+from ..fields import spline
+from .karhunen_loeve import Belief, KarhunenLoeve, Sensor
+from .kinds import sort
+
+LEAST_OWN = 0.01             # a standard deviation of a code's own noise: codes mean nothing finer
+Votes = tuple[tuple[Belief, Tensor], ...]            # of each kind what is believed and its log weight (b,)
+
+
+def surprise(sensor: Sensor, before: Belief, after: Belief, noisy: Tensor, sigma: Tensor | float) -> Tensor:
+    """log N of noisy codes (n, k), by what was believed before and is believed after them: (n,).
+
+    With D the codes' own variance and r what is unexpected by the prior mean of zero, −½(rᵀD⁻¹r + log|2πD| + log|P₁| −
+    log|P₀| − h₁ᵀP₁⁻¹h₁ + h₀ᵀP₀⁻¹h₀): the two normalising constants of Bayes' rule. Rasmussen & Williams 2006, eq. 2.30.
+    """
+    variance = sensor.own + torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device).reshape(-1, 1).square()
+    own = ((noisy - sensor.middle).square() / variance + (2 * math.pi * variance).log()).sum(-1)
+    wide = [2 * b._root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
+    told = [(b.information * b.mean).sum(-1) for b in (before, after)]
+    return -0.5 * (own + wide[1] - wide[0] - told[1] + told[0])
+
+
+def blended(sensors: nn.ModuleList, heard: Votes, noisy: Tensor,
+            sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+    """Best answers of all kinds to noisy codes (n, k), averaged by evidence: mean (n, k), spread (n or 1, k) and the
+    kinds' odds (n, kinds)."""
+    sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
+    if len(sensors) == 1:
+        _, clean, spread = sensors[0].hear(heard[0][0], noisy, sigma)
+        return clean, spread, noisy.new_ones(len(noisy), 1)
+    means, variances, logs = [], [], []
+    for sensor, (belief, vote) in zip(sensors, heard, strict=True):
+        after, clean, spread = sensor.hear(belief, noisy, sigma)
+        means.append(clean), variances.append(spread.square().expand_as(clean))
+        logs.append(vote + surprise(sensor, belief, after, noisy, sigma))
+    odds = torch.stack(logs, -1).softmax(-1)                                                         # (n, kinds)
+    means, weights = torch.stack(means), odds.T[..., None]
+    mean = (weights * means).sum(0)
+    return mean, (weights * (torch.stack(variances) + (means - mean).square())).sum(0).sqrt(), odds
+
+
+class Splined(KarhunenLoeve):
+    """A KarhunenLoeve that is read between its points by cubic splines. Call `settle` after new weights."""
+
+    def __init__(self, d: int, c: int, side: int, rank: int):
+        super().__init__(d, c, side, rank)
+        for name, channels in (("centre", c), ("modes", c * rank), ("left", c)):
+            self.register_buffer(f"{name}_table", torch.zeros((side + 2) ** d, channels), persistent=False)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """What reading needs, once."""
+        for name in ("centre", "modes", "left"):
+            getattr(self, f"{name}_table").copy_(spline.table(getattr(self, name)[0]))
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, *, seed: int) -> None:
+        """As KarhunenLoeve does; then settled."""
+        super().calibrate(draws, seed=seed)
+        self.settle()
+
+    def _read(self, grid: Tensor, coords: Tensor) -> Tensor:
+        found = self.centre_table if grid is self.centre else self.modes_table if grid is self.modes else \
+            self.left_table
+        found = spline.read(found, coords.reshape(-1, self.d), self.side)
+        return found.reshape(*(coords.shape[:-1] if coords.ndim == 3 else (1, len(coords))), -1)
+
+
+class Frames(nn.Module):
+    """Films of c channels over (t, *space) in [-1, 1]^d -> codes (b, k, frames) of unit scale, k numbers a frame.
+
+    A frame is looked at on `fine` cells a side; its code are its first k principal components, of all frames together.
+    Statistics in space and time are measured on `side` points an axis and kept as `rank` directions, of each kind.
+    """
+
+    def __init__(self, d: int, c: int, side: int, rank: int, frames: int, fine: int, k: int, kinds: int = 1):
+        super().__init__()
+        self.d, self.c, self.k, self.many = d, c, k, frames
+        self.each = nn.ModuleList(Splined(d, c, side, rank) for _ in range(kinds))
+        self.sensors = nn.ModuleList(Sensor(k * frames, rank) for _ in range(kinds))
+        self.register_buffer("share", torch.full((kinds,), 1 / kinds))
+        self.register_buffer("middle", torch.zeros(c * fine ** (d - 1)))
+        self.register_buffer("basis", torch.zeros(k, c * fine ** (d - 1)))
+        self.register_buffer("gains", torch.zeros(kinds, rank, k * frames), persistent=False)
+        self.register_buffer("roots", torch.zeros(kinds, rank, k * frames), persistent=False)
+        self.register_buffer("constants", torch.zeros(kinds), persistent=False)
+        self.register_buffer("grid", cell_centres((frames, *[fine] * (d - 1))), persistent=False)
+
+    @property
+    def places(self) -> Tensor:
+        """Where `calibrate` wants values: (side^d, d)."""
+        return self.each[0].places
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, films: Tensor, *, seed: int) -> None:
+        """From the same fresh functions at `places`, draws (b, side^d, c), and at `grid`, films (b, frames·fine^(d−1),
+        c): two-point statistics, principal components, and how a code follows from the directions' weights."""
+        frames = films.unflatten(1, (self.many, -1)).flatten(2)                              # (b, frames, numbers)
+        self.middle.copy_(frames.mean((0, 1)))
+        away = (frames - self.middle).flatten(0, 1)
+        variance, basis = torch.linalg.eigh((away.T @ away).double() / len(away))
+        basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
+        self.basis.copy_((basis / variance.sqrt()).T)
+        codes = self.encode(films).flatten(1)
+        kind = sort(draws.flatten(1), len(self.each), seed=seed) if len(self.each) > 1 else \
+            torch.zeros(len(draws), dtype=torch.long, device=draws.device)
+        for j, (kl, sensor) in enumerate(zip(self.each, self.sensors, strict=True)):
+            mine = kind == j
+            self.share[j] = mine.float().mean()
+            kl.calibrate(draws[mine], seed=seed)
+            places = kl.places.to(draws)
+            exact = kl.prior().measured(kl.rows(places), (draws[mine] - kl.mean(places)).flatten(1),
+                                        kl.rest(places).flatten())
+            sensor.calibrate(exact.mean, codes[mine])
+            sensor.own.clamp_min_(LEAST_OWN**2)
+        self.settle()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """After new weights: what the reading of a code needs, once. The codes of a kind are N(middle, A Aᵀ + own)."""
+        for j, (kl, sensor) in enumerate(zip(self.each, self.sensors, strict=True)):
+            kl.settle()
+            A, own = sensor.matrix.double(), sensor.own.double()
+            precision = torch.eye(A.shape[1]).to(A) + A.T / own @ A
+            root = torch.linalg.cholesky(precision)
+            self.roots[j] = torch.linalg.solve_triangular(root, A.T / own, upper=False)
+            self.gains[j] = torch.cholesky_solve(A.T / own, root)
+            self.constants[j] = -root.diagonal().log().sum() - own.log().sum() / 2
+
+    def encode(self, films: Tensor) -> Tensor:
+        """Values (b, frames·fine^(d−1), c) at `grid` -> (b, k, frames)."""
+        frames = films.unflatten(1, (self.many, -1)).flatten(2)
+        return ((frames - self.middle) @ self.basis.T).mT
+
+    def hear(self, seen: ObservationBatch) -> Votes:
+        """What dots say of b films, to each kind."""
+        found = []
+        for kl, share in zip(self.each, self.share, strict=True):
+            belief = kl.heard(seen)
+            found.append((belief, share.log() + (kl.evidence(seen, belief) if len(self.each) > 1 else 0)))
+        return tuple(found)
+
+    def odds(self, code: Tensor) -> Tensor:
+        """Of which kind clean codes (b, k, frames) are: (b, kinds), from the codes alone."""
+        logs = []
+        for j, sensor in enumerate(self.sensors):
+            away = code.flatten(1) - sensor.middle
+            told = (away @ self.roots[j].T).square().sum(1)
+            logs.append(self.constants[j] + self.share[j].log() - 0.5 * ((away.square() / sensor.own).sum(1) - told))
+        return torch.stack(logs, 1).softmax(1)
+
+    def remember(self, code: Tensor) -> tuple[Tensor, ...]:
+        """What `reading` needs of codes, once: odds (b, kinds), and of each kind the weights (b, rank)."""
+        return self.odds(code), *((code.flatten(1) - sensor.middle) @ gain.T
+                                  for sensor, gain in zip(self.sensors, self.gains, strict=True))
+
+    def reading(self, coords: Tensor, remembered: tuple[Tensor, ...]) -> Tensor:
+        """The best answer to codes alone, whose kind they show: coords (p, d) or (b, p, d) -> (b, p, c)."""
+        odds, *weights = remembered
+        out = 0
+        for j, (kl, a) in enumerate(zip(self.each, weights, strict=True)):
+            rows = kl.rows(coords)
+            found = a @ rows.T if rows.ndim == 2 else (rows @ a[..., None])[..., 0]
+            out = out + odds[:, j, None, None] * (kl.mean(coords) + found.unflatten(1, (-1, self.c)))
+        return out
