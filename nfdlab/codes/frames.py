@@ -77,7 +77,7 @@ class Splined(KarhunenLoeve):
         found = self.centre_table if grid is self.centre else self.modes_table if grid is self.modes else \
             self.left_table
         found = spline.read(found, coords.reshape(-1, self.d), self.side)
-        return found.reshape(*(coords.shape[:-1] if coords.ndim == 3 else (1, len(coords))), -1)
+        return found.unflatten(0, coords.shape[:-1]) if coords.ndim == 3 else found[None]
 
 
 class Frames(nn.Module):
@@ -122,12 +122,19 @@ class Frames(nn.Module):
             mine = kind == j
             self.share[j] = mine.float().mean()
             kl.calibrate(draws[mine], seed=seed)
-            places = kl.places.to(draws)
-            exact = kl.prior().measured(kl.rows(places), (draws[mine] - kl.mean(places)).flatten(1),
-                                        kl.rest(places).flatten())
-            sensor.calibrate(exact.mean, codes[mine])
-            sensor.own.clamp_min_(LEAST_OWN**2)
+            self._sense(kl, sensor, draws[mine], codes[mine])
         self.settle()
+
+    def _sense(self, kl: KarhunenLoeve, sensor: Sensor, draws: Tensor, codes: Tensor) -> None:
+        """A code measures what the directions hold by rows; what else is in codes (b, k·frames) of draws is its own."""
+        places = kl.places.to(draws)
+        rows = kl.rows(self.grid).unflatten(0, (self.many, -1))                              # (frames, numbers, rank)
+        sensor.matrix.copy_(torch.einsum("kn,tnr->ktr", self.basis, rows).flatten(0, 1))
+        mean = kl.mean(self.grid)[0].reshape(self.many, -1) - self.middle
+        sensor.middle.copy_((mean @ self.basis.T).T.flatten())
+        exact = kl.prior().measured(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.rest(places).flatten())
+        own = (codes - sensor.middle - exact.mean @ sensor.matrix.T).square().mean(0)
+        sensor.own.copy_(own.clamp_min(LEAST_OWN**2))
 
     @torch.no_grad()
     def settle(self) -> None:
