@@ -50,8 +50,8 @@ class CoarseToFine:
     dilations: tuple[int, ...] = (1, 2, 1)
     batch: int = 16
     queries: int = 128
-    reuse: int = 6                       # steps of the first diffusion on one batch of dots
-    shares: tuple[float, float, float] = (0.25, 0.3, 0.45)         # of the budget
+    reuse: int = 12                      # steps of the first diffusion on one batch of dots
+    shares: tuple[float, float, float] = (0.2, 0.3, 0.5)         # of the budget
     alone: float = 0.1                   # share of the functions of which no dot is told
     lr: float = 1.5e-3
     steps: int = 16                      # of each diffusion, unless told

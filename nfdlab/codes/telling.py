@@ -24,7 +24,7 @@ def guided(denoise: Denoiser, spectrum: Spectrum, rows: Tensor, rest: Tensor, ta
         open_ = turned * (lam / (1 + lam / s**2))
         root = torch.linalg.cholesky(open_ @ turned.T + R)
         pull = torch.cholesky_solve(miss.mT, root).mT.transpose(0, 1)                                # (n, c, m)
-        return clean + ((pull @ open_).float() @ spectrum.Q.T).to(clean)
+        return clean + (pull @ open_).to(clean) @ spectrum.Q.T.to(clean)
 
     return D
 

@@ -112,24 +112,25 @@ class Waves(nn.Module):
         back = (torch.fft.fft(waves.conj()) / side).abs().square()
         return ((forth + back) / 2).T
 
-    def expected(self, side: int, power: Tensor | None = None) -> Tensor:
-        """What `powers` is on average: (side,)*d, for `power` (K,)*d, its own unless told."""
-        power = self.power if power is None else power
-        M = self._seen(side, len(power))
+    def expected(self, side: int) -> Tensor:
+        """What `powers` is on average: (side,)*d."""
+        return self._through(self._seen(side, len(self.power)), self.power)
+
+    def _through(self, M: Tensor, power: Tensor) -> Tensor:
         for _ in range(self.d):
             power = torch.tensordot(power, M, dims=([0], [1]))
         return power
 
     def _fit(self, found: Tensor, side: int, reach: int) -> tuple[float, Tensor, int, float]:
         """Whittle's likelihood of mean powers, least over the knots: loss, knots, reach, and the total variance."""
-        K, floor = reach + 1, FLOOR * found.mean()
+        K, floor, M = reach + 1, FLOOR * found.mean(), self._seen(side, reach + 1)
         with torch.inference_mode(False), torch.enable_grad():
             found = found.clone() + floor
             theta = (-(1 + self.d / 2) * self.ends).clone().requires_grad_()
             solver = torch.optim.LBFGS([theta], lr=1.0, max_iter=120, history_size=20, line_search_fn="strong_wolfe")
 
             def loss() -> Tensor:
-                expected = self.expected(side, self._density(theta, K)) + floor
+                expected = self._through(M, self._density(theta, K)) + floor
                 bend = theta.diff(n=2).square().sum()
                 return (found / expected + expected.log()).mean() + 1e-6 * bend
 
