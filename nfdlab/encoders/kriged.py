@@ -78,14 +78,16 @@ class Krigings(nn.Module):
         pairs, noise = real[:, :, None] * real[:, None], noise_std.square()[:, None] * real + (1 - real)
         away = torch.cdist(x, self.centres.expand(b, -1, -1)).square()                          # (b, m, p)
         near = (FAR + (1 - FAR) * torch.exp(-away / (2 * NEAR**2))) * real[..., None]
-        among, across = self._gaussians(torch.cdist(x, x).square()), self._gaussians(away)
+        apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")      # the other mode loses small distances
+        among, across = self._gaussians(apart.square()), self._gaussians(away)
         axes = self._gaussians((x[..., None] - self.ticks).square())
         means, votes, spreads = [], [], []
         for share in self.shares:
             K, k = (1 + (share @ gauss).unflatten(1, (m, -1)) for gauss in (among, across))     # 1: the unknown level
-            L = torch.linalg.cholesky((K * pairs).double() + torch.diag_embed(noise).double()).float()
+            L = torch.linalg.cholesky((K * pairs).double() + torch.diag_embed(noise).double())
             inverse = torch.linalg.solve_triangular(L, torch.eye(m).to(L).expand(b, m, m), upper=False)
-            pull, exact = inverse.mT @ (inverse @ y), inverse.square().sum(1)                   # K^-1 y and diag K^-1
+            pull, exact = (inverse.mT @ (inverse @ y.double())).float(), inverse.square().sum(1).float()
+            inverse = inverse.float()                    # K^-1 y, diag K^-1: differences of large numbers, so in double
             miss = pull.square().mean(2) / exact         # of each dot, foretold from the others: squared, in variances
             votes.append(((exact.log() - miss)[:, None] * y.shape[2] / 2) @ near)
             mended = (1 + (miss * real)[:, None] @ near) / (1 + near.sum(1, keepdim=True))

@@ -53,7 +53,7 @@ class _TwoSides:
 
     def _scaled(self, sides: dict[str, Tensor]) -> Tensor:
         first = next(iter(sides.values()))
-        return (sides[self.side] - first.mean()) / first.std()
+        return (sides[self.side] - first.double().mean()) / first.double().std()
 
     def held_out(self):
         """The side that training never sees."""

@@ -55,7 +55,7 @@ class Terrain2D:
     @cached_property
     def _picture(self) -> Tensor:
         sides = halves()
-        return (sides[self.side] - sides["west"].mean()) / sides["west"].std()
+        return (sides[self.side] - sides["west"].double().mean()) / sides["west"].double().std()
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n patches of this side."""
