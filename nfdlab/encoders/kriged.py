@@ -78,7 +78,7 @@ class Krigings(nn.Module):
         pairs, noise = real[:, :, None] * real[:, None], noise_std.square()[:, None] * real + (1 - real)
         away = torch.cdist(x, self.centres.expand(b, -1, -1)).square()                          # (b, m, p)
         near = (FAR + (1 - FAR) * torch.exp(-away / (2 * NEAR**2))) * real[..., None]
-        apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")      # the other mode loses small distances
+        apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")    # the other mode loses small ones
         among, across = self._gaussians(apart.square()), self._gaussians(away)
         axes = self._gaussians((x[..., None] - self.ticks).square())
         means, votes, spreads = [], [], []
