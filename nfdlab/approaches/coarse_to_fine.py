@@ -43,6 +43,7 @@ class CoarseToFine:
     linear: bool = True                  # average detail starts at the best linear answer
     augment: tuple[float, ...] = (0.0, 0.1, 0.3)         # noise on coarse values that the next step is told of
     usual: float = 0.0                   # and what they are given unless told
+    stages: str = "all"                  # where draws stop unless told: "all", "mean" or "coarse"
     measured: int = 2048                 # functions that spectra are measured from
     width: int = 32
     depth: int = 3                       # blocks of the reader of coarse values

@@ -167,7 +167,8 @@ class Cascade(nn.Module):
 
     def residual_loss(self, left: Tensor, noise: Tensor, sigma: Tensor, s: float, features: Tensor) -> Tensor:
         """EDM's loss of what is left (b, c, N_F), at left + sigma·noise, sigma (b,)."""
-        return self._residual(s).loss(left.flatten(0, 1), sigma.repeat_interleave(self.c), noise.flatten(0, 1), features)
+        sigma = sigma.repeat_interleave(self.c)
+        return self._residual(s).loss(left.flatten(0, 1), sigma, noise.flatten(0, 1), features)
 
     def range(self, s: float) -> NoiseRange:
         """Noise levels of the third step."""

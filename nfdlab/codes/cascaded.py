@@ -1,8 +1,8 @@
 """What a trained cascade does: coarse values given dots, fine ones given both, then one function for each draw."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -44,8 +44,8 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cascaded:
-    """A trained cascade. x (n, …) on its path holds coarse values, what is left of the fine ones, and the normals that
-    make up the rest of each function."""
+    """A trained cascade. x (n, …) on its path holds coarse values, what is left of the fine ones, and the normals of
+    all that is below."""
 
     net: Cascade = field(repr=False)
     about: dict
@@ -58,11 +58,6 @@ class Cascaded:
     def tensors(self) -> dict[str, Tensor]:
         """All that is learned, by name."""
         return self.net.state_dict()
-
-    @property
-    def augment(self) -> float:
-        """Noise that coarse values are given before fine ones are drawn, unless told."""
-        return self.about["config"]["usual"]
 
     def _told(self, seen: Observations | None) -> tuple[Told, ObservationBatch]:
         d, c = self.about["d"], self.about["c"]
@@ -79,30 +74,45 @@ class Cascaded:
                      net.waves.noise(n, seed=seed).flatten(2), normals(seed, n, (c, told.m), "dots"), a,
                      torch.full((n,), s))
 
+    def using(self, **knobs) -> Self:
+        """The same weights, stopping elsewhere: `stages`, "all", "mean" or "coarse"."""
+        for name, value in knobs.items():
+            require_name(name, ("stages",), "knob"), require_name(value, STAGES, "stage")
+        return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
+
+    def _stage(self, stages: str | None) -> str:
+        return require_name(self.about["config"]["stages"] if stages is None else stages, STAGES, "stage")
+
     def _noise(self, s: float | None) -> float:
-        s = self.augment if s is None else float(s)
+        s = self.about["config"]["usual"] if s is None else float(s)
         require(s in self.net.augment, must=f"augment: one of {self.net.augment}.", came=f"{s}",
                 why="The network has practised those.", do=f"augment={self.net.augment[-1]}.")
         return s
 
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
-             augment: float | None = None) -> Iterator[Visit]:
-        """From noise to coarse values, and from noise to what is left on the fine lattice: a Visit a step, `steps` for
-        each. `fields(seen, visit.denoised)` shows what it has in mind."""
+             stages: str | None = None, augment: float | None = None) -> Iterator[Visit]:
+        """From noise to coarse values, then from noise to what is left on the fine lattice: a Visit a step, `steps` for
+        each, or one for a mean. `fields(seen, visit.denoised)` shows what it has in mind."""
         require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
-        steps, s = require_count(self.steps if steps is None else steps, "steps", at_least=2), self._noise(augment)
+        steps, stages = require_count(self.steps if steps is None else steps, "steps", at_least=2), self._stage(stages)
         told, batch = self._told(seen)
-        return self._walk(told, batch, self._begin(told, n, seed, s), seed, steps, sampler)
+        parts = self._begin(told, n, seed, 0.0 if stages == "coarse" else self._noise(augment))
+        return self._walk(told, batch, parts, seed, steps, sampler, stages)
 
     def _walk(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str,
-              ) -> Iterator[Visit]:
+              stages: str) -> Iterator[Visit]:
+        total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
         for visit in self._coarse(told, batch, parts, seed, steps, sampler):
             x = visit.x
-            yield Visit(visit.index, 2 * steps, visit.sigma, parts.pack(x), parts.pack(visit.denoised))
+            yield Visit(visit.index, total, visit.sigma, parts.pack(x), parts.pack(visit.denoised))
         parts = self._noisy(parts, x, seed)
-        for visit in self._fine(told, parts, seed, steps, sampler):
-            yield Visit(steps + visit.index, 2 * steps, visit.sigma, parts.pack(left=visit.x),
-                        parts.pack(left=visit.denoised))
+        if stages == "mean":
+            left = parts.pack(left=self._mean(told, parts))
+            yield Visit(steps, total, torch.zeros(()), left, left)
+        elif stages == "all":
+            for visit in self._fine(told, parts, seed, steps, sampler):
+                yield Visit(steps + visit.index, total, visit.sigma, parts.pack(left=visit.x),
+                            parts.pack(left=visit.denoised))
 
     def _coarse(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str):
         D = self._each(parts.a, lambda a, own: self.net.coarse_denoiser(self.net.known([told], batch, [a])))
@@ -111,6 +121,12 @@ class Cascaded:
     def _noisy(self, parts: Parts, coarse: Tensor, seed: int) -> Parts:
         extra = parts.s[:, None, None] * normals(seed, len(coarse), coarse.shape[1:], "augment")
         return parts._replace(coarse=coarse + extra.to(coarse))
+
+    def _mean(self, told: Told, parts: Parts) -> Tensor:
+        """What is left on average, given coarse values and dots: the denoiser's answer to nothing but noise."""
+        with torch.no_grad():
+            D = self.left_denoiser(told, parts)
+            return D(torch.zeros_like(parts.left).to(self.device), torch.tensor(self.net.range(float(parts.s[0])).high))
 
     def _fine(self, told: Told, parts: Parts, seed: int, steps: int, sampler: str) -> Iterator[Visit]:
         start = white(len(parts.a), parts.left.shape[1:], seed=child(seed, "fine"))
@@ -165,11 +181,10 @@ class Cascaded:
         return Parts(*(part.unflatten(1, (c, -1)) for part in (coarse, left, waves, dots)), a[:, 0], s[:, 0])
 
     @torch.no_grad()
-    def fields(self, seen: Observations | None, x: Tensor, stages: str = "all") -> Evaluated:
-        """What x (n, …) of the path stands for, as Fields. `stages`: "coarse" reads the coarse values as pictures are
-        enlarged, bicubically; "mean" has no texture that was not drawn; "all" is whole functions."""
-        require_name(stages, STAGES, "stage")
-        told, net = self._told(seen)[0], self.net
+    def fields(self, seen: Observations | None, x: Tensor, stages: str | None = None) -> Evaluated:
+        """What x (n, …) of the path stands for, as Fields; "coarse" reads coarse values bicubically, as pictures are
+        enlarged, "mean" has no texture."""
+        stages, told, net = self._stage(stages), self._told(seen)[0], self.net
         parts = self._unpack(x.to(self.device), told.m)
         a = parts.a
         if stages == "coarse":
@@ -179,8 +194,7 @@ class Cascaded:
         s = float(parts.s[0])
         memory = net.memory(parts.coarse, s)
         fine = parts.left + net.average(parts.coarse, s)
-        still = stages == "mean"
-        waves, noise = (0 * z if still else z for z in (parts.waves, parts.dots))
+        waves, noise = ((0.0 if stages == "mean" else 1.0) * z for z in (parts.waves, parts.dots))
         weights = waves.unflatten(2, net.waves.root.shape).cpu()
         tick, inverse = net.lattices.ticks[net.fine], net.lattices.inverse
         for value in a.unique():
@@ -204,49 +218,32 @@ class Cascaded:
 
         return Evaluated(rule, len(a), net.d, net.c)
 
-    @torch.no_grad()
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
-             stages: str = "all", augment: float | None = None) -> Evaluated:
+             stages: str | None = None, augment: float | None = None) -> Evaluated:
         """n functions given what was seen, as Fields; None gives the prior.
 
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion, those of the config unless
-        told. `stages`: "coarse", drawn coarse values enlarged; "mean", the average detail on them, a regression's
-        answer; "all". `augment`: noise that coarse values are given before detail is drawn, which is told of it.
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion; `stages`: "coarse", drawn
+        coarse values enlarged, "mean", the average detail on them, a regression's answer, or "all"; `augment`: noise
+        that coarse values are given before detail is drawn, which is told of it. Those of the config unless told.
         """
-        require_name(stages, STAGES, "stage")
-        if stages == "all":
-            for visit in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, augment=augment):
-                x = visit.x
-            return self.fields(seen, x)
-        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
-        steps, s = require_count(self.steps if steps is None else steps, "steps", at_least=2), self._noise(augment)
-        told, batch = self._told(seen)
-        parts = self._begin(told, n, seed, s if stages == "mean" else 0.0)
-        for visit in self._coarse(told, batch, parts, seed, steps, sampler):
-            coarse = visit.x
-        return self._still(told, seen, self._noisy(parts, coarse, seed), stages)
-
-    def _still(self, told: Told, seen: Observations | None, parts: Parts, stages: str) -> Evaluated:
-        most = self.net.range(float(parts.s[0])).high
-        left = self.left_denoiser(told, parts)(torch.zeros_like(parts.left).to(self.device), torch.tensor(most))
-        return self.fields(seen, parts.pack(left=left), stages)
+        for visit in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, stages=stages, augment=augment):
+            x = visit.x
+        return self.fields(seen, x, stages)
 
     @torch.no_grad()
-    def refine(self, coarse: Tensor, n: int, *, seed: int, augment: float = 0.0, steps: int | None = None,
-               stages: str = "all", a: float = 1.0) -> Evaluated:
-        """n functions with these coarse values (N_C, c), which carry noise `augment` (in units of `scale`): detail
-        alone is drawn. Loudness a is as told."""
+    def refine(self, coarse: Tensor, n: int, *, seed: int, augment: float = 0.0, stages: str = "all", a: float = 1.0,
+               steps: int | None = None) -> Evaluated:
+        """n functions with these coarse values (N_C, c), which carry noise `augment` in units of the waves: detail
+        alone is drawn, of functions as loud as a."""
         require_count(n), require_seed(seed), require_number(a, "a", 0.0, open_low=True)
         require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
                 must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
-        told, s = self._told(None)[0], self._noise(augment)
-        parts = self._begin(told, n, seed, s)
-        a_ = torch.full((n,), float(a))
-        units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a_.to(self.device))
-        parts = parts._replace(coarse=units, a=a_)
-        if stages != "all":
-            return self._still(told, None, parts, stages)
+        told, loud = self._told(None)[0], torch.full((n,), float(a))
+        units = self.net.units(coarse.expand(n, -1, -1).to(self.device), loud.to(self.device))
+        parts = self._begin(told, n, seed, self._noise(augment))._replace(coarse=units, a=loud)
+        if self._stage(stages) != "all":
+            return self.fields(None, parts.pack(left=self._mean(told, parts)), stages)
         for visit in self._fine(told, parts, seed, self.steps if steps is None else steps, "dpmpp"):
             left = visit.x
         return self.fields(None, parts.pack(left=left), stages)

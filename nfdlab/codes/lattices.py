@@ -89,7 +89,8 @@ class Lattices:
         scale = waves.scale.double().cpu()
         values = (seen.values.double().cpu() - waves.mean.double().cpu()) / scale
         axes = waves.axes(seen.coords.double().cpu())
-        return Told(self, seen.coords.detach().cpu().float(), axes, values.T, (seen.noise_std / scale).clamp_min(LEAST / 2))
+        places, noise = seen.coords.detach().cpu().float(), (seen.noise_std / scale).clamp_min(LEAST / 2)
+        return Told(self, places, axes, values.T, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,5 +164,5 @@ class Told:
     def rest(self, a: float) -> Tensor:
         """Cholesky of the covariance of what was seen, given the fine values: (c, m, m)."""
         left = self.among - self.rows @ self.to_fine.T
-        eye = torch.eye(self.m).double()
-        return torch.linalg.cholesky((left + left.T) / 2 + (self.noise / a).square()[:, None, None] * eye + LEAST**2 * eye)
+        noise = (self.noise / a).square()[:, None, None] + LEAST**2
+        return torch.linalg.cholesky((left + left.T) / 2 + noise * torch.eye(self.m).double())

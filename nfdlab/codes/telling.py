@@ -1,4 +1,4 @@
-"""Dots said to a diffusion over fine values, and to the rest of a function once those are drawn: exact for a Gaussian."""
+"""Dots said to a diffusion over fine values, and to the rest of a function once those are drawn."""
 
 import torch
 from torch import Tensor

@@ -62,14 +62,14 @@ def wide(model: Cascaded, n: int, boxes: tuple[int, ...], *, seed: int, steps: i
          blended: bool = True) -> Evaluated:
     """n functions of the prior on a domain `boxes` boxes wide, as Fields over [-1, 1]^d that stands for all of it.
 
-    Without `blended`, each tile is drawn by itself and laid beside the next: what the blending is for. Far apart, tiles know of one another only
-    through those between them.
+    Without `blended`, each tile is drawn by itself and laid beside the next: what the blending is for. Far apart, tiles
+    know of one another only through those between them.
     """
     require_count(n), require_seed(seed)
     net, d = model.net, model.net.d
     require(len(boxes) == d and all(isinstance(b, int) and b >= 1 for b in boxes), came=f"{boxes}",
             must=f"boxes: {d} whole numbers of at least 1.", why="Every axis is some boxes wide.", do="boxes=(3, 1).")
-    steps, s, at = steps or model.steps, model.augment, model.device
+    steps, s, at = steps or model.steps, model.about["config"]["usual"], model.device
     sites, fine = Tiles(net.side, boxes), Tiles(net.fine, boxes)
     told, none = model._told(None)                                                      # noqa: SLF001
     a = model._begin(told, n, seed, s).a.to(at)                                         # noqa: SLF001
@@ -97,7 +97,8 @@ def wide(model: Cascaded, n: int, boxes: tuple[int, ...], *, seed: int, steps: i
         memory, linear = net.memory(coarse, s), net.average(coarse, s)
         average = linear + net.field(net.places[1].to(at), memory).mT
         left_D = net.residual_denoiser(s, net.features(coarse, s, memory, average))
-        values = walk(fine, lambda x, sigma: average + left_D(x - average, sigma), net.range(s).sigmas(steps), "wide fine")
+        values = walk(fine, lambda x, sigma: average + left_D(x - average, sigma), net.range(s).sigmas(steps),
+                      "wide fine")
         waves = normals(seed, n, (many, net.c, net.waves.root.numel()), "wide waves").transpose(0, 1).flatten(0, 1)
         parts = Parts(coarse, values - linear, waves.to(at), coarse.new_zeros(many * n, net.c, 0), own,
                       own.new_full((many * n,), s))
