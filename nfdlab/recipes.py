@@ -10,6 +10,7 @@ from .core.checks import require
 from .core.fields import Evaluated
 from .core.rng import child, normals, uniforms
 from .core.types import Budget, Source, Watch, quiet
+from .sparsity.filming import FrameViews
 from .sparsity.outlining import OutlineViews
 from .sparsity.views import Views
 
@@ -17,6 +18,8 @@ from .sparsity.views import Views
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
     ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
+    ("coarse_to_fine", "powerlaw2d"): {},
+    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1)},
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
@@ -31,6 +34,11 @@ CONFIGS = {
                                   "share": 0.7, "jitter": 0.005},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
     ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
+    ("temporal_field", "drift1dt"): {"side": 40, "rank": 200, "code": 28, "draws": 32768, "width": 64, "depth": 2,
+                                     "reuse": 4},
+    ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 98304,
+                                         "width": 64, "depth": 2, "reuse": 4},
+    ("temporal_field", "moving_disc2dt"): {"flat": 8, "share": 0.4},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
     ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
@@ -42,6 +50,8 @@ CONFIGS = {
                                    "knots": 33},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
                                          "evidence": 160, "lr": 2e-3, "places": 256, "knots": 33, "steps": 16},
+    ("adaptive_sampling", "step1d"): {"flat": 3, "fine": 16, "sharp": 16.0},
+    ("adaptive_sampling", "bump2d"): {"flat": 4},
 }
 # the same for pairs that train live and do not ship
 LIVE = {
@@ -53,19 +63,23 @@ LIVE = {
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
-SMALL = {"sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
+SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 2},
+         "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "sines": 96, "codes": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
                              "layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
+         "temporal_field": {"draws": 4096, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
+         "adaptive_sampling": {"width": 32, "batch": 16, "codes": 128, "cloud": 128},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
                               "measured": 4096}}
 TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
-         "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120)}
+         "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120),
+         "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.approaches import latent_field
-from nfdlab.approaches.latent_field import LatentField, averaged
+from nfdlab.approaches.latent_field import LatentField
+from nfdlab.codes import squeezed
+from nfdlab.codes.squeezed import averaged
 from nfdlab.core.fields import Evaluated
 from nfdlab.core.rng import stream
 from nfdlab.fields.interpolate import read
@@ -58,7 +59,7 @@ def test_a_folded_code_is_the_grid_at_unit_scale_from_the_first_step():
 def test_a_folded_code_has_its_scale_before_the_field_learns(monkeypatch):
     """At the first step the statistics are those of the data, discs here, and not yet to be measured."""
     found = []
-    monkeypatch.setattr(latent_field, "train", lambda net, *_: found.append((net.auto.unit.mean, net.auto.unit.std)))
+    monkeypatch.setattr(squeezed, "train", lambda net, *_: found.append((net.auto.unit.mean, net.auto.unit.std)))
     small("discs2d", folded=True, cells=16, fine=2, dilations=(1,))
     values = nfd.problems.get("discs2d").draw(2000, seed=1)(nfd.cell_centres((16, 16)))
     (mean, std), = found

@@ -15,7 +15,7 @@ from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Preconditioned
 from nfdlab.diffusion.nets import MLP
-from nfdlab.diffusion.particles import _louder, _moved, _resampled, particles
+from nfdlab.diffusion.particles import _louder, _moved, resampled, particles
 from nfdlab.diffusion.schedule import NoiseRange
 from nfdlab.diffusion.spectrum import Spectrum
 from nfdlab.exact.normal import Normal
@@ -78,7 +78,7 @@ def test_a_move_keeps_the_standard_normal():
 def test_resampling_is_as_often_as_the_weight_says_to_within_one():
     weights = torch.tensor([0.5, 0.25, 0.2, 0.05], dtype=F64)
     for seed in range(50):
-        times = Counter(_resampled(weights.log() + 700, 40, stream(seed, "x")).tolist())
+        times = Counter(resampled(weights.log() + 700, 40, stream(seed, "x")).tolist())
         assert all(abs(times[i] - 40 * w) < 1 for i, w in enumerate(weights.tolist()))
 
 

@@ -1,6 +1,6 @@
 """Observations of a field, said to a diffusion over its codes: through the decoder, by guidance or by weighing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,18 +72,19 @@ def linearised(measurement: Measurement, spectrum: Spectrum | None, shape: tuple
 def weighed(model: "Coded", seen: Observations, n: int, *, seed: int, steps: int, sampler: str) -> Iterator[Visit]:
     """The path of `particles`: of a cloud that does not depend on n, each draw is a member. They hear of the decoder's
     own error as a Misfit."""
-    measurement = measured(model, seen)
     run, _ = model.push(steps, sampler)
     count, rounds = (model.about["config"].get(key, usual) for key, usual in (("cloud", CLOUD), ("rounds", ROUNDS)))
     noise, pushed = model.bank(BANK * count, steps, sampler, seed=0)
     rng = stream(seed, "members")
     members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
 
+    for visit in particles(run, likelihood(model, seen), noise, seed=seed, rounds=rounds, count=count, pushed=pushed):
+        yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
+
+
+def likelihood(model: "Coded", seen: Observations) -> Callable[[Tensor], Tensor]:
+    """How likely codes x (n, *shape) make what was seen, in logs: (n,)."""
+    measurement = measured(model, seen)
     misfit = Misfit(**model.about["misfit"]) if "misfit" in model.about else \
         Misfit(model.about["floor"], model.about["floor"], 0.5)
-
-    def log_likelihood(x: Tensor) -> Tensor:
-        return misfit.log_density(measurement.miss(x), seen.noise_std).sum(1)
-
-    for visit in particles(run, log_likelihood, noise, seed=seed, rounds=rounds, count=count, pushed=pushed):
-        yield replace(visit, x=visit.x[members], denoised=visit.denoised[members])
+    return lambda x: misfit.log_density(measurement.miss(x), seen.noise_std).sum(1)

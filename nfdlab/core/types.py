@@ -233,3 +233,12 @@ class HasPath(Protocol):
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
         """Visits from pure noise to the end of `draw`, with the same numbers."""
         ...
+
+
+@runtime_checkable
+class HasAsk(Protocol):
+    """Offers where to look next."""
+
+    def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
+        """What a look at each of candidates (p, d) promises: (p,)."""
+        ...

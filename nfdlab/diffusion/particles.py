@@ -12,6 +12,7 @@ second).
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,13 +26,23 @@ ACCEPTED = 0.25          # share of moves that should be taken: steps lengthen a
 SETTLING = 0.3           # share of the rounds that hear the data in full, and only move
 
 
+@dataclass(frozen=True, eq=False)
+class Moved(Visit):
+    """A round of `particles`: also the noise (n, …) that the cloud comes from."""
+
+    noise: Tensor
+
+
 @torch.no_grad()
 def particles(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor], Tensor], noise: Tensor, *,
-              seed: int, rounds: int = 24, count: int = 512, pushed: Tensor | None = None) -> Iterator[Visit]:
+              seed: int, rounds: int = 24, count: int = 512, pushed: Tensor | None = None,
+              already: Callable[[Tensor], Tensor] | None = None) -> Iterator["Moved"]:
     """From standard normals `noise` (N, …) to a cloud of `count` posterior draws: a Visit a round, x the cloud.
 
     `push` (n, …) -> x (n, …), each row by itself; `log_likelihood` x (n, …) -> (n,). `pushed` is push(noise), if it is
     known. Visit.sigma is how much louder than now the data may become, sqrt(1/heat − 1): 0 when they are heard in full.
+    With `already`, the log likelihood of what the cloud has heard before, `noise` are no normals but such a posterior's
+    draws, and moves keep to that as well.
     """
     require_count(rounds, "rounds", 2), require_count(count, "count", 8)
     require(len(noise) >= count, must=f"noise: at least {count} rows, the size of the cloud.", came=noise,
@@ -39,31 +50,39 @@ def particles(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor
     rng = stream(seed, "particles")
     u, x = noise, push(noise) if pushed is None else pushed
     logs, heat, stride = log_likelihood(x).double(), 0.0, 0.5
+    known = torch.zeros_like(logs) if already is None else already(x).double()
     warm = max(1, rounds - max(1, round(SETTLING * rounds)))
     for i in range(rounds):
         if heat < 1:
             louder = 1.0 if i + 1 >= warm else _louder(logs, heat, KEEP * count)
             if heat > 0:                                         # time runs out: even steps of log heat to the end
                 louder = max(louder, heat ** (1 - 1 / max(1, warm - i)))
-            chosen = _resampled((louder - heat) * logs, count, rng)
-            u, x, logs, heat = u[chosen], x[chosen], logs[chosen], louder
+            chosen = resampled((louder - heat) * logs, count, rng)
+            u, x, logs, known, heat = u[chosen], x[chosen], logs[chosen], known[chosen], louder
         for mine, other in _halves(count, rng):
             there, odds = _moved(u[mine], u[other], stride, rng)
             arrived = push(there)
             heard = log_likelihood(arrived).double()
-            ratio = heat * (heard - logs[mine]) + odds
+            knew = torch.zeros_like(heard) if already is None else already(arrived).double()
+            ratio = heat * (heard - logs[mine]) + (knew - known[mine]) + odds
             taken = mine[torch.rand(len(mine), generator=rng).log().to(ratio) < ratio]
             new = (torch.isin(mine, taken)).nonzero()[:, 0]
-            u, x, logs = (t.index_copy(0, taken, v[new]) for t, v in ((u, there), (x, arrived), (logs, heard)))
+            u, x, logs, known = (t.index_copy(0, taken, v[new]) for t, v in
+                                 ((u, there), (x, arrived), (logs, heard), (known, knew)))
             stride = min(max(stride * math.exp(len(taken) / len(mine) - ACCEPTED), 0.005), 0.9)
-        yield Visit(i, rounds, x.new_tensor(math.sqrt(1 / heat - 1)), x, x)
+        yield Moved(i, rounds, x.new_tensor(math.sqrt(1 / heat - 1)), x, x, u)
+
+
+def effective(log_weights: Tensor) -> float:
+    """How many draws of equal weight those weighed so are worth (Kong 1992)."""
+    w = (log_weights - log_weights.max()).exp()
+    return float(w.sum() ** 2 / w.square().sum())
 
 
 def _louder(logs: Tensor, heat: float, least: float) -> float:
     """The highest inverse temperature at which weights exp((new − heat) logs) still count as `least` equal ones."""
     def enough(new: float) -> bool:
-        w = ((new - heat) * (logs - logs.max())).exp()
-        return float(w.sum() ** 2 / w.square().sum()) >= least
+        return effective((new - heat) * logs) >= least
 
     if enough(1.0):
         return 1.0
@@ -74,7 +93,7 @@ def _louder(logs: Tensor, heat: float, least: float) -> float:
     return math.exp(b)
 
 
-def _resampled(log_weights: Tensor, count: int, rng: torch.Generator) -> Tensor:
+def resampled(log_weights: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """Indices (count,), each as often as its weight says, to within one (systematic resampling)."""
     sums = (log_weights - log_weights.max()).exp().cumsum(0)
     even = (torch.arange(count) + torch.rand(1, generator=rng).double()) / count

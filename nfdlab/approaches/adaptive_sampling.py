@@ -1,0 +1,82 @@
+"""Approach 7: the diffusion says where to look, the field says what is there.
+
+A generative model whose draws can be asked anywhere knows what it does not know: where its draws disagree. So each
+measurement is taken where a reading would settle most, the draws hear it, and disagree elsewhere. The model itself is a
+small one made to be asked often: a field squeezed into a few numbers, a diffusion over those, and a cloud of draws that
+weighs what was read, carried from look to look.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..codes.carried import Carried
+from ..codes.squeezed import FittedSqueezed, Sizes, squeeze
+from ..core.checks import require_coords, require_count
+from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
+from ..core.worth import worth
+
+
+@dataclass(frozen=True)
+class AdaptiveSampling(Sizes):
+    """Sizes of the networks, as `Sizes` says, made for few true dimensions and quick answers."""
+
+    card: ClassVar[Card] = Card(
+        7, "Looking where draws disagree",
+        "draw from the posterior, measure where the draws disagree most, draw again: few looks, well placed",
+        "Nolan et al. 2025 (active diffusion subsampling); Elata et al. 2024 (AdaSense); Chopin 2002 (carried draws)",
+        "costly measurements one at a time, of things that are local or have edges: steps, bumps, shapes",
+        "it never looks for what its prior has not met; for Gaussian fields where to look does not depend on what was "
+        "read, and a grid made beforehand is better; clouds hold codes of few true dimensions")
+    flat: int = 8
+    joint: int = 3
+    linear: bool = False
+    sized: bool = False
+    width: int = 48
+    layers: tuple[int, int] = (96, 2)
+    queries: int = 96
+    codes: int = 512
+    jitter: float = 0.01
+    reuse: int = 8
+    share: float = 0.6
+    auto_lr: float = 6e-3
+    steps: int = 8
+    guide: str = "particles"
+    cloud: int = 256
+    rounds: int = 12                     # in which the cloud hears of what was seen, and moves
+
+    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> "FittedAdaptiveSampling":
+        """Train on endless fresh functions; `views` is not asked. Cancelled early, it returns what it has."""
+        net, about = squeeze(self, "adaptive_sampling", source, budget=budget, seed=seed, device=device, watch=watch)
+        return FittedAdaptiveSampling(net, about, self.steps)
+
+    @classmethod
+    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedAdaptiveSampling":
+        """The inverse of `tensors`: same draws, no code executed."""
+        config = cls.of(about)
+        return FittedAdaptiveSampling(config.restored(about, tensors, device), about, config.steps)
+
+
+class FittedAdaptiveSampling(FittedSqueezed):
+    """A trained approach 7."""
+
+    sizes = AdaptiveSampling
+
+    def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int, draws: int = 16, by: str = "variance",
+            noise_std: float | None = None) -> Tensor:
+        """What a look at each of candidates (p, d) promises, (p,): the next look belongs where it is most.
+
+        `by` is one of `core.worth`: variance, entropy or gain. A reading's noise is that of what was seen unless told.
+        """
+        require_coords(candidates, self.about["d"]), require_count(draws, "draws", at_least=2)
+        noise = noise_std if noise_std is not None else 0.05 if seen is None else seen.noise_std
+        return worth(by, self.draw(seen, draws, seed=seed)(candidates), noise)
+
+    def carried(self, *, seed: int) -> Carried:
+        """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then."""
+        return Carried.start(self, seed=seed)
+
+
+APPROACH = AdaptiveSampling

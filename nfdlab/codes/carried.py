@@ -1,0 +1,88 @@
+"""A cloud of draws carried from look to look: each reading weighs it anew, and only a thin cloud moves.
+
+Sequential Monte Carlo with one observation at a time (Chopin 2002): the posterior of m looks is the prior for look
+m + 1. It starts as the bank of prior codes that `particles` chooses from; while enough of them explain what was seen,
+weights are all that changes and nothing is sampled. Where too few are left they are doubled, and each then moves by
+steps that keep the posterior of everything seen so far. Exact for the prior that the sampler really draws from, as
+`particles` is, but the readings come in an order, and members remember it: at the level of their Monte Carlo error.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..core.checks import require, require_count, require_seed
+from ..core.fields import Evaluated
+from ..core.rng import child, stream
+from ..core.types import Observations, require_seen
+from ..diffusion.particles import effective, particles, resampled
+from .coded import Coded
+from .steering import BANK, likelihood
+
+ROUNDS = 8                           # of moves, once the cloud is thin
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What a trained approach believes after the looks so far: codes x (N, *shape), the noise they come from, and how
+    likely each is (N,), in logs."""
+
+    model: Coded
+    seed: int
+    noise: Tensor = field(repr=False)
+    x: Tensor = field(repr=False)
+    logs: Tensor = field(repr=False)
+    seen: Observations | None = None
+
+    @classmethod
+    def start(cls, model: Coded, *, seed: int) -> "Carried":
+        """Before anything was seen."""
+        require_seed(seed)
+        noise, x = model.bank(BANK * model.about["config"]["cloud"], model.steps, "dpmpp", seed=0)
+        return cls(model, seed, noise, x, x.new_zeros(len(x), dtype=torch.float64))
+
+    @property
+    def effective(self) -> float:
+        """How many equal draws the weighed ones are worth."""
+        return effective(self.logs)
+
+    @torch.no_grad()
+    def tell(self, news: Observations) -> "Carried":
+        """What is believed once these readings came in too."""
+        about = self.model.about
+        if require_seen(news, about["d"], about["c"]) is None or news.m == 0:
+            return self
+        if self.seen is not None:
+            require(news.noise_std == self.seen.noise_std, must=f"noise_std: {self.seen.noise_std}, as before.",
+                    came=news.noise_std, why="What was seen has one noise.", do="Start a cloud of its own.")
+        seen = news if self.seen is None else Observations(torch.cat([self.seen.coords, news.coords]),
+                                                           torch.cat([self.seen.values, news.values]), news.noise_std)
+        logs = self.logs + likelihood(self.model, news)(self.x).double()
+        count = about["config"]["cloud"]
+        if effective(logs) >= (count if len(logs) > count else count / 2):
+            return replace(self, logs=logs, seen=seen)
+        own = child(self.seed, "look", seen.m)
+        noise, x = self.noise, self.x
+        if float(self.logs.max() - self.logs.min()) > 0:          # what was heard before, turned into numbers of copies
+            chosen = resampled(self.logs, max(count, len(x)), stream(own, "before"))
+            noise, x = noise[chosen], x[chosen]
+        moved = particles(self._push, likelihood(self.model, news), noise, seed=own, pushed=x, count=count,
+                          rounds=about["config"].get("rounds", ROUNDS), already=self._heard)
+        for visit in moved:
+            noise, x = visit.noise, visit.x
+        return replace(self, noise=noise, x=x, logs=x.new_zeros(len(x), dtype=torch.float64), seen=seen)
+
+    def _push(self, u: Tensor) -> Tensor:
+        return self.model.push(self.model.steps, "dpmpp")[0](u)
+
+    def _heard(self, x: Tensor) -> Tensor:
+        """The log likelihood of what was seen before the news."""
+        return x.new_zeros(len(x)) if self.seen is None else likelihood(self.model, self.seen)(x)
+
+    def draw(self, n: int, *, seed: int) -> Evaluated:
+        """n of its members by their weights, as Fields; more only append."""
+        require_count(n), require_seed(seed)
+        which = torch.multinomial(self.logs.softmax(0).cpu(), 4 * self.model.about["config"]["cloud"], True,
+                                  generator=stream(seed, "members"))
+        return self.model.fields(None, self.x[which[torch.arange(n) % len(which)]])

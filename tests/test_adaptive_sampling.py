@@ -1,0 +1,346 @@
+"""Approach 7: what a look promises, where the next one goes, a cloud carried along, pictures asked only in part."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import nfdlab as nfd
+from nfdlab import problems
+from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
+from nfdlab.baselines.adaptive_grid import adaptive_grid
+from nfdlab.codes.carried import Carried
+from nfdlab.codes.coded import Coded
+from nfdlab.core.fields import Evaluated
+from nfdlab.core.rng import normals, seeded
+from nfdlab.core.types import HasAsk, Observations
+from nfdlab.core.worth import WORTHS, conditioned, worth
+from nfdlab.diffusion.schedule import NoiseRange
+from nfdlab.diffusion.spectrum import Spectrum
+from nfdlab.evaluate.race import race, shrinkage
+from nfdlab.exact.normal import Normal
+from nfdlab.fields.joint import JointField
+from nfdlab.fields.refining import render_adaptive
+from nfdlab.sparsity.active import POLICIES, Search, best, interval, spread_out
+
+F64 = torch.float64
+SMALL = {"width": 16, "batch": 8, "queries": 24, "codes": 16, "cloud": 32, "rounds": 4, "layers": (16, 1), "steps": 4}
+
+
+def gaussian(n=20_000, seed=0):
+    """Draws of three numbers with covariance C: (n, 3, 1), C (3, 3)."""
+    root = torch.tensor([[1.0, 0, 0], [0.8, 0.6, 0], [0, 0.2, 0.1]])
+    return (normals(seed, n, (3,)) @ root.T)[..., None], root @ root.T
+
+
+# ---------------------------------------------------------------------------------------- what a look promises
+
+def test_the_entropy_of_two_far_values_is_a_coins():
+    """A reading says which of two it is, ln 2 nats, however far apart; of four, ln 4; of one, nothing."""
+    for c in (1, 2):
+        near = torch.tensor([0.0, 0, 1, 1]).reshape(4, 1, 1).expand(4, 1, c)
+        assert float(worth("entropy", near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
+        assert float(worth("entropy", 40 * near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
+        assert float(worth("entropy", torch.arange(4.0).reshape(4, 1, 1).expand(4, 1, c), 0.05)) == \
+            pytest.approx(math.log(4), abs=1e-6)
+        assert float(worth("entropy", torch.ones(4, 1, c), 0.05)) == pytest.approx(0, abs=1e-9)
+    assert float(worth("variance", 40 * near, 0.05)) == pytest.approx(2 * 1600 / 3, rel=1e-5)      # two channels
+
+
+def test_of_a_gaussian_both_are_known():
+    """I = ½ ln(1 + v/s²); the variance drops by C²/(v + s²). By 700 draws to 6 %: two relative errors sqrt(2/n)."""
+    values, C = gaussian(700)
+    s, v = 0.5, C.diagonal()
+    torch.testing.assert_close(worth("entropy", values, s), 0.5 * torch.log1p(v / s**2), rtol=0.06, atol=0.02)
+    drop = (C.square() / (v + s**2)[:, None]).sum(1) / 3
+    torch.testing.assert_close(worth("gain", values, s), drop, rtol=0.12, atol=0.01)
+    at = worth("gain", values, s, values[:, 1:2])
+    torch.testing.assert_close(at, C[:, 1].square() / (v + s**2), rtol=0.12, atol=0.01)
+
+
+def test_a_reading_that_settles_everything_gains_everything():
+    """Two kinds of draws that differ at place 0 and at the target: a look at 0 leaves nothing, one at 1 leaves all."""
+    values = torch.tensor([[0.0, 3.0], [1.0, 3.0]]).repeat(4, 1)[..., None]
+    targets = torch.tensor([2.0, -2.0]).repeat(4)[:, None, None]
+    torch.testing.assert_close(worth("gain", values, 0.05, targets), torch.tensor([4.0, 0.0]))
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.3])
+def test_a_look_ahead_leaves_what_kalman_says(noise_std):
+    """Exactly, for the draws' own covariance, and the mean stays."""
+    values = gaussian(40)[0].repeat(1, 1, 2) + torch.tensor([0.0, 2.0])                   # two channels, alike
+    values[..., 1] = values[..., 1].roll(1, 0)
+    found, flat = conditioned(values, 1, noise_std), values.double().flatten(1)
+    cov, rows = flat.T.cov(), [2, 3]
+    K = cov[:, rows] @ torch.linalg.inv(cov[rows][:, rows] + noise_std**2 * torch.eye(2, dtype=F64))
+    torch.testing.assert_close(found.double().flatten(1).T.cov(), cov - K @ cov[rows], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.mean(0), values.mean(0), rtol=0, atol=1e-5)
+
+
+def test_bad_questions_are_refused():
+    for values, knobs in ((torch.zeros(1, 3, 1), {}), (torch.zeros(4, 3), {}), (torch.zeros(4, 3, 1), {"by": "luck"}),
+                          (torch.zeros(4, 3, 1), {"noise_std": -1.0})):
+        with pytest.raises((ValueError, KeyError), match="why:"):
+            worth(**{"by": "variance", "values": values, **knobs})
+    step = problems.get("step1d")
+    for knobs in ({"policy": "luck"}, {"draws": 1}, {"looks": 0}, {"noise_std": -1.0},
+                  {"candidates": torch.full((3, 1), 2.0)}):
+        with pytest.raises((ValueError, KeyError), match="why:"):
+            Search(step.oracle(), d=1, seed=0, **knobs)
+    with pytest.raises(ValueError, match="one function"):
+        Search(step.oracle(), d=1, seed=0).look(step.draw(2, seed=0))
+    with pytest.raises(ValueError, match="two draws"):
+        render_adaptive(step.draw(1, seed=0), (64,), tolerance=0.1, by="spread")
+
+
+# ------------------------------------------------------------------------------------------- where to look next
+
+def test_the_exact_posterior_bisects():
+    """16 draws split at their middle: a look leaves 2 Var + ½ of the interval, Var = 34/(17² 18)·…, on average.
+
+    Of 16 uniform draws the middle of the 8th and 9th has variance (2·72 + 2·64)/(4·17²·18), so the factor is 0.5261;
+    five looks leave its fifth power, to 4 standard errors and the candidates' 1/128.
+    """
+    step, widths = problems.get("step1d"), []
+    for task in range(60):
+        now = Search(step.oracle(), d=1, seed=task, looks=5).run(step.draw(1, seed=1000 + task))
+        low, high = interval(now.seen)
+        widths.append((high - low) / 2)
+    share, factor = torch.tensor(widths), 0.5 + 2 * (2 * 72 + 2 * 64) / (4 * 17**2 * 18)
+    assert abs(float(share.mean()) - factor**5) < 4 * float(share.std()) / 60**0.5 + 1 / 128
+    assert float(share.mean()) < 0.65 * (2 / 7)                                           # random: 2/(m + 2)
+
+
+def test_the_interval_of_a_step_lies_between_its_looks():
+    assert interval(None) == (-1.0, 1.0)
+    seen = Observations(torch.tensor([[0.5], [-0.5], [0.25], [0.0]]), torch.tensor([[1.0], [0.0], [1.1], [-0.1]]))
+    assert interval(seen) == (0.0, 0.25)
+    assert best(torch.tensor([0.0, 1, 1, 1, 0])) == 2
+
+
+def test_where_draws_are_wrong_of_themselves_one_does_not_look_again():
+    """A stubborn answer that always differs most at one place is asked there once; an honest one, as often as it is
+    worth it: with noise 1, four looks at the same place beat one elsewhere where nothing is unknown."""
+
+    class Stubborn:
+        def __init__(self, size):
+            self.size = size
+
+        def draw(self, seen, n, *, seed, steps=None):
+            height = self.size * normals(seed, n, (1, 1))
+            return Evaluated(lambda x, part: height[part] * (1 - x.abs()[None, :, 0, None]), n, 1)
+
+    truth = problems.get("gp1d").draw(1, seed=0)
+    looks = Search(Stubborn(1.0), d=1, seed=0, noise_std=0.05).run(truth, 4).seen.coords[:, 0]
+    assert len(looks.unique()) == 4 and float(looks.abs().max()) < 0.03
+    again = Search(Stubborn(0.5), d=1, seed=0, noise_std=1.0).run(truth, 4).seen.coords[:, 0]
+    assert len(again.unique()) == 1
+
+
+def test_a_batch_is_spread_and_starts_as_one_look_would():
+    """Of a Gaussian field in 2D: the second place is where variance is largest once the first is read."""
+    gauss = problems.get("gp2d")
+    for policy in WORTHS:
+        now = Search(gauss.oracle(), d=2, seed=1, policy=policy, draws=64, candidates=nfd.cell_centres((9, 9)))
+        one, many = now.ask(1), now.ask(4)
+        assert torch.equal(many[:1], one)
+        assert float(torch.pdist(many).min()) > 0.4
+    values = Search(gauss.oracle(), d=2, seed=1, draws=64, candidates=nfd.cell_centres((9, 9))).values
+    first = best(worth("variance", values))
+    second = best(worth("variance", conditioned(values, first, 0.05)))
+    pair = Search(gauss.oracle(), d=2, seed=1, draws=64, candidates=nfd.cell_centres((9, 9))).ask(2)
+    assert torch.equal(pair, nfd.cell_centres((9, 9))[[first, second]])
+
+
+def test_a_search_is_a_value():
+    """Same seed, same looks, in order; the noise of look i is the same for every policy; random places only append."""
+    step, truth = problems.get("step1d"), problems.get("step1d").draw(1, seed=3)
+    runs = {p: Search(step.oracle(), d=1, seed=5, policy=p, looks=4, noise_std=0.1).run(truth) for p in POLICIES}
+    for policy, now in runs.items():
+        again = Search(step.oracle(), d=1, seed=5, policy=policy, looks=4, noise_std=0.1).run(truth)
+        assert torch.equal(now.seen.coords, again.seen.coords) and now.m == 4
+        noise = now.seen.values - truth(now.seen.coords)[0]
+        torch.testing.assert_close(noise, runs["grid"].seen.values - truth(runs["grid"].seen.coords)[0])
+    assert sorted(runs["grid"].seen.coords[:, 0].tolist()) == [-0.75, -0.25, 0.25, 0.75]
+    fresh = Search(step.oracle(), d=1, seed=5, policy="random")
+    assert torch.equal(fresh.ask(6)[:4], runs["random"].seen.coords) and fresh.m == 0
+    assert torch.equal(fresh.tell(fresh.ask(2), torch.zeros(2, 1)).ask(1), fresh.ask(3)[2:])
+    order = spread_out(nfd.cell_centres((4, 4)))
+    assert len(order.unique(dim=0)) == 16 and float(torch.pdist(order[:4]).min()) >= 1.0
+
+
+def test_a_learner_without_a_prior_bisects_a_step_it_has_met_and_misses_a_hill_it_has_not():
+    step, bump = problems.get("step1d"), problems.get("bump2d")
+    now = Search(step.oracle(), d=1, seed=0, policy=adaptive_grid, noise_std=0.0).run(step.draw(1, seed=0), 8)
+    assert sorted(now.seen.coords[:2, 0].tolist()) == [-1.0, 1.0]
+    low, high = interval(now.seen)
+    assert high - low == pytest.approx(2 / 2**6)
+    hill = Evaluated(lambda x, part: (-0.5 * ((x - 0.3) / 0.02).square().sum(-1)).exp()[None, :, None], 1, 2)
+    flat = Evaluated(lambda x, part: 0 * x[None, :, :1], 1, 2)
+    lost, none = (Search(bump.oracle(), d=2, seed=0, policy=adaptive_grid, noise_std=0.0).run(f, 12)
+                  for f in (hill, flat))
+    assert float(lost.seen.values.max()) < 0.01 and torch.equal(lost.seen.coords, none.seen.coords)
+
+
+# --------------------------------------------------------------------------------------- a cloud carried along
+
+class Waves(nn.Module):
+    """A field that is linear in its code, a cos 2x + b sin 2x, codes Gaussian: every posterior is known."""
+
+    shape, range = (2,), NoiseRange(0.01, 20.0, 1.0)
+
+    def __init__(self):
+        super().__init__()
+        self.spectrum, self.one = Spectrum(2), nn.Parameter(torch.zeros(1))
+        self.spectrum.lam = torch.tensor([1.5, 0.5])
+        self.law = Normal(torch.zeros(2, dtype=F64), torch.diag(self.spectrum.lam.double().sqrt()))
+
+    def denoiser(self, x, sigma):
+        return self.spectrum.denoiser()(x, sigma)
+
+    @staticmethod
+    def rows(coords):
+        return torch.cat([(2 * coords).cos(), (2 * coords).sin()], -1)
+
+    def values(self, coords, code):
+        return (self.rows(coords) @ code[..., None] if coords.ndim == 3 else code @ self.rows(coords).T
+                ).reshape(len(code), -1, 1)
+
+
+def waves(cloud=512):
+    about = {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": "particles", "cloud": cloud, "rounds": 8}}
+    return Coded(Waves(), about, 16)
+
+
+PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1], [-0.4]])
+
+
+def test_a_carried_cloud_is_the_posterior_after_every_look():
+    """Noise 0.04 and a floor of 0.03 count as 0.05. Mean within 0.2 of the posterior's spread, spread within 20 %:
+    several times the Monte Carlo error of 512 members that were partly doubled."""
+    cloud, model = Carried.start(waves(), seed=1), waves()
+    for i in range(3):
+        cloud = cloud.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
+        law = model.net.law.condition(Waves.rows(PLACES[:i + 1]).double(), READ[:i + 1, 0].double(), 0.05)
+        w, x = cloud.logs.softmax(0), cloud.x.double()
+        mean = w @ x
+        std = (w @ (x - mean).square()).sqrt()
+        assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
+        assert float((std / law.std - 1).abs().max()) < 0.2, i
+    assert cloud.seen.m == 3 and len(cloud.x) == 512
+    assert torch.allclose(cloud.model.push(16, "dpmpp")[0](cloud.noise), cloud.x, atol=1e-4)      # noise and codes agree
+
+
+def test_a_cloud_that_is_not_thin_only_changes_its_weights():
+    """A reading that says little moves nobody; draws are members by weight, and more of them append."""
+    start = Carried.start(waves(), seed=1)
+    told = start.tell(Observations(PLACES[:1], READ[:1], 2.0))
+    assert told.x is start.x and told.effective < start.effective
+    assert start.tell(Observations(torch.zeros(0, 1), torch.zeros(0, 1))) is start
+    coords = nfd.cell_centres((5,))
+    torch.testing.assert_close(told.draw(9, seed=2)(coords)[:4], told.draw(4, seed=2)(coords), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="one noise"):
+        told.tell(Observations(PLACES[:1], READ[:1], 0.1))
+
+
+# ------------------------------------------------------------------------------------------------- the approach
+
+@pytest.mark.parametrize("knobs", [{}, {"joint": 0}, {"flat": 0, "guide": "linearised", "code": 2}])
+def test_a_fitted_approach_says_where_to_look(knobs):
+    """`ask` is the worth of its own draws, by any of the three; flat codes with either field, or codes on cells."""
+    model = nfd.train(AdaptiveSampling(**{**SMALL, **knobs}), "step1d", budget=nfd.Budget(steps=4), device="cpu")
+    candidates, seen = nfd.cell_centres((12,)), Observations(PLACES, READ, 0.1)
+    assert isinstance(model, HasAsk)
+    for by in WORTHS:
+        asked = model.ask(seen, candidates, seed=3, by=by, draws=6)
+        assert torch.equal(asked, worth(by, model.draw(seen, 6, seed=3)(candidates), 0.1))
+    assert model.code(problems.get("step1d").draw(3, seed=0)).shape == (3, *model.net.shape)
+    with pytest.raises(ValueError, match="why:"):
+        model.ask(seen, torch.zeros(3, 2), seed=0)
+
+
+def test_a_joint_field_moves_with_its_code():
+    """Where the code's weights mirror the place's, adding to both changes nothing: a shape that is only moved."""
+    with seeded(0):
+        field = JointField(2, 2, 1, 16, 2)
+    with torch.no_grad():
+        field.hear.weight.copy_(-field.place.weight)
+    x, z, shift = normals(0, 5, (2,)), normals(1, 3, (2,)), torch.tensor([0.3, -0.2])
+    torch.testing.assert_close(field(x + shift, z + shift), field(x, z), rtol=0, atol=1e-5)
+    assert field(x.expand(3, -1, -1), z).shape == (3, 5, 1)
+
+
+def test_a_search_carries_a_cloud_where_there_is_one():
+    model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
+    truth = problems.get("step1d").draw(1, seed=3)
+    now = Search(model, d=1, seed=0).run(truth, 2)
+    assert now.cloud.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).cloud is None
+
+
+# ----------------------------------------------------------------------------------------------------- the race
+
+def test_a_race_is_paired_and_its_shrinkage_is_what_it_says():
+    step = problems.get("step1d")
+    found = race({"a": {"fitted": step.oracle()}, "b": {"fitted": step.oracle(), "policy": "random"}}, step, looks=2,
+                 tasks=3, seed=0, draws=8)
+    assert len(found) == 2 * 3 * 3
+    start = found[found["looks"] == 0].pivot(index="task", columns="rival", values="rmse")
+    assert (start["a"] == start["b"]).all() and (found[found["looks"] == 0]["width"] == 2).all()
+    made = pd.DataFrame({"rival": "x", "task": [0, 1], "looks": 5, "width": [2 * 0.5**5, 2 * 0.7**5], "rmse": 0.0})
+    row = shrinkage(made).loc["x"]
+    assert row["each"] == pytest.approx(0.6) and row["whole"] == pytest.approx(((0.5**5 + 0.7**5) / 2) ** 0.2)
+
+
+# ------------------------------------------------------------------------------- pictures that are asked in part
+
+def detailed(n=1):
+    """Smooth, with ripples in a spot of about 1 % of the area; draw i is i times as high there."""
+    def rule(x, part):
+        spot = torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1))
+        wave = 0.3 * torch.sin(2 * x[..., 0]) + 0 * x[..., 1]
+        heights = (1 + torch.arange(n)[part])[:, None] if x.ndim == 2 else (1 + torch.arange(n)[part])[:, None]
+        return (wave + heights * spot * torch.sin(60 * x[..., 1]))[..., None]
+
+    return Evaluated(rule, n, 2)
+
+
+def test_with_no_tolerance_every_pixel_is_asked():
+    for shape, fields in (((300, 217), detailed(2)), ((500,), problems.get("step1d").draw(2, seed=0)),
+                          ((40, 36, 70), problems.get("moving_disc2dt").draw(1, seed=0))):
+        got, asked = render_adaptive(fields, shape, tolerance=0.0, leaf=4)
+        full = nfd.render(fields, shape)
+        torch.testing.assert_close(got, full, rtol=0, atol=1e-5)
+        assert asked >= full[0, ..., 0].numel()
+
+
+def test_detail_in_one_hundredth_of_the_area_costs_few_queries():
+    """No pixel is further off than the full render itself is between its pixels: an eighth of a second difference."""
+    shape = (1024, 1024)
+    full = nfd.render(detailed(), shape)
+    own = max(float(full.diff(n=2, dim=axis).abs().max()) / 8 for axis in (1, 2))
+    got, asked = render_adaptive(detailed(), shape, tolerance=own)
+    assert float((got - full).abs().max()) <= own
+    assert asked <= 0.05 * full.numel()
+
+
+def test_by_spread_only_what_differs_is_asked_closely():
+    """Two draws that agree but for the spot: outside it few are asked, inside pixels are exact."""
+    shape, fields = (512, 512), detailed(2)
+    full, (got, asked) = nfd.render(fields, shape), render_adaptive(fields, shape, tolerance=1e-3, by="spread")
+    differs = (full[1] - full[0]).abs()[..., 0] > 0.02
+    assert asked < 0.15 * 512**2 and torch.allclose(got[:, differs], full[:, differs], atol=1e-6)
+
+
+def test_blocks_cut_short_by_the_picture_are_filled_too():
+    """A parabola is what a block is filled with, so it comes out right in every pixel, in any number of them."""
+    fields = Evaluated(lambda x, part: (x.square().sum(-1) + x[..., 0] * x[..., 1])[None, :, None], 1, 2)
+    got, asked = render_adaptive(fields, (515, 611), tolerance=10.0)
+    torch.testing.assert_close(got, nfd.render(fields, (515, 611)), rtol=0, atol=1e-5)
+    assert asked < 0.03 * 515 * 611
+
+
+def test_a_margin_is_refined_beside_what_bends():
+    bent = [render_adaptive(detailed(), (512, 512), tolerance=0.01, margin=m)[1] for m in (0, 1, 3)]
+    assert bent[0] < bent[1] < bent[2]
