@@ -155,7 +155,7 @@ class TemporalField:
         rest = 1 - self.share - (self.listening if self.flat else 0)
         parts = [codes.encoder, codes.decoder] if self.flat else [net.field]
         stages = [Stage("field", learn_field, [p for part in parts for p in part.parameters()], self.share,
-                        2 * self.lr),
+                        4 * self.lr),
                   Stage("diffuse", diffuse, net.denoiser.parameters(), rest, self.lr)]
         if self.flat:
             stages.insert(1, Stage("listen", listen, codes.reader.parameters(), self.listening, 2 * self.lr))

@@ -42,7 +42,8 @@ class FilmedField(nn.Module):
     """Field of (coords (p, d) or (b, p, d), time first; codes (b, k, frames)) -> (b, p, c).
 
     The code at a moment is the cubic through the four frames round it, and what layers add that see the four and where
-    the moment lies between them; other layers then decode it at a place. Both additions start at zero.
+    the moment lies between them; it then scales and shifts the layers that decode a place (Perez et al. 2018). What is
+    added and what is decoded start at zero.
     """
 
     def __init__(self, d: int, k: int, c: int, width: int, depth: int, octaves: int):
@@ -52,7 +53,7 @@ class FilmedField(nn.Module):
         nn.init.zeros_(self.move[-1].weight), nn.init.zeros_(self.move[-1].bias)
         self.encode = Fourier(max(1, d - 1), octaves)
         self.place = nn.Linear(self.encode.out, width)
-        self.tell = nn.ModuleList(nn.Linear(k, width, bias=i > 0) for i in range(depth))
+        self.tell = nn.ModuleList(nn.Linear(k, 2 * width) for _ in range(depth))
         self.mix = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.leave = nn.Linear(width, c)
         nn.init.zeros_(self.leave.weight), nn.init.zeros_(self.leave.bias)
@@ -68,7 +69,9 @@ class FilmedField(nn.Module):
     def forward(self, coords: Tensor, code: Tensor) -> Tensor:
         now = self.at(code, coords[..., 0])
         space = coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)
-        h = nn.functional.silu(self.place(self.encode(space)) + self.tell[0](now))
-        for tell, mix in zip(self.tell[1:], self.mix, strict=True):
-            h = h + nn.functional.silu(mix(h) + tell(now))
+        h = 0
+        for i, tell in enumerate(self.tell):
+            scale, shift = tell(now).chunk(2, -1)
+            asked = self.mix[i - 1](h) if i else self.place(self.encode(space))
+            h = h + nn.functional.silu(asked * (1 + scale) + shift)
         return self.leave(h)
