@@ -1,0 +1,134 @@
+"""Films side by side, at any frame rate, as an animated GIF or an MP4: the same draws, asked at more moments."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from ..core.checks import four_parts, require, require_count, require_number
+from ..core.grid import cell_centres
+from ..core.types import Fields, Observations
+from . import style
+from .charts import colour_of
+
+GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
+CURVES = 8                           # draws shown of a film of curves
+NEAR = 1 / 16                        # dots this near in time are shown
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Frames (n, height, width, 3) as bytes of colour, `rate` of them a second. A notebook shows it as a GIF."""
+
+    frames: np.ndarray
+    rate: float = 8.0
+
+    def gif(self, path: str | Path | None = None) -> bytes | Path:
+        """An animated GIF that goes round and round: its bytes, or the path it was written to."""
+        sheets = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in self.frames]
+        out = BytesIO()
+        sheets[0].save(out, "GIF", save_all=True, append_images=sheets[1:], duration=round(1000 / self.rate), loop=0)
+        if path is None:
+            return out.getvalue()
+        Path(path).write_bytes(out.getvalue())
+        return Path(path)
+
+    def mp4(self, path: str | Path) -> Path:
+        """An MP4 file, by way of the ffmpeg that comes with imageio-ffmpeg; refused in words where that is missing."""
+        require(str(path).endswith(".mp4"), must="path: a file that ends in .mp4.", came=str(path),
+                why="The ending is what players go by.", do='film.mp4("film.mp4").')
+        try:
+            binary = import_module("imageio_ffmpeg").get_ffmpeg_exe()
+        except (ImportError, RuntimeError) as error:
+            raise ImportError(four_parts("imageio-ffmpeg, which brings a program that writes MP4 files.", "none here",
+                                         f"{type(error).__name__}: {error}",
+                                         'pip install "nfdlab[video]", or film.gif(path), which needs nothing.')
+                              ) from error
+        from matplotlib import rc_context
+        from matplotlib.animation import FFMpegWriter
+        from matplotlib.figure import Figure
+
+        high, wide = (side - side % 2 for side in self.frames.shape[1:3])             # the codec wants even sides
+        figure = Figure(figsize=(wide / 100, high / 100), dpi=100)
+        shown = figure.figimage(self.frames[0, :high, :wide])
+        with rc_context({"animation.ffmpeg_path": binary}):
+            writer = FFMpegWriter(fps=self.rate, codec="libx264", extra_args=["-pix_fmt", "yuv420p"])
+            with writer.saving(figure, str(path), dpi=100):
+                for frame in self.frames:
+                    shown.set_data(frame[:high, :wide])
+                    writer.grab_frame()
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self.gif()).decode()
+        return f'<img alt="a film of {len(self.frames)} frames" src="data:image/gif;base64,{data}"/>'
+
+
+def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, side: int = 128,
+         seen: Observations | None = None) -> Film:
+    """A tile for each entry, its name above it, at `frames` cell-centred moments: 16 are the usual frames, 128 the same
+    draws at eight times their rate, which then wants `rate` times eight.
+
+    Of (t, x, y) a tile shows the first draw as a picture; of (t, x) up to eight draws as curves over x. Limits are
+    those of the first entry. `seen`: a blue bar under the tiles marks the moments at which something was seen.
+    """
+    require(len(answers) > 0, must="answers: at least one.", came="none", why="Each is a tile.",
+            do='film({"truth": truth, "draw": draws[0]}).')
+    require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)
+    d = {fields.d for fields in answers.values()}
+    require(d in ({2}, {3}), must="fields of (t, x) or of (t, x, y).", came=f"d = {sorted(d)}",
+            why="A tile is curves or a picture.", do="plots.bands for time alone.")
+    times = cell_centres((frames,))[:, 0]
+    tiles = (_pictures if d == {3} else _curves)(answers, times, side)
+    width = len(answers) * (side + GAP) + GAP
+    font, out = ImageFont.load_default(11), np.full((frames, side + HEAD + 2 * GAP, width, 3), 255, np.uint8)
+    for i, (name, shown) in enumerate(zip(answers, tiles, strict=True)):
+        left = GAP + i * (side + GAP)
+        head = Image.new("RGB", (side, HEAD), style.PAPER)
+        ImageDraw.Draw(head).text((1, 5), name, fill=colour_of(name), font=font)
+        out[:, :HEAD, left:left + side], out[:, HEAD:HEAD + side, left:left + side] = np.asarray(head), shown
+    for j, t in enumerate(times):
+        at = GAP + round(float(t + 1) / 2 * (width - 2 * GAP - 3))
+        out[j, -GAP:-3, GAP:-GAP] = 225
+        out[j, -GAP:-3, at:at + 3] = 0                                              # where in time
+        if seen is not None and bool(((seen.coords[:, 0] - t).abs() < NEAR / 2).any()):
+            out[j, HEAD + side + 2:HEAD + side + 5, GAP:-GAP] = (0, 114, 178)       # a frame that was seen
+    return Film(out, rate)
+
+
+def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:
+    """Each entry's first draw: (frames, side, side, 3). The second coordinate runs across, the third up."""
+    space = cell_centres((side, side)).reshape(side, side, 2).transpose(0, 1).flip(0).reshape(-1, 2)
+    table, tiles, limits = np.frombuffer(style.lut(style.FIELD_MAP), np.uint8).reshape(256, 3), [], None
+    for fields in answers.values():
+        values = torch.stack([fields[0](torch.cat([t.expand(len(space), 1), space], 1))[0, :, 0].cpu() for t in times])
+        limits = limits or (float(values.min()), float(values.max()) + 1e-6)
+        share = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
+        tiles.append(table[(255 * share).byte().numpy()].reshape(len(times), side, side, 3))
+    return tiles
+
+
+def _curves(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:
+    """Each entry's draws as curves over x: (frames, side, side, 3), drawn at three times the size."""
+    xs, big, tiles, limit = torch.linspace(-1, 1, 97), 3 * side, [], None
+    coords = torch.cartesian_prod(times, xs)
+    for name, fields in answers.items():
+        values = fields(coords)[:CURVES, :, 0].cpu().reshape(-1, len(times), len(xs))
+        limit = limit or 1.3 * float(values.abs().max()) + 1e-6
+        rows = ((1 - values / limit) / 2 * big).clamp(-big, 2 * big)
+        across, sheets = (xs + 1) / 2 * (big - 1), []
+        for j in range(len(times)):
+            sheet = Image.new("RGB", (big, big), style.PAPER)
+            pen = ImageDraw.Draw(sheet)
+            pen.line([0, big // 2, big, big // 2], fill=style.FAINT, width=2)
+            for curve in rows[:, j]:
+                pen.line(torch.stack([across, curve], 1).flatten().tolist(), fill=colour_of(name), width=4)
+            sheets.append(np.asarray(sheet.resize((side, side), Image.Resampling.LANCZOS)))
+        tiles.append(np.stack(sheets))
+    return tiles
