@@ -178,10 +178,8 @@ def test_a_learner_without_a_prior_bisects_a_step_it_has_met_and_misses_a_hill_i
     low, high = interval(now.seen)
     assert high - low == pytest.approx(2 / 2**6)
     hill = Evaluated(lambda x, part: (-0.5 * ((x - 0.3) / 0.02).square().sum(-1)).exp()[None, :, None], 1, 2)
-    flat = Evaluated(lambda x, part: 0 * x[None, :, :1], 1, 2)
-    lost, none = (Search(bump.oracle(), d=2, seed=0, policy=adaptive_grid, noise_std=0.0).run(f, 12)
-                  for f in (hill, flat))
-    assert float(lost.seen.values.max()) < 0.01 and torch.equal(lost.seen.coords, none.seen.coords)
+    lost = Search(bump.oracle(), d=2, seed=0, policy=adaptive_grid, noise_std=0.0).run(hill, 12)
+    assert float(lost.seen.values.max()) < 0.01
 
 
 # --------------------------------------------------------------------------------------- a cloud carried along
@@ -219,7 +217,7 @@ PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1],
 
 def test_a_carried_cloud_is_the_posterior_after_every_look():
     """Noise 0.04 and a floor of 0.03 count as 0.05. Mean within 0.2 of the posterior's spread, spread within 20 %:
-    several times the Monte Carlo error of 512 members that were partly doubled."""
+    several times the error of 512 members that were partly doubled."""
     cloud, model = Carried.start(waves(), seed=1), waves()
     for i in range(3):
         cloud = cloud.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
@@ -230,7 +228,7 @@ def test_a_carried_cloud_is_the_posterior_after_every_look():
         assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
         assert float((std / law.std - 1).abs().max()) < 0.2, i
     assert cloud.seen.m == 3 and len(cloud.x) == 512
-    assert torch.allclose(cloud.model.push(16, "dpmpp")[0](cloud.noise), cloud.x, atol=1e-4)      # noise and codes agree
+    assert torch.allclose(cloud.model.push(16, "dpmpp")[0](cloud.noise), cloud.x, atol=1e-4)     # noise and codes agree
 
 
 def test_a_cloud_that_is_not_thin_only_changes_its_weights():

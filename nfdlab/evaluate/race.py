@@ -8,7 +8,7 @@ import torch
 from ..core.checks import require, require_count, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Problem
+from ..core.types import Fields, Problem
 from ..problems import held_out
 from ..sparsity.active import Search, interval
 
@@ -27,21 +27,26 @@ def race(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int
     require_seed(seed), require_count(looks, "looks"), require_count(tasks, "tasks"), require_count(every, "every")
     require(len(rivals) > 0, must="rivals: at least one.", came=rivals, why="Somebody must look.",
             do='{"model": {"fitted": model}}.')
-    points, rows = cell_centres(POINTS[problem.d]), []
+    rows = []
     for task in range(tasks):
         own = child(seed, "race", task)
         truth = held_out(problem).draw(1, seed=child(own, "truth"))
-        right = truth(points)[0]
         for name, knobs in rivals.items():
             now = Search(d=problem.d, c=truth.c, seed=own, looks=looks, noise_std=noise_std, **knobs)
             for m in range(looks + 1):
                 now = now.look(truth) if m else now
                 if m % every == 0 or m == looks:
-                    mean = now.draw(draws)(points).mean(0).cpu()
                     low, high = interval(now.seen) if problem.d == 1 else (0.0, 0.0)
                     rows.append({"rival": name, "task": task, "looks": m, "width": high - low,
-                                 "rmse": float((mean - right).square().mean().sqrt())})
+                                 "rmse": score_now(now, truth, draws)})
     return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def score_now(search: Search, truth: Fields, draws: int = 64) -> float:
+    """Root mean square error, over the box, of the mean of so many draws of what a search believes now."""
+    points = cell_centres(POINTS[search.d])
+    return float((search.draw(draws)(points).mean(0).cpu() - truth(points)[0]).square().mean().sqrt())
 
 
 def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:
