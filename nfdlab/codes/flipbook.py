@@ -44,9 +44,9 @@ class Flipbook(nn.Module):
         super().__init__()
         self.d, self.c, self.k, self.many = d, c, k, frames
         numbers = c * fine ** (d - 1)
-        self.encoder, self.unit = layers(numbers, 256, 128, k), Standardise(k)
+        self.encoder, self.unit = layers(numbers, 192, 96, k), Standardise(k)
         self.splat = Splat(d, c, frames, fine)
-        self.reader = layers(self.splat.out + 1, 256, 128, 3 * k)
+        self.reader = layers(self.splat.out + 1, 192, 96, 3 * k)
         self.decoder = FilmedField(d, k, c, width, depth, octaves)
         self.sensors = nn.ModuleList([Sensor(k * frames, k * frames)])
         self.register_buffer("middle", torch.zeros(c))                  # the mean value, where nothing was seen
