@@ -38,7 +38,7 @@ CONFIGS = {
                                      "reuse": 4},
     ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 98304,
                                          "width": 64, "depth": 2, "reuse": 4},
-    ("temporal_field", "moving_disc2dt"): {"flat": 8, "share": 0.4},
+    ("temporal_field", "moving_disc2dt"): {"flat": 8, "width": 80, "share": 0.4},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
     ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
