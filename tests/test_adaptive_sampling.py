@@ -23,6 +23,9 @@ from nfdlab.evaluate.race import race, shrinkage
 from nfdlab.exact.normal import Normal
 from nfdlab.fields.joint import JointField
 from nfdlab.fields.refining import render_adaptive
+from nfdlab.panels.looking import looking
+from nfdlab.panels.sweeps import MIME
+from nfdlab.panels.trails import window_round
 from nfdlab.sparsity.active import POLICIES, Search, best, interval, spread_out
 
 F64 = torch.float64
@@ -289,6 +292,34 @@ def test_a_race_is_paired_and_its_shrinkage_is_what_it_says():
     made = pd.DataFrame({"rival": "x", "task": [0, 1], "looks": 5, "width": [2 * 0.5**5, 2 * 0.7**5], "rmse": 0.0})
     row = shrinkage(made).loc["x"]
     assert row["each"] == pytest.approx(0.6) and row["whole"] == pytest.approx(((0.5**5 + 0.7**5) / 2) ** 0.2)
+
+
+# ---------------------------------------------------------------------------------------------------- the panel
+
+def test_pressing_look_takes_one_look_more(monkeypatch):
+    """Headless it computes in place; the same state is the same picture; the query scale takes no look."""
+    monkeypatch.setenv("NFDLAB_HEADLESS", "1")
+    step = problems.get("step1d")
+    panel = looking(step.oracle(), step, looks=1, draws=8)
+    panel.button.click()
+    assert panel.state.looks == 2 and panel.knobs["looks"].value == 2 and panel.picture.value[:4] == b"\x89PNG"
+    two, three = panel.seen(), panel.seen(looks=3)
+    assert torch.equal(three.model.seen.coords[:2], two.model.seen.coords) and two.model.m == 2
+    assert len(two.errors["model"]) == 3 and two.errors["model"] == two.errors["exact"]     # both are exact here
+    assert panel.seen(scale=8.0).model is two.model
+    ((low, high),) = window_round(two.model, 8.0)
+    assert high - low == pytest.approx(0.25) and low <= float(two.model.seen.coords[-1]) <= high
+    panel.knobs["policy"].value = "grid"
+    assert sorted(panel.seen().model.seen.coords[:, 0].tolist()) == [-0.5, 0.5]
+    for bundle in panel.bundles():
+        assert "image/png" in bundle and len(bundle[MIME]["frames"]) == len(bundle[MIME]["values"])
+    with pytest.raises((ValueError, KeyError), match="why:"):
+        panel.move(policy="luck")
+    with pytest.raises((ValueError, KeyError), match="knob"):
+        looking(step.oracle(), step, lookks=2)
+    panel.again.click()
+    assert panel.state.looks == 0 and panel.error.value == ""
+    panel.close()
 
 
 # ------------------------------------------------------------------------------- pictures that are asked in part

@@ -63,15 +63,19 @@ class Carried:
         if effective(logs) >= (count if len(logs) > count else count / 2):
             return replace(self, logs=logs, seen=seen)
         own = child(self.seed, "look", seen.m)
-        noise, x = self.noise, self.x
-        if float(self.logs.max() - self.logs.min()) > 0:          # what was heard before, turned into numbers of copies
-            chosen = resampled(self.logs, max(count, len(x)), stream(own, "before"))
-            noise, x = noise[chosen], x[chosen]
+        noise, x = self._copied(own)
         moved = particles(self._push, likelihood(self.model, news), noise, seed=own, pushed=x, count=count,
                           rounds=about["config"].get("rounds", ROUNDS), already=self._heard)
         for visit in moved:
             noise, x = visit.noise, visit.x
         return replace(self, noise=noise, x=x, logs=x.new_zeros(len(x), dtype=torch.float64), seen=seen)
+
+    def _copied(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Noise and codes with weights turned into numbers of copies: what was heard before counts as drawn."""
+        if float(self.logs.max() - self.logs.min()) == 0:
+            return self.noise, self.x
+        chosen = resampled(self.logs, len(self.x), stream(seed, "before"))
+        return self.noise[chosen], self.x[chosen]
 
     def _push(self, u: Tensor) -> Tensor:
         return self.model.push(self.model.steps, "dpmpp")[0](u)

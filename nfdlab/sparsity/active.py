@@ -99,7 +99,7 @@ class Search:
         if callable(self.policy):
             return self.policy(self, k)
         if self.policy == "random":
-            return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+            return self._anywhere(k)
         if self.policy == "grid":
             order = spread_out(cell_centres((math.ceil(self.looks ** (1 / self.d) - 1e-9),) * self.d))
             return order[torch.arange(self.m, self.m + k) % len(order)]
@@ -124,8 +124,14 @@ class Search:
         require(truth.n == 1 and truth.d == self.d, must=f"truth: one function of {self.d} coordinates.", came=truth,
                 why="One looks at one function.", do="problem.draw(1, seed=0).")
         coords = self.ask(k)
-        noise = torch.stack([torch.randn(truth.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
-        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * noise)
+        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * self._noise(k))
+
+    def _anywhere(self, k: int) -> Tensor:
+        """Places of looks m, m + 1, …, each from its own stream."""
+        return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+
+    def _noise(self, k: int) -> Tensor:
+        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """After so many looks more, those that are planned unless told."""
