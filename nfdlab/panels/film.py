@@ -19,6 +19,7 @@ from .charts import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
 CURVES = 8                           # draws shown of a film of curves
+ASKED = 48                           # places a side that a picture is asked at, at most
 NEAR = 1 / 16                        # dots this near in time are shown
 
 
@@ -31,7 +32,7 @@ class Film:
 
     def gif(self, path: str | Path | None = None) -> bytes | Path:
         """An animated GIF that goes round and round: its bytes, or the path it was written to."""
-        sheets = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in self.frames]
+        sheets = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in self.frames]
         out = BytesIO()
         sheets[0].save(out, "GIF", save_all=True, append_images=sheets[1:], duration=round(1000 / self.rate), loop=0)
         if path is None:
@@ -70,7 +71,7 @@ class Film:
         return f'<img alt="a film of {len(self.frames)} frames" src="data:image/gif;base64,{data}"/>'
 
 
-def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, side: int = 128,
+def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, side: int = 112,
          seen: Observations | None = None) -> Film:
     """A tile for each entry, its name above it, at `frames` cell-centred moments: 16 are the usual frames, 128 the same
     draws at eight times their rate, which then wants `rate` times eight.
@@ -104,13 +105,16 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
 
 def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:
     """Each entry's first draw: (frames, side, side, 3). The second coordinate runs across, the third up."""
-    space = cell_centres((side, side)).reshape(side, side, 2).transpose(0, 1).flip(0).reshape(-1, 2)
+    asked = min(side, ASKED)
+    space = cell_centres((asked, asked)).reshape(asked, asked, 2).transpose(0, 1).flip(0).reshape(-1, 2)
     table, tiles, limits = np.frombuffer(style.lut(style.FIELD_MAP), np.uint8).reshape(256, 3), [], None
     for fields in answers.values():
         values = torch.stack([fields[0](torch.cat([t.expand(len(space), 1), space], 1))[0, :, 0].cpu() for t in times])
         limits = limits or (float(values.min()), float(values.max()) + 1e-6)
         share = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
-        tiles.append(table[(255 * share).byte().numpy()].reshape(len(times), side, side, 3))
+        levels = (255 * share).byte().reshape(-1, asked, asked).numpy()
+        sheets = [Image.fromarray(level).resize((side, side), Image.Resampling.BILINEAR) for level in levels]
+        tiles.append(table[np.stack([np.asarray(sheet) for sheet in sheets])])
     return tiles
 
 
