@@ -121,10 +121,13 @@ def run_all(page, patience: float = 90.0) -> None:
     pytest.fail(f"JupyterLab did not run the notebook's cells: {marks}")
 
 
+MAKERS = "nfd.explore(", "= looking("             # what makes a panel
+
+
 def panel_cells(path: Path) -> list[str]:
     """The sources of a lesson's panel cell and of the cells that make what it uses, in order; none without a panel."""
     sources = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
-    last = next((i for i, source in enumerate(sources) if "nfd.explore(" in source), None)
+    last = next((i for i, source in enumerate(sources) if any(make in source for make in MAKERS)), None)
     if last is None:
         return []
     kept, wanted = [sources[last]], _names(sources[last])[0]
