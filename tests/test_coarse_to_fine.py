@@ -283,11 +283,13 @@ def test_tiles_cover_and_blend_to_what_they_were_cut_from():
 
 
 def test_wide_draws_have_no_seams_and_tiles_by_themselves_do():
-    """Where the nearest tile changes: steps as elsewhere (0.8 to 1.25), and more than three times that without the
-    blending. As rough everywhere: the variance in the middle of each tile and between two is alike within 35 %."""
-    model, seams = untrained(1), (-0.5, -1 / 6, 1 / 6, 0.5)
+    """Where the nearest tile changes, and at the rims of tiles: steps as elsewhere (0.8 to 1.25), and more than three
+    times that without the blending. As rough everywhere: the variance in the middle of each tile and between two is
+    alike within 35 %."""
+    model, seams, rims = untrained(1), (-0.5, -1 / 6, 1 / 6, 0.5), (-2 / 3, -1 / 3, 0.0, 1 / 3, 2 / 3)
     joined, apart = (wide(model, 64, (3,), seed=1, blended=b) for b in (True, False))
     assert 0.8 < seam_jump(joined, seams) < 1.25 and seam_jump(apart, seams) > 3
+    assert 0.8 < seam_jump(joined, rims, step=1e-4) < 1.25
     at = torch.tensor([-2 / 3, -1 / 3, 0.0, 1 / 3, 2 / 3])[:, None]
     wide_ = wide(model, 400, (3,), seed=2)(at).var(0)[:, 0]
     assert (wide_.max() / wide_.min()) < 1.35

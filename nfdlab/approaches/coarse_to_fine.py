@@ -55,7 +55,7 @@ class CoarseToFine:
     shares: tuple[float, float, float] = (0.2, 0.3, 0.5)         # of the budget
     alone: float = 0.1                   # share of the functions of which no dot is told
     lr: float = 1.5e-3
-    steps: int = 16                      # of each diffusion, unless told
+    steps: int = 24                      # of each diffusion, unless told
 
     def lattices_for(self, d: int) -> tuple[int, int]:
         return self.coarse or {1: 16, 2: 8, 3: 4}[d], self.fine or {1: 64, 2: 32, 3: 8}[d]

@@ -21,13 +21,13 @@ from .lattices import Told
 from .steering import in_order
 from .telling import guided, rest_of
 
-CHUNK = 40_000_000                   # numbers held while a piece of a picture is decoded
+CHUNK = 40_000_000                   # numbers held while a picture is decoded
 STAGES = ("all", "mean", "coarse")
 
 
 class Parts(NamedTuple):
-    """What one x holds of n functions: coarse values (n, c, N_C), noise and all, what is left on the fine lattice
-    (n, c, N_F), normals of all waves (n, c, E), normals of the dots (n, c, m), loudness (n,), and the noise s (n,)."""
+    """What x holds of n functions: coarse values (n, c, N_C), noise and all; what is left on the fine lattice (n, c,
+    N_F); normals of all waves (n, c, E) and of the dots (n, c, m); loudness (n,); the noise s (n,)."""
 
     coarse: Tensor
     left: Tensor
@@ -63,8 +63,11 @@ class Cascaded:
         d, c = self.about["d"], self.about["c"]
         if require_seen(seen, d, c) is None or seen.m == 0:              # of nothing, the noise does not matter
             seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
-        seen = in_order(seen)
-        return self.net.lattices.told(seen), ObservationBatch.of([seen]).to(self.device)
+        at = self.net.lattices
+        if at.asked[0] is not seen:                                      # the same question is asked more than once
+            ordered = in_order(seen)
+            at.asked = seen, at.told(ordered), ObservationBatch.of([ordered]).to(self.device)
+        return at.asked[1:]
 
     def _begin(self, told: Told, n: int, seed: int, s: float) -> Parts:
         (sites, fine), c, net = (len(x) for x in self.net.places), self.net.c, self.net
@@ -76,8 +79,8 @@ class Cascaded:
 
     def using(self, **knobs) -> Self:
         """The same weights, stopping elsewhere: `stages`, "all", "mean" or "coarse"."""
-        for name, value in knobs.items():
-            require_name(name, ("stages",), "knob"), require_name(value, STAGES, "stage")
+        for name in knobs:
+            require_name(name, ("stages",), "knob"), self._stage(knobs[name])
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
     def _stage(self, stages: str | None) -> str:
@@ -99,8 +102,7 @@ class Cascaded:
         parts = self._begin(told, n, seed, 0.0 if stages == "coarse" else self._noise(augment))
         return self._walk(told, batch, parts, seed, steps, sampler, stages)
 
-    def _walk(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str,
-              stages: str) -> Iterator[Visit]:
+    def _walk(self, told, batch, parts: Parts, seed: int, steps: int, sampler: str, stages: str) -> Iterator[Visit]:
         total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
         for visit in self._coarse(told, batch, parts, seed, steps, sampler):
             x = visit.x
@@ -111,8 +113,8 @@ class Cascaded:
             yield Visit(steps, total, torch.zeros(()), left, left)
         elif stages == "all":
             for visit in self._fine(told, parts, seed, steps, sampler):
-                yield Visit(steps + visit.index, total, visit.sigma, parts.pack(left=visit.x),
-                            parts.pack(left=visit.denoised))
+                x, clean = parts.pack(left=visit.x), parts.pack(left=visit.denoised)
+                yield Visit(steps + visit.index, total, visit.sigma, x, clean)
 
     def _coarse(self, told: Told, batch: ObservationBatch, parts: Parts, seed: int, steps: int, sampler: str):
         D = self._each(parts.a, lambda a, own: self.net.coarse_denoiser(self.net.known([told], batch, [a])))
@@ -233,8 +235,7 @@ class Cascaded:
     @torch.no_grad()
     def refine(self, coarse: Tensor, n: int, *, seed: int, augment: float = 0.0, stages: str = "all", a: float = 1.0,
                steps: int | None = None) -> Evaluated:
-        """n functions with these coarse values (N_C, c), which carry noise `augment` in units of the waves: detail
-        alone is drawn, of functions as loud as a."""
+        """n functions as loud as a, with coarse values (N_C, c) that carry noise `augment` in units of the waves."""
         require_count(n), require_seed(seed), require_number(a, "a", 0.0, open_low=True)
         require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
                 must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",

@@ -41,6 +41,7 @@ class Lattices:
         self.waves, self.coarse, self.fine = waves, coarse, fine
         self.ticks = {side: waves.axes(cell_centres((side,), dtype=torch.float64))[0] for side in (coarse, fine)}
         self._details: dict[float, Detail] = {}
+        self.asked: tuple = (None, None, None)                       # the last question, kept for who asks it again
 
     def between(self, one: int, two: int) -> Tensor:
         return self.waves.lattices(self.ticks[one], self.ticks[two])
