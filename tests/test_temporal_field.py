@@ -15,6 +15,7 @@ from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.samplers import path
 from nfdlab.diffusion.schedule import NoiseRange
 from nfdlab.encoders.splat import Splat
+from nfdlab.evaluate.scores import crps
 from nfdlab.fields import spline
 from nfdlab.fields.filmed import FilmedField, around, between
 from nfdlab.sparsity.filming import FrameViews
@@ -298,3 +299,62 @@ def test_views_are_frames_sensors_and_dots_and_the_seed_is_the_view(d):
     assert latest.median() < 0.6 and abs(float(latest.mean())) < 0.4
     fixed = FrameViews(whole=0.0, fixed=1.0, cut=0.0, nothing=0.0)(fields, seed=7)
     assert (fixed.mask.sum(1) % 16 == 0).all()
+
+
+# What ships
+
+def test_shipped_draws_flip_a_coin_as_fair_as_the_frames_leave_it():
+    """At gap 5 the share of draws that go one way is within 0.07 of the exact odds, and three standard errors of 256;
+    at gap 7 all go the right way."""
+    model, problem = nfd.load("temporal_field", "two_speed1dt", device="cpu"), nfd.problems.get("two_speed1dt")
+    first = model.kinds(model.code(problem.prior.parts[0].draw(1, seed=1))).argmax()
+    for gap, close in ((5, 0.07 + 3 * 0.031), (7, 0.02)):
+        for i in range(4):
+            _, seen = seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), 90 + i)
+            exact = float(problem.prior.posterior(seen).log_weights.exp()[0])
+            z = list(model.path(seen, 256, seed=i, steps=12))[-1].x
+            assert abs(float((model.kinds(z)[:, first] > 0.5).float().mean()) - exact) < close, (gap, i)
+
+
+@pytest.mark.parametrize("name,gap", [("drift1dt", 4), ("two_speed1dt", 5), ("moving_disc2dt", 4)])
+def test_nothing_leaks_past_the_codes(name, gap):
+    """The field sees frames through codes alone: silent ones, or those of another order, are far worse."""
+    model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
+    coords, scores = nfd.cell_centres((16, *[10] * (problem.d - 1))), torch.zeros(3)
+    for seed in range(3):
+        truth, seen = seen_of(name, nfd.patterns.Frames(every=gap), seed)
+        x = list(model.path(seen, 8, seed=seed, steps=10))[-1].x
+        for i, code in enumerate((x, 0 * x, x.roll(5, -1))):
+            scores[i] += float(crps(model.decode(code)(coords), truth(coords)[0])) / 3
+    assert scores[0] < 0.6 * scores[1] and scores[0] < 0.6 * scores[2], scores
+
+
+@pytest.mark.parametrize("name", ["drift1dt", "moving_disc2dt"])
+def test_forecasts_grow_unsure_as_they_should(name):
+    """From one frame alone: at the end at least 0.8 of the exact posterior's spread, at the start far less."""
+    model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
+    coords, ours, exact = nfd.cell_centres((16, *[12] * (problem.d - 1))), 0, 0
+    for seed in range(4):
+        _, seen = seen_of(name, nfd.patterns.Frames(every=16), seed)
+        ours, exact = (total + who.draw(seen, 32, seed=seed)(coords)[..., 0].var(0).unflatten(0, (16, -1)).mean(1)
+                       for total, who in ((ours, model), (exact, problem.oracle())))
+    ours, exact = ours.sqrt(), exact.sqrt()
+    assert 0.8 < ours[-1] / exact[-1] < 1.2 and ours[0] < 0.4 * ours[-1]
+
+
+def test_drawn_films_are_discs_that_move():
+    """Of draws given every fourth frame: at all 16 frames one bright region of a size that discs have, hardly any grey
+    beyond the truth's, and a path no faster than discs move."""
+    model, coords = nfd.load("temporal_field", "moving_disc2dt", device="cpu"), nfd.cell_centres((16, 24, 24))
+    for seed in range(3):
+        truth, seen = seen_of("moving_disc2dt", nfd.patterns.Frames(every=4), seed)
+        for f in (truth, model.draw(seen, 6, seed=seed)):
+            light = f(coords)[..., 0].unflatten(1, (16, 576))
+            area = (light > 0.5).float().mean(2)
+            grey = ((light > 0.15) & (light < 0.85)).float().mean()
+            weight = (light - 0.2).clamp_min(0)
+            path = weight @ coords[:576, 1:] / weight.sum(-1, keepdim=True).clamp_min(1e-6)
+            if f is truth:
+                usual = area.mean(), grey
+            assert ((area / usual[0]).min() > 0.6) and ((area / usual[0]).max() < 1.5)
+            assert grey < 2 * usual[1] and path.diff(dim=1).abs().max() < 0.3
