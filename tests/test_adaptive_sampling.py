@@ -13,8 +13,9 @@ from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
 from nfdlab.baselines.adaptive_grid import adaptive_grid
 from nfdlab.codes.carried import Carried
 from nfdlab.codes.coded import Coded
+from nfdlab.codes.keen import keen
 from nfdlab.core.fields import Evaluated
-from nfdlab.core.rng import normals, seeded
+from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import HasAsk, Observations
 from nfdlab.core.worth import WORTHS, conditioned, worth
 from nfdlab.diffusion.schedule import NoiseRange
@@ -273,6 +274,21 @@ def test_a_joint_field_moves_with_its_code():
     assert field(x.expand(3, -1, -1), z).shape == (3, 5, 1)
 
 
+@pytest.mark.parametrize("name,d", [("step1d", 1), ("bump2d", 2)])
+def test_asking_where_a_function_changes_moves_no_mean(name, d):
+    """Weights average to 1, weighed means of x² to a third, to 4.5 standard errors; more than a third of places lie
+    where there is something to see, and no weight exceeds 1 / (1 − share)."""
+    fields, rng = problems.get(name).draw(400, seed=1), stream(0, "even")
+    even = 2 * torch.rand(400, 32, d, generator=rng) - 1
+    values = fields(nfd.cell_centres((32,) * d)).movedim(-1, 1).unflatten(-1, (32,) * d)
+    places, weight = keen(values, even, 0.5, rng)
+    for h, mean in ((torch.ones(400, 32), 1.0), (places.square().mean(-1), 1 / 3)):
+        each = (weight * h).mean(1)
+        assert abs(float(each.mean()) - mean) < 4.5 * float(each.std()) / 20
+    assert float(weight.max()) <= 2 + 1e-5 and torch.equal(places[:, 16:], even[:, 16:])
+    assert float((weight < 0.5).float().mean()) > 1 / 3
+
+
 def test_a_search_carries_a_cloud_where_there_is_one():
     model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     truth = problems.get("step1d").draw(1, seed=3)
@@ -311,14 +327,14 @@ def test_pressing_look_takes_one_look_more(monkeypatch):
     assert high - low == pytest.approx(0.25) and low <= float(two.model.seen.coords[-1]) <= high
     panel.knobs["policy"].value = "grid"
     assert sorted(panel.seen().model.seen.coords[:, 0].tolist()) == [-0.5, 0.5]
-    for bundle in panel.bundles():
-        assert "image/png" in bundle and len(bundle[MIME]["frames"]) == len(bundle[MIME]["values"])
     with pytest.raises((ValueError, KeyError), match="why:"):
         panel.move(policy="luck")
     with pytest.raises((ValueError, KeyError), match="knob"):
         looking(step.oracle(), step, lookks=2)
     panel.again.click()
     assert panel.state.looks == 0 and panel.error.value == ""
+    for bundle in panel.bundles():
+        assert "image/png" in bundle and len(bundle[MIME]["frames"]) == len(bundle[MIME]["values"])
     panel.close()
 
 

@@ -36,11 +36,12 @@ class AdaptiveSampling(Sizes):
     width: int = 48
     layers: tuple[int, int] = (96, 2)
     queries: int = 96
+    keen: float = 0.5
     codes: int = 512
-    jitter: float = 0.01
+    jitter: float = 0.003
     reuse: int = 8
-    share: float = 0.6
-    auto_lr: float = 6e-3
+    share: float = 0.7
+    auto_lr: float = 1e-2
     steps: int = 8
     guide: str = "particles"
     cloud: int = 256

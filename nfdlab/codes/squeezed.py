@@ -26,6 +26,7 @@ from .autoencoder import Autoencoder
 from .coded import Coded
 from .folded import Folded
 from .joined import Joined
+from .keen import keen
 from .misfit import Misfit
 
 NARROW, WIDE = 2 / 256, 2 / 8        # widths of pixels practised, in units of the box
@@ -81,6 +82,7 @@ class Sizes:
     codes: int = 64                      # batch of the diffusion,
     reuse: int = 1                       # each used so many times, with fresh noise: encoding may cost more than a step
     queries: int = 192
+    keen: float = 0.0                    # share of them asked where the function changes, weighed accordingly
     jitter: float = 0.05                 # noise on codes while the decoder learns: codes near by mean fields near by
     share: float = 0.5                   # of the budget, for the autoencoder
     lr: float = 1.5e-3                   # of the diffusion,
@@ -147,10 +149,12 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
         fields, values = batch("auto", i)
         noise = stream(seed, "noise", "auto", i)
         coords, size = asked(len(values), noise)
+        coords, weight = keen(values, coords, config.keen, noise) if config.keen else (coords, None)
         truth = averaged(fields, coords, size, noise).to(place)
         code = net.auto.encode(values)
         code = code + config.jitter * torch.randn(code.shape, generator=noise).to(place)
-        off = (net.values(coords.to(place), code, size.to(place)) - truth).square().mean((1, 2))
+        off = (net.values(coords.to(place), code, size.to(place)) - truth).square()
+        off = (off if not config.keen else off * weight[..., None].to(place)).mean((1, 2))
         if config.folded:                           # where interpolation is nearly right, little is a lot
             plain = net.auto.between(net.auto.points(code), coords.to(place))
             off = off / ((plain - truth).square().mean((1, 2)) + 1e-4)

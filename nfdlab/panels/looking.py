@@ -220,7 +220,7 @@ class Looking(W.VBox):
         last = max(self._state.looks, 1)
         shown = sorted({0, 1, 2, 3, 4, 6, 8, 12, 16, last} & {*range(last + 1)})
         for label, knob, values in (("looks", "looks", shown),
-                                    ("query scale", "scale", [1.0, 2.0, 4.0, 8.0])):
+                                    ("query scale", "scale", [1.0, 4.0, 16.0])):
             pngs = [self.still(**{knob: value}).png(80) for value in values]
             payload = {"label": label, "values": [f"{v:g}" for v in values], "fmt": "png",
                        "start": values.index(last) if knob == "looks" else 0,

@@ -108,10 +108,10 @@ def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> No
 
 def regret(ax: Axes, errors: dict[str, list[float]], others: dict[str, dict[int, float]], title: str) -> None:
     """Errors after each look on a log axis, strong, and averages of others over many truths, thin."""
-    marks = ["s", "^", "v", "D", "P", "*"]
     for i, (name, curve) in enumerate(others.items()):
-        ax.semilogy(list(curve), list(curve.values()), color=colour_of(name.split(",")[0]), lw=0.9, ls=(0, (4, 2)),
-                    marker=marks[i % 6], ms=3.5, alpha=0.8, label=f"{name} (average)")
+        colour = colour_of(name) if name.startswith(("exact", "model")) else style.BASELINE
+        ax.semilogy(list(curve), list(curve.values()), color=colour, lw=1.1, marker="os^vDP*X"[i % 8], ms=4,
+                    ls="-" if colour != style.BASELINE else (0, (4, 2)), label=name)
     for name, curve in errors.items():
         ax.semilogy(range(len(curve)), curve, color=colour_of(name), lw=style.THICK, marker="o", ms=3, label=name)
     low, high = ax.get_ylim()
