@@ -172,10 +172,10 @@ with torch.no_grad():
     memory = net.memory(c.T[None].to(model.device), 0.0)[0].flatten(1).T                # features of each coarse point (64, w)
     field, answer = net.field, torch.zeros(len(query), 1, device=model.device)
     place = (query + 1) / 2 * 8 - 0.5                                                  # in cells, 0 at the first centre
-    low = place.floor().clamp(0, 6)
+    base = place.floor().clamp(0, 6)
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):                                      # LIIF: four corners, blended by areas
-        corner = low + torch.tensor([i, j])
-        t = (place - low).clamp(0, 1)
+        corner = base + torch.tensor([i, j])
+        t = (place - base).clamp(0, 1)
         area = torch.where(torch.tensor([i, j]).bool(), t, 1 - t).prod(1, keepdim=True)
         heard = field.remember(memory[(corner[:, 0] * 8 + corner[:, 1]).long()]) + field.place(field.encode(((place - corner) / 1.5).to(model.device)))
         answer += area.to(model.device) * field.answer(heard)
@@ -223,12 +223,24 @@ figure
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how close: the query-scale slider only asks, the draws stay. For the regression alone, try
-# `nfd.explore(model.using(stages="mean"), rough)`; for hills, `nfd.explore(walker, hills)`.
+# How sparse, which pattern, how noisy, how close: the query-scale slider only asks, the draws stay. For hills, `nfd.explore(walker, hills)`; with the
+# last step switched off, `nfd.explore(model.using(stages="mean"), rough)`. Below the panel, three buttons switch the steps of one answer on.
 
 # %%
 panel = nfd.explore(model, rough, count=keep, pattern="grid", seed=seed, device=device, draws=8, view="draws")
 panel
+
+# %%
+figure, buttons = go.Figure(), []
+for i, (words, stage, key) in enumerate((("coarse", "coarse", "enlarged"), ("+ average detail", "mean", "regression"),
+                                         ("+ what was not to be expected", "all", "regression + diffusion"))):
+    values = answers[stage][0][2](grid)[0].reshape(side, side).T.cpu()
+    figure.add_heatmap(z=(100 * values).round().div(100).tolist(), visible=i == 2, colorscale=style.FIELD_MAP, zmin=low, zmax=high, showscale=False)
+    buttons.append({"label": words, "method": "update", "args": [{"visible": [j == i for j in range(3)]}, {
+        "title.text": f"{words}: {kept[key]:.0%} of the power finer than the grid"}]})
+figure.update_layout(width=460, height=520, paper_bgcolor=style.PAPER, title=buttons[2]["args"][1]["title.text"],
+                     updatemenus=[{"type": "buttons", "direction": "right", "buttons": buttons, "active": 2, "x": 0, "xanchor": "left", "y": -0.05}])
+figure
 
 # %% [markdown]
 # ## Against the others

@@ -110,9 +110,8 @@ class Told:
 
     @cached_property
     def among(self) -> Tensor:
-        """Covariance of the function at the dots (m, m); waves in float32, which noise outweighs."""
-        axes = [axis.float() for axis in self.axes]
-        return self.at.waves.kernel(axes, axes).double()
+        """Covariance of the function at the dots (m, m)."""
+        return self.at.waves.kernel(self.axes, self.axes)
 
     @cached_property
     def to_coarse(self) -> Tensor:

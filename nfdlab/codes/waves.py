@@ -19,6 +19,7 @@ from ..core.rng import normals
 KNOTS = 32                   # of log S
 LOUD, LEVELS = 2.5, 11       # loudness is even in its log, out to so many standard deviations, in so many steps
 QUIET = 0.06                 # a spread of log loudness below this is luck
+BEND = 1e-5                  # how stiff log S is between knots that no wave speaks for
 FLOOR = 1e-8                 # of the mean power of a mode: what lies below is rounding
 
 
@@ -49,21 +50,22 @@ class Waves(nn.Module):
         """Make what follows from the numbers that are kept: after they were measured or loaded."""
         K = round(float(self.reach)) + 1
         self.omega = math.pi / 2 * torch.arange(K, dtype=torch.float64)
-        self.power = self._density(self.log_density.double().cpu(), K)
-        self.power = self.power / self.power.sum()
+        line, signs = self._radius(K)
+        power = (self._spread(line.flatten()) @ self.log_density.double().cpu()).exp().reshape(line.shape) * signs
+        self.power = power / power.sum()
         both = torch.cat([torch.arange(K), torch.arange(1, K)])
         root = self.power.sqrt()
         for axis in range(self.d):
             root = root.index_select(axis, both)
         self.root = root                                             # (2K − 1,)*d: the size of each cosine and sine
 
-    def _density(self, log_density: Tensor, K: int) -> Tensor:
-        """S at k ≥ 0 (K,)*d, times how many signs of k there are."""
-        k = torch.arange(K, dtype=torch.float64)
+    def _radius(self, K: int, k: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """ln(1 + |k|²) at k ≥ 0 (K,)*d, or at the k given, and how many signs of k there are."""
+        k = torch.arange(K, dtype=torch.float64) if k is None else k.double()
         square, signs = torch.zeros(()).double(), torch.ones(()).double()
         for _ in range(self.d):
             square, signs = square[..., None] + k**2, signs[..., None] * torch.where(k > 0, 2.0, 1.0)
-        return (self._spread(torch.log1p(square).flatten()) @ log_density).exp().reshape(square.shape) * signs
+        return square.log1p(), signs
 
     def _spread(self, at: Tensor) -> Tensor:
         """Weights (p, knots) of a straight line between knots at (p,)."""
@@ -80,7 +82,7 @@ class Waves(nn.Module):
         self.mean.copy_(flat.mean((0, 1))), self.scale.copy_(flat.std((0, 1)).clamp_min(1e-6))
         found = self.powers(flat, side)
         mean = found.mean(0)
-        fits = [self._fit(mean, side, r) for r in sorted({max(2, self.most * i // 8) for i in (2, 3, 4, 6, 8)})]
+        fits = [self._fit(mean, side, r) for r in sorted({max(2, self.most * i // 8) for i in (2, 3, 4, 6, 8)})[::-1]]
         loss, theta, reach, total = min(fits, key=lambda fit: fit[0])
         self.log_density.copy_(theta), self.reach.fill_(reach), self.scale.mul_(total**0.5)
         self.settle()
@@ -122,28 +124,43 @@ class Waves(nn.Module):
         return power
 
     def _fit(self, found: Tensor, side: int, reach: int) -> tuple[float, Tensor, int, float]:
-        """Whittle's likelihood of mean powers, least over the knots: loss, knots, reach, and the total variance."""
+        """Whittle's likelihood of mean powers, mean of found/E + log E, least over the knots, by Fisher's scoring: the
+        loss, knots of a law of total 1, reach, and the total it had."""
         K, floor, M = reach + 1, FLOOR * found.mean(), self._seen(side, reach + 1)
-        with torch.inference_mode(False), torch.enable_grad():
-            found = found.clone() + floor
-            theta = (-(1 + self.d / 2) * self.ends).clone().requires_grad_()
-            solver = torch.optim.LBFGS([theta], lr=1.0, max_iter=120, history_size=20, line_search_fn="strong_wolfe")
+        line, signs = self._radius(K)
+        B, found = self._spread(line.flatten()).reshape(*line.shape, KNOTS), found + floor
+        stiff = BEND * torch.eye(KNOTS).double().diff(n=2, dim=0).T @ torch.eye(KNOTS).double().diff(n=2, dim=0)
 
-            def loss() -> Tensor:
-                expected = self._through(M, self._density(theta, K)) + floor
-                bend = theta.diff(n=2).square().sum()
-                return (found / expected + expected.log()).mean() + 1e-6 * bend
+        half = torch.fft.fftfreq(side, 0.5 / side)                   # half-cycles; what no wave can reach is left out
+        seen = half.abs() <= self.most
+        M, half = M[seen], half[seen]
+        for axis in range(self.d):
+            found = found.index_select(axis, seen.nonzero()[:, 0])
 
-            def closure() -> Tensor:
-                solver.zero_grad()
-                out = loss()
-                out.backward()
-                return out
+        def tried(theta: Tensor) -> tuple[float, Tensor, Tensor]:
+            S = (B @ theta).exp() * signs
+            E = self._through(M, S) + floor
+            return float((found / E + E.log()).mean() + theta @ stiff @ theta / 2), S, E
 
-            solver.step(closure)
-        theta = theta.detach()
-        total = float(self._density(theta, K).sum())
-        return float(loss()), theta - math.log(total), reach, total
+        near = self._spread(self._radius(side, half)[0].clamp_max(self.ends[-1]).flatten())       # powers as they look
+        theta = torch.linalg.solve(near.T @ near + 1e3 * stiff, near.T @ found.flatten().log())
+        theta = theta + (found.mean() / tried(theta)[2].mean()).log()
+        (loss, S, E), damp = tried(theta), 1e-3
+        for _ in range(80):
+            J = self._through(M, S[..., None] * B).flatten(1) / E.flatten()                          # (knots, modes)
+            slope = J @ (found / E - 1).flatten() / E.numel() - stiff @ theta
+            F = J @ J.T / E.numel() + stiff
+            step = torch.linalg.solve(F + damp * F.diagonal().mean() * torch.eye(KNOTS).double(), slope)
+            there = theta + step.clamp(-3.0, 3.0)
+            new = tried(there)
+            better = loss - new[0]
+            damp = max(damp / 4, 1e-9) if better > 0 else damp * 4
+            if better > 0:
+                theta, (loss, S, E) = there, new
+            if 0 < better < 1e-9 or damp > 1e9:
+                break
+        total = float(S.sum())                                       # of units: far from 1, waves stand for others
+        return loss if 0.33 < total < 3 else math.inf, theta - math.log(total), reach, total
 
     def _loudness(self, found: Tensor, side: int) -> Tensor:
         """The log of each function's loudness (b,), by the powers of modes from 2 to a quarter of the grid's."""
