@@ -38,7 +38,7 @@ def drifting():
 
 @cache
 def two_speeds():
-    return measured("two_speed1dt", 2, 60, 12288, 7)
+    return measured("two_speed1dt", 2, 60, 8192, 7)
 
 
 def jostle(net, *, seed, size=0.3):
@@ -137,7 +137,7 @@ def test_a_clean_code_shows_its_kind():
     assert (torch.cat([forth, back]).max(1).values > 0.99).all()
     assert len(forth.argmax(1).unique()) == len(back.argmax(1).unique()) == 1
     assert forth.argmax(1)[0] != back.argmax(1)[0]
-    assert (codes.share - 0.5).abs().max() < 4 * (0.25 / 12288) ** 0.5
+    assert (codes.share - 0.5).abs().max() < 4 * (0.25 / 8192) ** 0.5
 
 
 def test_aliased_frames_leave_even_odds_and_others_none():
