@@ -369,8 +369,8 @@ pd.DataFrame(rows).T.round(3)
 #
 # **When to use it:** films with missing frames, sensors over time, forecasts that should say how unsure they are; whenever you want
 # more frames than you have. **When not:** films longer than those of the training; things faster than the frames; shapes whose
-# edges must be sharp, where an autoencoder's blur shows. **Cost:** five minutes of a core for waves, most of it to measure
-# statistics, twenty-five for discs; 64 draws in a second or two, any frame rate asked afterwards.
+# edges must be sharp, where an autoencoder's blur shows. **Cost:** a few minutes of a core for waves, one of them to measure
+# statistics, and twenty-three for discs; 64 draws in a second or two, any frame rate asked afterwards.
 #
 # ## Exercises
 #
