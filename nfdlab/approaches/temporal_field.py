@@ -22,6 +22,7 @@ from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
 from ..diffusion.schedule import NoiseRange
 from ..training import Stage, resolve_device, train
 
+WHOLE = 64                               # places asked at a time: products of fewer rows are rounded in other ways
 TOGETHER = 2048                          # functions drawn at a time while statistics are measured
 
 
@@ -198,10 +199,13 @@ class FittedTemporalField(Coded):
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             own = tuple(x[part] for x in known)
-            step = max(1, CHUNK // len(own[0]))
+            p, step = coords.shape[-2], WHOLE * max(1, CHUNK // (WHOLE * len(own[0])))
+            if p == 0:
+                return coords.new_zeros(len(own[0]), 0, self.about["c"])
+            places = torch.cat([coords, coords[..., -1:, :].expand(*coords.shape[:-2], -p % WHOLE, -1)], -2)
             with torch.no_grad():
-                pieces = [net.recall(piece.to(self.device, torch.float32), own) for piece in coords.split(step, dim=-2)]
-            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(len(own[0]), 0, self.about["c"])
+                pieces = [net.recall(piece.to(self.device, torch.float32), own) for piece in places.split(step, dim=-2)]
+            return torch.cat(pieces, 1)[:, :p].to(coords)
 
         return Evaluated(rule, len(code), self.about["d"], self.about["c"])
 
