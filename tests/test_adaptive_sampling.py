@@ -212,7 +212,7 @@ class Waves(nn.Module):
 
 
 def waves(cloud=512):
-    about = {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": "particles", "cloud": cloud, "rounds": 8}}
+    about = {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": "particles", "cloud": cloud, "rounds": 16}}
     return Coded(Waves(), about, 16)
 
 

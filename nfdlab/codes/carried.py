@@ -20,7 +20,7 @@ from ..diffusion.particles import effective, particles, resampled
 from .coded import Coded
 from .steering import BANK, likelihood
 
-ROUNDS = 8                           # of moves, once the cloud is thin
+ROUNDS, LEAST = 12, 4                # half of these moves, once the cloud is thin: it starts from the last posterior
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Carried:
         own = child(self.seed, "look", seen.m)
         noise, x = self._copied(own)
         moved = particles(self._push, likelihood(self.model, news), noise, seed=own, pushed=x, count=count,
-                          rounds=about["config"].get("rounds", ROUNDS), already=self._heard)
+                          rounds=max(LEAST, about["config"].get("rounds", ROUNDS) // 2), already=self._heard)
         for visit in moved:
             noise, x = visit.noise, visit.x
         return replace(self, noise=noise, x=x, logs=x.new_zeros(len(x), dtype=torch.float64), seen=seen)
