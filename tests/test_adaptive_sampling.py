@@ -247,6 +247,19 @@ def test_a_cloud_that_is_not_thin_only_changes_its_weights():
         told.tell(Observations(PLACES[:1], READ[:1], 0.1))
 
 
+def test_a_cloud_keeps_to_what_is_believed_of_codes():
+    """Codes held to be positive stay so through every look and move, and the rest of the posterior is as it was."""
+    cloud, model = Carried.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
+    for i in range(3):
+        cloud = cloud.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
+    law = model.net.law.condition(Waves.rows(PLACES).double(), 0.3 * READ[:, 0].double(), (0.3**2 + 0.03**2) ** 0.5)
+    exact = law.draw(20_000, seed=1)
+    exact = exact[exact[:, 0] > 0]
+    w = cloud.logs.softmax(0)
+    assert float(w[cloud.x[:, 0] < 0].sum()) == 0
+    assert float(((w @ cloud.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
+
+
 # ------------------------------------------------------------------------------------------------- the approach
 
 @pytest.mark.parametrize("knobs", [{}, {"joint": 0}, {"flat": 0, "guide": "linearised", "code": 2}])

@@ -6,6 +6,7 @@ small one made to be asked often: a field squeezed into a few numbers, a diffusi
 weighs what was read, carried from look to look.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -75,9 +76,10 @@ class FittedAdaptiveSampling(FittedSqueezed):
         noise = noise_std if noise_std is not None else 0.05 if seen is None else seen.noise_std
         return worth(by, self.draw(seen, draws, seed=seed)(candidates), noise)
 
-    def carried(self, *, seed: int) -> Carried:
-        """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then."""
-        return Carried.start(self, seed=seed)
+    def carried(self, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> Carried:
+        """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then; for
+        `believe` see `Carried.start`."""
+        return Carried.start(self, seed=seed, believe=believe)
 
 
 APPROACH = AdaptiveSampling

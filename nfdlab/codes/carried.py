@@ -7,6 +7,7 @@ steps that keep the posterior of everything seen so far. Exact for the prior tha
 `particles` is, but the readings come in an order, and members remember it: at the level of their Monte Carlo error.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -34,13 +35,16 @@ class Carried:
     x: Tensor = field(repr=False)
     logs: Tensor = field(repr=False)
     seen: Observations | None = None
+    believe: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
-    def start(cls, model: Coded, *, seed: int) -> "Carried":
-        """Before anything was seen."""
+    def start(cls, model: Coded, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> "Carried":
+        """Before anything was seen. `believe`, codes (n, *shape) -> (n,) in logs, is what else is held of them: the
+        prior is then the model's times its exponential, −1e4 where a code is held to be impossible."""
         require_seed(seed)
         noise, x = model.bank(BANK * model.about["config"]["cloud"], model.steps, "dpmpp", seed=0)
-        return cls(model, seed, noise, x, x.new_zeros(len(x), dtype=torch.float64))
+        logs = x.new_zeros(len(x), dtype=torch.float64) if believe is None else believe(x).double()
+        return cls(model, seed, noise, x, logs, None, believe)
 
     @property
     def effective(self) -> float:
@@ -81,8 +85,9 @@ class Carried:
         return self.model.push(self.model.steps, "dpmpp")[0](u)
 
     def _heard(self, x: Tensor) -> Tensor:
-        """The log likelihood of what was seen before the news."""
-        return x.new_zeros(len(x)) if self.seen is None else likelihood(self.model, self.seen)(x)
+        """The logs of what was held, and seen, before the news."""
+        found = x.new_zeros(len(x)) if self.believe is None else self.believe(x)
+        return found if self.seen is None else found + likelihood(self.model, self.seen)(x)
 
     def draw(self, n: int, *, seed: int) -> Evaluated:
         """n of its members by their weights, as Fields; more only append."""

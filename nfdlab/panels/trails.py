@@ -138,8 +138,11 @@ def _looks(ax: Axes, looks: Tensor, page: Page, values, low: float, high: float,
 
 
 def _numbers(ax: Axes, places: list, offset: tuple[float, float]) -> None:
-    """The order of looks, beside them, where they are inside."""
+    """The order of looks, beside them, where they are inside; in a crowd, that of the first."""
+    wide, high = (abs(b - a) / 9 for a, b in (ax.get_xlim(), ax.get_ylim()))
     for i, (x, y) in enumerate(places):
+        if any(abs(x - a) < wide and abs(y - b) < high for a, b in places[:i]):
+            continue
         ax.text(x + offset[0], y + offset[1], str(i + 1), fontsize=style.FONT - 2, ha="center", va="bottom",
                 clip_on=True, color=style.INK, zorder=7,
                 bbox={"boxstyle": "round,pad=0.1", "fc": style.PAPER, "ec": "none", "alpha": 0.65})
