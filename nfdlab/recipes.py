@@ -71,7 +71,7 @@ SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
-         "temporal_field": {"draws": 4096, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
+         "temporal_field": {"draws": 8192, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
          "adaptive_sampling": {"width": 32, "batch": 16, "codes": 128, "cloud": 128},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
