@@ -18,8 +18,8 @@ from .sparsity.views import Views
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
     ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
-    ("coarse_to_fine", "powerlaw2d"): {},
-    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1)},
+    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "measured": 4096},
+    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1), "usual": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
