@@ -51,8 +51,8 @@ class TemporalField:
     memory: int = 64                     # width of the field,
     layers: int = 3                      # and its depth
     octaves: int = 3
-    jitter: float = 0.03                 # noise on codes while the field learns,
-    blur: float = 0.1                    # and at most so much on the frames that the autoencoder sees
+    jitter: float = 0.03                 # noise on the autoencoder's codes while it learns,
+    blur: float = 0.1                    # and at most so much on the frames that it sees
     share: float = 0.3                   # of the budget, for the field,
     listening: float = 0.1               # and for the readers of single frames
     batch: int = 32
@@ -97,9 +97,9 @@ class TemporalField:
                 codes.unit.train()
                 blur = self.blur * torch.rand(len(values), 1, 1, generator=noise)
                 code = codes.encode(values + (blur * torch.randn(values.shape, generator=noise)).to(place))
+                code = code + self.jitter * torch.randn(code.shape, generator=noise).to(place)
             else:
                 code = codes.encode(values)
-            code = code + self.jitter * torch.randn(code.shape, generator=noise).to(place)
             return misfit(fields, code, noise).square().mean() / net.size**2
 
         @torch.no_grad()
