@@ -36,7 +36,7 @@ CONFIGS = {
     ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
     ("temporal_field", "drift1dt"): {"side": 40, "rank": 200, "code": 28, "draws": 32768, "width": 64, "depth": 2,
                                      "reuse": 4},
-    ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 98304,
+    ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 262144,
                                          "width": 64, "depth": 2, "reuse": 4},
     ("temporal_field", "moving_disc2dt"): {"flat": 8, "width": 80, "share": 0.4},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
