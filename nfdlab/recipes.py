@@ -50,7 +50,7 @@ CONFIGS = {
                                    "knots": 33},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
                                          "evidence": 160, "lr": 2e-3, "places": 256, "knots": 33, "steps": 16},
-    ("adaptive_sampling", "step1d"): {"flat": 3, "fine": 16, "sharp": 16.0},
+    ("adaptive_sampling", "step1d"): {"flat": 3, "fine": 16, "sharp": 48.0},
     ("adaptive_sampling", "bump2d"): {"flat": 4},
 }
 # the same for pairs that train live and do not ship

@@ -13,6 +13,7 @@ from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
 from nfdlab.baselines.adaptive_grid import adaptive_grid
 from nfdlab.codes.carried import Carried
 from nfdlab.codes.coded import Coded
+from nfdlab.codes.joined import Joined
 from nfdlab.codes.keen import keen
 from nfdlab.core.fields import Evaluated
 from nfdlab.core.rng import normals, seeded, stream
@@ -274,6 +275,20 @@ def test_a_fitted_approach_says_where_to_look(knobs):
     assert model.code(problems.get("step1d").draw(3, seed=0)).shape == (3, *model.net.shape)
     with pytest.raises(ValueError, match="why:"):
         model.ask(seen, torch.zeros(3, 2), seed=0)
+
+
+def test_a_code_is_rescaled_and_the_field_is_as_it_was():
+    """Codes come out at unit scale, and mean the same functions as before, to rounding."""
+    with seeded(0):
+        auto = Joined(1, 1, 16, 3, 8, 2, 4.0)
+    grids, x = 3 + 2 * normals(0, 500, (1, 16)), nfd.cell_centres((9,))
+    with torch.no_grad():
+        before = auto(x, auto.eval().encode(grids[:5]))
+        auto.rescale(auto.encoder(grids))
+        code = auto.encode(grids)
+        torch.testing.assert_close(code.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(code.std(0), torch.ones(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(auto(x, code[:5]), before, rtol=0, atol=1e-4)
 
 
 def test_a_joint_field_moves_with_its_code():

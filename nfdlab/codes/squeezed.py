@@ -133,6 +133,7 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
     place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
     d, c = probe.d, probe.c
     net, side = config.build(d, c, seed=seed).to(place), config.side_for(d)
+    fixed = isinstance(net.auto, Joined)            # its scale while it learns: a batch's is too rough for few numbers
 
     def batch(*use, size: int = config.batch):
         fields = source.draw(size, seed=child(seed, "data", *use))
@@ -145,14 +146,15 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
         return coords, size * (torch.arange(b) % 2) * config.sized
 
     def autoencode(i: int) -> Tensor:
-        net.auto.unit.train(not config.folded)
+        net.auto.unit.train(not config.folded and not fixed)
         fields, values = batch("auto", i)
         noise = stream(seed, "noise", "auto", i)
         coords, size = asked(len(values), noise)
         coords, weight = keen(values, coords, config.keen, noise) if config.keen else (coords, None)
         truth = averaged(fields, coords, size, noise).to(place)
         code = net.auto.encode(values)
-        code = code + config.jitter * torch.randn(code.shape, generator=noise).to(place)
+        shaken = config.jitter * torch.randn(code.shape, generator=noise).to(place)
+        code = code + (shaken * code.detach().std(0) if fixed else shaken)
         off = (net.values(coords.to(place), code, size.to(place)) - truth).square()
         off = (off if not config.keen else off * weight[..., None].to(place)).mean((1, 2))
         if config.folded:                           # where interpolation is nearly right, little is a lot
@@ -165,7 +167,7 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
         return torch.cat([net.auto.encoder(batch(use, j, size=64)[1]) for j in range(many)])
 
     def calibrate() -> None:
-        net.auto.unit.calibrate(codes("calibrate"))
+        (net.auto.rescale if fixed else net.auto.unit.calibrate)(codes("calibrate"))
 
     def measure() -> None:                          # also where training is resumed, or cancelled, between the stages
         net.eval()
@@ -193,7 +195,7 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
         coords = asked(len(values), stream(seed, "noise", "floor"))[0]
         return net.values(coords.to(place), net.auto.encode(values)) - fields(coords).to(place)
 
-    if config.folded:                               # the code is known, and its scale
+    if config.folded or fixed:                      # the code is known, and its scale; or its first scale will do
         calibrate()
     train(net, [Stage("autoencode", autoencode, net.auto.parameters(), config.share, config.auto_lr,
                       after=calibrate),
