@@ -15,7 +15,7 @@ from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Preconditioned
 from nfdlab.diffusion.nets import MLP
-from nfdlab.diffusion.particles import _louder, _moved, resampled, particles
+from nfdlab.diffusion.particles import _louder, _moved, particles, resampled
 from nfdlab.diffusion.schedule import NoiseRange
 from nfdlab.diffusion.spectrum import Spectrum
 from nfdlab.exact.normal import Normal
