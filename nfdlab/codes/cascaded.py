@@ -195,14 +195,14 @@ class Cascaded:
                 read(grid[part], coords.to(grid), net.d < 3).mT, a[part]).to(coords), len(x), net.d, net.c)
         s = float(parts.s[0])
         memory = net.memory(parts.coarse, s)
-        fine = parts.left + net.average(parts.coarse, s)
+        fine = parts.left.double().cpu() + net.average(parts.coarse.double().cpu(), s)       # what follows is steep
         waves, noise = ((0.0 if stages == "mean" else 1.0) * z for z in (parts.waves, parts.dots))
         weights = waves.unflatten(2, net.waves.root.shape).cpu()
         tick, inverse = net.lattices.ticks[net.fine], net.lattices.inverse
         for value in a.unique():
             own = (a == value).cpu()
             dots = told.values / float(value) - net.field(told.places.to(memory), memory[own]).mT.double().cpu()
-            weights[own] = rest_of(net.waves, weights[own], fine[own].cpu(), tick, inverse, told, float(value), dots,
+            weights[own] = rest_of(net.waves, weights[own], fine[own], tick, inverse, told, float(value), dots,
                                    noise[own].cpu())
         return self._whole(weights.to(self.device), memory, a)
 

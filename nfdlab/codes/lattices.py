@@ -18,7 +18,8 @@ from ..diffusion.schedule import NoiseRange
 from ..diffusion.spectrum import Spectrum
 from .waves import Waves
 
-LEAST = 0.003                # a standard deviation: values on lattices are held to this, no better
+LEAST = 0.003                # a standard deviation: coarse values and dots are held to this, no better
+ON_FINE = 0.01               # the same of fine values, which are many and near: smaller ones would make rounding grow
 LEAST_SPREAD = 1e-3          # of what a stage leaves open, in standard deviations of the function
 
 
@@ -53,9 +54,9 @@ class Lattices:
 
     @cached_property
     def inverse(self) -> Tensor:
-        """Of the covariance of fine values, each with an error of LEAST: (N_F, N_F)."""
+        """Of the covariance of fine values, each with an error of ON_FINE: (N_F, N_F)."""
         K = self.between(self.fine, self.fine)
-        K.diagonal().add_(LEAST**2)
+        K.diagonal().add_(ON_FINE**2)
         return torch.cholesky_inverse(torch.linalg.cholesky(K))
 
     @torch.inference_mode(False)

@@ -35,20 +35,20 @@ def rest_of(waves: Waves, weights: Tensor, fine: Tensor, tick: Tensor, inverse: 
     `dots` (n, c, m), from those of the prior: w + Φᵀ K⁻¹ (values − Φ w − ε), Matheron's rule (Wilson et al. 2020,
     eq. 13), first for the lattice, then for the dots. `noise` (n, c, m) are their normals."""
     shape = (round(fine.shape[-1] ** (1 / waves.d)),) * waves.d
-    out, root = weights, waves.root.to(weights)
-    prior = root * weights
+    out, root = weights, waves.root
+    prior = root * weights.double()                                                                  # K⁻¹ is steep
     for _ in range(waves.d):
-        prior = torch.tensordot(prior, tick.to(prior), dims=([2], [1]))                              # (n, c, side, …)
-    pull = (fine - prior.flatten(2)).double() @ inverse
+        prior = torch.tensordot(prior, tick, dims=([2], [1]))                                        # (n, c, side, …)
+    pull = (fine.double() - prior.flatten(2)) @ inverse
     if told is not None and told.m:
         moved = (out + waves.back_grid(tick, pull.unflatten(-1, shape)).to(out)).double()
         first, *others = told.axes
-        here = torch.tensordot(first, root.double() * moved, dims=([1], [2])).movedim(0, 2)          # (n, c, m, …)
+        here = torch.tensordot(first, root * moved, dims=([1], [2])).movedim(0, 2)          # (n, c, m, …)
         for axis in others:
             here = (here * axis.reshape(1, 1, *axis.shape, *[1] * (here.ndim - 4))).sum(3)
         std = (told.noise / a).clamp_min(LEAST)[:, None]
         miss = (dots - here - std * noise).transpose(0, 1)                                           # (c, n, m)
         late = torch.cholesky_solve(miss.mT, told.rest(a)).mT.transpose(0, 1)
         pull = pull - late @ told.rows
-        out = out + waves.back(told.axes, late.to(weights)).to(out)
-    return out + waves.back_grid(tick, pull.to(weights).unflatten(-1, shape)).to(out)
+        out = out + waves.back(told.axes, late).to(out)
+    return out + waves.back_grid(tick, pull.unflatten(-1, shape)).to(out)          # steep pulls, most of which cancel
