@@ -277,12 +277,13 @@ plots.row(drift.card, truth=flow, seen=gauges, exact=by_rule, model=by_model, si
 
 # %% [markdown]
 # **A film.** Now pictures that are no sums: a disc that moves and bounces. Principal components would need hundreds of numbers for
-# its edge; here an autoencoder makes eight of each frame. Every fourth frame is seen (a blue bar marks them); asked at eight times
-# the frame rate, which no training film had. The mean of draws is there to show what a single guess would do.
+# its edge; here an autoencoder makes eight of each frame. Two of the sixteen frames are seen (a blue bar marks them), and the film is
+# asked at eight times the frame rate. The mean of four draws is there to show what a single guess does. *Predict:* where will the
+# draws part, and where will they meet again?
 
 # %%
-movie = discs.draw(1, seed=seed + 4)
-stills = nfd.observe(movie, Frames(every=4), noise_std=0.05, seed=seed)
+movie = discs.draw(1, seed=seed + 40)
+stills = nfd.observe(movie, Frames(every=8), noise_std=0.05, seed=seed)
 takes = filmer.draw(stills, 4, seed=seed)
 blend = Evaluated(lambda coords, part: takes(coords).mean(0, keepdim=True), 1, 3)
 rate = 8 if budget != "smoke" else 1

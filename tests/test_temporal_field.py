@@ -309,7 +309,7 @@ def test_shipped_draws_flip_a_coin_as_fair_as_the_frames_leave_it():
     model, problem = nfd.load("temporal_field", "two_speed1dt", device="cpu"), nfd.problems.get("two_speed1dt")
     first = model.kinds(model.code(problem.prior.parts[0].draw(1, seed=1))).argmax()
     for gap, close in ((5, 0.07 + 3 * 0.031), (7, 0.02)):
-        for i in range(4):
+        for i in range(3):
             _, seen = seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), 90 + i)
             exact = float(problem.prior.posterior(seen).log_weights.exp()[0])
             z = list(model.path(seen, 256, seed=i, steps=12))[-1].x
@@ -334,7 +334,7 @@ def test_forecasts_grow_unsure_as_they_should(name):
     """From one frame alone: at the end at least 0.8 of the exact posterior's spread, at the start far less."""
     model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
     coords, ours, exact = nfd.cell_centres((16, *[12] * (problem.d - 1))), 0, 0
-    for seed in range(4):
+    for seed in range(2):
         _, seen = seen_of(name, nfd.patterns.Frames(every=16), seed)
         ours, exact = (total + who.draw(seen, 32, seed=seed)(coords)[..., 0].var(0).unflatten(0, (16, -1)).mean(1)
                        for total, who in ((ours, model), (exact, problem.oracle())))
