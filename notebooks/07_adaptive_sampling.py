@@ -26,7 +26,7 @@ budget: str = "reference"  # smoke | lesson | reference
 seed: int = 0  # which functions, which noise
 device: str = "auto"  # auto | cpu | cuda
 looks: int = 16  # how many measurements of the hill are paid for
-tasks: int = 4  # how many hills each number in the tables is averaged over
+tasks: int = 5  # how many hills each number in the tables is averaged over
 steps: int = 16  # how many steps the bisection is averaged over
 pixels: int = 2048  # side of the large picture; 4096 takes some seconds more
 
@@ -172,18 +172,19 @@ rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model
           "grid": {"fitted": model, "policy": "grid"},
           "adaptive": {"fitted": model, "policy": adaptive_grid}}
 found = race(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4)
-means = found[found["looks"] == looks].groupby("rival", sort=False)["rmse"].mean()
-figure, ((ax,),) = style.picture(size=(7.2, 3.6))
-curves = {name: part.groupby("looks")["rmse"].mean().to_dict() for name, part in found.groupby("rival", sort=False)}
-regret(ax, {}, curves, f"{looks} looks: model {means['model'] / means['exact']:.1f} × the exact error, "
-       f"{means['model'] / means['grid']:.2f} × the grid's")
-display(figure)
 final = found[found["looks"] == looks].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
-display(final.describe().loc[["mean", "50%", "max"]].round(4))
+usual = final.median()
+figure, ((ax,),) = style.picture(size=(7.2, 3.6))
+curves = {name: part.groupby("looks")["rmse"].median().to_dict() for name, part in found.groupby("rival", sort=False)}
+regret(ax, {}, curves, f"{looks} looks, the middle one of {tasks} hills: model {usual['model'] / usual['exact']:.1f} × the exact error, "
+       f"{usual['model'] / usual['grid']:.2f} × the grid's")
+display(figure)
+display(pd.DataFrame({"median": usual, "mean": final.mean(), "found (RMSE below 0.04)": (final < 0.04).mean()}).T.round(4))
 pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in {"step1d": halver, "bump2d": model}.items()}).round(3)
 
 # %% [markdown]
-# The second table: the model as a plain answer to points at random, CRPS over the exact posterior's, measured over more tasks when
+# Means are mostly about hills that were missed: sixteen draws are few, and now and then all of them believe in other places. The
+# second table: the model as a plain answer to points at random, CRPS over the exact posterior's, measured over more tasks when
 # the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height? A rule that refines
 # where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or after the first contact?
 
