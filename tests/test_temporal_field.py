@@ -8,7 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.approaches.temporal_field import TemporalField
 from nfdlab.codes.flipbook import MOST
-from nfdlab.codes.frames import Frames, blended
+from nfdlab.codes.frames import Frames, blended, surprise
 from nfdlab.codes.karhunen_loeve import Belief
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
@@ -127,6 +127,21 @@ def test_the_start_is_the_posterior_of_a_mixture_of_gaussians(sigma):
     torch.testing.assert_close(found.double(), mean, atol=5e-3, rtol=5e-3)
     wide = (weight * (torch.stack(variances) + (means - mean).square())).sum(0).sqrt()
     torch.testing.assert_close(spread.double().expand(3, -1), wide, atol=5e-3, rtol=2e-2)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 3.0])
+def test_surprise_is_the_density_of_what_came(sigma):
+    """log N of noisy codes given what dots said, constants and all, against the density of one large Gaussian."""
+    codes, _ = drifting()
+    _, seen = seen_of("drift1dt", nfd.patterns.Random(count=6), 3, noise_std=0.2)
+    sensor, before = codes.sensors[0], codes.hear(ObservationBatch.of([seen]))[0][0]
+    x = (1 + sigma**2) ** 0.5 * normals(4, 3, (20 * FRAMES,), "x")
+    after = sensor.hear(before, x, torch.tensor(sigma))[0]
+    A, inverse = sensor.matrix.double(), torch.linalg.inv(before.precision[0].double())
+    law = torch.distributions.MultivariateNormal(sensor.middle.double() + A @ inverse @ before.information[0].double(),
+                                                 A @ inverse @ A.T + (sensor.own.double() + sigma**2).diag())
+    found = surprise(sensor, before, after, x, sigma)
+    torch.testing.assert_close(found.double(), law.log_prob(x.double()), atol=0.05, rtol=1e-4)
 
 
 def test_a_clean_code_shows_its_kind():
