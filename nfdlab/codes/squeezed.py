@@ -166,8 +166,8 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
     def codes(use: str, many: int = 64) -> Tensor:
         return torch.cat([net.auto.encoder(batch(use, j, size=64)[1]) for j in range(many)])
 
-    def calibrate() -> None:
-        (net.auto.rescale if fixed else net.auto.unit.calibrate)(codes("calibrate"))
+    def calibrate(use: str = "calibrate") -> None:
+        (net.auto.rescale if fixed else net.auto.unit.calibrate)(codes(use))
 
     def measure() -> None:                          # also where training is resumed, or cancelled, between the stages
         net.eval()
@@ -196,7 +196,7 @@ def squeeze(config: Sizes, name: str, source: Source, *, budget: Budget, seed: i
         return net.values(coords.to(place), net.auto.encode(values)) - fields(coords).to(place)
 
     if config.folded or fixed:                      # the code is known, and its scale; or its first scale will do
-        calibrate()
+        calibrate("first" if fixed else "calibrate")
     train(net, [Stage("autoencode", autoencode, net.auto.parameters(), config.share, config.auto_lr,
                       after=calibrate),
                 Stage("diffuse", diffuse, net.denoiser.parameters(), 1 - config.share, config.lr)], budget, watch)
