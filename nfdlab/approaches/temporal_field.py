@@ -15,7 +15,8 @@ from torch import Tensor
 from ..codes.coded import CHUNK, Coded
 from ..codes.framed import Framed
 from ..codes.misfit import Misfit
-from ..core.checks import require_seed
+from ..codes.restoring import rebuilt
+from ..core.checks import require, require_number, require_seed
 from ..core.fields import Evaluated
 from ..core.rng import child, seeded, stream
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
@@ -41,6 +42,7 @@ class TemporalField:
     code: int = 16                       # numbers a frame: principal components,
     flat: int = 0                        # or, where not 0, so many of an autoencoder
     kinds: int = 1                       # of film, each with statistics of its own
+    smooth: float = 0.0                  # lengthscale in time of the noise on frames; 0: each frame has its own
     fine: int | None = None              # cells a side on which a frame is looked at
     side: int | None = None              # points an axis at which two-point statistics are measured,
     rank: int | None = None              # how many directions are kept of them,
@@ -70,6 +72,10 @@ class TemporalField:
         return self.side or {1: 128, 2: 40, 3: 14}[d], self.rank or {1: 40, 2: 112, 3: 96}[d]
 
     def build(self, d: int, c: int, *, seed: int = 0) -> Framed:
+        require_number(self.smooth, "smooth", 0.0, 1.0)
+        require(not (self.flat and self.smooth), must="smooth: 0 where codes are an autoencoder's (flat > 0).",
+                came=f"flat={self.flat}, smooth={self.smooth}", why="Smooth noise is a change of linear coordinates.",
+                do="flat=0, for principal components, or smooth=0.")
         with seeded(seed):
             return Framed(self, d, c)
 
@@ -172,13 +178,10 @@ class TemporalField:
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedTemporalField":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
+        config, net = rebuilt(cls, about, tensors, device)
         if not config.flat:
             net.codes.settle()
-        net.range = NoiseRange(**about["range"])
-        return FittedTemporalField(net.to(resolve_device(device)).eval(), about, config.steps)
+        return FittedTemporalField(net, about, config.steps)
 
 
 class FittedTemporalField(Coded):

@@ -97,7 +97,7 @@ class Framed(nn.Module):
         else:
             side, rank = config.statistics_for(d)
             k = min(config.code, c * fine ** (d - 1))
-            self.codes = Frames(d, c, side, rank, config.frames, fine, k, config.kinds)
+            self.codes = Frames(d, c, side, rank, config.frames, fine, k, config.kinds, config.smooth)
             self.field = FilmedField(d, k, c, config.memory, config.layers, config.octaves)
         self.denoiser = FrameDenoiser(self.codes, config.width, config.depth, config.heads)
         self.shape = (self.codes.k, self.codes.many)
@@ -118,7 +118,7 @@ class Framed(nn.Module):
         code, *known = remembered
         if self.field is None:
             return self.codes.middle + self.codes.decoder(coords, code)
-        return self.codes.reading(coords, known) + self.size * self.field(coords, code)
+        return self.codes.reading(coords, known) + self.size * self.field(coords, self.codes.own(code))
 
     def values(self, coords: Tensor, code: Tensor) -> Tensor:
         """The field of codes (b, k, frames) at coords (p, d) or (b, p, d): (b, p, c)."""

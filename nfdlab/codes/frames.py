@@ -53,6 +53,17 @@ def blended(sensors: nn.ModuleList, heard: Votes, noisy: Tensor,
     return mean, (weights * (torch.stack(variances) + (means - mean).square())).sum(0).sqrt(), odds
 
 
+def noise_in_time(times: Tensor, lengthscale: float) -> Tensor:
+    """The symmetric root (T, T) of a covariance of noise over frames at `times` (T,): squared exponential, a tenth
+    each frame's own, since smooth noise alone leaves what flickers untouched. Lengthscale 0: the identity."""
+    own = torch.eye(len(times)).to(times)
+    if lengthscale == 0:
+        return own
+    smooth = torch.exp(-0.5 * ((times[:, None] - times) / lengthscale).square())
+    variance, Q = torch.linalg.eigh(0.9 * smooth + 0.1 * own)
+    return (Q * variance.sqrt()) @ Q.T
+
+
 class Splined(KarhunenLoeve):
     """A KarhunenLoeve that is read between its points by cubic splines. Call `settle` after new weights."""
 
@@ -85,9 +96,14 @@ class Frames(nn.Module):
 
     A frame is looked at on `fine` cells a side; its code are its first k principal components, of all frames together.
     Statistics in space and time are measured on `side` points an axis and kept as `rank` directions, of each kind.
+
+    `smooth` 0: white noise on codes is noise of each frame's own. Else codes are whitened along time by the root of a
+    squared exponential of that lengthscale, so that white noise on them is noise on the frames that is smooth in time:
+    the same diffusion in other coordinates, and every closed form stays exact.
     """
 
-    def __init__(self, d: int, c: int, side: int, rank: int, frames: int, fine: int, k: int, kinds: int = 1):
+    def __init__(self, d: int, c: int, side: int, rank: int, frames: int, fine: int, k: int, kinds: int = 1,
+                 smooth: float = 0.0):
         super().__init__()
         self.d, self.c, self.k, self.many = d, c, k, frames
         self.each = nn.ModuleList(Splined(d, c, side, rank) for _ in range(kinds))
@@ -99,6 +115,10 @@ class Frames(nn.Module):
         self.register_buffer("roots", torch.zeros(kinds, rank, k * frames), persistent=False)
         self.register_buffer("constants", torch.zeros(kinds), persistent=False)
         self.register_buffer("grid", cell_centres((frames, *[fine] * (d - 1))), persistent=False)
+        self.smooth = smooth
+        mixing = noise_in_time(cell_centres((frames,), dtype=torch.float64)[:, 0], smooth)
+        self.register_buffer("mixing", mixing.float(), persistent=False)         # of white noise, to noise on frames
+        self.register_buffer("whiten", torch.linalg.inv(mixing).float(), persistent=False)
 
     @property
     def places(self) -> Tensor:
@@ -129,9 +149,9 @@ class Frames(nn.Module):
         """A code measures what the directions hold by rows; what else is in codes (b, k·frames) of draws is its own."""
         places = kl.places.to(draws)
         rows = kl.rows(self.grid).unflatten(0, (self.many, -1))                              # (frames, numbers, rank)
-        sensor.matrix.copy_(torch.einsum("kn,tnr->ktr", self.basis, rows).flatten(0, 1))
+        sensor.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
         mean = kl.mean(self.grid)[0].reshape(self.many, -1) - self.middle
-        sensor.middle.copy_((mean @ self.basis.T).T.flatten())
+        sensor.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
         exact = kl.prior().measured(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.rest(places).flatten())
         own = (codes - sensor.middle - exact.mean @ sensor.matrix.T).square().mean(0)
         sensor.own.copy_(own.clamp_min(LEAST_OWN**2))
@@ -151,7 +171,15 @@ class Frames(nn.Module):
     def encode(self, films: Tensor) -> Tensor:
         """Values (b, frames·fine^(d−1), c) at `grid` -> (b, k, frames)."""
         frames = films.unflatten(1, (self.many, -1)).flatten(2)
-        return ((frames - self.middle) @ self.basis.T).mT
+        return self.whitened(((frames - self.middle) @ self.basis.T).mT)
+
+    def whitened(self, own: Tensor) -> Tensor:
+        """Principal components (b, k, frames), frame by frame -> codes."""
+        return own @ self.whiten if self.smooth else own
+
+    def own(self, code: Tensor) -> Tensor:
+        """The inverse of `whitened`."""
+        return code @ self.mixing if self.smooth else code
 
     def hear(self, seen: ObservationBatch) -> Votes:
         """What dots say of b films, to each kind."""
