@@ -143,6 +143,7 @@ figure
 # apart by a mixture model, nobody named them. Within a kind the best answer is linear, in closed form. The odds $r_j$ listen to
 # the dots and to the noisy film itself: as noise falls, a film that leans to one kind becomes sure of it. That is how a draw
 # commits. $F$, a transformer over frames that knows their real times, starts at zero and learns what is not Gaussian.
+# Each frame has noise of its own; `TemporalField(smooth=0.15)` makes the noise smooth in time: other coordinates, the same answer.
 #
 # The **field** reads the codes at any moment, $f(t, x) = \sum_j r_j(Z)\, \ell_j(t, x; Z) + g(x; z(t))$, with $z(t)$ a smooth curve
 # through the four frames round $t$. It never sees the dots: all it knows is $Z$.
