@@ -222,7 +222,7 @@ greedy, other = (Search(gauss.oracle(), d=2, seed=seed).run(f, 6) for f in (surf
 asked = Search(who, d=2, seed=seed).run(surface, 6)
 edge = {name: float((search.seen.coords.abs().amax(1) > 0.8).float().mean()) for name, search in
         {"exact": Search(gauss.oracle(), d=2, seed=seed).run(surface, 16), "a trained model": asked}.items()}
-print("looks within 0.1 of the wall's tenth:", {name: f"{share:.0%}" for name, share in edge.items()}, "of 36 % of the area")
+print("looks in the outermost fifth:", {name: f"{share:.0%}" for name, share in edge.items()}, "of 36 % of the area")
 last = control[control["looks"] == 16].groupby("rival", sort=False)["rmse"].mean()
 pd.DataFrame({"RMSE after 16": last, "of the grid's": last / last["exact, grid"]}).round(3)
 
@@ -319,7 +319,7 @@ pd.DataFrame(left).T.round(3)
 #
 # **When to use it:** each measurement is dear, the thing is local or has edges, and a prior of such things can be learned. **When
 # not:** smooth Gaussian fields, or where all places can be measured at once: make a grid. When the world may hold what the prior
-# does not, spend some looks at random. **Cost:** a quarter of an hour of one core to train; a look in a fraction of a second.
+# does not, spend some looks at random. **Cost:** a few minutes of one core to train; a look in a fraction of a second.
 #
 # ## Exercises
 #
