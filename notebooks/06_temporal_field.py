@@ -137,7 +137,9 @@ figure
 # Diffusion runs over all of them together, $Z = (z_1, \dots, z_{16})$, told the dots $y$:
 #
 # $$D(Z_\sigma, \sigma, y) = \sum_j r_j\, \mathbb{E}_j[Z \mid Z_\sigma, y] + s(\sigma, y)\, F_\theta(Z_\sigma;\, \text{what each frame
-# shows}),\qquad r_j \propto w_j\, p_j(y)\, p_j(Z_\sigma \mid y).$$
+# shows}),$$
+#
+# $$r_j \propto w_j\, p_j(y)\, p_j(Z_\sigma \mid y).$$
 #
 # Each kind $j$ of film has a mean and a covariance over space *and* time, measured once from many films; the kinds were told
 # apart by a mixture model, nobody named them. Within a kind the best answer is linear, in closed form. The odds $r_j$ listen to
@@ -262,8 +264,9 @@ told = {"as drawn": z, "silenced": 0 * z, "in another order": z[..., torch.arang
 scores = {name: crps(model.decode(code)(grid).cpu(), truth(grid)[0]).item() for name, code in told.items()}
 assert scores["as drawn"] < min(scores["silenced"], scores["in another order"])
 print({name: round(value, 3) for name, value in scores.items()})
-pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in
-              {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}.items()}).round(3)
+pd.DataFrame.from_dict({name: fitted.about["scores"].get("crps", {}) for name, fitted in
+                        {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}.items()}, orient="index").drop(
+                            columns="mean", errors="ignore").sort_index(axis=1).round(3).fillna("")
 
 # %% [markdown]
 # **Sensors.** No frame is ever seen whole; four fixed gauges report at each of the 16 moments. *Predict:* where is the answer
