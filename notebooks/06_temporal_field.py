@@ -264,9 +264,9 @@ told = {"as drawn": z, "silenced": 0 * z, "in another order": z[..., torch.arang
 scores = {name: crps(model.decode(code)(grid).cpu(), truth(grid)[0]).item() for name, code in told.items()}
 assert scores["as drawn"] < min(scores["silenced"], scores["in another order"])
 print({name: round(value, 3) for name, value in scores.items()})
-pd.DataFrame.from_dict({name: fitted.about["scores"].get("crps", {}) for name, fitted in
-                        {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}.items()}, orient="index").drop(
-                            columns="mean", errors="ignore").sort_index(axis=1).round(3).fillna("")
+kept = {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}
+table = pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in kept.items()}).T
+table.sort_index(axis=1).round(3)
 
 # %% [markdown]
 # **Sensors.** No frame is ever seen whole; four fixed gauges report at each of the 16 moments. *Predict:* where is the answer
