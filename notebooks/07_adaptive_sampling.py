@@ -171,7 +171,7 @@ panel
 rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model, entropy": {"fitted": model, "policy": "entropy"},
           "grid": {"fitted": model, "policy": "grid"},
           "adaptive": {"fitted": model, "policy": adaptive_grid}}
-found = race(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4)
+found = race(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
 final = found[found["looks"] == looks].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
 usual = final.median()
 figure, ((ax,),) = style.picture(size=(7.2, 3.6))
@@ -190,7 +190,7 @@ pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in {
 
 # %%
 rows = []
-for task in range(2 * tasks):
+for task in range(tasks + 3):
     hill = bump.draw(1, seed=child(seed, "discovery", task))
     for name, knobs in {"exact": {}, "random": {"policy": "random"}, "grid": {"policy": "grid"}, "adaptive": {"policy": adaptive_grid}}.items():
         values = Search(bump.oracle(), d=2, seed=task, looks=16, **knobs).run(hill).seen.values[:, 0]
