@@ -214,7 +214,7 @@ for spot, part in zip(walk.tolist(), share, strict=True):
                                "symbol": ["circle"] * 64 + ["x"]})
 figure.data[12].visible = True
 figure.update_layout(width=470, height=540, paper_bgcolor=style.PAPER, plot_bgcolor=style.PAPER, xaxis_title="x", yaxis_title="y",
-                     title=f"At most {int((share > 0).sum(1).max())} corners speak; a share never jumps by more than {jump:.0%} a step",
+                     title=f"At most {int((share > 0).sum(1).max())} corners speak;<br>a share never jumps by more than {jump:.0%} a step",
                      sliders=[{"active": 12, "currentvalue": {"prefix": "x = "}, "steps": [
                          {"method": "restyle", "label": f"{spot[0]:.2f}", "args": [{"visible": [j == i for j in range(25)]}]}
                          for i, spot in enumerate(walk.tolist())]}])
@@ -237,7 +237,7 @@ for i, (words, stage, key) in enumerate((("coarse", "coarse", "enlarged"), ("+ a
     values = answers[stage][0][2](grid)[0].reshape(side, side).T.cpu()
     figure.add_heatmap(z=(100 * values).round().div(100).tolist(), visible=i == 2, colorscale=style.FIELD_MAP, zmin=low, zmax=high, showscale=False)
     buttons.append({"label": words, "method": "update", "args": [{"visible": [j == i for j in range(3)]}, {
-        "title.text": f"{words}: {kept[key]:.0%} of the power finer than the grid"}]})
+        "title.text": f"{words}:<br>{kept[key]:.0%} of the power finer than the grid"}]})
 figure.update_layout(width=460, height=520, paper_bgcolor=style.PAPER, title=buttons[2]["args"][1]["title.text"],
                      updatemenus=[{"type": "buttons", "direction": "right", "buttons": buttons, "active": 2, "x": 0, "xanchor": "left", "y": -0.05}])
 figure
