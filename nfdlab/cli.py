@@ -96,7 +96,7 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
 @app.command()
 def train(approach: Approach, problem: Problem,
           budget: Annotated[str, Option(help="smoke (seconds), lesson (two minutes), reference (ships).")] = "lesson",
-          seconds: Annotated[float | None, Option(help="Train this long instead.")] = None,
+          seconds: Annotated[float | None, Option(help="Train this long instead; below 600, smaller networks.")] = None,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           resume: Annotated[bool, Option(help="Go on from a checkpoint of the same name, if there is one.")] = True,
           tasks: Annotated[int | None, Option(

@@ -13,6 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..codes.carried import Carried
+from ..codes.restoring import rebuilt
 from ..codes.squeezed import FittedSqueezed, Sizes, squeeze
 from ..core.checks import require_coords, require_count
 from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
@@ -57,8 +58,8 @@ class AdaptiveSampling(Sizes):
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedAdaptiveSampling":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls.of(about)
-        return FittedAdaptiveSampling(config.restored(about, tensors, device), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedAdaptiveSampling(net, about, config.steps)
 
 
 class FittedAdaptiveSampling(FittedSqueezed):

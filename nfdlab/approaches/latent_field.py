@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ..codes.restoring import rebuilt
 from ..codes.squeezed import FittedSqueezed, Sizes, squeeze
 from ..core.types import Budget, Card, Source, Views, Watch, quiet
 
@@ -34,8 +35,8 @@ class LatentField(Sizes):
     @classmethod
     def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedLatentField":
         """The inverse of `tensors`: same draws, no code executed."""
-        config = cls.of(about)
-        return FittedLatentField(config.restored(about, tensors, device), about, config.steps)
+        config, net = rebuilt(cls, about, tensors, device)
+        return FittedLatentField(net, about, config.steps)
 
 
 class FittedLatentField(FittedSqueezed):

@@ -112,13 +112,6 @@ class Sizes:
         with seeded(seed):
             return Network(self, d, c)
 
-    def restored(self, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> Network:
-        """The network that was saved."""
-        net = self.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.range = NoiseRange(**about["range"])
-        return net.to(resolve_device(device)).eval()
-
     @classmethod
     def of(cls, about: dict) -> Any:
         """The config that a trained approach says it was built from."""
