@@ -56,7 +56,7 @@ def test_the_entropy_of_two_far_values_is_a_coins():
 
 def test_of_a_gaussian_both_are_known():
     """I = ½ ln(1 + v/s²); the variance drops by C²/(v + s²). By 700 draws v is known to 5.3 % in one
-    standard error, sqrt(2/n): the entropy, half its logarithm, to 6 %; what drops is of second degree in C, twice that."""
+    standard error, sqrt(2/n): the entropy, half its logarithm, to 6 %; what drops is of second degree in C, to 12."""
     values, C = gaussian(700)
     s, v = 0.5, C.diagonal()
     torch.testing.assert_close(worth("entropy", values, s), 0.5 * torch.log1p(v / s**2), rtol=0.06, atol=0.02)
