@@ -11,10 +11,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "problems": "nfdlab.problems",
-    "patterns": "nfdlab.sparsity.patterns",
+    "patterns": "nfdlab.observation.patterns",
     "approaches": "nfdlab.approaches",
     "baselines": "nfdlab.baselines",
-    "observe": "nfdlab.sparsity.observing:observe",
+    "observe": "nfdlab.observation.observing:observe",
     "cell_centres": "nfdlab.core.grid:cell_centres",
     "render": "nfdlab.fields.rendering:render",
     "Observations": "nfdlab.core.types:Observations",

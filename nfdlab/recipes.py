@@ -7,12 +7,12 @@ import torch
 
 from . import approaches, problems
 from .core.checks import require
-from .core.fields import Evaluated
+from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Budget, Source, Watch, quiet
-from .sparsity.filming import FrameViews
-from .sparsity.outlining import OutlineViews
-from .sparsity.views import Views
+from .observation.outline_views import OutlineViews
+from .observation.space_time_views import FrameViews
+from .observation.training_views import Views
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
@@ -28,23 +28,23 @@ CONFIGS = {
         "krigings": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
         "reader": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser": (1, 2, 4, 2, 1)},
     ("latent_field", "gp2d"): {"jitter": 0.02},
-    ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "cloud": 256,
-                                  "steps": 12, "codes": 512, "reuse": 8},
+    ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "num_particles": 256,
+                                  "steps": 12, "latents": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
                                   "share": 0.7, "jitter": 0.005},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
     ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
-    ("temporal_field", "drift1dt"): {"side": 40, "rank": 200, "code": 28, "draws": 32768, "width": 64, "depth": 2,
+    ("temporal_field", "drift1dt"): {"side": 40, "rank": 200, "latent": 28, "draws": 32768, "width": 64, "depth": 2,
                                      "reuse": 4},
-    ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 262144,
+    ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "latent": 7, "fine": 32, "draws": 262144,
                                          "width": 64, "depth": 2, "reuse": 4},
     ("temporal_field", "moving_disc2dt"): {"flat": 8, "width": 80, "share": 0.4},
     ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"share": 0.45},
-    ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "cloud": 512},
+    ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
     ("modulated_field", "styles2d"): {
-        "batch": 16, "codes": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
-        "kinds": (3, 128), "share": 0.35, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "alone": 0.05,
+        "batch": 16, "latents": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
+        "kinds": (3, 128), "share": 0.35, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05,
         "steps": 16},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "places": 64,
                                    "knots": 33},
@@ -59,24 +59,24 @@ LIVE = {
                                      "places": 256, "knots": 33, "steps": 16},
     ("stochastic_field", "terrain2d"): {"measured": 2048, "batch": 16, "width": 48, "reader": (1, 2, 4, 2),
                                         "knots": 33, "steps": 16},
-    ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
-    ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "codes": 256, "reuse": 8},
+    ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "latents": 256, "reuse": 8},
+    ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "latents": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
-         "modulated_field": {"width": 32, "sines": 96, "codes": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
+         "modulated_field": {"width": 32, "sines": 96, "latents": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
                              "layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
-         "latent_field": {"width": 32, "batch": 24, "queries": 128, "cloud": 256},
+         "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
          "temporal_field": {"draws": 8192, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
-         "adaptive_sampling": {"width": 32, "batch": 16, "codes": 128, "cloud": 128},
+         "adaptive_sampling": {"width": 32, "batch": 16, "latents": 128, "num_particles": 128},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
                               "measured": 4096}}
-TINY = {"cloud": 64}                                                # where only steps are counted: nobody looks
+TINY = {"num_particles": 64}                                                # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
          "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
@@ -95,7 +95,7 @@ class Varied:
     shift: float = 1.0
     window: tuple[float, float] = (1.0, 1.0)
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions of the source, each varied by its own numbers."""
         fields = self.source.draw(n, seed=child(seed, "fields"))
         d = fields.d
@@ -111,7 +111,7 @@ class Varied:
             coords = centre[part].to(coords) + share[part].to(coords) * coords
             return factor[part].to(coords) * fields.rule(coords, part) + raised[part].to(coords)
 
-        return Evaluated(rule, n, fields.d, fields.c)
+        return EvaluatedFields(rule, n, fields.d, fields.c)
 
 
 # patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of 64 to 256

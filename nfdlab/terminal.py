@@ -173,7 +173,7 @@ def show_findings(findings) -> int:
 def pattern_named(name: str):
     """A pattern's class by its name in small letters."""
     from .core.checks import require_name
-    from .sparsity import patterns
+    from .observation import patterns
 
     return patterns.ALL[require_name(name.lower(), patterns.ALL, "pattern")]
 

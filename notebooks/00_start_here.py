@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 00 · Start here: what can eight numbers tell about a whole curve?
 #
-# ![truth, eight dots, exact band, model band](pictures/00_start_here.png)
+# ![truth, eight observations, exact band, model band](pictures/00_start_here.png)
 #
 # A five-minute tour of nfdlab. ▶ *Run ▸ Run All Cells*, read downwards, then drag a slider.
 #
@@ -18,9 +18,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 1  # which function, which dots
+seed: int = 1  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 8  # how many dots are seen
+keep: int = 8  # how many observations are seen
 
 # %% [markdown]
 # ## A problem makes functions
@@ -52,9 +52,9 @@ seen.coords.shape, seen.values.shape, seen.noise_std
 # %% [markdown]
 # ## Fill it in
 #
-# *Predict:* eight dots, a smooth curve. Is there one answer?
+# *Predict:* eight observations, a smooth curve. Is there one answer?
 #
-# No: there are many curves through these dots. For this problem the right distribution over them is known in closed form
+# No: there are many curves through these observations. For this problem the right distribution over them is known in closed form
 # (blue). The model, a neural field driven by diffusion, was never told that formula; it practised on curves with most of
 # each hidden, and answers in orange.
 
@@ -77,8 +77,8 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
-together, alone = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
-assert torch.allclose(together, alone, atol=1e-5)
+together, unconditional_share = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
+assert torch.allclose(together, unconditional_share, atol=1e-5)
 plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
 
 # %% [markdown]
@@ -99,7 +99,7 @@ plots.ratios(curves, title=f"CRPS: {best:.2f} times the best possible, over {3 *
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how close. Try: one dot; all dots in a clump (`clusters`); `scale` at 32; then the
+# How sparse, which pattern, how noisy, how close. Try: one observation; all observations in a clump (`clusters`); `scale` at 32; then the
 # problem `sawtooth1d`, where the mean of all answers is not an answer, and `terrain2d`, which is real.
 
 # %%
@@ -127,7 +127,7 @@ print(f"half past ten: {celsius.mean():.1f} °C, give or take {celsius.std():.1f
 # | you want to know | open |
 # |---|---|
 # | what the best possible answer is, on every problem of the kit, before any network | `00a_problems_and_rulers` |
-# | how a model turns any set of dots into a distribution over functions, and where that breaks | `05_sparse_conditional` |
+# | how a model turns any set of observations into a distribution over functions, and where that breaks | `05_sparse_conditional` |
 #
 # Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact
 # answer, and breaks it. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.

@@ -24,16 +24,16 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which function, which dots
+seed: int = 0  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 5  # how many dots are seen
+keep: int = 5  # how many observations are seen
 pattern: str = "random"  # random | grid | block | lines | clusters | border
 tasks: int = 8  # how many tasks each number in the tables is averaged over
 
 # %% [markdown]
 # ## Picture
 #
-# Four kinds of random curve. Each is looked at in the same few places, with the same small noise. *Predict:* the dots lie
+# Four kinds of random curve. Each is looked at in the same few places, with the same small noise. *Predict:* the observations lie
 # at the same places in all four pictures. Is as much left open in each?
 
 # %%
@@ -42,7 +42,7 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
 from nfdlab.evaluate.table import compare
@@ -61,8 +61,8 @@ for name in ("gp1d", "sawtooth1d", "families1d", "step1d"):
 plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left")
 
 # %% [markdown]
-# Black is the truth. Every blue line is a curve that explains the dots as well as it should: a draw of the exact posterior.
-# What dots tell depends on the world they come from, so there is no best answer without a *prior*: which functions there
+# Black is the truth. Every blue line is a curve that explains the observations as well as it should: a draw of the exact posterior.
+# What observations tell depends on the world they come from, so there is no best answer without a *prior*: which functions there
 # are, and how often each. The kit's problems are such worlds. Blue names: the posterior is known exactly. Grey: real data,
 # or shapes without a formula, where nobody knows it. (One more, `arrays`, is your own data.)
 
@@ -94,7 +94,7 @@ pd.Series(left, name="spread left by 8 looks, gp1d").sort_values().to_frame().st
 # %% [markdown]
 # ## Idea in symbols
 #
-# A *prior* $p(f)$ says which functions there are. Dots $y_i = f(x_i) + s\,\varepsilon_i$ weigh each of them by how well it
+# A *prior* $p(f)$ says which functions there are. Observations $y_i = f(x_i) + s\,\varepsilon_i$ weigh each of them by how well it
 # explains what was seen, and nothing else does:
 #
 # $$p(f \mid y) \;\propto\; p(f)\, \exp\Big(-\sum_i \frac{(y_i - f(x_i))^2}{2 s^2}\Big).$$
@@ -142,7 +142,7 @@ for name, (mean, std) in mine.items():
 #
 # ### One: a mean is not a draw
 #
-# Three dots of a sawtooth. The posterior mean has the smallest squared error that anything can have. *Predict:* count the
+# Three observations of a sawtooth. The posterior mean has the smallest squared error that anything can have. *Predict:* count the
 # jumps of more than half a tooth in the truth, in each draw, and in the mean of the draws.
 
 # %%
@@ -150,7 +150,7 @@ saw, three, fine = problems["sawtooth1d"], nfd.patterns.Random(count=3), nfd.cel
 truth = saw.draw(1, seed=seed)
 seen = nfd.observe(truth, three, noise_std=0.05, seed=seed)
 draws = saw.oracle().draw(seen, 64, seed=seed)
-mean = Evaluated(lambda coords, part: draws(coords).mean(0, keepdim=True), 1, 1)
+mean = EvaluatedFields(lambda coords, part: draws(coords).mean(0, keepdim=True), 1, 1)
 jumps = [(f(fine).diff(dim=1).abs() > 0.5).sum((1, 2)).float().mean().item() for f in (truth, draws, mean)]
 errors, roughness = torch.zeros(2), torch.zeros(2)
 for i in range(6 * tasks):
@@ -227,7 +227,7 @@ figure
 # ### Three: the wagon wheel
 #
 # A pattern drifts forwards or backwards, and only every $g$-th frame is seen, whole. *Predict:* the more frames the better?
-# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \dots, 8$?
+# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \observations, 8$?
 
 # %%
 wheel, odds = problems["two_speed1dt"], {}
@@ -257,7 +257,7 @@ from nfdlab.evaluate.continuity import gradient
 film = wheel.draw(1, seed=seed)
 seen = nfd.observe(film, nfd.patterns.Frames(every=5), noise_std=0.05, seed=seed)
 draws = wheel.oracle().draw(seen, 64, seed=seed)
-ghost = Evaluated(lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2)      # the exact mean
+ghost = EvaluatedFields(lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2)      # the exact mean
 speeds = []
 for fields in (draws, ghost):                                    # f_t = -speed f_x, by least squares over the box
     g = gradient(fields, 0.98 * nfd.cell_centres((24, 24)))
@@ -281,7 +281,7 @@ plots.pages(wheel.card, {"truth": film, "a draw": one, "another draw": other, "t
 # %%
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
-from nfdlab.diffusion.schedule import NoiseRange
+from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.problems.gridded import gridded
 
 cells, rows = nfd.cell_centres((64,)), {}
@@ -290,7 +290,7 @@ for name in ("gp1d", "sawtooth1d", "step1d"):
     truth = kind.draw(1, seed=seed)
     seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
     now = kind.oracle().at(seen, cells)
-    levels = NoiseRange.of(kind.draw(256, seed=seed)(cells)).sigmas(30)
+    levels = NoiseLevels.of(kind.draw(256, seed=seed)(cells)).sigmas(30)
     noise = now.mean + levels[0] * white(256, (64,), seed=seed)
     ends = sample(now.denoiser(), noise.float(), levels)[..., None]
     mean, std = kind.oracle().moments(seen, cells)
@@ -311,9 +311,9 @@ plots.bands(gp.card, truth=shown[0], seen=shown[1], exact=shown[3], sampled=show
 # ## Turn the knobs
 #
 # The exact posterior under the sliders. Left and right are two sets of draws of it, so every difference between them is luck,
-# and the two scores below the picture show how much luck one task holds. Try: no dots at all; one dot; the pattern
+# and the two scores below the picture show how much luck one task holds. Try: no observations at all; one observation; the pattern
 # `clusters`; then the problems `sawtooth1d` with `view` on draws, `two_speed1dt` with `frames` and one in 5, and `styles2d`
-# with few dots. A problem without an exact posterior says so.
+# with few observations. A problem without an exact posterior says so.
 
 # %%
 smooth = nfd.problems.get("gp1d")
@@ -325,7 +325,7 @@ panel
 #
 # Three rulers, on the same tasks for everybody. The *CRPS ratio*: the error of a distribution, over that of exact draws.
 # 1.00 is the best possible, and on average nobody is below. *Coverage*: how often the truth lies in the 90 % band; 0.90 is
-# right. *Spread*: how wide the answer is, over how wide it should be. *Predict:* kriging fits a Gaussian field to the dots.
+# right. *Spread*: how wide the answer is, over how wide it should be. *Predict:* kriging fits a Gaussian field to the observations.
 # On which of these three problems will it lose most?
 
 # %%

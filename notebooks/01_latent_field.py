@@ -16,16 +16,16 @@
 # **What does looking closer cost?**
 #
 # A model that draws pictures pixel by pixel pays for every pixel in every step. Here the diffusion never sees a pixel: it
-# draws a *code*, a few hundred numbers, and a neural field turns the code into a function that can be asked anywhere. So
+# draws a *latent*, a few hundred numbers, and a neural field turns the latent into a function that can be asked anywhere. So
 # how fine you look should cost nothing until you look. Does it? And what is lost on the way through so few numbers?
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which functions, which dots
+seed: int = 0  # which functions, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 20  # how many dots are seen
+keep: int = 20  # how many observations are seen
 tasks: int = 2  # how many tasks each number in the tables is averaged over
 finest: int = 1024  # points along each side of the closest look
 
@@ -36,16 +36,16 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
-from nfdlab.diffusion.denoiser import Preconditioned
-from nfdlab.diffusion.nets import MLP
+from nfdlab.core.fields import EvaluatedFields
+from nfdlab.core.grid import interpolate
+from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.diffusion.schedule import karras
+from nfdlab.evaluate.error_breakdown import stages
 from nfdlab.evaluate.scores import energy_distance
-from nfdlab.evaluate.stages import stages
 from nfdlab.evaluate.table import compare
-from nfdlab.fields.interpolate import read
+from nfdlab.nn.networks import MLP
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
@@ -96,13 +96,13 @@ figure
 # ## Idea in symbols
 #
 # 1. **Compress.** An encoder $E$ and a field $F$ are trained together so that $F(x;\, E(f)) \approx f(x)$ at random places
-#    $x$. The code $z = E(f)$ has four numbers on each of 8 × 8 cells. It is brought to unit scale, entry by entry.
-# 2. **Learn the law of codes.** A denoiser $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$. What a
-#    Gaussian with the codes' own covariance $C$ would say is known in closed form, so the network adds only the rest:
+#    $x$. The latent $z = E(f)$ has four numbers on each of 8 × 8 cells. It is brought to unit scale, entry by entry.
+# 2. **Learn the law of latents.** A denoiser $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$. What a
+#    Gaussian with the latents' own covariance $C$ would say is known in closed form, so the network adds only the rest:
 #    $D = \bar z + C (C + \sigma^2)^{-1} (z_\sigma - \bar z) + c(\sigma)\, N(z_\sigma, \sigma)$.
 # 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $F(\cdot\,; z)$ anywhere.
 # 4. **Steer.** Observations $y_i = f(x_i) + s\,\varepsilon$ were no part of the training. They speak through the decoder:
-#    with $J = \partial F(x_i; z)/\partial z$, a step of Gauss and Newton moves each $D$ to where the dots are likely,
+#    with $J = \partial F(x_i; z)/\partial z$, a step of Gauss and Newton moves each $D$ to where the observations are likely,
 #    $D + C_\sigma J^\top (J C_\sigma J^\top + s^2)^{-1} (y - F(x; D))$, $C_\sigma = C\sigma^2 (C + \sigma^2)^{-1}$.
 #
 # The field is also told how *wide* the pixel is that it is asked for, and answers with the average over it.
@@ -114,7 +114,7 @@ figure
 # answers of the four nearest cells.
 
 # %%
-n, steps, net, r = 2, 20, model.net, model.net.range
+n, steps, net, r = 2, 20, model.net, model.net.noise_levels
 with torch.no_grad():
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
@@ -165,7 +165,7 @@ panel
 #
 # ### How few numbers?
 #
-# *Predict:* the best *linear* code of $k$ numbers keeps the $k$ strongest directions of the covariance, and nothing linear
+# *Predict:* the best *linear* latent of $k$ numbers keeps the $k$ strongest directions of the covariance, and nothing linear
 # can lose less. For smooth hills that is already good. For a disc, which is only a place and a size?
 
 # %%
@@ -175,7 +175,7 @@ for p, who, colour in ((problem, model, style.EXACT), (discs, round_, style.MODE
     lam = torch.linalg.svdvals(fields - fields.mean(0)).square()
     lost = (1 - lam.cumsum(0) / lam.sum()).clamp_min(1e-9).sqrt()
     k, fresh = len(who.net.spectrum.lam), p.draw(64, seed=seed + 6)
-    mine = (who.decode(who.code(fresh))(coords) - fresh(coords)).square().mean().sqrt() / fields.std()
+    mine = (who.decode(who.encode(fresh))(coords) - fresh(coords)).square().mean().sqrt() / fields.std()
     ax.plot(range(1, 301), lost[:300], color=colour, label=f"{p.card.name}: best linear code")
     ax.plot(k, mine, "o", color=colour, ms=8, label=f"{p.card.name}: ours, {k} numbers")
     print(f"{p.card.name}: {k} numbers lose {mine:.3f} of the spread, the best linear code of {k} {lost[k - 1]:.3f}")
@@ -188,13 +188,13 @@ figure
 # %% [markdown]
 # ### Which stage is at fault?
 #
-# Three bars, measured apart: what the code loses; how far draws of the prior lie from fresh functions (blue: other fresh
-# functions); and the answer to observations, as a ratio to the exact posterior's. A draw is never better than the code:
+# Three bars, measured apart: what the latent loses; how far draws of the prior lie from fresh functions (blue: other fresh
+# functions); and the answer to observations, as a ratio to the exact posterior's. A draw is never better than the latent:
 # what lies between the first bar and the second is the *generation gap*.
 
 # %%
 found = {"gp2d": stages(model, problem, counts=(20,), tasks=tasks, seed=seed),
-         "discs2d": stages(round_.using(cloud=128), discs, counts=(4,), tasks=tasks, seed=seed)}
+         "discs2d": stages(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
 plots.stages(found, title=f"gp2d: prior draws lie {found['gp2d'].prior:.4f} from fresh functions, other fresh ones {found['gp2d'].real:.4f}")
 
 # %%
@@ -204,7 +204,7 @@ table.summary().round(3)
 
 # %% [markdown]
 # Over many more tasks than one can wait for, the shipped weights scored this when they were made, CRPS as a ratio to the
-# exact posterior's draws at each number of dots:
+# exact posterior's draws at each number of observations:
 
 # %%
 {p.card.name: {m: round(value, 3) for m, value in who.about["scores"].get("crps", {}).items()}
@@ -214,15 +214,15 @@ table.summary().round(3)
 # ### Which way to steer?
 #
 # Four ways to tell the prior's denoiser what was seen, on one task: the Jacobian taken once; ΠGDM, which takes the open
-# code to be white; DPS, which walks down the misfit. And a cloud of weighed and moved draws (`particles`), which needs a
-# code of few true dimensions. *Predict:* hundreds of directions matter here. Which will fail?
+# latent to be white; DPS, which walks down the misfit. And a cloud of weighed and moved draws (`particles`), which needs a
+# latent of few true dimensions. *Predict:* hundreds of directions matter here. Which will fail?
 
 # %%
 exact, many = problem.oracle().draw(seen, 200, seed=seed)(coords), 6 if budget != "smoke" else 4
 rows = {}
 for guide, levels in (("linearised", 20), ("pigdm", 8), ("dps", 20), ("particles", 8)):
     began = time.perf_counter()
-    told = model.using(cloud=32, rounds=8).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
+    told = model.using(num_particles=32, rounds=8).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
     miss = (told.mean(0) - exact.mean(0)).square().mean().sqrt() / exact.std(0).square().mean().sqrt()
     rows[guide] = {"mean off": miss.item(), "spread": (told.std(0).square().mean() / exact.std(0).square().mean()).sqrt().item(),
                    "seconds": time.perf_counter() - began}
@@ -235,7 +235,7 @@ for guide, levels in (("linearised", 20), ("pigdm", 8), ("dps", 20), ("particles
 #
 # ### Photographs
 #
-# The same approach on patches of a temple, asked about a flower it never saw. The code is a low-resolution picture of
+# The same approach on patches of a temple, asked about a flower it never saw. The latent is a low-resolution picture of
 # 32 × 32 pixels, and the field says what lies between. The rival is bicubic interpolation, and the truth the photograph
 # itself, of twice, four and eight times as many pixels.
 
@@ -252,7 +252,7 @@ for scale in (2, 4, 8):
     low = torch.nn.functional.avg_pool2d(pixels[..., 0][:, None], scale)
     with torch.no_grad():
         ours = camera.decode(camera.net.auto.encode(low.to(camera.device)), size=2 / side)
-    bicubic, flat = (Evaluated(lambda x, part, low=low, c=c: read(low[part], x, cubic=c), 12, 2) for c in (True, False))
+    bicubic, flat = (EvaluatedFields(lambda x, part, low=low, c=c: interpolate(low[part], x, cubic=c), 12, 2) for c in (True, False))
     rows[f"×{scale}"] = {name: psnr((f(at).unflatten(1, (side, side)) - pixels).square().mean(), pixels)
                         for name, f in (("ours", ours), ("bicubic", bicubic))}
     shown[scale] = flower, flat, bicubic, ours
@@ -268,23 +268,23 @@ plots.pages(photo.card, {name: f[pick] for name, f in zip(names, shown[4], stric
 # %% [markdown]
 # ## Where it breaks
 #
-# **Codes of the wrong scale.** Diffusion takes codes to have unit scale. *Predict:* what if they are a hundred times smaller
-# or larger, and nobody says so? Three small denoisers, trained here for a few seconds each on the codes of discs.
+# **Codes of the wrong scale.** Diffusion takes latents to have unit scale. *Predict:* what if they are a hundred times smaller
+# or larger, and nobody says so? Three small denoisers, trained here for a few seconds each on the latents of discs.
 
 # %%
-codes = round_.code(discs.draw(512 if budget != "smoke" else 64, seed=seed + 1)).cpu()
+latents = round_.encode(discs.draw(512 if budget != "smoke" else 64, seed=seed + 1)).cpu()
 rng, draws = torch.Generator().manual_seed(seed), {}
 for factor in (1.0, 0.01, 100.0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        D = Preconditioned(MLP(codes.shape[1], 128, 2))
+        D = Denoiser(MLP(latents.shape[1], 128, 2))
     adam = torch.optim.Adam(D.parameters(), 2e-3)
     for _ in range(200 if budget != "smoke" else 5):
-        clean = factor * codes[torch.randint(len(codes), (128,), generator=rng)]
+        clean = factor * latents[torch.randint(len(latents), (128,), generator=rng)]
         sigma = torch.exp(1.6 * torch.randn(128, generator=rng)).clamp(0.005, 40)
         loss = D.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
         adam.zero_grad(), loss.backward(), adam.step()
-    start = 10 * white(64, codes.shape[1:], seed=seed)
+    start = 10 * white(64, latents.shape[1:], seed=seed)
     z = sample(D, start, karras(20, 0.05, 10.0), method="dpmpp") / factor
     draws[factor] = round_.decode(z.to(round_.device))
 real = discs.draw(200, seed=seed)(coords)
@@ -302,7 +302,7 @@ plots.pages(discs.card, {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far
 # %%
 flower = nfd.problems.held_out(photo).draw(24, seed=seed + 2)
 large = torch.nn.functional.avg_pool2d(flower(nfd.cell_centres((64, 64))).unflatten(1, (64, 64))[..., 0], 4).flatten(1)
-z, at, errors = camera.code(flower), nfd.cell_centres((16, 16)), {}
+z, at, errors = camera.encode(flower), nfd.cell_centres((16, 16)), {}
 for words, size in (("told their width", 2 / 16), ("taken for points", 0.0)):
     errors[words] = (camera.decode(z, size=size)(at)[..., 0] - large).square().mean().sqrt().item()
 print({words: round(e, 3) for words, e in errors.items()},
@@ -311,7 +311,7 @@ print({words: round(e, 3) for words, e in errors.items()},
 # %% [markdown]
 # **When to use it:** one prior for many questions, at any resolution; data of any kind that a decoder can be compared
 # with. **When not:** one kind of question asked a thousand times (lesson 05 answers faster and needs no steering), or
-# detail that no short code can hold. **Cost:** half an hour of one core to train; a draw costs the same however closely
+# detail that no short latent can hold. **Cost:** half an hour of one core to train; a draw costs the same however closely
 # it is looked at.
 #
 # ## Exercises
@@ -327,12 +327,12 @@ print({words: round(e, 3) for words, e in errors.items()},
 #
 # </details>
 #
-# **2 · Change a line.** Walk between two functions by mixing their codes, and by mixing their values. Which is nearer to a disc?
+# **2 · Change a line.** Walk between two functions by mixing their latents, and by mixing their values. Which is nearer to a disc?
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# z = round_.code(discs.draw(2, seed=4))
+# z = round_.encode(discs.draw(2, seed=4))
 # middle = round_.decode(z.mean(0, keepdim=True))(coords)
 # mixed = discs.draw(2, seed=4)(coords).mean(0)
 # print((middle.amax() - middle.amin()).item(), (mixed.amax() - mixed.amin()).item())   # two half discs have 0.5
@@ -341,12 +341,12 @@ print({words: round(e, 3) for words, e in errors.items()},
 # </details>
 #
 # **3 · Write a piece.** The averages of a coarse picture are observations too. Given the means over 8 × 8 blocks of the
-# box, draw hills. (Hint: a `Measurement` may be any differentiable function of the code.)
+# box, draw hills. (Hint: a `Measurement` may be any differentiable function of the latent.)
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# from nfdlab.codes.steering import guided
+# from nfdlab.inference.decoder_guidance import guided
 # from nfdlab.diffusion.guidance import Measurement
 # from nfdlab.diffusion.samplers import sample as walk
 #
@@ -363,7 +363,7 @@ print({words: round(e, 3) for words, e in errors.items()},
 #
 # ## Further reading
 #
-# - Rombach et al. 2022, *High-resolution image synthesis with latent diffusion models*: diffuse codes, not pixels; scale
+# - Rombach et al. 2022, *High-resolution image synthesis with latent diffusion models*: diffuse latents, not pixels; scale
 #   them first.
 # - Chen et al. 2024, *Image neural field diffusion models*: a field as the decoder, trained at many resolutions.
 # - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*: the local field,

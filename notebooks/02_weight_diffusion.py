@@ -23,9 +23,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which functions, which dots
+seed: int = 0  # which functions, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 4  # how many dots are seen
+keep: int = 4  # how many observations are seen
 tasks: int = 2  # how many tasks each number in the table is averaged over
 nets: int = 512  # how many small fields the live experiments fit
 
@@ -36,10 +36,10 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.approaches.weight_diffusion import WeightDiffusion
-from nfdlab.codes.weights import SmallField, fit, nearest
 from nfdlab.core.types import Budget, Observations
 from nfdlab.evaluate.scores import energy_distance
 from nfdlab.evaluate.table import compare
+from nfdlab.fields.batched_mlp import BatchedMLP, fit, nearest
 from nfdlab.panels import LossWatch, plots, style
 
 quick = budget == "smoke"
@@ -57,7 +57,7 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 # value of its curve. *Predict:* what will the two averages look like?
 
 # %%
-small, pair = SmallField(d=1, width=16, omega=6.0), problem.draw(2, seed=seed + 1)
+small, pair = BatchedMLP(d=1, width=16, omega=6.0), problem.draw(2, seed=seed + 1)
 shared = fit(small, small.start(1, seed=seed), pair, steps=fits, seed=seed)
 shuffled = small.permute(shared, seed=seed)
 figure, (axes,) = style.picture(1, 2, size=(9.6, 3.1), sharey=True)
@@ -106,7 +106,7 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # flat vectors. It starts from what a Gaussian of the same covariance $C$ would answer,
 # $\mu + C (C + \sigma^2)^{-1} (z - \mu)$, and learns the rest.
 #
-# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(u)$; dots weigh the noise through the rendered field,
+# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(u)$; observations weigh the noise through the rendered field,
 # $\exp(-\sum_j (y_j - f_{G(u)}(x_j))^2 / 2 s^2)$. A cloud of draws hears them louder and louder; the good are doubled, and move.
 #
 # Take the MLP away and the Gaussian is left. It is the rival that must stand beside every diffusion of weights.
@@ -120,7 +120,7 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # %%
 from nfdlab.diffusion.noise import white
 
-n, steps, net, r = 4, 8, model.net, model.net.range
+n, steps, net, r = 4, 8, model.net, model.net.noise_levels
 mean, Q, lam = net.spectrum.mean, net.spectrum.Q, net.spectrum.lam                  # C = Q diag(lam) Qᵀ
 with torch.no_grad():
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
@@ -163,7 +163,7 @@ print(f"largest difference {apart:.1e}, over fields of spread {library.std():.2f
 
 # %%
 # a small cloud of particles that moves seldom: rough, and quick enough for a slider
-panel = nfd.explore(model.using(cloud=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8)
+panel = nfd.explore(model.using(num_particles=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8)
 panel
 
 # %% [markdown]
@@ -171,12 +171,12 @@ panel
 #
 # Three things can go wrong, so they are measured apart: what a small field loses of its function (*floor*), what the prior's
 # draws look like (*energy distance* to fresh functions: nought for the right distribution; in black one fresh function), and the
-# answers to dots (*CRPS*, as a ratio to the exact posterior's). *Predict:* where will the Gaussian lose most?
+# answers to observations (*CRPS*, as a ratio to the exact posterior's). *Predict:* where will the Gaussian lose most?
 
 # %%
 fresh = problem.draw(500, seed=seed + 1)
 real, other = fresh(coords), problem.draw(500, seed=seed + 2)(coords)
-kept = model.decode(model.code(fresh[:100], seed=seed))(coords)
+kept = model.decode(model.encode(fresh[:100], seed=seed))(coords)
 shapes = {"diffusion": model.draw(None, 500, seed=seed), "Gaussian": model.gaussian.draw(None, 500, seed=seed)}
 prior = {name: energy_distance(f(coords), real).item() for name, f in shapes.items()}
 noise = energy_distance(other, real).item()
@@ -187,7 +187,7 @@ plots.fans({f"{name}: {prior[name]:.4f}": (problem.draw(1, seed=seed), Observati
            title="Eight draws of each prior")
 
 # %%
-quick = {"cloud": 128, "rounds": 24}                       # half the usual cloud, moved half as often
+quick = {"num_particles": 128, "rounds": 24}                       # half the usual cloud, moved half as often
 rivals = {"model": model.using(**quick), "gaussian": model.gaussian.using(**quick), "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, problem, counts=(2, 4, 8), tasks=tasks, seed=seed)
 display(table.summary().round(3))
@@ -269,8 +269,8 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 
 # %% [markdown]
 # **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several
-# kinds, and a thing that can be asked anywhere is wanted. **When not:** when one field with a small code a function will do
-# (lesson 09): there the code has as many numbers as the function needs, not as many as a network has. **Cost:** every training
+# kinds, and a thing that can be asked anywhere is wanted. **When not:** when one field with a small latent a function will do
+# (lesson 09): there the latent has as many numbers as the function needs, not as many as a network has. **Cost:** every training
 # function has to be fitted first; half of the training goes there. And whoever permutes, re-initialises or prunes breaks it.
 #
 # ## Exercises
@@ -308,9 +308,9 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 # <details><summary>Solution</summary>
 #
 # ```python
-# codes, rng = twins["shared"].code(twins["shared"].members(problem)[:100], seed=seed), torch.Generator().manual_seed(seed)
+# latents, rng = twins["shared"].encode(twins["shared"].members(problem)[:100], seed=seed), torch.Generator().manual_seed(seed)
 # for level in (0.0, 0.1, 0.3, 1.0):
-#     jumbled = twins["shared"].decode(codes + level * torch.randn(codes.shape, generator=rng).to(codes))(coords)
+#     jumbled = twins["shared"].decode(latents + level * torch.randn(latents.shape, generator=rng).to(latents))(coords)
 #     near = nearest(jumbled, twins["shared"].members(problem)(coords))[0].median().item()
 #     print(f"noise {level}: nearest training function {near:.3f}, energy distance {energy_distance(jumbled, real).item():.4f}")
 # ```

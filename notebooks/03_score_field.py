@@ -24,9 +24,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which function, which dots
+seed: int = 0  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 8  # how many dots are seen
+keep: int = 8  # how many observations are seen
 tasks: int = 2  # how many tasks each number in the table is averaged over
 live: float = 5.0  # seconds that each network trained here may take
 guided: int = 16  # draws of each rung of the ladder, with the network
@@ -91,7 +91,7 @@ figure
 # closer is white on a fixed **lattice**, here of 64 places, and never anywhere else: a network hears the lattice only, and says what the
 # clean function is there or at any other place.
 #
-# **The score as arrows.** Dots are a noisy function; each arrow is $\sigma^2$ times the score, and it points at what the
+# **The score as arrows.** Observations are a noisy function; each arrow is $\sigma^2$ times the score, and it points at what the
 # function probably was. *Predict:* does a point that sits on the curve by luck have no arrow?
 
 # %%
@@ -119,13 +119,13 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # ## Idea in symbols
 #
 # A function $f$ gets noise at the lattice, $x = f(X) + \sigma \varepsilon$. One network answers for any place $q$, given the
-# noisy lattice and the dots $S$:
+# noisy lattice and the observations $S$:
 #
 # $$D(q \mid x, \sigma, S) = \underbrace{m(q)}_{\text{linear}} + s(q)\, F(q), \qquad \nabla_x \log p_\sigma(x) = \frac{D(X) - x}{\sigma^2}.$$
 #
 # - $m$ and $s$ are the **best linear answer** and its spread: Bayes' rule with the mean and covariance measured from draws
 #   of the problem, nothing else. For a Gaussian field that is already the exact denoiser.
-# - $F$ is a **set transformer**: lattice points and dots attend to each other, each head with its own law of distance
+# - $F$ is a **set transformer**: lattice points and observations attend to each other, each head with its own law of distance
 #   $-\gamma_h |x - x'|^2$; a query attends to all of them. It starts at zero and learns the residual, that is, whatever is not Gaussian.
 #
 # A sampler walks the lattice down the noise levels, $\mathrm{d}x/\mathrm{d}\sigma = (x - D)/\sigma$; then any query asks the last
@@ -138,7 +138,7 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 net, n, steps, told = model.net, 4, 20, ObservationBatch.of([seen]).to(model.device)
-KL, X, r, noise = net.linear, net.lattice, net.range, white(n, net.shape, seed=seed).to(model.device)
+KL, X, r, noise = net.linear, net.lattice, net.noise_levels, white(n, net.shape, seed=seed).to(model.device)
 with torch.no_grad(), torch.device(model.device):
     def D(q, x, s):
         P, h = torch.eye(KL.rank), torch.zeros(len(x), KL.rank)                 # precision, information of the weights
@@ -148,7 +148,7 @@ with torch.no_grad(), torch.device(model.device):
         rows, a = KL.rows(q), torch.linalg.solve(P, h.T).T
         linear = KL.mean(q) + (a @ rows.T)[..., None]
         s2 = (rows * torch.linalg.solve(P, rows.T).T).sum(1, keepdim=True) + KL.rest(q)[0]
-        return linear + s2.sqrt() * net.answer(net.hear(x, s, told), q)[2]
+        return linear + s2.sqrt() * net.answer(net.condition(x, s, told), q)[2]
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     levels = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     levels = torch.cat([levels, torch.zeros(1)]).float()
@@ -197,13 +197,13 @@ panel
 # %%
 small = {"width": 32, "depth": 2, "batch": 16, "queries": 16, "measured": 4096, "lr": 2e-3}
 limit = nfd.Budget(steps=12) if quick else nfd.Budget(seconds=live)
-alone = nfd.train(ScoreField(**small, linear=False), problem, budget=limit, seed=seed, device=device)
+unconditional_share = nfd.train(ScoreField(**small, linear=False), problem, budget=limit, seed=seed, device=device)
 silent = nfd.train(ScoreField(**small), problem, budget=nfd.Budget(steps=1), seed=seed, device=device)
-torch.nn.init.zeros_(silent.net.leave[-1].weight), torch.nn.init.zeros_(silent.net.leave[-1].bias)
+torch.nn.init.zeros_(silent.net.output[-1].weight), torch.nn.init.zeros_(silent.net.output[-1].bias)
 levels, clean = torch.logspace(-1.7, 1.4, 9).tolist(), problem.draw(64, seed=seed + 1)(lattice)[..., 0].double()
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 worst = {}
-for (name, who), colour in zip({"shipped": model, "linear answer": silent, "network alone": alone}.items(),
+for (name, who), colour in zip({"shipped": model, "linear answer": silent, "network alone": unconditional_share}.items(),
                                (style.MODEL, style.EXACT, style.BASELINE), strict=True):
     prior = who.denoiser()
     found = regret(lambda x, s, prior=prior, who=who: prior(x.float().to(who.device), s).cpu().double(), law.denoiser(), clean,
@@ -217,7 +217,7 @@ figure
 
 # %% [markdown]
 # Said plainly: **on a Gaussian field the linear part is everything**, and all that training can do is not to spoil it. The table
-# below is therefore near 1.00; kriging, which has to fit its kernel to the dots, pays for that where they are few.
+# below is therefore near 1.00; kriging, which has to fit its kernel to the observations, pays for that where they are few.
 
 # %%
 table = compare({"model": model, "kriging": nfd.baselines.get("kriging")}, problem, counts=(3, 10), tasks=tasks, seed=seed)
@@ -235,7 +235,7 @@ saw = nfd.problems.get("sawtooth1d")
 limit = nfd.Budget(steps=12) if quick else nfd.Budget(seconds=2 * live, steps=800)
 learned = nfd.train(ScoreField(**{**small, "context": 32, "lr": 3e-3}), saw, budget=limit, seed=seed, device=device)
 plain = ScoreField.restore(learned.about, learned.tensors(), device)
-torch.nn.init.zeros_(plain.net.leave[-1].weight), torch.nn.init.zeros_(plain.net.leave[-1].bias)
+torch.nn.init.zeros_(plain.net.output[-1].weight), torch.nn.init.zeros_(plain.net.output[-1].bias)
 levels, teeth = torch.logspace(-1.3, 0.7, 7).tolist(), saw.draw(128, seed=seed + 1)(learned.lattice)
 noise, best = white(128, (32, 1), seed=seed), saw.oracle().at(None, learned.lattice).denoiser()
 ways = {"linear answer": plain.denoiser(), "model": learned.denoiser(), "exact": lambda x, s: best(x[..., 0], s)[..., None]}
@@ -255,14 +255,14 @@ figure
 # %% [markdown]
 # ## Where it breaks
 #
-# **The guidance ladder.** Suppose the denoiser had never heard of dots: it knows the prior only. Guidance wraps it. Six
-# dots on the lattice, noise 0.05, twenty ancestral steps. First with the *exact* denoiser, so that all error is the method's;
-# then with the network. A good rung is near the exact mean, has its spread (1.00), and misses the dots by about 0.05.
-# *Predict:* which rung fits the dots *too well*?
+# **The guidance ladder.** Suppose the denoiser had never heard of observations: it knows the prior only. Guidance wraps it. Six
+# observations on the lattice, noise 0.05, twenty ancestral steps. First with the *exact* denoiser, so that all error is the method's;
+# then with the network. A good rung is near the exact mean, has its spread (1.00), and misses the observations by about 0.05.
+# *Predict:* which rung fits the observations *too well*?
 
 # %%
 def ladder(D, n, told=None):
-    """Distance from the exact mean, spread over the exact one, misfit at the dots, of each way to say them to D."""
+    """Distance from the exact mean, spread over the exact one, misfit at the observations, of each way to say them to D."""
     ways = {"unconditional": D, "replacement": guidance.replacement(D, dots, seed=1), "naive": guidance.naive(D, dots),
             "DPS": guidance.dps(D, dots, sigmas=sigmas), "ΠGDM": guidance.pigdm(D, dots), "Tweedie": guidance.tweedie(D, dots)}
     ways |= {} if told is None else {"amortised": told}
@@ -296,12 +296,12 @@ assert not rungs["exact"]["naive"][0] < 1e3
 
 # %% [markdown]
 # The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement tells the rest of $x$ too
-# late; RePaint goes back and tells it again, and fits the noise of the dots; DPS pushes by a fixed length; ΠGDM takes what is left to
+# late; RePaint goes back and tells it again, and fits the noise of the observations; DPS pushes by a fixed length; ΠGDM takes what is left to
 # be white. **Naive guidance explodes**: it takes $D(x)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
 # known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial x$, and is right; so is a denoiser that was told
 # (amortised), at a fraction of the cost. What spread they lack, twenty ancestral steps took.
 #
-# **Any linear measurement.** The same wrapper and weights, and data that no dots can say: a blur, an integral, block averages.
+# **Any linear measurement.** The same wrapper and weights, and data that no observations can say: a blur, an integral, block averages.
 
 # %%
 line = lattice[:, 0]
@@ -380,7 +380,7 @@ plots.bands(problem.card, truth=other, seen=strange, model=found, title=f"Four t
 # for steps in (20, 60):
 #     sigmas, row = schedule.karras(steps, 0.01, 28.0), []
 #     for zeta in (0.3, 1.0, 3.0):
-#         way = guidance.dps(lambda x, s: law.denoiser()(x.double(), s).float(), dots, zeta=zeta, sigmas=sigmas)
+#         way = guidance.dps(lambda x, s: law.denoiser()(x.double(), s).float(), observations, zeta=zeta, sigmas=sigmas)
 #         ends = samplers.sample(way, 28.0 * white(60, (64,), seed=1), sigmas, method="ancestral", noise=samplers.fresh_noise(1))
 #         row.append(round((ends.mean(0) - mean).square().mean().sqrt().item(), 2))
 #     print(steps, "steps: distance from the exact mean at zeta 0.3, 1, 3:", row)

@@ -36,13 +36,13 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.approaches.coarse_to_fine import CoarseToFine
-from nfdlab.codes.tiles import wide
+from nfdlab.approaches.coarse_to_fine.tiling import wide
+from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals
 from nfdlab.evaluate.continuity import seam_jump, spectrum_error
 from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.spectra import spectrum
 from nfdlab.evaluate.table import compare
-from nfdlab.fields.interpolate import read
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
@@ -142,7 +142,7 @@ for (count, name), (score, off) in rows.items():
 # %% [markdown]
 # ## Idea in symbols
 #
-# A function is drawn in steps, each given the one before and the dots $S$:
+# A function is drawn in steps, each given the one before and the observations $S$:
 #
 # $$p(f \mid S) = \int p(c \mid S)\; p(r \mid c, S)\; p(f \mid c, r, S)\; \mathrm{d}c\, \mathrm{d}r .$$
 #
@@ -153,7 +153,7 @@ for (count, name), (score, off) in rows.items():
 # - below that, **waves**: $f$ is a sum of waves with the spectrum measured from data, conditioned on all of the above. So a draw has no pixels.
 # - **Conditioning augmentation**: coarse values are given noise $s$, and steps two and three are told $s$. Then they do not take errors of the first for hills.
 #
-# All networks start at zero beside closed forms, which for a Gaussian are exact. How *loud* a function is is one more unknown, heard from the dots.
+# All networks start at zero beside closed forms, which for a Gaussian are exact. How *loud* a function is is one more unknown, heard from the observations.
 #
 # ## Smallest version
 #
@@ -177,7 +177,7 @@ with torch.no_grad():
         corner = base + torch.tensor([i, j])
         t = (place - base).clamp(0, 1)
         area = torch.where(torch.tensor([i, j]).bool(), t, 1 - t).prod(1, keepdim=True)
-        heard = field.remember(memory[(corner[:, 0] * 8 + corner[:, 1]).long()]) + field.place(field.encode(((place - corner) / 1.5).to(model.device)))
+        heard = field.prepare(memory[(corner[:, 0] * 8 + corner[:, 1]).long()]) + field.place(field.encode(((place - corner) / 1.5).to(model.device)))
         answer += area.to(model.device) * field.answer(heard)
     mean = waves.mean.cpu() + waves.scale.cpu() * (linear.float() + answer.cpu())
 
@@ -246,7 +246,7 @@ figure
 # ## Against the others
 #
 # Fair CRPS as a ratio to draws of the exact posterior, 1.00 is the best possible: on a regular grid and at random places. *Predict:*
-# where is kriging, which must find its kernel from the dots, furthest behind?
+# where is kriging, which must find its kernel from the observations, furthest behind?
 
 # %%
 rivals, ratios = {"model": model, "kriging": nfd.baselines.get("kriging"), "cubic": nfd.baselines.get("cubic")}, {}
@@ -270,7 +270,7 @@ figure
 
 # %%
 silent = CoarseToFine.restore(walker.about, walker.tensors(), device)
-for layer in (silent.net.coarse.leave[-1], silent.net.detail.leave[-1], silent.net.field.answer[-1]):
+for layer in (silent.net.coarse.output[-1], silent.net.detail.output[-1], silent.net.field.answer[-1]):
     torch.nn.init.zeros_(layer.weight), torch.nn.init.zeros_(layer.bias)
 patches, levels, left = east.draw(16 * tasks, seed=seed + 5), torch.logspace(-1.7, 0.3, 7).tolist(), {}
 a = CoarseToFine.loudness(walker.net, patches, torch.ones(patches.n))
@@ -294,7 +294,7 @@ figure
 
 # %% [markdown]
 # A few percent in the middle, where texture is decided. At much noise the average detail decides; above 1 there, it has learned something of the
-# west that does not hold in the east. The waves and the loudness, heard from the dots, do the rest.
+# west that does not hold in the east. The waves and the loudness, heard from the observations, do the rest.
 #
 # ## Where it breaks
 #
@@ -326,7 +326,7 @@ off["waves"] = list(spectrum_error(prior, fresh, base=(8, 8), scales=scales).val
 for name in ("bicubic", "linear"):
     for s in scales:
         points = nfd.cell_centres((8 * s, 8 * s))
-        a, b = (spectrum(v.cpu(), (8 * s, 8 * s))[1].mean((0, 1))[1:4 * s + 1] for v in (read(dots, points, between[name]), fresh(points)))
+        a, b = (spectrum(v.cpu(), (8 * s, 8 * s))[1].mean((0, 1))[1:4 * s + 1] for v in (interpolate(dots, points, between[name]), fresh(points)))
         ratio = ((a + 1e-9) / (b + 1e-9)).log()
         off.setdefault(name, []).append(ratio.abs().mean().item())
         sign[name] = "too rough" if ratio[8 * s // 4:].mean() > 0 else "too smooth"
@@ -354,7 +354,7 @@ figure
 
 # %% [markdown]
 # **When to use it:** enlarging by any factor where texture matters; large domains; and wherever one wants to know what a step adds. **When
-# not:** where only the mean is asked for, regression is enough; with few scattered dots of strange shapes, approach 5 listens better. **Cost:** five
+# not:** where only the mean is asked for, regression is enough; with few scattered observations of strange shapes, approach 5 listens better. **Cost:** five
 # to thirty minutes of a core to train; 64 draws take about two seconds, any number of points asked afterwards.
 #
 # ## Exercises
@@ -381,7 +381,7 @@ figure
 #     print(s, round(crps(f(grid).cpu(), truth(grid)[0]).item(), 4))
 # ```
 #
-# For a Gaussian it does not: the noise is taken off again by what the dots and the detail say.
+# For a Gaussian it does not: the noise is taken off again by what the observations and the detail say.
 #
 # </details>
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 05 · From sparse dots to a field: encoder, conditional diffusion, neural field
+# # 05 · From sparse observations to a field: encoder, conditional diffusion, neural field
 #
 # ![exact band and model band on top of each other](pictures/05_sparse_conditional.png)
 #
@@ -23,9 +23,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which function, which dots
+seed: int = 0  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 8  # how many dots are seen
+keep: int = 8  # how many observations are seen
 tasks: int = 4  # how many tasks each number in the tables is averaged over
 scale: int = 8  # how close the zoom goes
 
@@ -60,7 +60,7 @@ else:
 # %% [markdown]
 # ## Picture
 #
-# *Predict:* the black curve is the truth, the model sees only the dots. Where will its band be wide? Will it be as wide as
+# *Predict:* the black curve is the truth, the model sees only the observations. Where will its band be wide? Will it be as wide as
 # the exact one (blue), or, as so often, too narrow?
 
 # %%
@@ -81,19 +81,19 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="One draw, cl
 # %% [markdown]
 # ## Idea in symbols
 #
-# Let $S = \{(x_i, y_i)\}$ be the dots. Three networks, each small:
+# Let $S = \{(x_i, y_i)\}$ be the observations. Three networks, each small:
 #
-# 1. **A code for fields.** An autoencoder turns a function into $z$, four numbers on each of 32 cells, and a *local* field
+# 1. **A latent for fields.** An autoencoder turns a function into $z$, four numbers on each of 32 cells, and a *local* field
 #    turns it back: $f(x) = \mathrm{dec}(x, z, r)$ reads only the cells near $x$.
-# 2. **What the dots say.** $r(S)$ are features on the same cells: SetConv channels (how many dots near here, their mean)
-#    and what kriging with three fixed kernels makes of them. From $r$ come a mean $\mu(r)$ and a spread $s(r)$ of the code.
+# 2. **What the observations say.** $r(S)$ are features on the same cells: SetConv channels (how many observations near here, their mean)
+#    and what kriging with three fixed kernels makes of them. From $r$ come a mean $\mu(r)$ and a spread $s(r)$ of the latent.
 # 3. **What they leave open.** Diffusion samples the residual $u = (z - \mu)/s$, which has unit scale however much was
 #    seen. Noise is added at a level $\sigma$, and a network learns the mean of the clean residual:
 #
 # $$D(u_\sigma, \sigma, r) \approx \mathbb{E}[u \mid u_\sigma = u + \sigma \varepsilon,\; S], \qquad
 #   \frac{\mathrm{d}u}{\mathrm{d}\sigma} = \frac{u - D(u, \sigma, r)}{\sigma}.$$
 #
-# Walk the equation from much noise to none and $z = \mu + s\,u$ is a draw from the posterior. With no dots, $r$ says so,
+# Walk the equation from much noise to none and $z = \mu + s\,u$ is a draw from the posterior. With no observations, $r$ says so,
 # and the same walk draws from the prior.
 
 # %% [markdown]
@@ -103,7 +103,7 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="One draw, cl
 # solver (DPM-Solver++, second order), and the field, which blends the answers of the two nearest cells.
 
 # %%
-n, steps, net, r = 4, 20, model.net, model.net.range
+n, steps, net, r = 4, 20, model.net, model.net.noise_levels
 with torch.no_grad():
     features, mean, spread = net.look(ObservationBatch.of([seen]).to(model.device))
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
@@ -155,8 +155,8 @@ panel
 # ## Against the others
 #
 # Fair CRPS, an error that is lowest on average for the right distribution, as a ratio to draws of the exact posterior:
-# same dots, same number of draws. 1.00 is the best possible. *Predict:* where will classical kriging, which fits a kernel
-# to the dots, be worst: with few of them or with many?
+# same observations, same number of draws. 1.00 is the best possible. *Predict:* where will classical kriging, which fits a kernel
+# to the observations, be worst: with few of them or with many?
 
 # %%
 rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "cubic": nfd.baselines.get("cubic")}
@@ -175,8 +175,8 @@ plots.ratios(curves, title=f"CRPS: the model reaches {mine:.2f} of the exact pos
 {m: (round(crps, 3), round(model.about["scores"]["spread"][m], 3)) for m, crps in model.about["scores"].get("crps", {}).items()}
 
 # %% [markdown]
-# **Is the diffusion decoration?** The field also sees the features $r$, so it might ignore the code. Take the residual away
-# ($u = 0$), or give it another task's code: if the score does not get worse, the diffusion did nothing.
+# **Is the diffusion decoration?** The field also sees the features $r$, so it might ignore the latent. Take the residual away
+# ($u = 0$), or give it another task's latent: if the score does not get worse, the diffusion did nothing.
 
 # %%
 from nfdlab.evaluate.scores import crps
@@ -192,7 +192,7 @@ assert score["as it is"] < score["no residual"] or budget == "smoke"
 # %% [markdown]
 # ## Where it breaks
 #
-# *Predict:* (a) all dots in the left third; (b) two dots at the same place that contradict each other; (c) dots from a
+# *Predict:* (a) all observations in the left third; (b) two observations at the same place that contradict each other; (c) observations from a
 # function of another kind, four times as wiggly. In which of the three will the band be honest?
 
 # %%
@@ -220,14 +220,14 @@ plots.bands(problem.card, truth=other, seen=strange, model=model.draw(strange, 6
 # %% [markdown]
 # (a) is practised in training and comes out well. (b) never occurs in training; the exact posterior takes the mean of the
 # two, since both carry the same noise. (c) is the lesson: **an amortised model answers with the confidence of the world it
-# was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the dots, has.
+# was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
 #
 # ### Real hills
 #
 # The same approach, trained on the west of a map and asked about the east: 5 % of a 64 × 64 patch, with noise. There is no
 # exact answer here; the rival is kriging with the best of four kernels, fitted to each patch. Hills are rough, so four
-# numbers a cell would lose more than the dots leave open: here the code is the whole training grid, folded into the cells.
-# And $\mu$ starts from four krigings, each believed where it foretells the dots near by. *Predict:* who wins?
+# numbers a cell would lose more than the observations leave open: here the latent is the whole training grid, folded into the cells.
+# And $\mu$ starts from four krigings, each believed where it foretells the observations near by. *Predict:* who wins?
 
 # %%
 terrain = nfd.problems.held_out(nfd.problems.get("terrain2d"))
@@ -258,11 +258,11 @@ figure
 plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to turn in your hands")
 
 # %% [markdown]
-# A tie, and that is a lesson too: with dots this dense a kernel fitted to the patch is hard to beat. What is left to win is
-# what *one* stationary kernel cannot know: that a ridge is rougher than the plain beside it. So each dot is foretold from
+# A tie, and that is a lesson too: with observations this dense a kernel fitted to the patch is hard to beat. What is left to win is
+# what *one* stationary kernel cannot know: that a ridge is rougher than the plain beside it. So each observation is foretold from
 # the others; how well, near here, says which kernel to believe here and how far to trust it.
 #
-# **When to use it:** many tasks of one kind, any number and layout of dots, answers in a fraction of a second, calibrated.
+# **When to use it:** many tasks of one kind, any number and layout of observations, answers in a fraction of a second, calibrated.
 # **When not:** one task only (training costs more than kriging), or data unlike any you can train on. **Cost:** half an hour
 # of one core to train, no fitting at the time of asking.
 #
@@ -289,13 +289,13 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 # ```python
 # modest = Observations(seen.coords, seen.values, noise_std=0.5)
 # honest, shy = (model.draw(s, 64, seed=1)(coords).std(0).mean().item() for s in (seen, modest))
-# print(f"spread {honest:.3f} told 0.05, {shy:.3f} told 0.5")       # it trusts the dots less, as it should
+# print(f"spread {honest:.3f} told 0.05, {shy:.3f} told 0.5")       # it trusts the observations less, as it should
 # assert shy > honest or budget == "smoke"
 # ```
 #
 # </details>
 #
-# **3 · Write a piece.** Where would one more dot help most? Score each place by the spread of the draws there, look at the
+# **3 · Write a piece.** Where would one more observation help most? Score each place by the spread of the draws there, look at the
 # winner, and measure how much the spread falls.
 #
 # <details><summary>Solution</summary>
@@ -312,7 +312,7 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 #
 # ## Further reading
 #
-# - Gordon et al. 2020, *Convolutional conditional neural processes*: dots as density and mean on a grid.
+# - Gordon et al. 2020, *Convolutional conditional neural processes*: observations as density and mean on a grid.
 # - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*: the denoiser language, the
 #   preconditioning, the noise levels.
 # - Lu et al. 2022, *DPM-Solver++*: second order for one evaluation a step.

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 06 · Frames as codes: diffusion over a film, and a field that knows every moment
+# # 06 · Frames as latents: diffusion over a film, and a field that knows every moment
 #
 # ![four frames, the ghost between them, and two draws that each go one way](pictures/06_temporal_field.png)
 #
@@ -38,8 +38,8 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.approaches.temporal_field import TemporalField
-from nfdlab.codes.frames import blended
-from nfdlab.core.fields import Evaluated
+from nfdlab.approaches.temporal_field.linear_latents import blended
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded
 from nfdlab.evaluate.continuity import flicker, gradient
 from nfdlab.evaluate.scores import crps
@@ -87,7 +87,7 @@ def direction(fields):
 truth = wheel.draw(1, seed=seed)
 seen = nfd.observe(truth, Frames(every=gap), noise_std=0.05, seed=seed)
 posterior = wheel.prior.posterior(seen)
-ghost = Evaluated(lambda coords, part: posterior.moments(coords)[0][None], 1, 2)
+ghost = EvaluatedFields(lambda coords, part: posterior.moments(coords)[0][None], 1, 2)
 draws = model.draw(seen, 64, seed=seed)
 way = direction(draws)
 right, left = int(way.argmax()), int(way.argmin())
@@ -100,7 +100,7 @@ figure = plots.pages(wheel.card, {"truth": truth, "the best single guess": ghost
 figure
 
 # %% [markdown]
-# Time runs to the right, dots are what was seen. The guess stands still and fades between the frames: a **ghost**, the mean of
+# Time runs to the right, observations are what was seen. The guess stands still and fades between the frames: a **ghost**, the mean of
 # two films, neither of which it resembles. Each draw goes one way *through all gaps*: a coin is flipped once a film, not once a
 # gap. Now the surprise. *Predict:* fewer frames, every seventh only. Is it harder to tell the direction?
 
@@ -133,8 +133,8 @@ figure
 #
 # ## Idea in symbols
 #
-# Each of the 16 frames becomes a code $z_t$ of a few numbers: principal components, or an autoencoder's where frames are no sums.
-# Diffusion runs over all of them together, $Z = (z_1, \dots, z_{16})$, told the dots $y$:
+# Each of the 16 frames becomes a latent $z_t$ of a few numbers: principal components, or an autoencoder's where frames are no sums.
+# Diffusion runs over all of them together, $Z = (z_1, \observations, z_{16})$, told the observations $y$:
 #
 # $$D(Z_\sigma, \sigma, y) = \sum_j r_j\, \mathbb{E}_j[Z \mid Z_\sigma, y] + s(\sigma, y)\, F_\theta(Z_\sigma;\, \text{what each frame
 # shows}),$$
@@ -143,31 +143,31 @@ figure
 #
 # Each kind $j$ of film has a mean and a covariance over space *and* time, measured once from many films; the kinds were told
 # apart by a mixture model, nobody named them. Within a kind the best answer is linear, in closed form. The odds $r_j$ listen to
-# the dots and to the noisy film itself: as noise falls, a film that leans to one kind becomes sure of it. That is how a draw
+# the observations and to the noisy film itself: as noise falls, a film that leans to one kind becomes sure of it. That is how a draw
 # commits. $F$, a transformer over frames that knows their real times, starts at zero and learns what is not Gaussian.
 # Each frame has noise of its own; `TemporalField(smooth=0.15)` makes the noise smooth in time: other coordinates, the same answer.
 #
-# The **field** reads the codes at any moment, $f(t, x) = \sum_j r_j(Z)\, \ell_j(t, x; Z) + g(x; z(t))$, with $z(t)$ a smooth curve
-# through the four frames round $t$. It never sees the dots: all it knows is $Z$.
+# The **field** reads the latents at any moment, $f(t, x) = \sum_j r_j(Z)\, \ell_j(t, x; Z) + g(x; z(t))$, with $z(t)$ a smooth curve
+# through the four frames round $t$. It never sees the observations: all it knows is $Z$.
 #
 # ## Smallest version
 #
-# The denoiser of a mixture in plain PyTorch: for each kind Bayes' rule over dots and noisy codes, then the kinds' odds.
+# The denoiser of a mixture in plain PyTorch: for each kind Bayes' rule over observations and noisy latents, then the kinds' odds.
 
 # %%
-codes, sigma = model.net.codes, 0.7
-noisy = (model.code(truth) + sigma * normals(seed, 1, model.net.shape, "noise").to(model.device)).flatten(1)[0]
+latents, sigma = model.net.latents, 0.7
+noisy = (model.encode(truth) + sigma * normals(seed, 1, model.net.shape, "noise").to(model.device)).flatten(1)[0]
 means, logs = [], []
-for kl, sensor, weight in zip(codes.each, codes.sensors, codes.share, strict=True):
+for kl, sensor, weight in zip(latents.each, latents.sensors, latents.share, strict=True):
     place, y = seen.coords.to(model.device), seen.values.to(model.device)
-    rows_y = kl.rows(place).double()                                      # how dots measure the film's weights a ~ N(0, 1)
-    rows_z = sensor.matrix.double()                                       # and how codes do
+    rows_y = kl.rows(place).double()                                      # how observations measure the film's weights a ~ N(0, 1)
+    rows_z = sensor.matrix.double()                                       # and how latents do
     A = torch.cat([rows_y, rows_z])
     noise = torch.cat([seen.noise_std**2 + kl.rest(place)[0, :, 0], sensor.own + sigma**2]).double()
     away = torch.cat([(y - kl.mean(place)[0])[:, 0], noisy - sensor.middle]).double()
     S = A @ A.T + noise.diag()                                            # covariance of all that was measured
     a = A.T @ torch.linalg.solve(S, away)
-    own = sensor.own / (sensor.own + sigma**2)                            # of the surprise that is the code's own
+    own = sensor.own / (sensor.own + sigma**2)                            # of the surprise that is the latent's own
     means.append(sensor.middle + rows_z @ a + own * (noisy - sensor.middle - rows_z @ a))
     logs.append(weight.log() - (away @ torch.linalg.solve(S, away) + torch.logdet(S)) / 2)
 odds = torch.stack(logs).softmax(0)
@@ -179,7 +179,7 @@ best = odds @ torch.stack(means)
 # The same numbers; and the odds $r_j$ of twelve draws on their way from noise. *Predict:* at which level do they decide?
 
 # %%
-heard = model.hear(seen)
+heard = model.condition(seen)
 with torch.no_grad():
     start = model.net.denoiser.start(noisy.reshape(1, *model.net.shape), torch.tensor(sigma), heard.features[0])[0]
 assert torch.allclose(start.flatten().double(), best, atol=2e-2), (start.flatten() - best).abs().max()
@@ -187,7 +187,7 @@ figure, ((ax,),) = style.picture(size=(6.2, 2.9))
 way_down = list(model.path(seen, 12, seed=seed, steps=40))[:-1]
 levels = [float(v.sigma) for v in way_down]
 with torch.no_grad():
-    shares = torch.stack([blended(codes.sensors, heard.features[0], v.x.flatten(1), v.sigma)[2][:, 0] for v in way_down]).cpu()
+    shares = torch.stack([blended(latents.sensors, heard.features[0], v.x.flatten(1), v.sigma)[2][:, 0] for v in way_down]).cpu()
 ax.semilogx(levels, shares, color=style.MODEL, lw=style.THIN, alpha=0.8)
 ax.invert_xaxis()
 settled = next((s for s, o in zip(levels, shares, strict=True) if ((o < 0.05) | (o > 0.95)).all()), levels[-1])
@@ -197,7 +197,7 @@ figure
 # %% [markdown]
 # **Any frame rate.** A draw is a function of time. Ask it at 16 moments, then at eight times the rate: *predict*, do the moments
 # that both ask agree? And does it flicker? Beside it: straight lines between the frames, and a neural field (a SIREN) fitted to
-# the dots of this one film, as one does without a prior. *Predict:* which knows how fast things change between frames?
+# the observations of this one film, as one does without a prior. *Predict:* which knows how fast things change between frames?
 
 # %%
 flow = drift.draw(1, seed=seed + 1)
@@ -216,7 +216,7 @@ for _ in range(300 if budget != "smoke" else 60):
     adam.step()
 rivals = {"temporal field": films, "exact posterior": drift.oracle().draw(glimpses, 32, seed=1),
           "straight lines": nfd.baselines.get("linear").draw(glimpses, 1, seed=0),
-          "a SIREN": Evaluated(lambda coords, part: siren(coords)[None], 1, 2)}
+          "a SIREN": EvaluatedFields(lambda coords, part: siren(coords)[None], 1, 2)}
 inside = 0.9 * nfd.cell_centres((40, 24))
 slope = gradient(flow, inside)[..., 0]
 measured = {name: {"time slope, error": float((gradient(f, inside)[..., 0].mean(0) - slope).square().mean().sqrt() / slope.std()),
@@ -227,7 +227,7 @@ pd.DataFrame(measured).T.round(3)
 # %% [markdown]
 # Error of the time slope: of the mean's slope, in units of the truth's; 0 is right, 1 is no better than standing still. Flicker:
 # energy of bends between moments at eight times the rate: 1 is the truth's, more would be flicker, less is too smooth. Ours is:
-# what is faster than the frames is not in their codes.
+# what is faster than the frames is not in their latents.
 #
 # ## Turn the knobs
 #
@@ -254,14 +254,14 @@ figure.axes[0].set_xlabel("every so many frames one is seen")
 figure
 
 # %% [markdown]
-# Over many more films the shipped weights scored this when they were made. **Do the codes matter, or does the field cheat?** In
-# video models the decoder often sees the neighbouring frames too, and the diffusion becomes decoration. Silence the codes, or
+# Over many more films the shipped weights scored this when they were made. **Do the latents matter, or does the field cheat?** In
+# video models the decoder often sees the neighbouring frames too, and the diffusion becomes decoration. Silence the latents, or
 # shuffle them in time: the score must fall apart.
 
 # %%
 z = list(model.path(seen, 24, seed=seed))[-1].x
 told = {"as drawn": z, "silenced": 0 * z, "in another order": z[..., torch.arange(16).roll(5)]}
-scores = {name: crps(model.decode(code)(grid).cpu(), truth(grid)[0]).item() for name, code in told.items()}
+scores = {name: crps(model.decode(latent)(grid).cpu(), truth(grid)[0]).item() for name, latent in told.items()}
 assert scores["as drawn"] < min(scores["silenced"], scores["in another order"])
 print({name: round(value, 3) for name, value in scores.items()})
 kept = {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}
@@ -289,7 +289,7 @@ plots.row(drift.card, truth=flow, seen=gauges, exact=by_rule, model=by_model, si
 movie = discs.draw(1, seed=seed + 40)
 stills = nfd.observe(movie, Frames(every=8), noise_std=0.05, seed=seed)
 takes = filmer.draw(stills, 4, seed=seed)
-blend = Evaluated(lambda coords, part: takes(coords).mean(0, keepdim=True), 1, 3)
+blend = EvaluatedFields(lambda coords, part: takes(coords).mean(0, keepdim=True), 1, 3)
 rate = 8 if budget != "smoke" else 1
 reel = film({"truth": movie, "the mean": blend, "one draw": takes[0], "another draw": takes[1]}, frames=16 * rate,
             rate=6.0 * rate, seen=stills)
@@ -357,7 +357,7 @@ figure
 # again at gap 5. *Predict:* how fast do its draws go, each by itself?
 
 # %%
-config = {"kinds": 1, "side": 33, "rank": 64, "code": 7, "fine": 32, "draws": 4096, "width": 32, "depth": 1, "batch": 8}
+config = {"kinds": 1, "side": 33, "rank": 64, "latent": 7, "fine": 32, "draws": 4096, "width": 32, "depth": 1, "batch": 8}
 simple = nfd.train(TemporalField(**config), wheel, budget=nfd.Budget(steps=live), seed=seed, device=device)
 rows = {}
 for name, fitted in (("one kind", simple), ("two kinds", model)):
@@ -405,7 +405,7 @@ pd.DataFrame(rows).T.round(3)
 #
 # </details>
 #
-# **3 · Write a piece.** Stop frames from voting: give each kind its prior odds at every noise level, whatever the noisy codes say.
+# **3 · Write a piece.** Stop frames from voting: give each kind its prior odds at every noise level, whatever the noisy latents say.
 # Do draws still commit?
 #
 # <details><summary>Solution</summary>
@@ -414,7 +414,7 @@ pd.DataFrame(rows).T.round(3)
 # from nfdlab.diffusion.samplers import sample
 #
 # def deaf(x, sigma):
-#     answers = [sensor.hear(vote[0], x.flatten(1), sigma)[1] for sensor, vote in zip(codes.sensors, heard.features[0], strict=True)]
+#     answers = [sensor.hear(vote[0], x.flatten(1), sigma)[1] for sensor, vote in zip(latents.sensors, heard.features[0], strict=True)]
 #     return torch.stack(answers).mean(0).unflatten(1, model.net.shape)
 #
 # levels = model.sigmas(20)
@@ -426,9 +426,9 @@ pd.DataFrame(rows).T.round(3)
 #
 # ## Further reading
 #
-# - Du et al. 2024, *CoNFiLD*: codes of a neural field, diffused over time; the closest relative of this lesson.
-# - Chen et al. 2025, *SDIFT*: codes in continuous time from irregular, sparse observations.
+# - Du et al. 2024, *CoNFiLD*: latents of a neural field, diffused over time; the closest relative of this lesson.
+# - Chen et al. 2025, *SDIFT*: latents in continuous time from irregular, sparse observations.
 # - Voleti et al. 2022, *MCVD*: past and future frames hidden at random, so that one network predicts and interpolates.
 # - Chen et al. 2022, *VideoINR*: a video as a field in space and time, asked at any rate.
-# - Danier et al. 2024, *LDMVFI*: latent diffusion between two frames; where to look for decoders that ignore their codes.
+# - Danier et al. 2024, *LDMVFI*: latent diffusion between two frames; where to look for decoders that ignore their latents.
 # - Shannon 1949, *Communication in the presence of noise*: why a wheel turns backwards.

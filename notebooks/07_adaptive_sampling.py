@@ -39,15 +39,15 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.baselines.adaptive_grid import adaptive_grid
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.acquisition import worth
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, stream
-from nfdlab.core.worth import worth
-from nfdlab.evaluate.race import race, score_now, shrinkage
+from nfdlab.evaluate.active_learning import race, score_now, shrinkage
 from nfdlab.fields.refining import render_adaptive
+from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
-from nfdlab.panels.looking import looking
-from nfdlab.panels.trails import believed, promised, regret
-from nfdlab.sparsity.active import Search, interval
+from nfdlab.panels.active_figure import believed, promised, regret
+from nfdlab.panels.active_panel import looking
 
 if budget == "smoke":
     tasks, steps, looks, pixels = 1, 6, 9, 1024
@@ -89,12 +89,12 @@ promised(axes[4], trails[f"{looks // 2} looks"], f"after {looks // 2}: where nex
 figure
 
 # %% [markdown]
-# Dots are looks, in their order; pictures are the mean of 64 draws, with the root mean square error. On the right, the draws' variance at every place: each bright
+# Observations are looks, in their order; pictures are the mean of 64 draws, with the root mean square error. On the right, the draws' variance at every place: each bright
 # spot is a hill that one of 16 draws believes in. A look there confirms it or removes it from all draws at once.
 #
 # ## Idea in symbols
 #
-# With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where
+# With observations $S$ so far and draws $f_1 \observations f_n \sim p(f \mid S)$ of a generative model, look where
 #
 # $$x^\star = \arg\max_x a(x), \qquad a = \underbrace{\operatorname{Var}_i f_i(x)}_{\text{variance}} \quad\text{or}\quad
 # \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{entropy: what the reading tells, in nats}}$$
@@ -104,7 +104,7 @@ figure
 #
 # Then the draws must hear the reading. The model squeezes a field into a few numbers $z$, a diffusion knows the law of $z$, and a
 # **cloud** of its draws is weighed by $p(y \mid z)$ and carried on: most looks change weights only; a thin cloud moves by steps
-# that keep the posterior. One network, $f(x, z)$, hears place and code together.
+# that keep the posterior. One network, $f(x, z)$, hears place and latent together.
 #
 # ## Smallest version
 #
@@ -257,7 +257,7 @@ figure
 # the full picture itself is between its pixels?
 
 # %%
-ripples = Evaluated(lambda x, part: (0.3 * torch.sin(2 * x[..., 0]) + torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1))
+ripples = EvaluatedFields(lambda x, part: (0.3 * torch.sin(2 * x[..., 0]) + torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1))
                     * torch.sin(150 * x[..., 1]))[None, :, None], 1, 2)
 full = nfd.render(ripples, (pixels, pixels))
 own = max(float(full.diff(n=2, dim=axis).abs().max()) / 8 for axis in (1, 2))     # off by so much between its pixels
@@ -281,9 +281,9 @@ figure
 # %%
 right = next(f for f in (bump.draw(1, seed=s) for s in range(seed, seed + 99)) if f(points)[0, :, 0].argmax() in (points[:, 0] > 0.4).nonzero())
 coarse = nfd.cell_centres((24, 24))
-left_only = lambda codes: -1e4 * (coarse[model.decode(codes)(coarse)[..., 0].argmax(1).cpu(), 0] > 0).to(codes)     # noqa: E731
+left_only = lambda latents: -1e4 * (coarse[model.decode(latents)(coarse)[..., 0].argmax(1).cpu(), 0] > 0).to(latents)     # noqa: E731
 walled = model.carried(seed=seed, believe=left_only)
-honest, blind = (Search(model, d=2, seed=seed, looks=looks, cloud=cloud) for cloud in (None, walled))
+honest, blind = (Search(model, d=2, seed=seed, looks=looks, num_particles=num_particles) for num_particles in (None, walled))
 ends = {"all hills": honest.run(right), "left hills only": blind.run(right)}
 figure, axes = style.picture(1, 3, size=(10.2, 3.5))
 goal = right(points)[0, :, 0]

@@ -23,9 +23,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which function, which dots
+seed: int = 0  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 4  # how many dots are seen
+keep: int = 4  # how many observations are seen
 tasks: int = 20  # how many tasks each number in the tables is averaged over
 live: int = 300  # steps of the small trainings under "Where it breaks"
 
@@ -37,7 +37,7 @@ from IPython.display import display
 import nfdlab as nfd
 from nfdlab import recipes
 from nfdlab.approaches.stochastic_field import StochasticField
-from nfdlab.codes.doubt import Doubt
+from nfdlab.approaches.stochastic_field.uncertainty import EpistemicUncertainty
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.diffusion.schedule import karras
@@ -107,9 +107,9 @@ print(f"coverage at places, smallest and largest: {means['coverage90'].min():.2f
 #
 # ## Idea in symbols
 #
-# From the dots $S$ comes a best linear answer $\mu(x)$ with spread $s(x)$, in closed form from two-point statistics: for a
+# From the observations $S$ comes a best linear answer $\mu(x)$ with spread $s(x)$, in closed form from two-point statistics: for a
 # Gaussian field that *is* the posterior, and there is nothing left to learn. What it leaves open is a number at each place,
-# $r = (f(x) - \mu(x))/s(x)$. A one-dimensional diffusion learns the law of $r$ from features $h(x)$ of the dots:
+# $r = (f(x) - \mu(x))/s(x)$. A one-dimensional diffusion learns the law of $r$ from features $h(x)$ of the observations:
 #
 # $$D(y, \sigma, h(x)) \approx \mathbb{E}[r \mid y = r + \sigma\varepsilon,\, S], \qquad
 #   \frac{\mathrm{d}y}{\mathrm{d}\sigma} = \frac{y - D(y, \sigma, h(x))}{\sigma}.$$
@@ -119,7 +119,7 @@ print(f"coverage at places, smallest and largest: {means['coverage90'].min():.2f
 #
 # $$f(x, w) = \mu(x) + s(x)\, T\big(x, w(x)\big), \qquad w(x) \sim \mathcal{N}(0, 1) \text{ at every } x.$$
 #
-# $T$ is learned. The covariance of $w$ is *chosen*: here that of a Gaussian given the same dots. Since all draws share $T$,
+# $T$ is learned. The covariance of $w$ is *chosen*: here that of a Gaussian given the same observations. Since all draws share $T$,
 # it is tabulated once; a thousand draws cost what one does.
 
 # %% [markdown]
@@ -135,7 +135,7 @@ with torch.no_grad():
     belief, memory = model.heard(seen)
     mean, variance = modes.field(belief, places)                             # (1, places, 1): the best linear answer
     h = net.reader.read(memory, mean, variance.sqrt(), places)[0]
-    sigmas = head.range.sigmas(steps).to(model.device)
+    sigmas = head.noise_levels.sigmas(steps).to(model.device)
     y = (1 + sigmas[0] ** 2).sqrt() * knots[:, None, None].expand(-1, len(places), 1)
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
@@ -144,7 +144,7 @@ with torch.no_grad():
         y = y + (t - s) * (y - D) / s
     T = y.sort(0).values[..., 0]                                             # (knots, places), rising
 
-    numbers, r = model.chance(belief).numbers(n, seed=seed), modes.rank      # a: what the dots leave open of r directions,
+    numbers, r = model.chance(belief).numbers(n, seed=seed), modes.rank      # a: what the observations leave open of r directions,
     a, corners = numbers[:, :r], numbers[:, r:]                              # corners: of the rest, white on a grid
     at = (places[:, 0] + 1) / 2 * (corners.shape[1] - 1)
     left = at.floor().clamp(0, corners.shape[1] - 2).long()
@@ -169,13 +169,13 @@ print(f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().m
       f"{draws(nfd.cell_centres((64,))).std():.3f}, at 4096 {fine.std():.3f}")
 
 # %% [markdown]
-# **Chance and doubt.** The band has two causes. *Chance* is what these dots leave open; more training would not change it.
+# **Chance and doubt.** The band has two causes. *Chance* is what these observations leave open; more training would not change it.
 # *Doubt* is that the network was trained on so many functions and no more; other functions would have taught other weights.
 # For the last layer doubt has a closed form (a least-squares fit, whose weights scatter as $1/\sqrt N$). *Predict:* how many
 # training functions until doubt is a tenth of chance?
 
 # %%
-doubt, sizes = Doubt.of(model, problem, recipes.views_for(problem), functions=256, seed=seed), (4, 25, 100, 400)
+doubt, sizes = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed), (4, 25, 100, 400)
 split = {N: [x.mean().item() for x in doubt.split(seen, coords, learned_from=N, heads=4, seed=seed)] for N in sizes}
 enough = next((N for N, (chance, unsure) in split.items() if unsure < chance / 10), f"more than {sizes[-1]}")
 print(f"doubt is below a tenth of chance from {enough} functions on")
@@ -194,7 +194,7 @@ panel
 # ## Against the others
 #
 # On the same features, two other laws of one number: a *quantile network* (one step, no diffusion) and a mean with a
-# calibrated *Gaussian* spread; and kriging, which fits a kernel to the dots. *Predict:* on Gaussian curves, who wins? On
+# calibrated *Gaussian* spread; and kriging, which fits a kernel to the observations. *Predict:* on Gaussian curves, who wins? On
 # sawtooths, where the law at a place may have two humps?
 
 # %%
@@ -278,7 +278,7 @@ pd.DataFrame(rows).T.round(2)
 #
 # **When to use it:** when single places are asked, or fields are close to Gaussian: calibrated, any number of draws for the
 # price of one, any resolution. **When not:** when whole functions are alternatives; then places must be diffused together.
-# **Cost:** minutes of one core to train; one table for each set of dots, then a look-up for each draw.
+# **Cost:** minutes of one core to train; one table for each set of observations, then a look-up for each draw.
 #
 # ## Exercises
 #

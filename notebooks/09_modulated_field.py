@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 09 · One field for all: codes that shift its sines, and diffusion over the codes
+# # 09 · One field for all: latents that shift its sines, and diffusion over the latents
 #
 # ![shallow shifts from one surface, deep shifts from another](pictures/09_modulated_field.png)
 #
@@ -15,8 +15,8 @@
 #
 # **Where does style live?**
 #
-# One network can be many functions: keep its weights, and let a short code shift the phase of every sine inside. A code is
-# then a function, diffusion over codes draws functions, and one may cross two of them: the first layers listen to one code,
+# One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside. A latent is
+# then a function, diffusion over latents draws functions, and one may cross two of them: the first layers listen to one latent,
 # the last layers to another. Which of the two will the result take after? For two problems of this kit the odds of each
 # *kind* of function are known exactly, so the question has an answer.
 #
@@ -24,9 +24,9 @@
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
-seed: int = 0  # which functions, which dots
+seed: int = 0  # which functions, which observations
 device: str = "auto"  # auto | cpu | cuda
-keep: int = 6  # how many dots are seen
+keep: int = 6  # how many observations are seen
 tasks: int = 3  # how many tasks each number in the tables is averaged over
 live: int = 150  # steps of the small trainings under "Where it breaks"
 
@@ -40,16 +40,16 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.approaches.modulated_field import ModulatedField
-from nfdlab.codes.crossing import WAYS
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch
-from nfdlab.diffusion.denoiser import Preconditioned
-from nfdlab.diffusion.nets import MLP
+from nfdlab.diffusion.denoiser import Denoiser
+from nfdlab.diffusion.interpolation import WAYS
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
+from nfdlab.evaluate.error_breakdown import stages
 from nfdlab.evaluate.scores import crps
-from nfdlab.evaluate.stages import stages
 from nfdlab.evaluate.table import compare
+from nfdlab.nn.networks import MLP
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
@@ -76,7 +76,7 @@ else:
 # ## Picture
 #
 # *Predict:* on the left a striped surface, on the right broad hills. In between, the first layers of the field are shifted
-# by the code of the stripes, the others by that of the hills. After how many layers do stripes appear?
+# by the latent of the stripes, the others by that of the hills. After how many layers do stripes appear?
 
 # %%
 def odds(problem, fields, count=40):
@@ -86,7 +86,7 @@ def odds(problem, fields, count=40):
 
 
 KINDS = {"styles2d": ("broad", "fine", "stripes"), "families1d": ("sine", "square", "triangle", "bump")}
-hills, stripes = (painter.code(surfaces.prior.parts[j].draw(1, seed=seed)) for j in (0, 2))
+hills, stripes = (painter.encode(surfaces.prior.parts[j].draw(1, seed=seed)) for j in (0, 2))
 depth, shown = painter.net.field.shift.out_features // painter.net.field.width, {}
 for layer in range(depth, -1, -1):
     crossed = painter.mixed(stripes, hills, layer)
@@ -106,7 +106,7 @@ for problem, fitted in ((surfaces, painter), (waves, model)):
     parts, layers = problem.prior.parts, fitted.net.field.shift.out_features // fitted.net.field.width
     first = torch.arange(pairs) % len(parts)
     other = (first + 1 + torch.arange(pairs) // len(parts) % (len(parts) - 1)) % len(parts)
-    a, b = (torch.cat([fitted.code(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
+    a, b = (torch.cat([fitted.encode(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
             for k, kind in enumerate((first, other)))
     for layer in range(layers + 1):
         found = odds(problem, fitted.mixed(a, b, layer))
@@ -130,33 +130,33 @@ style.legend(axes[0])
 figure
 
 # %% [markdown]
-# Read it from the left, where all layers listen to the deep code, to the right. The layer at which the lines cross is where
+# Read it from the left, where all layers listen to the deep latent, to the right. The layer at which the lines cross is where
 # style lives; "neither" is the price of a mixture that no training ever asked for.
 #
 # ## Idea in symbols
 #
 # The shared field is a SIREN, $h_{l+1} = \sin\big(\omega (W_l h_l + b_l) \odot (1 + S_l z) + M_l z\big)$, $h_0 = x$, and
-# $f(x) = w \cdot h_L + c$. All functions share $W, b, w, c$; a code $z$ enters by two linear maps a layer: phases $M_l z$
+# $f(x) = w \cdot h_L + c$. All functions share $W, b, w, c$; a latent $z$ enters by two linear maps a layer: phases $M_l z$
 # and, for the waves, stretches $S_l z$. Codes of surfaces are grids, read at $x$ first, so shifts vary from place to place.
 #
-# Where do codes come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
+# Where do latents come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
 #
 # $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \tfrac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
 # Codes are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their law, alone and given features
-# $r(S)$ of the dots $S$. So dots can speak in two ways: to the denoiser (*encoder*), or by weighing and moving draws of the
+# $r(S)$ of the observations $S$. So observations can speak in two ways: to the denoiser (*encoder*), or by weighing and moving draws of the
 # prior by how well their fields fit (*particles*).
 #
 # ## Smallest version
 #
-# The whole of a draw in plain PyTorch: features of the dots, the walk from noise to a code (DPM-Solver++), the shared field.
+# The whole of a draw in plain PyTorch: features of the observations, the walk from noise to a latent (DPM-Solver++), the shared field.
 
 # %%
 truth = waves.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
-n, steps, net, r, place = 64, 20, model.net, model.net.range, model.device
+n, steps, net, r, place = 64, 20, model.net, model.net.noise_levels, model.device
 with torch.no_grad():
-    heard = net.hear(ObservationBatch.of([seen]).to(place))
+    heard = net.condition(ObservationBatch.of([seen]).to(place))
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(place)
@@ -176,12 +176,12 @@ with torch.no_grad():
     shift, stretch = net.field.shift(z).chunk(4, -1), net.field.scale(z).chunk(4, -1)
     for sine, M, S in zip(net.field.siren.sines, shift, stretch, strict=True):
         h = torch.sin(sine.omega * sine.linear(h) * (1 + S[:, None]) + M[:, None])
-    values = net.field.siren.leave(h)
+    values = net.field.siren.output(h)
 
 # %% [markdown]
 # ## The library's version
 #
-# One line, and the same numbers. And fast: a code is a few numbers, so drawing a thousand functions is a small matrix
+# One line, and the same numbers. And fast: a latent is a few numbers, so drawing a thousand functions is a small matrix
 # product, twenty times. *Predict:* what costs more, drawing a thousand functions or asking each at 128 places?
 
 # %%
@@ -200,7 +200,7 @@ plots.bands(waves.card, truth=truth, seen=seen, exact=waves.oracle().draw(seen, 
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose dots are
+# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose observations are
 # told to the denoiser, since that answers at once; change the problem at will. The sliders move with the arrow keys.
 
 # %%
@@ -210,12 +210,12 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Fair CRPS as a ratio to draws of the exact posterior: same dots, same number of draws; 1.00 is the best possible. The model
+# Fair CRPS as a ratio to draws of the exact posterior: same observations, same number of draws; 1.00 is the best possible. The model
 # twice, by *encoder* and by *particles*; kriging, which believes in smooth Gaussian curves. *Predict:* the order of the
 # three.
 
 # %%
-quick = model.using(guide="particles", cloud=128)           # a small cloud: rough, and quick
+quick = model.using(guide="particles", num_particles=128)           # a small cloud: rough, and quick
 rivals = {"encoder": model.using(guide="encoder"), "kriging": nfd.baselines.get("kriging"),
           "particles": SimpleNamespace(draw=lambda seen, n, *, seed, steps=None: quick.draw(seen, n, seed=seed, steps=8))}
 result = compare(rivals, waves, counts=(2, 4, 8), tasks=tasks, seed=seed)
@@ -225,7 +225,7 @@ plots.ratios({name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.t
 
 # %% [markdown]
 # Over many more tasks than one can wait for, the shipped weights scored this when they were made. And where is the error
-# made: does the code forget, does the prior dream, or are the dots misheard?
+# made: does the latent forget, does the prior dream, or are the observations misheard?
 
 # %%
 scores = {name: fitted.about["scores"].get("crps", {}) for name, fitted in
@@ -237,7 +237,7 @@ worst = max(found, key=lambda name: found[name].conditional)
 plots.stages(found, title=f"Three stages apart; given dots, {worst} is further from the exact answer")
 
 # %% [markdown]
-# **Is the diffusion decoration?** Here the field sees the dots through the code alone. Silence the code, or take one made
+# **Is the diffusion decoration?** Here the field sees the observations through the latent alone. Silence the latent, or take one made
 # for nothing in particular: the score must fall apart.
 
 # %%
@@ -249,18 +249,18 @@ assert score["as it is"] < min(score["code silenced"], score["code of another"])
 {name: round(value, 3) for name, value in score.items()}
 
 # %% [markdown]
-# **From one to the other.** Three ways from the code of a square to that of a sine: along the line, along the sphere, or up
+# **From one to the other.** Three ways from the latent of a square to that of a sine: along the line, along the sphere, or up
 # to noise, along the sphere there, and down again (the diffusion bridge). *Predict:* which of them always looks like *some*
 # kind of wave, and which passes through curves of no kind?
 
 # %%
-square, sine = (model.code(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
+square, sine = (model.encode(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
 t, fans, off = torch.linspace(0, 1, 7, device=model.device), {}, {}
-known = model.code(waves.draw(2000, seed=seed + 5))
+known = model.encode(waves.draw(2000, seed=seed + 5))
 for way in WAYS:
-    codes = model.cross(square, sine, t, way=way)
-    off[way] = torch.cdist(codes[1:-1], known).amin(1).mean().item()
-    fans[f"{way}: {off[way]:.2f} from the next known code"] = model.decode(codes)
+    latents = model.cross(square, sine, t, way=way)
+    off[way] = torch.cdist(latents[1:-1], known).amin(1).mean().item()
+    fans[f"{way}: {off[way]:.2f} from the next known code"] = model.decode(latents)
 figure, (axes,) = style.picture(1, 3, size=(10.4, 2.9), sharey=True)
 for ax, (words, f) in zip(axes, fans.items(), strict=True):
     for i, curve in enumerate(f(coords)[..., 0].cpu()):
@@ -271,7 +271,7 @@ figure
 # %% [markdown]
 # ## Where it breaks
 #
-# **Four numbers and a linear last layer.** If the code only weighs fixed shapes, $f = \sum_i z_i \varphi_i(x)$, no training
+# **Four numbers and a linear last layer.** If the latent only weighs fixed shapes, $f = \sum_i z_i \varphi_i(x)$, no training
 # can beat the four best shapes there are, which the singular value decomposition gives. A sawtooth *has* only two numbers,
 # pitch and phase. *Predict:* how much of its variance do the four best shapes miss? And four numbers that shift the sines?
 
@@ -283,7 +283,7 @@ shapes = torch.linalg.svd(train - train.mean(0), full_matrices=False)[2][:4]
 linear = train.mean(0) + (exact - train.mean(0)) @ shapes.T @ shapes
 small = ModulatedField(vector=4, sines=64, depth=3, width=24, batch=24, share=0.99, layers=(32, 1), reader=(1,))
 four = nfd.train(small, saws, budget=nfd.Budget(steps=live), seed=seed, device=device)
-early = four.decode(four.code(test))(grid)[..., 0].cpu()
+early = four.decode(four.encode(test))(grid)[..., 0].cpu()
 missed = {name: ((v - exact).square().mean() / exact.var()).item() for name, v in (("linear", linear), ("early", early))}
 figure, ((ax,),) = style.picture(size=(7.2, 3.0))
 for v, colour, name in ((exact, style.TRUTH, "truth"), (linear, style.BASELINE, "weights of four shapes: ghosts"),
@@ -294,22 +294,22 @@ style.legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 figure
 
 # %% [markdown]
-# **Codes that are not normalised.** The denoiser takes codes to have unit scale. Multiply them by 0.05 and train a small
+# **Codes that are not normalised.** The denoiser takes latents to have unit scale. Multiply them by 0.05 and train a small
 # prior as before. *Predict:* will the draws be too wide, too narrow, or something else?
 
 # %%
-codes, blobs, levels = sawyer.code(sample_of).cpu(), {}, sawyer.net.range.sigmas(20)
+latents, blobs, levels = sawyer.encode(sample_of).cpu(), {}, sawyer.net.noise_levels.sigmas(20)
 for scale in (1.0, 0.05):
     with seeded(seed):
-        prior = Preconditioned(MLP(codes.shape[1], 96, 2))
+        prior = Denoiser(MLP(latents.shape[1], 96, 2))
     adam, rng = torch.optim.Adam(prior.parameters(), 2e-3), stream(seed, "prior")
     for _ in range(live):
-        clean = scale * codes[torch.randint(len(codes), (192,), generator=rng)]
-        sigma = sawyer.net.range.training(torch.randn(192, generator=rng))
+        clean = scale * latents[torch.randint(len(latents), (192,), generator=rng)]
+        sigma = sawyer.net.noise_levels.training(torch.randn(192, generator=rng))
         loss = prior.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
         adam.zero_grad(), loss.backward(), adam.step()
-    drawn = sample(prior, levels[0] * normals(seed, 64, codes.shape[1:], "start"), levels, method="dpmpp") / scale
-    near = torch.cdist(drawn, codes).amin(1).mean()
+    drawn = sample(prior, levels[0] * normals(seed, 64, latents.shape[1:], "start"), levels, method="dpmpp") / scale
+    near = torch.cdist(drawn, latents).amin(1).mean()
     blobs[f"codes × {scale}: {near:.1f} from the next sawtooth"] = sawyer.decode(drawn.to(sawyer.device))
 figure, (axes,) = style.picture(1, 2, size=(8.6, 2.8), sharey=True)
 for ax, (words, f) in zip(axes, blobs.items(), strict=True):
@@ -318,9 +318,9 @@ for ax, (words, f) in zip(axes, blobs.items(), strict=True):
 figure
 
 # %% [markdown]
-# No blob, but no sawtooth either: what makes a code a sawtooth's is now finer than the noise levels that were practised.
+# No blob, but no sawtooth either: what makes a latent a sawtooth's is now finer than the noise levels that were practised.
 #
-# **No encoder.** With `coder="cavia"` codes come from gradient descent. Its knobs: how many numbers, how many steps, how
+# **No encoder.** With `coder="cavia"` latents come from gradient descent. Its knobs: how many numbers, how many steps, how
 # long a step at first (it is learned). *Predict:* trained with three steps, what do six do?
 
 # %%
@@ -329,15 +329,15 @@ config = ModulatedField(coder="cavia", vector=16, inner_steps=3, inner_rate=1.0,
 adapted = nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device).net
 values, misfit = test(grid).to(adapted.grid.device), {}
 for inner in (0, 1, 2, 3, 6, 12):
-    code = adapted.encoder(adapted.field, adapted.grid, values, steps=inner)
+    latent = adapted.encoder(adapted.field, adapted.grid, values, steps=inner)
     with torch.no_grad():
-        misfit[inner] = ((adapted.field(adapted.grid, code) - values).square().mean() / values.var()).item()
+        misfit[inner] = ((adapted.field(adapted.grid, latent) - values).square().mean() / values.var()).item()
 print("variance missed after so many steps of gradient descent, trained for 3:")
 {inner: f"{share:.0%}" for inner, share in misfit.items()}
 
 # %% [markdown]
 # **When to use it:** functions with a few true parameters, jumps and all; many of them, fast; or to cross and interpolate.
-# **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own code), or a world whose kinds
+# **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own latent), or a world whose kinds
 # you cannot sample from. **Cost:** half an hour of one core to train; a thousand functions in about a second.
 #
 # ## Exercises
@@ -366,18 +366,18 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 #
 # </details>
 #
-# **3 · Write a piece.** Noisy dots can also be fitted by gradient descent on the code, without any diffusion. Do it, and
+# **3 · Write a piece.** Noisy observations can also be fitted by gradient descent on the latent, without any diffusion. Do it, and
 # compare with the diffusion's answer: one curve against a posterior.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# code = torch.zeros(1, *net.shape, device=place, requires_grad=True)
-# adam, where, what = torch.optim.Adam([code], 0.05), seen.coords.to(place), seen.values.to(place)
+# latent = torch.zeros(1, *net.shape, device=place, requires_grad=True)
+# adam, where, what = torch.optim.Adam([latent], 0.05), seen.coords.to(place), seen.values.to(place)
 # for _ in range(200):
-#     loss = (net.values(where, code)[0] - what).square().mean() + 1e-3 * code.square().mean()
+#     loss = (net.values(where, latent)[0] - what).square().mean() + 1e-3 * latent.square().mean()
 #     adam.zero_grad(), loss.backward(), adam.step()
-# fitted = model.decode(code.detach())
+# fitted = model.decode(latent.detach())
 # print(f"one fitted curve {crps(fitted(coords).expand(2, -1, -1), target).mean():.3f}, "
 #       f"64 draws {crps(draws(coords), target).mean():.3f}")
 # ```
@@ -386,8 +386,8 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 #
 # ## Further reading
 #
-# - Dupont et al. 2022, *From data to functa*: one SIREN, shifts by one linear map, generative models of the codes.
-# - Bauer et al. 2023, *Spatial functa*: codes on a grid.
-# - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*: codes by a few steps of gradient descent (CAVIA).
+# - Dupont et al. 2022, *From data to functa*: one SIREN, shifts by one linear map, generative models of the latents.
+# - Bauer et al. 2023, *Spatial functa*: latents on a grid.
+# - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*: latents by a few steps of gradient descent (CAVIA).
 # - Perez et al. 2018, *FiLM*: scales and shifts that condition a network.
 # - Su et al. 2023, *Dual diffusion implicit bridges*: from one sample to another by way of the noise.

@@ -180,16 +180,16 @@ plots.row(gauss.card, truth=truth, seen=seen, exact=exact, model=draws, side=96,
 
 # %% [markdown]
 # **Which token speaks here?** Move one number of one token, and see where the field moves. *Predict:* how many of the tokens
-# does a single place listen to? Move the slider: the cross walks through the box, and dots grow where a token is heard.
+# does a single place listen to? Move the slider: the cross walks through the box, and observations grow where a token is heard.
 
 # %%
-code, way = model.code(truth)[0], torch.linspace(-0.95, 0.95, 13)
+code, way = model.encode(truth)[0], torch.linspace(-0.95, 0.95, 13)
 spots = torch.stack([way, 0.6 * torch.sin(3 * way)], 1)                  # a walk through the box, for the slider
-voices = model.voices(spots, code).cpu()
-few = (voices.sort(1, descending=True).values.cumsum(1) < 0.8).sum(1) + 1
+token_influence = model.token_influence(spots, code).cpu()
+few = (token_influence.sort(1, descending=True).values.cumsum(1) < 0.8).sum(1) + 1
 x, y = tokens.anchors.cpu().T.tolist()
 figure = go.Figure()
-for spot, voice in zip(spots.tolist(), voices, strict=True):
+for spot, voice in zip(spots.tolist(), token_influence, strict=True):
     sizes = (2 + 60 * voice.sqrt()).tolist() + [9]
     figure.add_scatter(x=[*x, spot[0]], y=[*y, spot[1]], mode="markers", visible=False, showlegend=False,
                        marker={"size": sizes, "color": [style.MODEL] * len(x) + [style.TRUTH],
@@ -362,8 +362,8 @@ figure
 # <details><summary>Solution</summary>
 #
 # ```python
-# other = dots.coords[:, 0] > dots.coords[:, 0].mean()
-# flipped = nfd.Observations(dots.coords[other], dots.values[other], dots.noise_std)
+# other = observations.coords[:, 0] > observations.coords[:, 0].mean()
+# flipped = nfd.Observations(observations.coords[other], observations.values[other], observations.noise_std)
 # spread = shaper.draw(flipped, 16, seed=1)(grid).std(0)[:, 0].cpu()
 # print(f"left {spread[grid[:, 0] < 0].mean():.3f}, right {spread[grid[:, 0] > 0].mean():.3f}")
 # ```

@@ -11,27 +11,27 @@ import nfdlab as nfd
 from nfdlab import problems
 from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
 from nfdlab.baselines.adaptive_grid import adaptive_grid
-from nfdlab.codes.carried import Carried
-from nfdlab.codes.coded import Coded
-from nfdlab.codes.joined import Joined
-from nfdlab.codes.keen import keen
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.acquisition import WORTHS, conditioned, worth
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import HasAsk, Observations
-from nfdlab.core.worth import WORTHS, conditioned, worth
-from nfdlab.diffusion.schedule import NoiseRange
-from nfdlab.diffusion.spectrum import Spectrum
-from nfdlab.evaluate.race import race, shrinkage
+from nfdlab.diffusion.gaussian_prior import GaussianPrior
+from nfdlab.diffusion.schedule import NoiseLevels
+from nfdlab.evaluate.active_learning import race, shrinkage
 from nfdlab.exact.normal import Normal
-from nfdlab.fields.joint import JointField
+from nfdlab.fields.deepsdf import DeepSDF
 from nfdlab.fields.refining import render_adaptive
-from nfdlab.panels.looking import looking
+from nfdlab.inference.posterior import LatentPosterior
+from nfdlab.inference.sequential import SequentialPosterior
+from nfdlab.latents.importance_sampling import importance_sampled
+from nfdlab.latents.vector_autoencoder import VectorAutoencoder
+from nfdlab.observation.active import POLICIES, Search, best, interval, spread_out
+from nfdlab.panels.active_figure import window_round
+from nfdlab.panels.active_panel import looking
 from nfdlab.panels.sweeps import MIME
-from nfdlab.panels.trails import window_round
-from nfdlab.sparsity.active import POLICIES, Search, best, interval, spread_out
 
 F64 = torch.float64
-SMALL = {"width": 16, "batch": 8, "queries": 24, "codes": 16, "cloud": 32, "rounds": 4, "layers": (16, 1), "steps": 4}
+SMALL = {"width": 16, "batch": 8, "queries": 24, "latents": 16, "num_particles": 32, "rounds": 4, "layers": (16, 1), "steps": 4}
 
 
 def gaussian(n=20_000, seed=0):
@@ -136,7 +136,7 @@ def test_where_draws_are_wrong_of_themselves_one_does_not_look_again():
 
         def draw(self, seen, n, *, seed, steps=None):
             height = self.size * normals(seed, n, (1, 1))
-            return Evaluated(lambda x, part: height[part] * (1 - x.abs()[None, :, 0, None]), n, 1)
+            return EvaluatedFields(lambda x, part: height[part] * (1 - x.abs()[None, :, 0, None]), n, 1)
 
     truth = problems.get("gp1d").draw(1, seed=0)
     looks = Search(Stubborn(1.0), d=1, seed=0, noise_std=0.05).run(truth, 4).seen.coords[:, 0]
@@ -183,21 +183,21 @@ def test_a_learner_without_a_prior_bisects_a_step_it_has_met_and_misses_a_hill_i
     assert sorted(now.seen.coords[:2, 0].tolist()) == [-1.0, 1.0]
     low, high = interval(now.seen)
     assert high - low == pytest.approx(2 / 2**6)
-    hill = Evaluated(lambda x, part: (-0.5 * ((x - 0.3) / 0.02).square().sum(-1)).exp()[None, :, None], 1, 2)
+    hill = EvaluatedFields(lambda x, part: (-0.5 * ((x - 0.3) / 0.02).square().sum(-1)).exp()[None, :, None], 1, 2)
     lost = Search(bump.oracle(), d=2, seed=0, policy=adaptive_grid, noise_std=0.0).run(hill, 12)
     assert float(lost.seen.values.max()) < 0.01
 
 
 # --------------------------------------------------------------------------------------- a cloud carried along
 
-class Waves(nn.Module):
-    """A field that is linear in its code, a cos 2x + b sin 2x, codes Gaussian: every posterior is known."""
+class SpectralPrior(nn.Module):
+    """A field that is linear in its latent, a cos 2x + b sin 2x, latents Gaussian: every posterior is known."""
 
-    shape, range = (2,), NoiseRange(0.01, 20.0, 1.0)
+    shape, range = (2,), NoiseLevels(0.01, 20.0, 1.0)
 
     def __init__(self):
         super().__init__()
-        self.spectrum, self.one = Spectrum(2), nn.Parameter(torch.zeros(1))
+        self.spectrum, self.one = GaussianPrior(2), nn.Parameter(torch.zeros(1))
         self.spectrum.lam = torch.tensor([1.5, 0.5])
         self.law = Normal(torch.zeros(2, dtype=F64), torch.diag(self.spectrum.lam.double().sqrt()))
 
@@ -208,14 +208,14 @@ class Waves(nn.Module):
     def rows(coords):
         return torch.cat([(2 * coords).cos(), (2 * coords).sin()], -1)
 
-    def values(self, coords, code):
-        return (self.rows(coords) @ code[..., None] if coords.ndim == 3 else code @ self.rows(coords).T
-                ).reshape(len(code), -1, 1)
+    def values(self, coords, latent):
+        return (self.rows(coords) @ latent[..., None] if coords.ndim == 3 else latent @ self.rows(coords).T
+                ).reshape(len(latent), -1, 1)
 
 
-def waves(cloud=512):
-    about = {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": "particles", "cloud": cloud, "rounds": 16}}
-    return Coded(Waves(), about, 16)
+def waves(num_particles=512):
+    about = {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": "particles", "num_particles": num_particles, "rounds": 16}}
+    return LatentPosterior(SpectralPrior(), about, 16)
 
 
 PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1], [-0.4]])
@@ -224,22 +224,22 @@ PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1],
 def test_a_carried_cloud_is_the_posterior_after_every_look():
     """Noise 0.04 and a floor of 0.03 count as 0.05. Mean within 0.2 of the posterior's spread, spread within 20 %:
     several times the error of 512 members that were partly doubled."""
-    cloud, model = Carried.start(waves(), seed=1), waves()
+    num_particles, model = SequentialPosterior.start(waves(), seed=1), waves()
     for i in range(3):
-        cloud = cloud.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
-        law = model.net.law.condition(Waves.rows(PLACES[:i + 1]).double(), READ[:i + 1, 0].double(), 0.05)
-        w, x = cloud.logs.softmax(0), cloud.x.double()
+        num_particles = num_particles.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
+        law = model.net.law.condition(SpectralPrior.rows(PLACES[:i + 1]).double(), READ[:i + 1, 0].double(), 0.05)
+        w, x = num_particles.logs.softmax(0), num_particles.x.double()
         mean = w @ x
         std = (w @ (x - mean).square()).sqrt()
         assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
         assert float((std / law.std - 1).abs().max()) < 0.2, i
-    assert cloud.seen.m == 3 and len(cloud.x) == 512
-    assert torch.allclose(cloud.model.push(16, "dpmpp")[0](cloud.noise), cloud.x, atol=1e-4)     # noise and codes agree
+    assert num_particles.seen.m == 3 and len(num_particles.x) == 512
+    assert torch.allclose(num_particles.model.push(16, "dpmpp")[0](num_particles.noise), num_particles.x, atol=1e-4)     # noise and latents agree
 
 
 def test_a_cloud_that_is_not_thin_only_changes_its_weights():
     """A reading that says little moves nobody; draws are members by weight, and more of them append."""
-    start = Carried.start(waves(), seed=1)
+    start = SequentialPosterior.start(waves(), seed=1)
     told = start.tell(Observations(PLACES[:1], READ[:1], 2.0))
     assert told.x is start.x and told.effective < start.effective
     assert start.tell(Observations(torch.zeros(0, 1), torch.zeros(0, 1))) is start
@@ -251,29 +251,29 @@ def test_a_cloud_that_is_not_thin_only_changes_its_weights():
 
 def test_a_cloud_keeps_to_what_is_believed_of_codes():
     """Codes held to be positive stay so through every look and move, and the rest of the posterior is as it was."""
-    cloud, model = Carried.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
+    num_particles, model = SequentialPosterior.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
     for i in range(3):
-        cloud = cloud.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
-    law = model.net.law.condition(Waves.rows(PLACES).double(), 0.3 * READ[:, 0].double(), (0.3**2 + 0.03**2) ** 0.5)
+        num_particles = num_particles.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
+    law = model.net.law.condition(SpectralPrior.rows(PLACES).double(), 0.3 * READ[:, 0].double(), (0.3**2 + 0.03**2) ** 0.5)
     exact = law.draw(20_000, seed=1)
     exact = exact[exact[:, 0] > 0]
-    w = cloud.logs.softmax(0)
-    assert float(w[cloud.x[:, 0] < 0].sum()) == 0
-    assert float(((w @ cloud.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
+    w = num_particles.logs.softmax(0)
+    assert float(w[num_particles.x[:, 0] < 0].sum()) == 0
+    assert float(((w @ num_particles.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
 
 
 # ------------------------------------------------------------------------------------------------- the approach
 
-@pytest.mark.parametrize("knobs", [{}, {"joint": 0}, {"flat": 0, "guide": "linearised", "code": 2}])
+@pytest.mark.parametrize("knobs", [{}, {"joint": 0}, {"flat": 0, "guide": "linearised", "latent": 2}])
 def test_a_fitted_approach_says_where_to_look(knobs):
-    """`ask` is the worth of its own draws, by any of the three; flat codes with either field, or codes on cells."""
+    """`ask` is the worth of its own draws, by any of the three; flat latents with either field, or latents on cells."""
     model = nfd.train(AdaptiveSampling(**{**SMALL, **knobs}), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     candidates, seen = nfd.cell_centres((12,)), Observations(PLACES, READ, 0.1)
     assert isinstance(model, HasAsk)
     for by in WORTHS:
         asked = model.ask(seen, candidates, seed=3, by=by, draws=6)
         assert torch.equal(asked, worth(by, model.draw(seen, 6, seed=3)(candidates), 0.1))
-    assert model.code(problems.get("step1d").draw(3, seed=0)).shape == (3, *model.net.shape)
+    assert model.encode(problems.get("step1d").draw(3, seed=0)).shape == (3, *model.net.shape)
     with pytest.raises(ValueError, match="why:"):
         model.ask(seen, torch.zeros(3, 2), seed=0)
 
@@ -281,23 +281,23 @@ def test_a_fitted_approach_says_where_to_look(knobs):
 def test_a_code_is_rescaled_and_the_field_is_as_it_was():
     """Codes come out at unit scale, and mean the same functions as before, to rounding."""
     with seeded(0):
-        auto = Joined(1, 1, 16, 3, 8, 2, 4.0)
+        auto = VectorAutoencoder(1, 1, 16, 3, 8, 2, 4.0)
     grids, x = 3 + 2 * normals(0, 500, (1, 16)), nfd.cell_centres((9,))
     with torch.no_grad():
         before = auto(x, auto.eval().encode(grids[:5]))
         auto.rescale(auto.encoder(grids))
-        code = auto.encode(grids)
-        torch.testing.assert_close(code.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
-        torch.testing.assert_close(code.std(0), torch.ones(3), rtol=0, atol=1e-4)
-        torch.testing.assert_close(auto(x, code[:5]), before, rtol=0, atol=1e-4)
+        latent = auto.encode(grids)
+        torch.testing.assert_close(latent.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(latent.std(0), torch.ones(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(auto(x, latent[:5]), before, rtol=0, atol=1e-4)
 
 
 def test_a_joint_field_moves_with_its_code():
-    """Where the code's weights mirror the place's, adding to both changes nothing: a shape that is only moved."""
+    """Where the latent's weights mirror the place's, adding to both changes nothing: a shape that is only moved."""
     with seeded(0):
-        field = JointField(2, 2, 1, 16, 2)
+        field = DeepSDF(2, 2, 1, 16, 2)
     with torch.no_grad():
-        field.hear.weight.copy_(-field.place.weight)
+        field.condition.weight.copy_(-field.place.weight)
     x, z, shift = normals(0, 5, (2,)), normals(1, 3, (2,)), torch.tensor([0.3, -0.2])
     torch.testing.assert_close(field(x + shift, z + shift), field(x, z), rtol=0, atol=1e-5)
     assert field(x.expand(3, -1, -1), z).shape == (3, 5, 1)
@@ -310,7 +310,7 @@ def test_asking_where_a_function_changes_moves_no_mean(name, d):
     fields, rng = problems.get(name).draw(400, seed=1), stream(0, "even")
     even = 2 * torch.rand(400, 32, d, generator=rng) - 1
     values = fields(nfd.cell_centres((32,) * d)).movedim(-1, 1).unflatten(-1, (32,) * d)
-    places, weight = keen(values, even, 0.5, rng)
+    places, weight = importance_sampled(values, even, 0.5, rng)
     for h, mean in ((torch.ones(400, 32), 1.0), (places.square().mean(-1), 1 / 3)):
         each = (weight * h).mean(1)
         assert abs(float(each.mean()) - mean) < 4.5 * float(each.std()) / 20
@@ -322,7 +322,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
     model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     truth = problems.get("step1d").draw(1, seed=3)
     now = Search(model, d=1, seed=0).run(truth, 2)
-    assert now.cloud.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).cloud is None
+    assert now.num_particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).num_particles is None
 
 
 # ----------------------------------------------------------------------------------------------------- the race
@@ -377,7 +377,7 @@ def detailed(n=1):
         heights = (1 + torch.arange(n)[part])[:, None] if x.ndim == 2 else (1 + torch.arange(n)[part])[:, None]
         return (wave + heights * spot * torch.sin(60 * x[..., 1]))[..., None]
 
-    return Evaluated(rule, n, 2)
+    return EvaluatedFields(rule, n, 2)
 
 
 def test_with_no_tolerance_every_pixel_is_asked():
@@ -409,7 +409,7 @@ def test_by_spread_only_what_differs_is_asked_closely():
 
 def test_blocks_cut_short_by_the_picture_are_filled_too():
     """A parabola is what a block is filled with, so it comes out right in every pixel, in any number of them."""
-    fields = Evaluated(lambda x, part: (x.square().sum(-1) + x[..., 0] * x[..., 1])[None, :, None], 1, 2)
+    fields = EvaluatedFields(lambda x, part: (x.square().sum(-1) + x[..., 0] * x[..., 1])[None, :, None], 1, 2)
     got, asked = render_adaptive(fields, (515, 611), tolerance=10.0)
     torch.testing.assert_close(got, nfd.render(fields, (515, 611)), rtol=0, atol=1e-5)
     assert asked < 0.03 * 515 * 611

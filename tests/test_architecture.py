@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "nfdlab"
-RANKS = ["core weights", "exact", "problems sparsity fields encoders diffusion training", "codes",
+RANKS = ["core weights", "exact nn", "problems observation fields encoders diffusion training", "gaussian", "latents", "inference",
          "approaches baselines", "store recipes", "evaluate", "panels", "jupyter", "pairs", "report doctor terminal",
          "cli"]
 RANK = {unit: i for i, line in enumerate(RANKS) for unit in line.split()}
 TRUTH = {"problems", "sparsity", "evaluate", "baselines"}
-KEPT_FROM = {"approaches": TRUTH, "codes": TRUTH,                # may not reach these by any road
+KEPT_FROM = {"approaches": TRUTH, "latents": TRUTH,                # may not reach these by any road
              "jupyter": set(RANK) - {"core", "jupyter"}}         # pairs and pages need neither problems nor models
 DRAWING = {"matplotlib", "plotly", "ipywidgets", "seaborn", "bokeh"}
 BUT = {("problems/terrain.py", "matplotlib.cbook"), ("problems/pictures.py", "matplotlib.cbook"),    # data files,
@@ -19,7 +19,7 @@ BUT = {("problems/terrain.py", "matplotlib.cbook"), ("problems/pictures.py", "ma
 
 
 def imported(path: Path, package: Path) -> set[str]:
-    """Dotted names that a module imports, dots resolved; `from a import b` is a.b; strings for import_module count."""
+    """Dotted names that a module imports, observations resolved; `from a import b` is a.b; strings for import_module count."""
     here, found = ("nfdlab", *path.relative_to(package).with_suffix("").parts), set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -76,7 +76,7 @@ def test_imports_point_one_way():
 
 @pytest.mark.parametrize("where,line", [
     ("core/grid.py", "from ..exact import normal"), ("fields/siren.py", "from ..diffusion import nets"),
-    ("diffusion/nets.py", "import nfdlab.fields.siren"), ("problems/extra.py", "from nfdlab.sparsity import views"),
+    ("diffusion/nets.py", "import nfdlab.fields.siren"), ("problems/extra.py", "from nfdlab.observation import views"),
     ("approaches/other.py", "from ..evaluate.scores import crps"), ("approaches/other.py", "from .. import problems"),
     ("approaches/other.py", "from .sparse_conditional import Network"), ("approaches/other.py", "from . import names"),
     ("codes/normalise.py", "from ..problems import get"), ("evaluate/scores.py", "import matplotlib.pyplot as plt"),

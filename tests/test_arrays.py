@@ -8,7 +8,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 import nfdlab
 from nfdlab import baselines, patterns, problems
-from nfdlab.evaluate.same import require_same_problem
+from nfdlab.evaluate.provenance import require_same_problem
 from nfdlab.problems.arrays import Arrays, observations
 from nfdlab.problems.gridded import gridded
 from nfdlab.recipes import knobs

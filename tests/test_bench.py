@@ -195,8 +195,8 @@ def test_equal_draws_have_the_scores_of_one():
     together = table.measured(draws, truths, 1, ("variogram", "crps"))
     assert list(together) == ["variogram", "crps"]
     for i in range(3):
-        alone = table.measure(draws[i], truths[i], 1)
-        assert all(float(together[name][i]) == pytest.approx(alone[name], rel=1e-5) for name in together)
+        unconditional_share = table.measure(draws[i], truths[i], 1)
+        assert all(float(together[name][i]) == pytest.approx(unconditional_share[name], rel=1e-5) for name in together)
 
 
 def test_the_picture_has_a_panel_a_problem_and_the_line_at_one():

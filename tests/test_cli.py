@@ -194,8 +194,8 @@ def test_score_puts_everyone_on_the_same_tasks(nfd, tmp_path, monkeypatch):
     rows = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert rows[1:-1] == ["mine", *nfdlab.baselines.names(), "exact"]
     assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-1])
-    alone = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
-    assert "kriging" not in alone.output and "mine" in alone.output
+    unconditional_share = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
+    assert "kriging" not in unconditional_share.output and "mine" in unconditional_share.output
 
 
 def test_sync_and_its_check(nfd, repository):

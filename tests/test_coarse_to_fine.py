@@ -8,14 +8,14 @@ import torch
 import nfdlab as nfd
 from nfdlab import recipes
 from nfdlab.approaches.coarse_to_fine import CoarseToFine
-from nfdlab.codes.lattices import LEAST, ON_FINE, Lattices
-from nfdlab.codes.telling import guided, rest_of
-from nfdlab.codes.tiles import Tiles, wide
-from nfdlab.codes.waves import Waves
-from nfdlab.core.fields import Evaluated
+from nfdlab.approaches.coarse_to_fine.conditioning import guided, rest_of
+from nfdlab.approaches.coarse_to_fine.lattices import LEAST, ON_FINE, Lattices
+from nfdlab.approaches.coarse_to_fine.spectral_prior import SpectralPrior
+from nfdlab.approaches.coarse_to_fine.tiling import Tiles, wide
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import Observations
-from nfdlab.diffusion.spectrum import Spectrum
+from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.evaluate.continuity import consistency, seam_jump, spectrum_error
 from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.spectra import spectrum
@@ -25,9 +25,9 @@ from nfdlab.exact.normal import Normal
 
 def law(d=2, most=12, slope=1.5, c=1):
     """Waves of a known law: S ∝ (1 + |k|²)^−slope."""
-    waves = Waves(d, c, most)
+    waves = SpectralPrior(d, c, most)
     waves.log_density.copy_(-slope * waves.ends.float())
-    waves.settle()
+    waves.precompute()
     return waves
 
 
@@ -43,7 +43,7 @@ class Kind:
 
     def draw(self, n, *, seed):
         weights, a = self.waves.noise(n, seed=seed), torch.exp(self.loud * normals(seed, n, (1, 1), "a"))
-        return Evaluated(lambda coords, part: a[part].to(coords) * self.waves(coords, weights[part].to(coords)), n,
+        return EvaluatedFields(lambda coords, part: a[part].to(coords) * self.waves(coords, weights[part].to(coords)), n,
                          self.waves.d, self.waves.c)
 
 
@@ -54,9 +54,9 @@ def untrained(d=1, s=0.0, c=1, slope=1.5):
     source = Kind(law(d, 12, slope, c))
     model = config.fit(source, views=recipes.Views(usual=8, most=8), budget=nfd.Budget(steps=3), seed=0, device="cpu")
     model.net.waves.load_state_dict(source.waves.state_dict())
-    for last in (model.net.coarse.leave[-1], model.net.detail.leave[-1], model.net.field.answer[-1]):
+    for last in (model.net.coarse.output[-1], model.net.detail.output[-1], model.net.field.answer[-1]):
         torch.nn.init.zeros_(last.weight), torch.nn.init.zeros_(last.bias)
-    model.net.settle()
+    model.net.precompute()
     return model
 
 
@@ -92,7 +92,7 @@ def test_what_powers_are_expected_is_what_they_are():
 def test_a_spectrum_is_measured_from_draws():
     """Of the power-law problem: how far its waves reach, exactly; its slope; and the covariance, within two standard
     errors of what 512 draws say of it at one place, 2 (2/512)^½."""
-    problem, waves, side = nfd.problems.get("powerlaw2d"), Waves(2, 1, 32), 40
+    problem, waves, side = nfd.problems.get("powerlaw2d"), SpectralPrior(2, 1, 32), 40
     waves.calibrate(problem.draw(512, seed=1)(nfd.cell_centres((side, side))), side, seed=0)
     assert waves.reach == 24 and waves.loud == 0
     k = torch.arange(2.0, 20.0).square().log1p().double()
@@ -108,14 +108,14 @@ def test_how_loud_functions_are_is_measured():
     """Functions all alike are: nought. Log loudness of spread 0.4 is found to 0.08, and its squares have mean one."""
     grid = nfd.cell_centres((24, 24))
     for loud in (0.0, 0.4):
-        waves = Waves(2, 1, 12)
+        waves = SpectralPrior(2, 1, 12)
         waves.calibrate(Kind(law(2, 12), loud).draw(192, seed=2)(grid), 24, seed=0)
         assert abs(float(waves.loud) - loud) < 0.08
         a, log = waves.loudnesses()
         assert abs(float((log.exp() * a.square()).sum()) - 1) < 1e-6
 
 
-# Lattices and dots: Bayes' rule, against another way to do it
+# Lattices and observations: Bayes' rule, against another way to do it
 
 def question(d=2, m=9, noise=0.2, c=1, seed=3):
     waves = law(d, 8, c=c)
@@ -163,8 +163,8 @@ def test_fine_values_given_coarse_ones_are_the_posterior(s):
 
 @pytest.mark.parametrize("sigma", [0.05, 0.5, 5.0])
 def test_a_denoiser_that_is_told_dots_is_that_of_the_posterior(sigma):
-    """Whatever the dots' errors have to do with one another, and with a target for each draw."""
-    spectrum, N, m = Spectrum(10), 10, 4
+    """Whatever the observations' errors have to do with one another, and with a target for each draw."""
+    spectrum, N, m = GaussianPrior(10), 10, 4
     half = normals(1, N, (N,), "half", dtype=torch.float64) / 3
     lam, Q = torch.linalg.eigh(half @ half.T)
     spectrum.lam, spectrum.Q = lam, Q
@@ -180,7 +180,7 @@ def test_a_denoiser_that_is_told_dots_is_that_of_the_posterior(sigma):
 
 
 def test_what_lies_between_lattice_and_dots_is_drawn_from_the_posterior():
-    """2000 functions that share their fine values: mean and covariance at other places are those given lattice and dots
+    """2000 functions that share their fine values: mean and covariance at other places are those given lattice and observations
     (5 standard errors); on the lattice they have its values."""
     waves, at, seen, told = question(d=1, m=4, noise=0.1)
     n, fine, else_ = 2000, nfd.cell_centres((8,)).double(), places(5, 1, "else")
@@ -202,7 +202,7 @@ def test_what_lies_between_lattice_and_dots_is_drawn_from_the_posterior():
 
 @pytest.mark.parametrize("s", [0.0, 0.3])
 def test_silent_networks_leave_the_exact_posterior(s):
-    """Coarse by diffusion, fine by diffusion, the rest by Matheron: 1500 draws given five dots have the posterior's
+    """Coarse by diffusion, fine by diffusion, the rest by Matheron: 1500 draws given five observations have the posterior's
     mean (5 standard errors) and standard deviation (9 %: 24 steps of a sampler, and 1500 draws, 2 % each)."""
     model, n = untrained(1, s), 1500
     waves = model.net.waves
@@ -259,7 +259,7 @@ def test_noisy_coarse_values_are_no_detail_where_it_is_told_of_the_noise():
 
 
 def test_a_loud_function_is_heard_as_one():
-    """Dots of a function four times as loud as another: loudness by evidence finds the factor, and the spread of draws
+    """Observations of a function four times as loud as another: loudness by evidence finds the factor, and the spread of draws
     grows with it."""
     waves = law(2, 12)
     waves.loud.fill_(0.6)

@@ -7,50 +7,51 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
-from nfdlab.codes.autoencoder import Autoencoder, GridEncoder
-from nfdlab.codes.folded import Folded, Pooled, fold, read, unfold
-from nfdlab.codes.normalise import Given, Standardise
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget, ObservationBatch, Observations
-from nfdlab.diffusion.nets import CONV
-from nfdlab.encoders.kernel import KernelChannels, matern
-from nfdlab.encoders.kriged import FAR, NEAR, Krigings, mixture, standardised
-from nfdlab.sparsity.views import Views
+from nfdlab.encoders.gp_channels import GPChannels, matern
+from nfdlab.encoders.gp_ensemble import FAR, NEAR, GPEnsemble, mixture, standardised
+from nfdlab.latents.autoencoder import Autoencoder, GridEncoder
+from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent, read
+from nfdlab.latents.standardise import AmortisedGaussian, Standardise
+from nfdlab.nn.networks import CONV
+from nfdlab.nn.space_to_depth import fold, unfold
+from nfdlab.observation.training_views import Views
 
 
 @pytest.fixture
-def codes(rng):
-    """Raw codes (b, k, cells) of three channels, far from unit scale."""
+def latents(rng):
+    """Raw latents (b, k, cells) of three channels, far from unit scale."""
     return torch.tensor([5.0, 0.01, 1.0])[:, None] * torch.randn(200, 3, 16, generator=rng) + torch.tensor(
         [2.0, -3.0, 0.0])[:, None]
 
 
-def test_codes_have_unit_scale_by_batch_and_then_for_good(codes):
+def test_codes_have_unit_scale_by_batch_and_then_for_good(latents):
     unit = Standardise(3)
-    for found in (unit(codes), (unit.calibrate(codes), unit.eval()(codes))[1]):
+    for found in (unit(latents), (unit.calibrate(latents), unit.eval()(latents))[1]):
         flat = found.transpose(0, 1).flatten(1)
         torch.testing.assert_close(flat.mean(1), torch.zeros(3), atol=1e-3, rtol=0)
         torch.testing.assert_close(flat.std(1), torch.ones(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(unit(codes[:1]), unit(codes)[:1])          # one code alone is what it is among others
+    torch.testing.assert_close(unit(latents[:1]), unit(latents)[:1])          # one latent alone is what it is among others
 
 
 def test_residuals_have_unit_scale_and_lead_back(rng):
     mean, spread = torch.randn(1, 2, 8, generator=rng), 0.1 + torch.rand(1, 2, 8, generator=rng)
-    code = mean + spread * torch.randn(4000, 2, 8, generator=rng)
-    residual = Given.residual(code, mean, spread)
+    latent = mean + spread * torch.randn(4000, 2, 8, generator=rng)
+    residual = AmortisedGaussian.residual(latent, mean, spread)
     assert abs(residual.var() - 1) < 4.5 * math.sqrt(2 / residual.numel()) and abs(residual.mean()) < 0.02
-    torch.testing.assert_close(Given.restore(residual, mean, spread), code)
+    torch.testing.assert_close(AmortisedGaussian.restore(residual, mean, spread), latent)
 
 
 def test_given_asks_for_the_right_mean_and_spread(rng):
     """The loss is flat at the truth, within 4.5 standard errors, and falls towards it from either side; an element's
     pull on the mean grows as its spread shrinks, by one over spread (beta-NLL, beta = 1/2), not one over its square."""
     truth, n = torch.tensor([0.1, 1.5]), 40_000
-    code = truth * torch.randn(n, 2, generator=rng)
+    latent = truth * torch.randn(n, 2, generator=rng)
 
     def slopes(mean, spread):
         mean, log = mean.clone().requires_grad_(), spread.log().requires_grad_()
-        Given.loss(code, mean, log.exp()).backward()
+        AmortisedGaussian.loss(latent, mean, log.exp()).backward()
         return 2 * mean.grad, 2 * log.grad / spread          # the loss is a mean over two elements
 
     flat = slopes(torch.zeros(2), truth)
@@ -62,18 +63,18 @@ def test_given_asks_for_the_right_mean_and_spread(rng):
 @pytest.mark.parametrize("d", [1, 2])
 def test_given_starts_as_the_prior_and_keeps_its_bounds(d):
     with seeded(2):
-        head = Given(CONV[d], 8, 3)
+        head = AmortisedGaussian(CONV[d], 8, 3)
     mean, spread = head(torch.randn(2, 8, *[4] * d, generator=torch.Generator().manual_seed(0)))
     assert mean.shape == (2, 3, *[4] * d) and (mean == 0).all() and (spread == 1).all()
     with torch.no_grad():
         head.head.bias[3:] = 50.0
-    assert (head(torch.zeros(1, 8, *[4] * d))[1] == Given.MOST).all()
+    assert (head(torch.zeros(1, 8, *[4] * d))[1] == AmortisedGaussian.MOST).all()
 
 
 def test_estimates_that_speak_directly_are_heard_linearly(rng):
     """The mean moves by linear maps of the estimates; what the features set is how much, never what."""
     with seeded(3):
-        head = Given(CONV[1], 8, 3, direct=4)
+        head = AmortisedGaussian(CONV[1], 8, 3, direct=4)
     features, a, b = torch.randn(2, 8, 6, generator=rng), *torch.randn(2, 2, 4, 6, generator=rng)
     means = [head(features, x)[0] for x in (a, b, 0.3 * a + 0.7 * b)]
     torch.testing.assert_close(means[2], 0.3 * means[0] + 0.7 * means[1])
@@ -98,17 +99,17 @@ def test_an_autoencoder_has_the_shapes_it_says_and_begins_without_features(d, si
         auto = Autoencoder(d, 2, side, cells, 3, 16, 16, 2, linear)
         reader = GridEncoder(d, 2, side, cells, 3, 16, beside=4)
     grid, coords = torch.randn(5, 2, *[side] * d, generator=rng), 2 * torch.rand(5, 11, d, generator=rng) - 1
-    code = auto.encode(grid)
-    assert code.shape == (5, 3, *[cells] * d) and auto.decoder(coords, code).shape == (5, 11, 2)
-    heard = auto.decoder(coords, code, torch.randn(5, 16, *[cells] * d, generator=rng))
-    torch.testing.assert_close(heard, auto.decoder(coords, code))
-    assert reader(grid, torch.zeros(5, 4, *[cells] * d)).shape == code.shape
+    latent = auto.encode(grid)
+    assert latent.shape == (5, 3, *[cells] * d) and auto.decoder(coords, latent).shape == (5, 11, 2)
+    heard = auto.decoder(coords, latent, torch.randn(5, 16, *[cells] * d, generator=rng))
+    torch.testing.assert_close(heard, auto.decoder(coords, latent))
+    assert reader(grid, torch.zeros(5, 4, *[cells] * d)).shape == latent.shape
 
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_kernel_channels_are_kriging_and_blind_to_order_and_padding(d, rng):
     """Means and spreads of the textbook's formula at each lengthscale; of nothing, nought and one."""
-    net = KernelChannels(d, 1, 5, (0.3, 0.8))
+    net = GPChannels(d, 1, 5, (0.3, 0.8))
     seen = Observations(2 * torch.rand(6, d, generator=rng) - 1, torch.randn(6, 1, generator=rng), 0.2)
     turned = Observations(seen.coords.flip(0), seen.values.flip(0), 0.2)
     more = Observations(2 * torch.rand(9, d, generator=rng) - 1, torch.randn(9, 1, generator=rng), 0.05)
@@ -132,9 +133,9 @@ def test_kernel_channels_are_kriging_and_blind_to_order_and_padding(d, rng):
 def test_a_folded_grid_unfolds_and_is_read_at_its_points(d, rng):
     """Each cell holds the points that lie in it; between points the grid is read linearly, first axis first."""
     grid = torch.randn(2, 2, *[8] * d, generator=rng)
-    code = fold(grid, 4)
-    assert code.shape == (2, 2 * 2**d, *[4] * d) and torch.equal(unfold(code, 2, 2), grid)
-    torch.testing.assert_close(code[0, :2**d][(slice(None), *[1] * d)], grid[0, 0][(slice(2, 4),) * d].flatten())
+    latent = fold(grid, 4)
+    assert latent.shape == (2, 2 * 2**d, *[4] * d) and torch.equal(unfold(latent, 2, 2), grid)
+    torch.testing.assert_close(latent[0, :2**d][(slice(None), *[1] * d)], grid[0, 0][(slice(2, 4),) * d].flatten())
     torch.testing.assert_close(read(grid, nfd.cell_centres((8,) * d)), grid.flatten(2).mT, atol=1e-5, rtol=0)
     slope = torch.arange(1.0, d + 1)                                     # a plane is linear, so it is read exactly
     plane = (nfd.cell_centres((8,) * d) @ slope).reshape(1, 1, *[8] * d)
@@ -145,15 +146,15 @@ def test_a_folded_grid_unfolds_and_is_read_at_its_points(d, rng):
 @pytest.mark.parametrize("d", [1, 2])
 def test_a_folded_code_loses_nothing_and_begins_as_the_grid_between_its_points(d, rng):
     with seeded(5):
-        auto = Folded(d, 1, 16, 4, 16, 16, 2)
+        auto = GridLatent(d, 1, 16, 4, 16, 16, 2)
     grid = 3 + 2 * torch.randn(6, 1, *[16] * d, generator=rng)
     auto.unit.calibrate(auto.encoder(grid))
     auto.eval()
-    code = auto.encode(grid)
-    assert abs(code.std() - 1) < 0.05 and code.shape[1] == 4**d
-    torch.testing.assert_close(auto.points(code), grid, atol=1e-5, rtol=0)
+    latent = auto.encode(grid)
+    assert abs(latent.std() - 1) < 0.05 and latent.shape[1] == 4**d
+    torch.testing.assert_close(auto.points(latent), grid, atol=1e-5, rtol=0)
     coords = 2 * torch.rand(6, 9, d, generator=rng) - 1
-    found = auto(coords, code, torch.randn(6, 16, *[4] * d, generator=rng))
+    found = auto(coords, latent, torch.randn(6, 16, *[4] * d, generator=rng))
     torch.testing.assert_close(found, read(grid, coords), atol=1e-5, rtol=0)
 
 
@@ -167,8 +168,8 @@ def test_a_mixture_of_gaussians_is_nearly_matern(smoothness):
 
 @pytest.mark.parametrize("d,c", [(1, 1), (2, 1), (2, 2), (3, 1)])
 def test_krigings_foretell_each_dot_from_the_others(d, c, rng):
-    """Means, spreads and votes against the textbook's solve, leaving out one dot after another."""
-    net = Krigings(d, 8, 4, ((1.5, 0.3), (2.5, 0.6)))
+    """Means, spreads and votes against the textbook's solve, leaving out one observation after another."""
+    net = GPEnsemble(d, 8, 4, ((1.5, 0.3), (2.5, 0.6)))
     seen = ObservationBatch.of([Observations(2 * torch.rand(7, d, generator=rng) - 1,
                                              1 + torch.randn(7, c, generator=rng), 0.2)])
     unit, found = net(seen)
@@ -200,13 +201,13 @@ def test_krigings_foretell_each_dot_from_the_others(d, c, rng):
 
 
 def test_krigings_are_blind_to_order_company_and_padding_and_to_the_units_of_many_dots(rng):
-    net = Krigings(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
+    net = GPEnsemble(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
     views = [Observations(2 * torch.rand(m, 2, generator=rng) - 1, torch.randn(m, 1, generator=rng), 0.1)
              for m in (40, 0, 3, 90, 12, 1)]
     _, together = net(ObservationBatch.of(views))
     for i, view in enumerate(views):
-        _, alone = net(ObservationBatch.of([Observations(view.coords.flip(0), view.values.flip(0), 0.1)]))
-        for a, b in zip(together, alone, strict=True):
+        _, unconditional_share = net(ObservationBatch.of([Observations(view.coords.flip(0), view.values.flip(0), 0.1)]))
+        for a, b in zip(together, unconditional_share, strict=True):
             torch.testing.assert_close(a[i:i + 1], b, atol=1e-3, rtol=1e-3)
     assert (together.means[1] == 0).all() and together.shift[1] == 0 and together.scale[1] == 1
     high = Observations(views[3].coords, 50 + 10 * views[3].values, 1.0)
@@ -216,23 +217,23 @@ def test_krigings_are_blind_to_order_company_and_padding_and_to_the_units_of_man
 
 
 def test_pooled_begins_as_the_krigings_average_and_counts_every_view_alike(rng):
-    net = Krigings(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
+    net = GPEnsemble(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
     seen = ObservationBatch.of([Observations(2 * torch.rand(m, 2, generator=rng) - 1,
                                              5 + 2 * torch.randn(m, 1, generator=rng), 0.1) for m in (30, 4)])
     _, kriged = net(seen)
     with seeded(6):
-        pooled, unit = Pooled(CONV[2], 8, 4, 2), Standardise(4)
+        pooled, unit = GatedEnsemble(CONV[2], 8, 4, 2), Standardise(4)
     unit.calibrate(5 + 3 * torch.randn(50, 4, 4, 4, generator=rng))
     mean, spread = pooled(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit.eval())
     weights = kriged.votes.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
     torch.testing.assert_close(unfold(unit.restore(mean), 1, 2)[:, 0], raw)
-    least = (kriged.scale.reshape(2, 1, 1) * kriged.spreads.amin(1) / unit.std.max()).clamp_max(Pooled.MOST)
-    assert (spread.amin(1) >= least - 1e-5).all() and (spread <= Pooled.MOST).all()
+    least = (kriged.scale.reshape(2, 1, 1) * kriged.spreads.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
+    assert (spread.amin(1) >= least - 1e-5).all() and (spread <= GatedEnsemble.MOST).all()
     wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)
     mean = torch.zeros(2, 4, 4, 4, requires_grad=True)
     spread = torch.cat([wide, narrow])
-    Pooled.loss(spread, mean, spread).backward()                         # each off by its own spread
+    GatedEnsemble.loss(spread, mean, spread).backward()                         # each off by its own spread
     torch.testing.assert_close(mean.grad[1] * 0.1, mean.grad[0])
 
 
@@ -258,6 +259,6 @@ def test_a_resumed_fit_is_as_if_nothing_had_happened(tmp_path):
     file = tmp_path / "fit.checkpoint"
     fit(file, stop=9)
     resumed = fit(file)
-    assert resumed.about["range"] == whole.about["range"]
+    assert resumed.about["noise_levels"] == whole.about["noise_levels"]
     coords = nfd.cell_centres((16,))
     torch.testing.assert_close(resumed.draw(None, 2, seed=0)(coords), whole.draw(None, 2, seed=0)(coords))

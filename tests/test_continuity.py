@@ -7,7 +7,7 @@ import torch
 
 import nfdlab
 from nfdlab import patterns, problems
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import stream
 from nfdlab.evaluate import calibration
 from nfdlab.evaluate.continuity import consistency, flicker, gradient, gradient_error, seam_jump, spectrum_error
@@ -21,7 +21,7 @@ def fields(rule, d=1, n=1):
         factor = 1 + 0.1 * torch.arange(n, dtype=coords.dtype)[part, None, None]
         return factor * found
 
-    return Evaluated(values, n, d)
+    return EvaluatedFields(values, n, d)
 
 
 @pytest.mark.parametrize("name", ["gp1d", "gp2d", "sawtooth1d"])
@@ -94,7 +94,7 @@ def test_a_grid_is_needed_for_a_spectrum():
 
 def test_as_rough_as_the_truth_has_no_spectrum_error_and_a_factor_its_log():
     truth = problems.get("gp1d").draw(64, seed=0)
-    twice = Evaluated(lambda coords, part: 2 * truth.rule(coords, part), 64, 1)
+    twice = EvaluatedFields(lambda coords, part: 2 * truth.rule(coords, part), 64, 1)
     error = spectrum_error(twice, truth, scales=(1, 4))
     assert list(error) == [1, 4]
     assert error[1] == pytest.approx(math.log(4), rel=1e-2)         # where there is power: 16 waves
@@ -110,7 +110,7 @@ def test_the_corners_of_a_grid_are_beyond_its_nyquist():
     def rule(coords, part):                                         # 14 waves across, 14 up: the 20th shell, of 16
         return truth.rule(coords, part) + 0.3 * torch.cos(14 * torch.pi * coords.sum(-1, keepdim=True))
 
-    error = spectrum_error(Evaluated(rule, 4, 2), truth, base=(32, 32), scales=(1, 2))
+    error = spectrum_error(EvaluatedFields(rule, 4, 2), truth, base=(32, 32), scales=(1, 2))
     assert error[1] < 0.01 and error[2] > 0.2
 
 
@@ -123,7 +123,7 @@ def test_detail_lost_between_training_points_shows_at_the_zoom(name):
     def snap(x):
         return (torch.floor((x + 1) / 2 * side).clamp_max(side - 1) + 0.5) / side * 2 - 1
 
-    blocky = Evaluated(lambda x, part: truth.rule(snap(x), part), 8, truth.d)
+    blocky = EvaluatedFields(lambda x, part: truth.rule(snap(x), part), 8, truth.d)
     error = spectrum_error(blocky, truth, scales=(1, 4))
     assert error[1] < 1e-3 and error[4] > 2
 

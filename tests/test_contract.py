@@ -105,8 +105,8 @@ class Case:
 def load(approach, problem, device):
     """Shipped weights; where particles answer, few of them, which promise the same as many."""
     fitted = nfd.load(approach, problem, device=device)
-    if "cloud" in fitted.about["config"]:
-        fitted.about["config"].update(cloud=32, rounds=8)
+    if "num_particles" in fitted.about["config"]:
+        fitted.about["config"].update(num_particles=32, rounds=8)
     return fitted
 
 

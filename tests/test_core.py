@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.grid import from_grid, to_grid
 from nfdlab.core.rng import child, normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
@@ -52,7 +52,7 @@ def test_cell_centres_are_symmetric_and_never_on_the_wall():
 
 def test_fields_are_asked_together_or_each_by_itself():
     slopes = torch.tensor([1.0, 2.0, 3.0])
-    f = Evaluated(lambda coords, part: slopes[part, None, None] * coords, 3, 1)
+    f = EvaluatedFields(lambda coords, part: slopes[part, None, None] * coords, 3, 1)
     shared = torch.tensor([[0.1], [0.5]])
     torch.testing.assert_close(f(shared), f(shared.expand(3, 2, 1)))
     torch.testing.assert_close(f[1](shared)[0], 2 * shared)

@@ -8,7 +8,7 @@ import torch
 
 import nfdlab
 from nfdlab import baselines, patterns, problems
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.evaluate.cost import ceiling, cost
 from nfdlab.evaluate.sparsity import sparsity_curve, trapezoid
 
@@ -23,7 +23,7 @@ class Products:
 
     def draw(self, seen, n, *, seed, steps=None):
         time.sleep(0.03)
-        return Evaluated(lambda coords, part: ((coords @ self.up).sin() @ self.down).expand(part.stop, -1, -1), n, 1)
+        return EvaluatedFields(lambda coords, part: ((coords @ self.up).sin() @ self.down).expand(part.stop, -1, -1), n, 1)
 
 
 def test_cost_counts_what_is_done():

@@ -9,13 +9,13 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import ObservationBatch, Observations
-from nfdlab.diffusion.nets import CONV
 from nfdlab.encoders.setconv import SetConv
-from nfdlab.fields.attention import AttentionField
+from nfdlab.fields.cross_attention import CrossAttentionField
 from nfdlab.fields.encodings import Fourier, RandomFourier
-from nfdlab.fields.local import LocalField
-from nfdlab.fields.modulated import ModulatedSiren, zero_code
+from nfdlab.fields.liif import LIIF
+from nfdlab.fields.modulated import ModulatedSiren, zero_latent
 from nfdlab.fields.siren import Siren
+from nfdlab.nn.networks import CONV
 
 
 def test_siren_activations_keep_their_spread_through_depth():
@@ -44,13 +44,13 @@ def test_siren_gradient_is_the_finite_difference():
 
 def test_a_zero_code_is_the_shared_field_and_a_code_changes_it():
     with seeded(2):
-        field = ModulatedSiren(1, code=8)
+        field = ModulatedSiren(1, latent=8)
     coords = nfd.cell_centres((33,))
     shared = field.siren(coords)
-    torch.testing.assert_close(field(coords, zero_code(3, 8)), shared.expand(3, 33, 1))
-    codes = torch.eye(8)[:3]
-    assert (field(coords, codes) - shared).abs().mean() > 1e-3
-    torch.testing.assert_close(field(coords, codes)[1], field(coords, codes[1:2])[0])
+    torch.testing.assert_close(field(coords, zero_latent(3, 8)), shared.expand(3, 33, 1))
+    latents = torch.eye(8)[:3]
+    assert (field(coords, latents) - shared).abs().mean() > 1e-3
+    torch.testing.assert_close(field(coords, latents)[1], field(coords, latents[1:2])[0])
 
 
 @pytest.mark.parametrize("d", [1, 2])
@@ -62,7 +62,7 @@ def test_encodings_say_their_size(d):
 
 def test_attention_field_knows_no_order_and_each_query_is_alone():
     with seeded(3):
-        field = AttentionField(2, width=32)
+        field = CrossAttentionField(2, width=32)
     tokens, coords = torch.randn(2, 7, 32, generator=torch.Generator().manual_seed(0)), nfd.cell_centres((6, 6))
     values, weights = field.attend(coords, tokens)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 36))
@@ -74,7 +74,7 @@ def test_attention_field_knows_no_order_and_each_query_is_alone():
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_local_field_is_continuous_and_consistent(d):
     with seeded(4):
-        field = LocalField(d, 16, c=2, width=32)
+        field = LIIF(d, 16, c=2, width=32)
     memory = torch.randn(3, 16, *[5] * d, generator=torch.Generator().manual_seed(0))
     coords = 2 * torch.rand(50, d, generator=torch.Generator().manual_seed(1)) - 1
     with torch.no_grad():
@@ -92,7 +92,7 @@ def test_local_field_is_continuous_and_consistent(d):
 def test_at_its_centre_a_cell_speaks_alone():
     """Change every other cell and the value stays; change this one and it moves. Cells differ in number by axis."""
     with seeded(7):
-        field = LocalField(2, 8, width=16)
+        field = LIIF(2, 8, width=16)
     rng = torch.Generator().manual_seed(0)
     memory, other = torch.randn(2, 1, 8, 4, 7, generator=rng)
     centres = nfd.cell_centres((4, 7))
@@ -109,7 +109,7 @@ def test_at_its_centre_a_cell_speaks_alone():
 def test_local_field_blends_to_one():
     """With every cell answering the same constant the field is that constant, to rounding, everywhere."""
     with seeded(5):
-        field = LocalField(2, 8, width=16)
+        field = LIIF(2, 8, width=16)
         torch.nn.init.zeros_(field.answer[-1].weight), torch.nn.init.constant_(field.answer[-1].bias, 3.0)
     values = field(2 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) - 1, torch.zeros(1, 8, 4, 7))
     torch.testing.assert_close(values, torch.full_like(values, 3.0))

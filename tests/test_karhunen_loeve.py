@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.codes.folded import unfold
-from nfdlab.codes.karhunen_loeve import LEAST_NOISE, Belief, KarhunenLoeve, Sensor
-from nfdlab.codes.kinds import Kinds, sort
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.gaussian.karhunen_loeve import LEAST_NOISE, KarhunenLoeve, LatentMeasurement, WeightPosterior
+from nfdlab.gaussian.mixture import ExpansionMixture, sort
+from nfdlab.nn.space_to_depth import unfold
 
 
 def measured(problem, side: int, rank: int, many: int = 4096, kind=KarhunenLoeve, **sizes):
@@ -31,7 +31,7 @@ def dense(r: int = 7, q: int = 11, n: int = 5):
 
 def test_measurements_add_up_to_bayes_rule_in_any_order():
     one, s, t = dense()
-    prior = Belief(torch.zeros(5, 7).double(), torch.eye(7).double()[None])
+    prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None])
     first = prior.measured(one["A"], one["y"], s).measured(one["B"], one["z"], t)
     own = [rows.expand(5, -1, -1) for rows in (one["B"], one["A"])]
     second = prior.measured(own[0], one["z"], t.expand(5, -1)).measured(own[1], one["y"], s.expand(5, -1))
@@ -47,7 +47,7 @@ def test_measurements_add_up_to_bayes_rule_in_any_order():
 
 def test_draws_of_a_belief_have_its_covariance():
     one, s, _ = dense()
-    belief = Belief(torch.zeros(1, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"][:1], s)
+    belief = WeightPosterior(torch.zeros(1, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"][:1], s)
     n = 20_000
     draws = belief.draw(n, seed=3)
     cov = torch.linalg.inv(belief.precision[0])
@@ -60,13 +60,13 @@ def test_draws_of_a_belief_have_its_covariance():
 
 def test_a_sensor_is_the_joint_gaussian_of_weights_and_code():
     one, s, t = dense()
-    sensor = Sensor(3, 7).double()
+    sensor = LatentMeasurement(3, 7).double()
     sensor.middle.copy_(torch.tensor([1.0, -2.0, 0.5])), sensor.matrix.copy_(one["B"])
     sensor.own.copy_(torch.tensor([0.3, 0.01, 1.0]))
-    prior = Belief(torch.zeros(5, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"], s)
+    prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"], s)
     sigma = torch.tensor(0.7).double()
-    _, clean, spread = sensor.hear(prior, one["z"], sigma)
-    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + sensor.own.diag()       # of the clean code
+    _, clean, spread = sensor.condition(prior, one["z"], sigma)
+    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + sensor.own.diag()       # of the clean latent
     gain = cov @ torch.linalg.inv(cov + sigma**2 * torch.eye(3))
     expected = sensor.middle + prior.mean @ one["B"].T
     torch.testing.assert_close(clean, expected + (one["z"] - expected) @ gain.T)
@@ -76,9 +76,9 @@ def test_a_sensor_is_the_joint_gaussian_of_weights_and_code():
 def test_a_sensor_is_found_by_regression():
     weights = normals(1, 4000, (6,), "a")
     matrix, middle = normals(2, 4, (6,), "B"), torch.tensor([0.0, 1.0, -1.0, 3.0])
-    codes = middle + weights @ matrix.T + 0.2 * normals(3, 4000, (4,), "e")
-    sensor = Sensor(4, 6)
-    sensor.calibrate(weights, codes)
+    latents = middle + weights @ matrix.T + 0.2 * normals(3, 4000, (4,), "e")
+    sensor = LatentMeasurement(4, 6)
+    sensor.calibrate(weights, latents)
     error = 0.2 / 4000**0.5
     assert ((sensor.matrix - matrix).abs() < 4.5 * error).all() and ((sensor.middle - middle).abs() < 4.5 * error).all()
     assert ((sensor.own / 0.04 - 1).abs() < 4.5 * (2 / 4000) ** 0.5).all()
@@ -140,17 +140,17 @@ def test_kinds_are_told_apart_by_their_covariance_alone():
 def test_kinds_pooled_by_evidence_are_the_mean_of_the_mixture():
     """Against the exact posterior of three styles, which one expansion for all misses by far more."""
     problem, errors = nfd.problems.get("styles2d"), []
-    kinds = measured(problem, 24, 96, kind=Kinds, cells=12, kinds=3)
-    alone = measured(problem, 24, 96)
+    kinds = measured(problem, 24, 96, kind=ExpansionMixture, cells=12, kinds=3)
+    unconditional_share = measured(problem, 24, 96)
     for i in range(6):
         seen = nfd.observe(problem.draw(1, seed=child(9, i)), nfd.patterns.Random(count=40), noise_std=0.05, seed=i)
         exact = problem.oracle().draw(seen, 600, seed=0)(kinds.grid)
         fine, beside = kinds(ObservationBatch.of([seen]))
         assert fine.shape == (1, kinds.fine, 24, 24) and beside.shape == (1, kinds.beside, 12, 12)
         pooled = unfold(beside[:, :4], 1, 2).flatten(2).mT[0]
-        mean = alone.field(alone.heard(ObservationBatch.of([seen])), kinds.grid)[0][0]
+        mean = unconditional_share.field(unconditional_share.heard(ObservationBatch.of([seen])), kinds.grid)[0][0]
         spread = exact.std(0).mean()
         errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (pooled, mean)])
     kind, one = torch.tensor(errors).mean(0)
-    assert kind < 2 * (41 / (4096 / 3)) ** 0.5              # a regression on 40 dots, learned from a third of the draws
+    assert kind < 2 * (41 / (4096 / 3)) ** 0.5              # a regression on 40 observations, learned from a third of the draws
     assert one > 3 * kind

@@ -8,7 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import samplers, schedule
-from nfdlab.diffusion.denoiser import Preconditioned
+from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.guidance import (
     METHODS,
     Measurement,
@@ -20,8 +20,8 @@ from nfdlab.diffusion.guidance import (
     replacement,
     tweedie,
 )
-from nfdlab.diffusion.nets import ConvNet
 from nfdlab.exact.normal import Normal, NormalMixture
+from nfdlab.nn.networks import ConvNet
 
 F64 = torch.float64
 ONE = Normal.standard(1)
@@ -360,10 +360,10 @@ def test_gauss_newton_comes_near_the_posterior_of_a_bent_measurement(y, s):
 # ------------------------------------------------------------------------------------------------- manners of them all
 
 def network():
-    """A small network over codes (n, 2, 16), float32, that has learned nothing."""
+    """A small network over latents (n, 2, 16), float32, that has learned nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        net = Preconditioned(ConvNet(1, 2, 1, 8, (1, 2)), 0.8)
+        net = Denoiser(ConvNet(1, 2, 1, 8, (1, 2)), 0.8)
         for p in net.parameters():
             torch.nn.init.normal_(p, std=0.2)
     return lambda x, sigma: net(x, sigma, torch.zeros(1, 1, 16))
@@ -375,7 +375,7 @@ def guided(name: str, D, seen):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_serves_networks_over_codes_in_any_mode(name):
-    """float32 codes (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart.
+    """float32 latents (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart.
 
     The measurement may be made in that mode too, by its entries or by a matrix.
     """

@@ -1,4 +1,4 @@
-"""Particles and steered codes against posteriors in closed form: mean and spread in standard errors, odds of humps."""
+"""Particles and steered latents against posteriors in closed form: mean and spread in standard errors, odds of humps."""
 
 import math
 from collections import Counter
@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 import nfdlab as nfd
-from nfdlab.codes.coded import Coded, Heard
-from nfdlab.codes.misfit import Misfit
-from nfdlab.codes.steering import GUIDES, in_order, linearised, measured
 from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
-from nfdlab.diffusion.denoiser import Preconditioned
-from nfdlab.diffusion.nets import MLP
-from nfdlab.diffusion.particles import _louder, _moved, particles, resampled
-from nfdlab.diffusion.schedule import NoiseRange
-from nfdlab.diffusion.spectrum import Spectrum
+from nfdlab.diffusion.denoiser import Denoiser
+from nfdlab.diffusion.gaussian_prior import GaussianPrior
+from nfdlab.diffusion.schedule import NoiseLevels
+from nfdlab.diffusion.smc import _louder, _moved, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
+from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
+from nfdlab.inference.posterior import Heard, LatentPosterior
+from nfdlab.latents.decoder_error import DecoderError
+from nfdlab.nn.networks import MLP
 
 F64 = torch.float64
 
@@ -44,7 +44,7 @@ def test_particles_draw_a_gaussian_posterior(s):
     law, A = Normal(torch.tensor([1.0, -1.0, 0.0], dtype=F64), root), torch.tensor([[1.0, 0, 1], [0, 1, -1]], dtype=F64)
     y = A @ law.draw(1, seed=5)[0]
     exact = law.condition(A, y, s)
-    clouds = torch.stack([last(particles(
+    clouds = torch.stack([last(annealed_smc(
         lambda u: law.mean + u @ root.T, lambda x: -0.5 * ((x @ A.T - y) / s).square().sum(-1),
         torch.randn(1024, 3, generator=stream(k, "noise"), dtype=F64), seed=k, count=256)) for k in range(40)])
     assert off(clouds.mean(1), exact.mean) < 4.5
@@ -56,7 +56,7 @@ def test_particles_give_two_humps_their_odds():
     grid = torch.linspace(-4, 4, 20001, dtype=F64)
     weight = (-0.5 * (grid - 0.2) ** 2 - 0.5 * ((grid**2 - 1) / 0.1) ** 2).exp()
     odds = float(weight[grid > 0].sum() / weight.sum())
-    shares = torch.tensor([float((last(particles(
+    shares = torch.tensor([float((last(annealed_smc(
         lambda u: 0.2 + u, lambda x: -0.5 * ((x[:, 0] ** 2 - 1) / 0.1).square(),
         torch.randn(512, 1, generator=stream(k, "noise"), dtype=F64), seed=k, count=128)) > 0).double().mean())
         for k in range(40)])
@@ -94,16 +94,16 @@ def test_the_data_are_heard_as_loud_as_the_cloud_can_bear():
 def test_doors_of_particles():
     for wrong in ({"rounds": 1}, {"count": 0}, {"count": 500}):
         with pytest.raises(ValueError, match="why:"):
-            next(particles(lambda u: u, lambda x: x[:, 0], torch.zeros(100, 1), seed=0, **wrong))
+            next(annealed_smc(lambda u: u, lambda x: x[:, 0], torch.zeros(100, 1), seed=0, **wrong))
 
 
 # ----------------------------------------------------------------------------------------------------- spectrum
 
 def test_a_spectrum_is_the_gaussian_it_was_measured_from():
-    """Denoiser, what is left open, and draws agree with the Normal of the same mean and covariance."""
+    """DenoiseFn, what is left open, and draws agree with the Normal of the same mean and covariance."""
     root = torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 1, 0.1]], dtype=F64)
     law = Normal(torch.tensor([0.5, -1.0, 2.0], dtype=F64), root)
-    found = Spectrum(3).double()
+    found = GaussianPrior(3).double()
     found.calibrate(law.draw(200_000, seed=1))
     torch.testing.assert_close(found.Q * found.lam @ found.Q.T, law.cov, rtol=0.03, atol=0.03)
     found.mean, (found.lam, found.Q) = law.mean, torch.linalg.eigh(law.cov)
@@ -118,26 +118,26 @@ def test_a_spectrum_is_the_gaussian_it_was_measured_from():
 
 
 def test_a_denoiser_that_starts_from_a_gaussian_is_that_gaussian_until_it_learns():
-    law = Spectrum(2)
+    law = GaussianPrior(2)
     law.lam, law.mean = torch.tensor([4.0, 0.25]), torch.tensor([1.0, 0.0])
     with seeded(0):
-        D = Preconditioned(MLP(2, 16, 1), known=law)
+        D = Denoiser(MLP(2, 16, 1), known=law)
     x = normals(0, 5, (2,))
     torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5))
-    nn.init.ones_(D.net.leave[-1].bias)
+    nn.init.ones_(D.net.output[-1].bias)
     torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5) + 0.5 / 1.25**0.5)
 
 
-# ------------------------------------------------------------------------------------------------ steered codes
+# ------------------------------------------------------------------------------------------------ steered latents
 
-class Waves(nn.Module):
-    """A field that is linear in its code, f = a cos x + b sin x + c, codes Gaussian: the posterior is known."""
+class SpectralPrior(nn.Module):
+    """A field that is linear in its latent, f = a cos x + b sin x + c, latents Gaussian: the posterior is known."""
 
-    shape, range = (3,), NoiseRange(0.01, 20.0, 1.0)
+    shape, range = (3,), NoiseLevels(0.01, 20.0, 1.0)
 
     def __init__(self, bend: float = 0.0):
         super().__init__()
-        self.bend, self.spectrum, self.one = bend, Spectrum(3), nn.Parameter(torch.zeros(1))
+        self.bend, self.spectrum, self.one = bend, GaussianPrior(3), nn.Parameter(torch.zeros(1))
         root = torch.tensor([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0.3, 0.5]])
         self.spectrum.mean = torch.tensor([0.3, 0.0, -0.2])
         self.spectrum.lam, self.spectrum.Q = torch.linalg.eigh(root @ root.T)
@@ -150,14 +150,14 @@ class Waves(nn.Module):
     def rows(coords):
         return torch.cat([(2 * coords).cos(), (2 * coords).sin(), torch.ones_like(coords)], -1)
 
-    def values(self, coords, code):
-        waves = (self.rows(coords) @ code[..., None] if coords.ndim == 3 else code @ self.rows(coords).T)
-        waves = waves.reshape(len(code), -1, 1)
+    def values(self, coords, latent):
+        waves = (self.rows(coords) @ latent[..., None] if coords.ndim == 3 else latent @ self.rows(coords).T)
+        waves = waves.reshape(len(latent), -1, 1)
         return waves + self.bend * waves**3
 
 
-def waves(guide: str, bend: float = 0.0) -> Coded:
-    return Coded(Waves(bend), {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": guide}}, 24)
+def waves(guide: str, bend: float = 0.0) -> LatentPosterior:
+    return LatentPosterior(SpectralPrior(bend), {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": guide}}, 24)
 
 
 SEEN = Observations(torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1], [-0.9]]), 0.04)
@@ -168,7 +168,7 @@ def test_steered_codes_are_the_posterior_where_it_is_known(guide, steps):
     """Noise 0.04 and a floor of 0.03 count as 0.05 together. Mean within 0.15 of the posterior's spread, spread within
     12 %: the sampler's steps and the cloud are finite."""
     model = waves(guide)
-    exact = model.net.law.condition(Waves.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    exact = model.net.law.condition(SpectralPrior.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
     draws = last(model.path(SEEN, 512, seed=1, steps=steps, sampler="heun")).double()
     assert float(((draws.mean(0) - exact.mean) / exact.std).abs().max()) < 0.15
     assert float((draws.std(0) / exact.std - 1).abs().max()) < 0.12
@@ -176,7 +176,7 @@ def test_steered_codes_are_the_posterior_where_it_is_known(guide, steps):
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_steered_draw_is_its_own(guide):
-    """More draws append, another order of the same dots changes nothing, nothing seen is the prior, fields follow."""
+    """More draws append, another order of the same observations changes nothing, nothing seen is the prior, fields follow."""
     model, coords = waves(guide), nfd.cell_centres((9,))
     draws = model.draw(SEEN, 6, seed=2)(coords)
     assert torch.allclose(model.draw(SEEN, 2, seed=2)(coords), draws[:2], atol=1e-4)
@@ -189,12 +189,12 @@ def test_a_steered_draw_is_its_own(guide):
 
 @pytest.mark.parametrize("guide", ["linearised", "gauss_newton"])
 def test_without_a_covariance_codes_are_taken_to_be_white(guide):
-    """Of codes N(0, I) that is right, so the posterior comes out as above."""
+    """Of latents N(0, I) that is right, so the posterior comes out as above."""
     model = waves(guide)
     model.net.spectrum.mean, model.net.spectrum.lam, model.net.spectrum.Q = torch.zeros(3), torch.ones(3), torch.eye(3)
     white, model.net.spectrum = model.net.spectrum.denoiser(), None
     model.net.denoiser = white
-    law = Normal.standard(3).condition(Waves.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    law = Normal.standard(3).condition(SpectralPrior.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
     draws = last(model.path(SEEN, 512, seed=1, steps=40, sampler="heun")).double()
     assert float(((draws.mean(0) - law.mean) / law.std).abs().max()) < 0.15
     assert float((draws.std(0) / law.std - 1).abs().max()) < 0.12
@@ -202,9 +202,9 @@ def test_without_a_covariance_codes_are_taken_to_be_white(guide):
 
 def test_dots_at_one_place_are_put_in_order_too():
     seen = Observations(torch.tensor([[0.3], [0.1], [0.3]]), torch.tensor([[2.0], [0.0], [1.0]]), 0.1)
-    assert in_order(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]
+    assert sorted_observations(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]
     flat = Observations(torch.tensor([[1.0, 0], [0, 1], [0, 0.5]]) / 2, torch.tensor([[0.0], [1], [2]]), 0.1)
-    assert in_order(flat).values[:, 0].tolist() == [2.0, 1.0, 0.0]
+    assert sorted_observations(flat).values[:, 0].tolist() == [2.0, 1.0, 0.0]
 
 
 def test_a_bent_decoder_is_linearised_at_the_most_probable_code():
@@ -224,19 +224,19 @@ def test_a_misfit_is_the_mixture_it_was_measured_from():
     """Errors of 0.02, and of 0.4 one time in twenty: found to 5 %; the density integrates to 1, noise adds to both."""
     rng = torch.Generator().manual_seed(0)
     rare = torch.rand(200_000, generator=rng) < 0.05
-    found = Misfit.of(torch.where(rare, 0.4, 0.02) * torch.randn(200_000, generator=rng))
+    found = DecoderError.of(torch.where(rare, 0.4, 0.02) * torch.randn(200_000, generator=rng))
     assert (found.small, found.large, found.share) == pytest.approx((0.02, 0.4, 0.05), rel=0.05)
     x = torch.linspace(-4, 4, 400_001, dtype=F64)
-    density = Misfit(0.02, 0.4, 0.05).log_density(x, 0.03).exp()
+    density = DecoderError(0.02, 0.4, 0.05).log_density(x, 0.03).exp()
     assert float(torch.trapezoid(density, x)) == pytest.approx(1, abs=1e-6)
     variance = 0.95 * 0.02**2 + 0.05 * 0.4**2 + 0.03**2
     assert float(torch.trapezoid(density * x**2, x)) == pytest.approx(variance, rel=1e-6)
 
 
 def test_a_dot_beside_a_jump_does_not_outweigh_the_others():
-    """Nine dots on a wave and one far off, where the decoder is known to be so now and then: heard as the nine are."""
+    """Nine observations on a wave and one far off, where the decoder is known to be so now and then: heard as the nine are."""
     model = waves("particles")
-    model.about["misfit"] = {"small": 0.01, "large": 1.0, "share": 0.05}
+    model.about["decoder_error"] = {"small": 0.01, "large": 1.0, "share": 0.05}
     places = torch.linspace(-0.9, 0.9, 9)[:, None]
     nine = Observations(places, model.net.values(places, torch.tensor([[0.5, -0.8, -0.2]]))[0], 0.04)
     spoiled = Observations(torch.cat([nine.coords, torch.tensor([[0.4]])]),
@@ -248,26 +248,26 @@ def test_a_dot_beside_a_jump_does_not_outweigh_the_others():
 def test_the_same_weights_may_hear_otherwise():
     """`using` changes the guide or the cloud, keeps the weights, and leaves the model as it was."""
     model, coords = waves("linearised"), nfd.cell_centres((9,))
-    other = model.using(guide="particles", cloud=16, rounds=4)
+    other = model.using(guide="particles", num_particles=16, rounds=4)
     assert other.net is model.net and model.about["config"] == {"guide": "linearised"}
     path = list(other.path(SEEN, 40, seed=1))
     assert len(path) == 4 and 4 < len(path[-1].x.unique(dim=0)) <= 16
     assert torch.equal(model.using(guide="dps").draw(SEEN, 2, seed=1)(coords),
                        model.draw(SEEN, 2, seed=1, guide="dps")(coords))
-    for wrong in ({"guide": "telepathy"}, {"cloud": 0}, {"steps": 4}):
+    for wrong in ({"guide": "telepathy"}, {"num_particles": 0}, {"steps": 4}):
         with pytest.raises((ValueError, KeyError), match="why:"):
             model.using(**wrong)
 
 
-class Hearing(Waves):
-    """The same, by way of residuals: of nothing it hears mean and spread 2, so codes of its prior are 2 + 2x."""
+class Hearing(SpectralPrior):
+    """The same, by way of residuals: of nothing it hears mean and spread 2, so latents of its prior are 2 + 2x."""
 
-    def hear(self, seen):
+    def condition(self, seen):
         return Heard((), torch.full((1, 3), 2.0), torch.full((1, 3), 2.0))
 
 
 def test_the_prior_of_a_network_that_hears_is_what_it_makes_of_nothing():
-    model, coords = Coded(Hearing(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
+    model, coords = LatentPosterior(Hearing(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
     x = normals(1, 4, (3,))
     assert torch.allclose(model.values(coords, x), model.decode(2 + 2 * x)(coords), atol=1e-5)
     assert torch.allclose(model.fields(SEEN, x)(coords), model.decode(2 + 2 * x)(coords), atol=1e-5)

@@ -12,8 +12,8 @@ import nfdlab as nfd
 from nfdlab.core.types import Observations
 from nfdlab.exact.enumerated import Enumerated, effective
 from nfdlab.exact.finite import Finite
+from nfdlab.exact.mcmc import precompute
 from nfdlab.exact.posterior import Exact
-from nfdlab.exact.settle import settle
 from nfdlab.exact.threshold import Threshold
 from nfdlab.problems import families, shapes, stars
 
@@ -200,7 +200,7 @@ def test_a_moving_disc_keeps_its_speed_bounces_and_stays_inside():
 
 
 def test_the_moving_discs_posterior_is_that_of_weighed_prior_samples():
-    """Four dots, noise 0.3: half a million prior samples carry thousands of effective weights."""
+    """Four observations, noise 0.3: half a million prior samples carry thousands of effective weights."""
     problem = nfd.problems.get("moving_disc2dt")
     query = nfd.cell_centres((4, 5, 5))
     params = torch.rand(500_000, 5, generator=torch.Generator().manual_seed(0))
@@ -219,7 +219,7 @@ def test_the_moving_discs_posterior_is_that_of_weighed_prior_samples():
 
 
 def test_the_moving_discs_draws_explain_what_was_seen_as_well_as_the_noise_allows():
-    """Eighty dots, six films: draws misfit by about as many squared noises as there are dots."""
+    """Eighty observations, six films: draws misfit by about as many squared noises as there are observations."""
     problem, misfits = nfd.problems.get("moving_disc2dt"), []
     for seed in range(6):
         seen = seen_of(problem, 80, seed)
@@ -239,7 +239,7 @@ def test_chains_settle_to_a_law_from_anywhere_and_stay_there():
         return logs.logsumexp(-1).double()
 
     n = 8000
-    points = settle(torch.rand(n, 2, generator=torch.Generator().manual_seed(0)), log_density, 60, seed=0)
+    points = precompute(torch.rand(n, 2, generator=torch.Generator().manual_seed(0)), log_density, 60, seed=0)
     left = points[:, 0] < 0.5                              # and 0.02 of the right hump
     assert abs(left.double().mean() - 0.25 - 0.75 * stats.norm.cdf(-2.0)) < 5 * math.sqrt(0.25 * 0.75 / n)
     right = points[~left]
@@ -316,7 +316,7 @@ def test_a_small_hill_is_found_as_fast_as_others_have_measured():
 
 
 def test_a_grid_of_sixteen_leaves_the_variance_that_others_have_measured():
-    """gp2d with 16 dots on 24 by 24 cells: 0.227 of the variance left by cells 3, 9, 14, 20 of both axes, 0.382 by
+    """gp2d with 16 observations on 24 by 24 cells: 0.227 of the variance left by cells 3, 9, 14, 20 of both axes, 0.382 by
     random places."""
     problem, query, axis = nfd.problems.get("gp2d"), nfd.cell_centres((24, 24)), nfd.cell_centres((24,))[:, 0]
 

@@ -16,18 +16,18 @@ import torch
 from PIL import Image
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
-from nfdlab.panels.drawing import Plate, colour_bar, png, ticks
+from nfdlab.panels.captions import describe
 from nfdlab.panels.live import Latest
 from nfdlab.panels.page import Page
-from nfdlab.panels.pictures import paint
-from nfdlab.panels.reading import describe
-from nfdlab.panels.readout import many_tasks
 from nfdlab.panels.sliders import explore
 from nfdlab.panels.state import State, offered, with_changes
+from nfdlab.panels.status import many_tasks
+from nfdlab.panels.svg import paint
+from nfdlab.panels.svg_primitives import Plate, colour_bar, png, ticks
 from nfdlab.panels.sweeps import MIME, bundles
 from nfdlab.panels.view import Rivals, look, reveal, view
 
@@ -67,7 +67,7 @@ class Moving:
             away = (coords[..., 1] - coords[..., 0]) ** 2
             return torch.exp(-8 * (away + (coords[..., -1] - heights[part]) ** 2))[..., None]
 
-        return Evaluated(rule, n, self.d)
+        return EvaluatedFields(rule, n, self.d)
 
     def oracle(self):
         return self
@@ -421,7 +421,7 @@ def test_a_film_has_a_slider_of_time_and_never_asks_again(opened):
 
 def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
     panel = opened(Trained(GP1D))
-    monkeypatch.setattr("nfdlab.panels.cast.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
+    monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
     panel.controls.problem.value = "gp2d"
     assert panel.wait(20) and "no &lt;weights&gt;" in panel.error.value and style.ALERT in panel.error.value
     panel.controls.problem.value = "gp1d"
@@ -464,7 +464,7 @@ def test_a_model_that_gives_nan_is_an_error_not_a_picture(opened):
     class Broken(Trained):
         def draw(self, seen, n, **how):
             fields = super().draw(seen, n, **how)
-            return nfd.core.fields.Evaluated(lambda x, part: fields(x)[part] * float("nan"), n, 1)
+            return nfd.core.fields.EvaluatedFields(lambda x, part: fields(x)[part] * float("nan"), n, 1)
 
     panel = explore(Broken(GP1D), GP1D)
     assert panel.wait(20) and "finite" in panel.error.value and panel.picture.value == ""

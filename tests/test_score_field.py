@@ -1,4 +1,4 @@
-"""Approach 3 and what it is made of: distance in attention, the linear start, dots and queries, scores, guidance."""
+"""Approach 3 and what it is made of: distance in attention, the linear start, observations and queries, scores, guidance."""
 
 from functools import cache
 
@@ -8,14 +8,14 @@ import torch
 import nfdlab as nfd
 from nfdlab import recipes, store
 from nfdlab.approaches.score_field import FittedScoreField, ScoreField
-from nfdlab.codes.denoised_field import DenoisedField
+from nfdlab.approaches.score_field.networks import DenoisedField
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.guidance import Measurement, tweedie
-from nfdlab.diffusion.schedule import NoiseRange
-from nfdlab.encoders.set_attention import Ask, SetBlock
+from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.continuity import consistency
 from nfdlab.evaluate.regret import regret
+from nfdlab.nn.set_attention import Ask, SetBlock
 
 MINE = [problem for approach, problem in store.shipped() if approach == "score_field"]
 SMALL = {"width": 16, "depth": 1, "heads": 2}
@@ -33,15 +33,15 @@ def start(problem: str = "gp1d") -> FittedScoreField:
 
 def silence(net) -> None:
     with torch.no_grad():
-        net.leave[-1].weight.zero_(), net.leave[-1].bias.zero_()
+        net.output[-1].weight.zero_(), net.output[-1].bias.zero_()
 
 
 def loud(d: int = 1, c: int = 1, **knobs) -> FittedScoreField:
     """An untrained approach with something to say."""
     config = ScoreField(**{**SMALL, "linear": False, "context": 8, **knobs})
     net = config.build(d, c, seed=0).eval()
-    torch.nn.init.normal_(net.leave[-1].weight, generator=torch.Generator().manual_seed(0))
-    net.range = NoiseRange(0.01, 20.0, 1.0)
+    torch.nn.init.normal_(net.output[-1].weight, generator=torch.Generator().manual_seed(0))
+    net.noise_levels = NoiseLevels(0.01, 20.0, 1.0)
     return FittedScoreField(net, {"d": d, "c": c, "config": {}}, 6)
 
 
@@ -59,12 +59,12 @@ def test_each_head_adds_its_own_law_of_distance(d):
     x, tokens = normals(0, 2, (5, 12), "x"), normals(1, 2, (6, 12), "tokens")
     here, there = normals(2, 2, (5, d), "here"), normals(3, 2, (6, d), "there")
     mask = torch.arange(6)[None] < torch.tensor([[6], [4]])
-    found = ask(x, here, ask.remember(tokens, there, mask))
+    found = ask(x, here, ask.prepare(tokens, there, mask))
     q = ask.question(x).unflatten(-1, (3, 4)).transpose(1, 2)
     k, v = (t.unflatten(-1, (3, 4)).transpose(1, 2) for t in ask.told(tokens).chunk(2, -1))
     scores = q @ k.mT / 2 - ask.log_gamma.exp()[:, None, None] * torch.cdist(here, there)[:, None].square()
     weights = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
-    torch.testing.assert_close(found, ask.leave((weights @ v).transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found, ask.output((weights @ v).transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-4)
 
 
 def test_a_near_point_is_heard_louder_by_a_local_head():
@@ -72,10 +72,10 @@ def test_a_near_point_is_heard_louder_by_a_local_head():
         ask = Ask(8, 2)
     with torch.no_grad():
         ask.told.weight[:8].zero_(), ask.told.bias[:8].zero_()
-        ask.leave.weight.copy_(torch.eye(8)), ask.leave.bias.zero_()
+        ask.output.weight.copy_(torch.eye(8)), ask.output.bias.zero_()
     tokens, places, mask = normals(0, 1, (2, 8), "tokens"), torch.tensor([[[0.0], [0.3]]]), torch.ones(1, 2).bool()
     told = ask.told(tokens)[..., 8:]
-    heard = ask(normals(1, 1, (1, 8), "x"), torch.tensor([[[0.0]]]), ask.remember(tokens, places, mask))
+    heard = ask(normals(1, 1, (1, 8), "x"), torch.tensor([[[0.0]]]), ask.prepare(tokens, places, mask))
     share = torch.softmax(torch.tensor([0.0, -0.09]) / (2 * 0.06**2), 0)
     torch.testing.assert_close(heard[0, 0, :4], (share @ told[0])[:4], atol=1e-5, rtol=1e-4)
     assert (heard[0, 0, 4:] - told[0].mean(0)[4:]).abs().max() < 0.1 * told[0, :, 4:].abs().max()
@@ -93,7 +93,7 @@ def test_a_level_scales_and_shifts_what_goes_into_both_layers():
     assert (both - block.among(x, places, mask, given.flip(0))).abs().amax((1, 2)).min() > 1e-2
 
 
-# What a noisy function and dots say
+# What a noisy function and observations say
 
 @pytest.mark.parametrize("linear", [True, False])
 def test_dots_have_no_order_and_padding_says_nothing(linear):
@@ -126,7 +126,7 @@ def test_without_statistics_it_starts_where_a_white_gaussian_would():
         D, keep = model.denoise(x, sigma), 4 / (4 + sigma**2)
         torch.testing.assert_close(D(model.lattice), keep * x)
         torch.testing.assert_close(D(model.lattice[2:4].mean(0, keepdim=True))[:, 0], keep * x[:, 2:4].mean(1))
-        heard = model.net.hear(x, sigma, ObservationBatch.of([dots()]))
+        heard = model.net.condition(x, sigma, ObservationBatch.of([dots()]))
         spread = model.net.answer(heard, model.lattice)[1]
         torch.testing.assert_close(spread, torch.full_like(spread, 2 * sigma / (4 + sigma**2) ** 0.5))
 
@@ -153,7 +153,7 @@ def test_on_a_gaussian_the_start_is_the_exact_denoiser(m):
 
 
 def test_what_the_network_is_to_learn_has_unit_variance_at_every_level():
-    """The loss of a silent network is 1, whatever sigma and however many dots: 40 functions of few degrees each."""
+    """The loss of a silent network is 1, whatever sigma and however many observations: 40 functions of few degrees each."""
     model, problem = start(), nfd.problems.get("gp1d")
     fields, noise = problem.draw(64, seed=5), normals(0, 64, model.net.shape, "noise")
     coords = 2 * torch.rand(64, 16, 1, generator=torch.Generator().manual_seed(0)) - 1

@@ -1,6 +1,6 @@
 """Shipped weights are put to use, all of them: what was seen matters, and so does what the diffusion says.
 
-A decoder may ignore its code, and an encoder its data; then draws look fine and mean nothing. Here one part is spoiled
+A decoder may ignore its latent, and an encoder its data; then draws look fine and mean nothing. Here one part is spoiled
 at a time, and the fair CRPS on the same tasks must rise by a stated number of standard errors of the paired difference.
 """
 
@@ -35,7 +35,7 @@ def asked(approach, name):
         tasks.append((truth(coords)[0], seen, own))
     fitted = nfd.load(approach, name, device="cpu")
     if "cloud" in fitted.about["config"]:                       # few particles, moved seldom, are worse, but hear
-        fitted.about["config"].update(cloud=64, rounds=8)
+        fitted.about["config"].update(num_particles=64, rounds=8)
     return fitted, coords, tasks
 
 
@@ -64,7 +64,7 @@ def test_what_was_seen_matters(approach, name):
 
 @pytest.mark.parametrize("name", ["gp1d", "sawtooth1d"])
 def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
-    """Residuals of nought, and codes handed to the next task: at least 4 standard errors worse each.
+    """Residuals of nought, and latents handed to the next task: at least 4 standard errors worse each.
 
     White noise in place of residuals has the right scale but no diffusion made it: it says how much is left open, not
     which values go together. The variogram score, which sees that, must rise by 3.
@@ -73,15 +73,15 @@ def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
     restore = fitted.net.given.restore
     looks = [fitted.look(seen) for _, seen, _ in tasks]
     residuals = [list(fitted.path(seen, DRAWS, seed=seed))[-1].x for _, seen, seed in tasks]
-    codes = [restore(x, mean, spread) for x, (_, mean, spread) in zip(residuals, looks, strict=True)]
+    latents = [restore(x, mean, spread) for x, (_, mean, spread) in zip(residuals, looks, strict=True)]
 
-    def scores(codes, score=crps):
-        return [float(score(fitted.decode(code, features)(coords), truth))
-                for code, (features, _, _), (truth, _, _) in zip(codes, looks, tasks, strict=True)]
+    def scores(latents, score=crps):
+        return [float(score(fitted.decode(latent, features)(coords), truth))
+                for latent, (features, _, _), (truth, _, _) in zip(latents, looks, tasks, strict=True)]
 
     nought = [restore(torch.zeros_like(residuals[0]), mean, spread) for _, mean, spread in looks]
     noise = [restore(white(DRAWS, fitted.net.shape, seed=seed), mean, spread)
              for (_, mean, spread), (_, _, seed) in zip(looks, tasks, strict=True)]
-    assert rise(scores(nought), scores(codes)) > 4
-    assert rise(scores(codes[1:] + codes[:1]), scores(codes)) > 4
-    assert rise(scores(noise, variogram), scores(codes, variogram)) > 3
+    assert rise(scores(nought), scores(latents)) > 4
+    assert rise(scores(latents[1:] + latents[:1]), scores(latents)) > 4
+    assert rise(scores(noise, variogram), scores(latents, variogram)) > 3

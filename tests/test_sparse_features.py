@@ -7,13 +7,13 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.approaches.sparse_features import FittedSparseFeatures, SparseFeatures, as_points
-from nfdlab.codes.tokens import farthest
+from nfdlab.approaches.sparse_features.tokeniser import farthest
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
-from nfdlab.diffusion.sets import SetNet
 from nfdlab.evaluate.scores import crps
-from nfdlab.fields.nearby import NearbyField
-from nfdlab.sparsity.outlining import OutlineViews
+from nfdlab.fields.anchored import AnchoredField
+from nfdlab.nn.token_attention import SetTransformer
+from nfdlab.observation.outline_views import OutlineViews
 
 
 @cache
@@ -92,32 +92,32 @@ def test_two_point_sets_of_one_function_give_one_code(d, p):
 
 def test_tokens_have_unit_scale():
     tokens = known(2).tokens
-    code = tokens.encode(in_the_span(tokens, 400, 300, seed=4)[1])
-    assert (code.transpose(0, 1).flatten(1).std(1) - 1).abs().max() < 0.1
+    latent = tokens.encode(in_the_span(tokens, 400, 300, seed=4)[1])
+    assert (latent.transpose(0, 1).flatten(1).std(1) - 1).abs().max() < 0.1
 
 
 def test_a_code_is_read_back_as_its_function():
     tokens = known(2).tokens
     weights, _ = in_the_span(tokens, 8, 4, seed=5)
-    code = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
+    latent = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
     coords = nfd.cell_centres((9, 9))
     truth = tokens.kl.mean(coords) + (weights @ tokens.kl.rows(coords).T)[..., None]
-    assert (tokens.reading(coords, code) - truth).square().mean().sqrt() < 0.02
+    assert (tokens.reading(coords, latent) - truth).square().mean().sqrt() < 0.02
     own = coords.expand(8, -1, -1)
-    torch.testing.assert_close(tokens.reading(own, code), tokens.reading(coords, code), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(tokens.reading(own, latent), tokens.reading(coords, latent), atol=1e-5, rtol=1e-4)
 
 
-# Denoiser
+# DenoiseFn
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 20.0])
 def test_untrained_it_is_the_gaussian_posterior(sigma):
-    """The mean of a code given its noisy self and points, by conditioning one large Gaussian in float64."""
+    """The mean of a latent given its noisy self and points, by conditioning one large Gaussian in float64."""
     net = known()
     tokens = net.tokens
     T, own = tokens.sensor.matrix.double(), tokens.sensor.own.double()
     seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=7), nfd.patterns.Random(count=5), noise_std=0.1, seed=2)
     x = sigma * normals(8, 3, net.shape, "x")
-    found = net.denoiser(x, torch.tensor(sigma), *net.hear(ObservationBatch.of([seen])).features)
+    found = net.denoiser(x, torch.tensor(sigma), *net.condition(ObservationBatch.of([seen])).features)
     rows = tokens.kl.rows(seen.coords).double()
     noise = (0.1**2 + tokens.kl.rest(seen.coords)[0, :, 0]).double()
     heard, z = torch.cat([rows, T]), T @ T.T + own.diag()                        # covariances of the weights' makings
@@ -131,7 +131,7 @@ def test_untrained_it_is_the_gaussian_posterior(sigma):
 def test_without_the_linear_start_it_is_the_white_one():
     net = SparseFeatures(linear=False, width=16, depth=1, memory=16, mixing=1).build(1, 1).eval()
     x = normals(0, 2, net.shape, "x")
-    heard = net.hear(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
+    heard = net.condition(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
     torch.testing.assert_close(net.denoiser(x, torch.tensor(2.0), *heard.features), x / 5)
     assert net.values(nfd.cell_centres((5,)), x).abs().max() == 0
 
@@ -139,7 +139,7 @@ def test_without_the_linear_start_it_is_the_white_one():
 @pytest.mark.parametrize("m", [0, 1, 6])
 def test_a_set_has_no_order_and_hears_no_padding(m):
     with seeded(0):
-        net = jostle(SetNet(farthest(9, 2), 5, 3, 4, 16, 2, 4).eval(), seed=1)
+        net = jostle(SetTransformer(farthest(9, 2), 5, 3, 4, 16, 2, 4).eval(), seed=1)
     x, told, places = normals(0, 2, (9, 5), "x"), normals(1, 1, (6, 4), "told"), normals(2, 1, (6, 2), "places")
     mask, level, turn = torch.arange(6)[None] < m, torch.zeros(1), torch.arange(6).flip(0)
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_a_set_has_no_order_and_hears_no_padding(m):
 @cache
 def nearby(near):
     with seeded(near):
-        return jostle(NearbyField(farthest(16, 2), near, 1, 16).eval(), seed=2)
+        return jostle(AnchoredField(farthest(16, 2), near, 1, 16).eval(), seed=2)
 
 
 @pytest.mark.parametrize("near", [2, 5, 16])
@@ -205,11 +205,11 @@ def test_a_field_moves_with_its_anchors():
 def test_voices_are_heard_near_by_and_sum_to_one():
     net = known(2)
     model = FittedSparseFeatures(net, {"d": 2, "c": 1, "config": {"guide": "encoder"}}, 8)
-    voices = model.voices(net.tokens.anchors, torch.zeros(net.shape))
-    torch.testing.assert_close(voices.sum(1), torch.ones(36), atol=1e-5, rtol=1e-5)
-    assert (voices.argmax(1) == torch.arange(36)).float().mean() > 0.8
+    token_influence = model.token_influence(net.tokens.anchors, torch.zeros(net.shape))
+    torch.testing.assert_close(token_influence.sum(1), torch.ones(36), atol=1e-5, rtol=1e-5)
+    assert (token_influence.argmax(1) == torch.arange(36)).float().mean() > 0.8
     far = torch.cdist(net.tokens.anchors, net.tokens.anchors) > 1.0
-    assert (voices * far).sum(1).mean() < 0.25 * far.float().mean() / (1 - far.float().mean()) + 0.15
+    assert (token_influence * far).sum(1).mean() < 0.25 * far.float().mean() / (1 - far.float().mean()) + 0.15
 
 
 # Views along an outline
@@ -247,8 +247,8 @@ def test_nothing_leaks_past_the_tokens(problem):
     for seed in range(4):
         truth = place.draw(1, seed=seed)
         x = list(model.path(nfd.observe(truth, nfd.patterns.Random(count=60), seed=seed), 8, seed=seed, steps=8))[-1].x
-        for i, code in enumerate((x, 0 * x, normals(seed, 8, model.net.shape, "foreign"))):
-            scores[i] += float(crps(model.decode(code)(coords), truth(coords)[0]).mean()) / 4
+        for i, latent in enumerate((x, 0 * x, normals(seed, 8, model.net.shape, "foreign"))):
+            scores[i] += float(crps(model.decode(latent)(coords), truth(coords)[0]).mean()) / 4
     assert scores[0] < 0.6 * scores[1] and scores[0] < 0.6 * scores[2], scores
 
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import stream
+from nfdlab.observation.degrade import drop, quantise, with_noise
+from nfdlab.observation.patterns import ALL
+from nfdlab.observation.spacetime import fold
+from nfdlab.observation.training_views import Views
 from nfdlab.problems.points import observations
-from nfdlab.sparsity.degrade import drop, quantise, with_noise
-from nfdlab.sparsity.patterns import ALL
-from nfdlab.sparsity.spacetime import fold
-from nfdlab.sparsity.views import Views
 
 SIZES = [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}]
 FRAME_SIZES = [{"count": 0}, {"count": 13}, {"share": 0.05}, {"share": 0.4, "frames": 6, "cells": 9}]
 TIMED = ("frames", "sensors")                                           # these have a base grid of frames and cells
 CALM = {("grid", 1), ("tracks", 1), ("sensors", 1)}                     # no chance in these: regular points on one axis
-DISC = Evaluated(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sqrt().expand(1, -1, 1), 1, 2)
+DISC = EvaluatedFields(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sqrt().expand(1, -1, 1), 1, 2)
 SEEN = nfd.Observations(torch.zeros(4, 2), torch.zeros(4, 1))
 
 
@@ -150,7 +150,7 @@ def test_an_outline_is_where_the_field_crosses_the_level():
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_an_outline_is_in_the_box_and_its_seeds(d):
-    wall = Evaluated(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)             # a jump, and near the wall
+    wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)             # a jump, and near the wall
     places = nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0)
     assert places.shape == (30, d) and places.abs().max() <= 1 and len(places.unique(dim=0)) == 30
     assert torch.equal(places, nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0))

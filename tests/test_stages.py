@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 import nfdlab as nfd
-from nfdlab.core.fields import Evaluated
-from nfdlab.evaluate.stages import stages
+from nfdlab.core.fields import EvaluatedFields
+from nfdlab.evaluate.error_breakdown import stages
 from nfdlab.panels import plots
 
 PROBLEM = nfd.problems.get("gp1d")
@@ -14,21 +14,21 @@ PROBLEM = nfd.problems.get("gp1d")
 
 @dataclass
 class Model:
-    """The exact posterior, whose codes are functions; `floor` off when decoded, `prior` and `given` times too wide."""
+    """The exact posterior, whose latents are functions; `floor` off when decoded, `prior` and `given` times too wide."""
 
     floor: float = 0.0
     prior: float = 1.0
     given: float = 1.0
 
-    def code(self, fields):
+    def latent(self, fields):
         return fields
 
     def decode(self, fields):
-        return Evaluated(lambda x, part: fields.rule(x, part) + self.floor, fields.n, 1)
+        return EvaluatedFields(lambda x, part: fields.rule(x, part) + self.floor, fields.n, 1)
 
     def draw(self, seen, n, *, seed, steps=None):
         exact, wide = PROBLEM.oracle().draw(seen, n, seed=seed), self.given if seen is not None else self.prior
-        return Evaluated(lambda x, part: wide * exact.rule(x, part), n, 1)
+        return EvaluatedFields(lambda x, part: wide * exact.rule(x, part), n, 1)
 
 
 def test_each_fault_shows_in_its_own_stage():

@@ -9,11 +9,11 @@ import torch
 import nfdlab as nfd
 from nfdlab import recipes, store
 from nfdlab.approaches.stochastic_field import FittedStochasticField, StochasticField
-from nfdlab.codes.doubt import RIDGE, Doubt, lessons, scatter
-from nfdlab.codes.heads import HEADS, DiffusionHead
-from nfdlab.codes.noise_function import NOISES
-from nfdlab.codes.place_reader import PlaceReader
-from nfdlab.codes.table import Table
+from nfdlab.approaches.stochastic_field.marginal_heads import HEADS, DiffusionHead
+from nfdlab.approaches.stochastic_field.noise_function import NOISES
+from nfdlab.approaches.stochastic_field.pointwise_encoder import PointwiseEncoder
+from nfdlab.approaches.stochastic_field.transport_table import Table
+from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, lessons, scatter
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations
 
@@ -186,16 +186,16 @@ def test_a_table_of_two_channels_keeps_them_apart():
 
 def test_padding_says_nothing_and_evidence_adds_up():
     with seeded(1):
-        reader = PlaceReader(StochasticField(**SMALL, evidence=24), 1, 1).eval()
+        reader = PointwiseEncoder(StochasticField(**SMALL, evidence=24), 1, 1).eval()
     short = ObservationBatch.of([seen(4)])
     pad = torch.nn.functional.pad
     long = ObservationBatch(pad(short.coords, (0, 0, 0, 3)), pad(short.values, (0, 0, 0, 3)),
                             pad(short.mask, (0, 3)), short.noise_std)
-    one, two = (reader.remember(batch, reader.believe(batch)) for batch in (short, long))
+    one, two = (reader.prepare(batch, reader.believe(batch)) for batch in (short, long))
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
     twice = ObservationBatch(*(torch.cat([part, part], 1) for part in (short.coords, short.values, short.mask)),
                              short.noise_std)
-    assert not torch.allclose(reader.remember(twice, reader.believe(twice)), one, atol=1e-3)
+    assert not torch.allclose(reader.prepare(twice, reader.believe(twice)), one, atol=1e-3)
 
 
 # Chance and doubt
@@ -215,7 +215,7 @@ def test_the_scatter_of_a_least_squares_fit():
 def test_doubt_is_how_refits_differ():
     """Last layers fitted anew, each to 64 other functions, scatter as foretold; and doubt falls as 1/√N."""
     model, views = trained(), recipes.views_for(PROBLEM)
-    doubt = Doubt.of(model, PROBLEM, views, functions=256, seed=1)
+    doubt = EpistemicUncertainty.of(model, PROBLEM, views, functions=256, seed=1)
     features, target = lessons(model, PROBLEM, views, 1024, seed=9)
     refits = []
     for i in range(0, 1024, 64):

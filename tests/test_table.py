@@ -7,9 +7,9 @@ import torch
 
 import nfdlab
 from nfdlab import baselines, patterns, problems
-from nfdlab.core.fields import Evaluated
+from nfdlab.core.fields import EvaluatedFields
+from nfdlab.evaluate.provenance import require_same_problem
 from nfdlab.evaluate.results import Table
-from nfdlab.evaluate.same import require_same_problem
 from nfdlab.evaluate.table import compare, measure, score
 
 FEW = dict(tasks=4, draws=8, points=nfdlab.cell_centres((16,)))
@@ -33,7 +33,7 @@ class Wider:
             values = inner(coords)
             return (values.mean(0) + self.factor * (values - values.mean(0)))[part]
 
-        return Evaluated(rule, n, inner.d, inner.c)
+        return EvaluatedFields(rule, n, inner.d, inner.c)
 
 
 def test_the_exact_posterior_beside_itself_scores_one(problem):
@@ -57,8 +57,8 @@ def test_labelled_patterns_have_rows_of_their_own(problem):
     assert table.counts == list(cases)
     prior, even, anywhere = (table.rows.query("contestant == 'exact' and m == @m")["variance"].mean() for m in cases)
     assert prior > anywhere > even
-    alone = score(problem.oracle(), problem, counts=(5,), seed=3, **FEW).rows["crps"]
-    assert alone.tolist() == table.rows[table.rows["m"] == 5]["crps"].tolist()
+    unconditional_share = score(problem.oracle(), problem, counts=(5,), seed=3, **FEW).rows["crps"]
+    assert unconditional_share.tolist() == table.rows[table.rows["m"] == 5]["crps"].tolist()
     for wrong in (dict(pattern={}), dict(pattern=cases, counts=(3,))):
         with pytest.raises(ValueError) as error:
             score(problem.oracle(), problem, **wrong, **FEW)

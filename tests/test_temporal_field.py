@@ -1,4 +1,4 @@
-"""Laws of approach 6: films as codes of frames, the mixture's own denoiser, fields that know no frame rate."""
+"""Laws of approach 6: films as latents of frames, the mixture's own denoiser, fields that know no frame rate."""
 
 from functools import cache
 
@@ -7,28 +7,28 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.approaches.temporal_field import TemporalField
-from nfdlab.codes.flipbook import MOST
-from nfdlab.codes.frames import Frames, blended, surprise
-from nfdlab.codes.karhunen_loeve import Belief
+from nfdlab.approaches.temporal_field.linear_latents import Frames, blended, surprise
+from nfdlab.approaches.temporal_field.neural_latents import MOST
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.samplers import path
-from nfdlab.diffusion.schedule import NoiseRange
-from nfdlab.encoders.splat import Splat
+from nfdlab.diffusion.schedule import NoiseLevels
+from nfdlab.encoders.rasterise import Rasterise
 from nfdlab.evaluate.scores import crps
 from nfdlab.fields import spline
-from nfdlab.fields.filmed import FilmedField, around, between
-from nfdlab.sparsity.filming import FrameViews
+from nfdlab.fields.space_time import SpaceTimeField, around, between
+from nfdlab.gaussian.karhunen_loeve import WeightPosterior
+from nfdlab.observation.space_time_views import FrameViews
 
 FRAMES = 16
 
 
 def measured(name, kinds, rank, draws, k, side=33, smooth=0.0):
     """Codes of frames with the statistics of a problem, and values of a few films that they were measured from."""
-    problem, codes = nfd.problems.get(name), Frames(2, 1, side, rank, FRAMES, 32, k, kinds, smooth)
-    values = problem.draw(draws, seed=1)(torch.cat([codes.places, codes.grid]))
-    codes.calibrate(values[:, :len(codes.places)], values[:, len(codes.places):], seed=2)
-    return codes, values[:64, len(codes.places):]
+    problem, latents = nfd.problems.get(name), Frames(2, 1, side, rank, FRAMES, 32, k, kinds, smooth)
+    values = problem.draw(draws, seed=1)(torch.cat([latents.places, latents.grid]))
+    latents.calibrate(values[:, :len(latents.places)], values[:, len(latents.places):], seed=2)
+    return latents, values[:64, len(latents.places):]
 
 
 @cache
@@ -83,34 +83,34 @@ def test_splines_read_cubics_exactly_and_waves_closely(d):
 # Codes of frames
 
 def test_codes_are_linear_of_unit_scale_and_read_back():
-    codes, films = drifting()
-    code = codes.encode(films)
-    assert code.shape == (64, 20, FRAMES)
-    assert abs(float(code.square().mean()) - 1) < 0.1
-    mixed = codes.encode(0.3 * films + 0.7 * films.flip(0))
-    torch.testing.assert_close(mixed, 0.3 * code + 0.7 * code.flip(0), atol=1e-3, rtol=1e-3)
-    found = codes.reading(codes.grid, codes.remember(code))
+    latents, films = drifting()
+    latent = latents.encode(films)
+    assert latent.shape == (64, 20, FRAMES)
+    assert abs(float(latent.square().mean()) - 1) < 0.1
+    mixed = latents.encode(0.3 * films + 0.7 * films.flip(0))
+    torch.testing.assert_close(mixed, 0.3 * latent + 0.7 * latent.flip(0), atol=1e-3, rtol=1e-3)
+    found = latents.reading(latents.grid, latents.prepare(latent))
     assert (found - films).square().mean().sqrt() < 0.06          # what 120 directions leave
 
 
 def test_between_frames_a_code_is_read_by_the_same_statistics():
     """At moments no frame has, the error of a reading is what frames leave open: 3 % of a standard deviation."""
-    codes, _ = two_speeds()
+    latents, _ = two_speeds()
     truth = nfd.problems.get("two_speed1dt").draw(32, seed=1)
     coords = nfd.cell_centres((33, 16))
-    found = codes.reading(coords, codes.remember(codes.encode(truth(codes.grid))))
+    found = latents.reading(coords, latents.prepare(latents.encode(truth(latents.grid))))
     assert (found - truth(coords)).square().mean().sqrt() < 0.03
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 15.0])
 def test_the_start_is_the_posterior_of_a_mixture_of_gaussians(sigma):
-    """Mean, spread and odds given dots and noisy codes, by conditioning each kind's own large Gaussian in float64."""
-    codes, _ = two_speeds()
+    """Mean, spread and odds given observations and noisy latents, by conditioning each kind's own large Gaussian in float64."""
+    latents, _ = two_speeds()
     _, seen = seen_of("two_speed1dt", nfd.patterns.Random(count=9), 3, noise_std=0.2)
     x = (1 + sigma**2) ** 0.5 * normals(4, 3, (7 * FRAMES,), "x")
-    found, spread, odds = blended(codes.sensors, codes.hear(ObservationBatch.of([seen])), x, torch.tensor(sigma))
+    found, spread, odds = blended(latents.sensors, latents.condition(ObservationBatch.of([seen])), x, torch.tensor(sigma))
     means, variances, logs = [], [], []
-    for kl, sensor, share in zip(codes.each, codes.sensors, codes.share, strict=True):
+    for kl, sensor, share in zip(latents.each, latents.sensors, latents.share, strict=True):
         A, own, rows = sensor.matrix.double(), sensor.own.double(), kl.rows(seen.coords).double()
         z, both = A @ A.T + own.diag(), torch.cat([rows, A])
         noise = torch.cat([0.2**2 + kl.rest(seen.coords)[0, :, 0].double(), own + sigma**2])
@@ -131,12 +131,12 @@ def test_the_start_is_the_posterior_of_a_mixture_of_gaussians(sigma):
 
 @pytest.mark.parametrize("sigma", [0.3, 3.0])
 def test_surprise_is_the_density_of_what_came(sigma):
-    """log N of noisy codes given what dots said, constants and all, against the density of one large Gaussian."""
-    codes, _ = drifting()
+    """log N of noisy latents given what observations said, constants and all, against the density of one large Gaussian."""
+    latents, _ = drifting()
     _, seen = seen_of("drift1dt", nfd.patterns.Random(count=6), 3, noise_std=0.2)
-    sensor, before = codes.sensors[0], codes.hear(ObservationBatch.of([seen]))[0][0]
+    sensor, before = latents.sensors[0], latents.condition(ObservationBatch.of([seen]))[0][0]
     x = (1 + sigma**2) ** 0.5 * normals(4, 3, (20 * FRAMES,), "x")
-    after = sensor.hear(before, x, torch.tensor(sigma))[0]
+    after = sensor.condition(before, x, torch.tensor(sigma))[0]
     A, inverse = sensor.matrix.double(), torch.linalg.inv(before.precision[0].double())
     law = torch.distributions.MultivariateNormal(sensor.middle.double() + A @ inverse @ before.information[0].double(),
                                                  A @ inverse @ A.T + (sensor.own.double() + sigma**2).diag())
@@ -145,36 +145,36 @@ def test_surprise_is_the_density_of_what_came(sigma):
 
 
 def test_a_clean_code_shows_its_kind():
-    """From the code alone, right for every film; and the two kinds are the two directions, each found by itself."""
-    codes, _ = two_speeds()
-    forth, back = (codes.odds(codes.encode(part.draw(64, seed=7)(codes.grid)))
+    """From the latent alone, right for every film; and the two kinds are the two directions, each found by itself."""
+    latents, _ = two_speeds()
+    forth, back = (latents.odds(latents.encode(part.draw(64, seed=7)(latents.grid)))
                    for part in nfd.problems.get("two_speed1dt").prior.parts)
     assert (torch.cat([forth, back]).max(1).values > 0.99).all()
     assert len(forth.argmax(1).unique()) == len(back.argmax(1).unique()) == 1
     assert forth.argmax(1)[0] != back.argmax(1)[0]
-    assert (codes.share - 0.5).abs().max() < 4 * (0.25 / 8192) ** 0.5
+    assert (latents.share - 0.5).abs().max() < 4 * (0.25 / 8192) ** 0.5
 
 
 def test_aliased_frames_leave_even_odds_and_others_none():
     """The wagon wheel: at every fifth frame both directions are as likely, at every third and seventh one is sure."""
-    codes, _ = two_speeds()
+    latents, _ = two_speeds()
     for gap, low, high in ((3, 0.99, 1.0), (5, 0.5, 0.72), (7, 0.9, 1.0)):
         most = []
         for i in range(8):
-            votes = codes.hear(ObservationBatch.of([seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), i)[1]]))
+            votes = latents.condition(ObservationBatch.of([seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), i)[1]]))
             most.append(float(torch.stack([v for _, v in votes], 1).softmax(1).max()))
         assert low <= sum(most) / 8 <= high, (gap, most)
 
 
 def test_draws_go_one_way_each_and_as_often_as_the_odds_say():
     """At gap 5: no draw stands between the kinds, and shares follow the evidence (within 4 standard errors of 128)."""
-    codes, films = two_speeds()
-    heard = codes.hear(ObservationBatch.of([seen_of("two_speed1dt", nfd.patterns.Frames(every=5), 5)[1]]))
-    levels = NoiseRange.of(codes.encode(films)).sigmas(16)
+    latents, films = two_speeds()
+    heard = latents.condition(ObservationBatch.of([seen_of("two_speed1dt", nfd.patterns.Frames(every=5), 5)[1]]))
+    levels = NoiseLevels.of(latents.encode(films)).sigmas(16)
     x = levels[0] * normals(1, 128, (7 * FRAMES,), "x")
-    for visit in path(lambda x, s: blended(codes.sensors, heard, x, s)[0], x, levels, method="dpmpp"):
+    for visit in path(lambda x, s: blended(latents.sensors, heard, x, s)[0], x, levels, method="dpmpp"):
         x = visit.x
-    odds = codes.odds(x.unflatten(1, (7, FRAMES)))[:, 0]
+    odds = latents.odds(x.unflatten(1, (7, FRAMES)))[:, 0]
     vote = float(torch.stack([v for _, v in heard], 1).softmax(1)[0, 0])
     assert ((odds < 0.02) | (odds > 0.98)).float().mean() > 0.98
     assert abs(float(odds.mean()) - vote) < 4 * (vote * (1 - vote) / 128) ** 0.5 + 0.03
@@ -201,26 +201,26 @@ def test_codes_between_frames_are_cubics_and_go_straight_on_beyond(own):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_field_asks_frames_near_by_and_starts_at_nothing(d):
     with seeded(0):
-        field = FilmedField(d, 3, 2, 16, 3, 2).eval()
-    code, coords = normals(0, 2, (3, FRAMES), "code"), 2 * uniforms(1, 40, (d,), "x", dtype=torch.float32) - 1
-    assert field(coords, code).abs().max() == 0
+        field = SpaceTimeField(d, 3, 2, 16, 3, 2).eval()
+    latent, coords = normals(0, 2, (3, FRAMES), "code"), 2 * uniforms(1, 40, (d,), "x", dtype=torch.float32) - 1
+    assert field(coords, latent).abs().max() == 0
     jostle(field, seed=1, size=1.0)
     with torch.no_grad():
-        values = field(coords, code)
-        torch.testing.assert_close(field(coords.expand(2, -1, -1), code), values, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(field(coords[5:9], code), values[:, 5:9], atol=1e-5, rtol=1e-5)
+        values = field(coords, latent)
+        torch.testing.assert_close(field(coords.expand(2, -1, -1), latent), values, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(field(coords[5:9], latent), values[:, 5:9], atol=1e-5, rtol=1e-5)
         far = coords[:, 0] > -1 + 2 * 3 / FRAMES                     # two frames and more after the first
-        moved = field(coords, torch.cat([code[..., :1] + 1, code[..., 1:]], -1))
+        moved = field(coords, torch.cat([latent[..., :1] + 1, latent[..., 1:]], -1))
     torch.testing.assert_close(moved[:, far], values[:, far])
     assert d == 1 or (moved - values)[:, coords[:, 0] < -0.8].abs().max() > 1e-3
 
 
-# Dots on frames
+# Observations on frames
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_dots_are_laid_where_they_are(d):
     """Whole frames are met cell for cell; a linear function of space is laid without error; frames unseen are empty."""
-    splat, cells = Splat(d, 1, 4, 5), 5 ** (d - 1)
+    splat, cells = Rasterise(d, 1, 4, 5), 5 ** (d - 1)
     grid = nfd.cell_centres((4, *[5] * (d - 1)))
     values = normals(0, len(grid), (1,), "values")
     kept = grid[:, 0] > 0
@@ -233,13 +233,13 @@ def test_dots_are_laid_where_they_are(d):
 
 
 def test_dots_of_one_film_say_nothing_of_another_and_padding_nothing_at_all():
-    splat = Splat(2, 1, 4, 5)
+    splat = Rasterise(2, 1, 4, 5)
     x, y = 2 * uniforms(1, 7, (2,), "x", dtype=torch.float32) - 1, normals(1, 7, (1,), "y")
-    alone = splat(ObservationBatch.of([Observations(x, y)]))
+    unconditional_share = splat(ObservationBatch.of([Observations(x, y)]))
     both = splat(ObservationBatch.of([Observations(x, y), Observations(x.repeat(3, 1), y.repeat(3, 1) + 1)]))
-    torch.testing.assert_close(both[:1], alone)
+    torch.testing.assert_close(both[:1], unconditional_share)
     turned = splat(ObservationBatch.of([Observations(x.flip(0), y.flip(0))]))
-    torch.testing.assert_close(turned, alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(turned, unconditional_share, atol=1e-5, rtol=1e-5)
 
 
 # Flipbooks
@@ -250,17 +250,17 @@ def book():
 
 
 def test_readers_together_are_bayes_rule():
-    """Guesses of single frames as measurements of codes with the films' covariance, conditioned in float64."""
-    codes, films = book().codes, normals(1, 500, (4, 8), "codes").cumsum(2) / 3
-    codes.calibrate(films)
-    sensor = codes.sensors[0]
+    """Guesses of single frames as measurements of latents with the films' covariance, conditioned in float64."""
+    latents, films = book().latents, normals(1, 500, (4, 8), "codes").cumsum(2) / 3
+    latents.calibrate(films)
+    sensor = latents.sensors[0]
     cov = sensor.matrix.double() @ sensor.matrix.double().T + sensor.own.double().diag()
     flat = films.flatten(1)
     torch.testing.assert_close(cov, flat.double().T.cov(), atol=2e-3, rtol=2e-3)
     mean, spread = 0.6 * normals(2, 2, (8, 4), "mean"), 0.1 + 0.8 * uniforms(3, 2, (8, 4), "sd", dtype=torch.float32)
     spread[:, 3:6] = MOST                                               # of frames that were not seen
     mean[:, 3:6] = 0
-    fused, wide = codes.together(mean, spread).at(sensor.matrix)
+    fused, wide = latents.together(mean, spread).at(sensor.matrix)
     for i in range(2):
         sure = (1 / spread[i].double()**2 - 1 / MOST**2).T.flatten()
         heard = sure > 1e-9
@@ -276,24 +276,24 @@ def test_readers_together_are_bayes_rule():
 def test_untrained_it_is_the_start_and_frames_have_no_say_about_others_codes(flat):
     """F is nothing at first; it takes what was seen in a frame to that frame, and by attention to the others."""
     with seeded(1):
-        net = TemporalField(flat=flat, code=3, width=16, depth=1, memory=16, frames=8, fine=8, side=8, rank=12).build(
+        net = TemporalField(flat=flat, latent=3, width=16, depth=1, memory=16, frames=8, fine=8, side=8, rank=12).build(
             3, 1).eval()
     if not flat:
-        films = normals(0, 64, (len(net.codes.places) + len(net.codes.grid), 1), "films")
-        net.codes.calibrate(films[:, :512], films[:, 512:], seed=1)
+        films = normals(0, 64, (len(net.latents.places) + len(net.latents.grid), 1), "films")
+        net.latents.calibrate(films[:, :512], films[:, 512:], seed=1)
     coords = nfd.cell_centres((8, 4, 4))[:16]
-    heard = net.hear(ObservationBatch.of([Observations(coords, torch.ones(16, 1))]))
+    heard = net.condition(ObservationBatch.of([Observations(coords, torch.ones(16, 1))]))
     x, sigma = 2 * normals(2, 3, net.shape, "x"), torch.tensor(2.0)
     clean, _ = net.denoiser.start(x, sigma, heard.features[0])
     torch.testing.assert_close(net.denoiser(x, sigma, *heard.features), clean)
-    assert isinstance(heard.features[0][0][0], Belief)
+    assert isinstance(heard.features[0][0][0], WeightPosterior)
     told = heard.features[1]
     assert (told[0, 1:] - told[0, 1]).abs().max() < 1e-6 and (told[0, 0] - told[0, 1]).abs().max() > 1e-6
 
 
 def test_noise_that_is_smooth_in_time_is_the_same_diffusion_in_other_coordinates():
-    """White noise on smooth codes is noise on frames with the covariance it should have, neighbours alike; codes of a
-    film, what dots say of them and the films they read back as are those of the white ones. 1e-2 of a unit: the codes'
+    """White noise on smooth latents is noise on frames with the covariance it should have, neighbours alike; latents of a
+    film, what observations say of them and the films they read back as are those of the white ones. 1e-2 of a unit: the latents'
     own small noise is taken to be uncorrelated in either coordinates, and is not in both."""
     (white, films), (smooth, _) = drifting(), measured("drift1dt", 1, 120, 4096, 20, smooth=0.15)
     times = nfd.cell_centres((FRAMES,), dtype=torch.float64)
@@ -305,10 +305,10 @@ def test_noise_that_is_smooth_in_time_is_the_same_diffusion_in_other_coordinates
     torch.testing.assert_close(smooth.own(smooth.encode(films)), white.encode(films), atol=1e-3, rtol=1e-3)
     truth, seen = seen_of("drift1dt", nfd.patterns.Frames(every=4), seed=5)
     line, told = nfd.cell_centres((40, 16)), []
-    for codes in (white, smooth):
-        votes = codes.hear(ObservationBatch.of([seen]))
-        clean = blended(codes.sensors, votes, torch.zeros(1, 20 * FRAMES), torch.tensor(1e4))[0].unflatten(1, (20, -1))
-        told.append((codes.own(clean), codes.reading(line, codes.remember(clean))))
+    for latents in (white, smooth):
+        votes = latents.condition(ObservationBatch.of([seen]))
+        clean = blended(latents.sensors, votes, torch.zeros(1, 20 * FRAMES), torch.tensor(1e4))[0].unflatten(1, (20, -1))
+        told.append((latents.own(clean), latents.reading(line, latents.prepare(clean))))
     for a, b in zip(*told, strict=True):
         assert (a - b).square().mean().sqrt() < 1e-2
     with pytest.raises(ValueError, match="smooth: 0"):
@@ -358,7 +358,7 @@ def test_shipped_draws_flip_a_coin_as_fair_as_the_frames_leave_it():
     """At gap 5 the share of draws that go one way is within 0.07 of the exact odds, and three standard errors of 256;
     at gap 7 all go the right way."""
     model, problem = nfd.load("temporal_field", "two_speed1dt", device="cpu"), nfd.problems.get("two_speed1dt")
-    first = model.kinds(model.code(problem.prior.parts[0].draw(1, seed=1))).argmax()
+    first = model.kinds(model.encode(problem.prior.parts[0].draw(1, seed=1))).argmax()
     for gap, close in ((5, 0.07 + 3 * 0.031), (7, 0.02)):
         for i in range(3):
             _, seen = seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), 90 + i)
@@ -369,14 +369,14 @@ def test_shipped_draws_flip_a_coin_as_fair_as_the_frames_leave_it():
 
 @pytest.mark.parametrize("name,gap", [("drift1dt", 4), ("two_speed1dt", 5), ("moving_disc2dt", 4)])
 def test_nothing_leaks_past_the_codes(name, gap):
-    """The field sees frames through codes alone: silent ones, or those of another order, are far worse."""
+    """The field sees frames through latents alone: silent ones, or those of another order, are far worse."""
     model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
     coords, scores = nfd.cell_centres((16, *[10] * (problem.d - 1))), torch.zeros(3)
     for seed in range(3):
         truth, seen = seen_of(name, nfd.patterns.Frames(every=gap), seed)
         x = list(model.path(seen, 8, seed=seed, steps=10))[-1].x
-        for i, code in enumerate((x, 0 * x, x.roll(5, -1))):
-            scores[i] += float(crps(model.decode(code)(coords), truth(coords)[0])) / 3
+        for i, latent in enumerate((x, 0 * x, x.roll(5, -1))):
+            scores[i] += float(crps(model.decode(latent)(coords), truth(coords)[0])) / 3
     assert scores[0] < 0.6 * scores[1] and scores[0] < 0.6 * scores[2], scores
 
 

@@ -1,4 +1,4 @@
-"""Approach 2: many small fields at once are what each is alone, and weights are codes only while all began together."""
+"""Approach 2: many small fields at once are what each is alone, and weights are latents only while all began together."""
 
 from functools import cache
 
@@ -8,9 +8,9 @@ from torch import nn
 
 import nfdlab as nfd
 from nfdlab.approaches.weight_diffusion import WeightDiffusion
-from nfdlab.codes.weights import SmallField, fit, misfit, nearest, places
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget
+from nfdlab.fields.batched_mlp import BatchedMLP, fit, misfit, nearest, places
 
 LINE = nfd.cell_centres((101,))
 PROBLEM = nfd.problems.get("families1d")
@@ -26,7 +26,7 @@ class Sine(nn.Module):
         return torch.sin(self.omega * x)
 
 
-def alone(small, theta):
+def unconditional_share(small, theta):
     """One row of parameters as an ordinary network."""
     parts, at = [], 0
     for k, (a, b) in enumerate(small.sizes):
@@ -48,19 +48,19 @@ def trained(start="shared", nets=64, seed=0, steps=12):
 
 @pytest.mark.parametrize("d,c,depth", [(1, 1, 2), (2, 3, 1), (3, 1, 3)])
 def test_many_at_once_are_what_each_is_alone(d, c, depth):
-    small = SmallField(d, c, width=7, depth=depth, omega=5.0)
+    small = BatchedMLP(d, c, width=7, depth=depth, omega=5.0)
     theta, coords = small.start(4, seed=1), 2 * torch.rand(4, 9, d, generator=torch.Generator().manual_seed(0)) - 1
     assert theta.shape == (4, small.size)
     own, shared = small(theta, coords), small(theta, coords[0])
     for row, places_, mine, ours in zip(theta, coords, own, shared, strict=True):
-        assert torch.allclose(mine, alone(small, row)(places_), atol=1e-5)
-        assert torch.allclose(ours, alone(small, row)(coords[0]), atol=1e-5)
+        assert torch.allclose(mine, unconditional_share(small, row)(places_), atol=1e-5)
+        assert torch.allclose(ours, unconditional_share(small, row)(coords[0]), atol=1e-5)
     assert torch.equal(small.flat(small.layers(theta)), theta)
     assert torch.allclose(small.fields(theta)(coords[0]), shared)
 
 
 def test_each_start_has_its_own_stream_and_its_spread():
-    small = SmallField(1, width=32)
+    small = BatchedMLP(1, width=32)
     theta = small.start(200, seed=3)
     assert torch.equal(small.start(2, seed=3), theta[:2]) and not torch.equal(theta[0], theta[1])
     (first, phases), (second, bias), (last, _) = small.layers(theta)
@@ -72,7 +72,7 @@ def test_each_start_has_its_own_stream_and_its_spread():
 
 def test_neurons_in_another_order_are_the_same_field():
     """All fields as they were; all rows other, each in an order of its own; the multiset of weights kept."""
-    small = SmallField(2, 2, width=9, depth=3)
+    small = BatchedMLP(2, 2, width=9, depth=3)
     theta = small.start(1, seed=0).expand(5, -1) + 0.1 * small.start(5, seed=1)
     mixed, coords = small.permute(theta, seed=4), nfd.cell_centres((6, 6))
     assert torch.allclose(small(mixed, coords), small(theta, coords), atol=1e-5)
@@ -98,7 +98,7 @@ def test_places_are_even_and_shifted():
 @cache
 def fitted(kind):
     """Sixteen curves as small fields: begun at one place, at one each, or shuffled after."""
-    small, curves = SmallField(1, width=12, omega=6.0), PROBLEM.draw(16, seed=5)
+    small, curves = BatchedMLP(1, width=12, omega=6.0), PROBLEM.draw(16, seed=5)
     theta = fit(small, small.start(16 if kind == "random" else 1, seed=0), curves, seed=2, steps=250)
     return small, curves, small.permute(theta, seed=1) if kind == "permuted" else theta
 
@@ -111,7 +111,7 @@ def test_fits_come_close_however_they_begin(kind):
 
 
 def test_a_fit_is_its_seed_and_a_strong_pull_holds_it_back():
-    small, curves = SmallField(1, width=6), PROBLEM.draw(3, seed=5)
+    small, curves = BatchedMLP(1, width=6), PROBLEM.draw(3, seed=5)
     begin = small.start(1, seed=0)
     one, two, other = (fit(small, begin, curves, seed=s, steps=20) for s in (1, 1, 2))
     assert torch.equal(one, two) and not torch.equal(one, other)
@@ -182,9 +182,9 @@ def test_training_resumed_in_its_second_stage_is_training_in_one_go(tmp_path):
 
 def test_a_code_of_fields_renders_them_again():
     model, curves = trained(steps=120), PROBLEM.draw(8, seed=9)
-    again = model.decode(model.code(curves, seed=1))
+    again = model.decode(model.encode(curves, seed=1))
     assert (again(LINE) - curves(LINE)).abs().mean() < 0.25 * curves(LINE).std()
-    theta = model.weights(model.code(curves, seed=1))
+    theta = model.weights(model.encode(curves, seed=1))
     assert torch.allclose(model.net.small.fields(theta)(LINE), again(LINE), atol=1e-4)
 
 

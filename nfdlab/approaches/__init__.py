@@ -1,4 +1,4 @@
-"""Ten marriages of a neural field and a diffusion model. The folder is the registry: one file, one approach."""
+"""Marriages of a neural field and a diffusion model. The folder is the registry: one file or one folder, one approach."""
 
 from importlib import import_module
 from pathlib import Path
@@ -8,16 +8,19 @@ from ..core.checks import require_name
 _HERE = Path(__file__).parent
 
 
+def _found() -> list[str]:
+    entries = [p.stem for p in _HERE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
+    return sorted(name for name in entries if not name.startswith("_"))
+
+
 def names() -> list[str]:
     """The approaches there are, in the order of the course."""
-    found = [f.stem for f in _HERE.glob("*.py") if not f.stem.startswith("_")]
-    return sorted(found, key=lambda name: get_module(name).APPROACH.card.order)
+    return sorted(_found(), key=lambda name: get_module(name).APPROACH.card.order)
 
 
 def get_module(name: str):
     """The module of an approach."""
-    require_name(name, [f.stem for f in _HERE.glob("*.py") if not f.stem.startswith("_")], "approach")
-    return import_module(f"{__name__}.{name}")
+    return import_module(f"{__name__}.{require_name(name, _found(), 'approach')}")
 
 
 def get(name: str):

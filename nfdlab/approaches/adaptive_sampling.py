@@ -12,17 +12,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..codes.carried import Carried
-from ..codes.restoring import rebuilt
-from ..codes.squeezed import FittedSqueezed, Sizes, squeeze
+from ..core.acquisition import worth
 from ..core.checks import require_coords, require_count
 from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
-from ..core.worth import worth
+from ..inference.latent_diffusion import LatentDiffusionConfig, LatentDiffusionPosterior, squeeze
+from ..inference.restoring import rebuilt
+from ..inference.sequential import SequentialPosterior
 
 
 @dataclass(frozen=True)
-class AdaptiveSampling(Sizes):
-    """Sizes of the networks, as `Sizes` says, made for few true dimensions and quick answers."""
+class AdaptiveSampling(LatentDiffusionConfig):
+    """Sizes of the networks, as `LatentDiffusionConfig` says, made for few true dimensions and quick answers."""
 
     card: ClassVar[Card] = Card(
         7, "Looking where draws disagree",
@@ -38,15 +38,15 @@ class AdaptiveSampling(Sizes):
     width: int = 48
     layers: tuple[int, int] = (96, 2)
     queries: int = 96
-    keen: float = 0.5
-    codes: int = 512
+    importance_sampled: float = 0.5
+    latents: int = 512
     jitter: float = 0.003
     reuse: int = 8
     share: float = 0.7
     auto_lr: float = 1e-2
     steps: int = 8
     guide: str = "particles"
-    cloud: int = 256
+    num_particles: int = 256
     rounds: int = 12                     # in which the cloud hears of what was seen, and moves
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
@@ -62,7 +62,7 @@ class AdaptiveSampling(Sizes):
         return FittedAdaptiveSampling(net, about, config.steps)
 
 
-class FittedAdaptiveSampling(FittedSqueezed):
+class FittedAdaptiveSampling(LatentDiffusionPosterior):
     """A trained approach 7."""
 
     sizes = AdaptiveSampling
@@ -77,10 +77,10 @@ class FittedAdaptiveSampling(FittedSqueezed):
         noise = noise_std if noise_std is not None else 0.05 if seen is None else seen.noise_std
         return worth(by, self.draw(seen, draws, seed=seed)(candidates), noise)
 
-    def carried(self, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> Carried:
+    def carried(self, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> SequentialPosterior:
         """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then; for
-        `believe` see `Carried.start`."""
-        return Carried.start(self, seed=seed, believe=believe)
+        `believe` see `SequentialPosterior.start`."""
+        return SequentialPosterior.start(self, seed=seed, believe=believe)
 
 
 APPROACH = AdaptiveSampling

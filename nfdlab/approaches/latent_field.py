@@ -1,7 +1,7 @@
 """Approach 1: latent diffusion, and a neural field that decodes.
 
-An autoencoder squeezes a field into a latent code, a few numbers on each cell of a coarse grid or one flat vector, at
-unit scale. Diffusion learns the law of the codes, and knows nothing of resolution. A local field decodes: it is asked
+An autoencoder squeezes a field into a latent latent, a few numbers on each cell of a coarse grid or one flat vector, at
+unit scale. Diffusion learns the law of the latents, and knows nothing of resolution. A local field decodes: it is asked
 at any place, and told how wide a pixel it is asked for. Observations never enter the training; they steer the draw.
 """
 
@@ -10,14 +10,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..codes.restoring import rebuilt
-from ..codes.squeezed import FittedSqueezed, Sizes, squeeze
 from ..core.types import Budget, Card, Source, Views, Watch, quiet
+from ..inference.latent_diffusion import LatentDiffusionConfig, LatentDiffusionPosterior, squeeze
+from ..inference.restoring import rebuilt
 
 
 @dataclass(frozen=True)
-class LatentField(Sizes):
-    """Sizes of the networks, as `Sizes` says: `flat` numbers in one vector, or, where 0, `code` on each cell."""
+class LatentField(LatentDiffusionConfig):
+    """Sizes of the networks, as `LatentDiffusionConfig` says: `flat` numbers in one vector, or, where 0, `latent` on each cell."""
 
     card: ClassVar[Card] = Card(
         1, "Latent diffusion with a field decoder",
@@ -39,7 +39,7 @@ class LatentField(Sizes):
         return FittedLatentField(net, about, config.steps)
 
 
-class FittedLatentField(FittedSqueezed):
+class FittedLatentField(LatentDiffusionPosterior):
     """A trained approach 1."""
 
     sizes = LatentField

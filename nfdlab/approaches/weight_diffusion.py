@@ -1,6 +1,6 @@
 """Approach 2: diffusion over the weights of neural fields.
 
-Each training function gets a small field of its own, whose few hundred weights, laid flat, are its code. All are fitted
+Each training function gets a small field of its own, whose few hundred weights, laid flat, are its latent. All are fitted
 at once, in batched products, from one shared initialisation: so that neuron 7 plays the same part in every one of them,
 and weights can be averaged, noised, denoised. A denoiser then learns their law. Observations never enter the training;
 they steer the draw, through the field that the weights render.
@@ -13,17 +13,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..codes.coded import Coded
-from ..codes.normalise import Standardise
-from ..codes.restoring import rebuilt
-from ..codes.weights import STARTS, SmallField, fit, misfit, places
 from ..core.checks import require_count, require_name, require_seed
 from ..core.rng import child, seeded, stream
 from ..core.types import Budget, Card, Source, Views, Watch, quiet
-from ..diffusion.denoiser import Preconditioned
-from ..diffusion.nets import MLP
-from ..diffusion.schedule import NoiseRange
-from ..diffusion.spectrum import Spectrum
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.gaussian_prior import GaussianPrior
+from ..diffusion.schedule import NoiseLevels
+from ..fields.batched_mlp import STARTS, BatchedMLP, fit, misfit, places
+from ..inference.posterior import LatentPosterior
+from ..inference.restoring import rebuilt
+from ..latents.standardise import Standardise
+from ..nn.networks import MLP
 from ..training import Stage, resolve_device, train
 
 QUERIES = {1: 32, 2: 128, 3: 256}    # places at which a small field is compared with its function in a step
@@ -38,17 +38,17 @@ class Network(nn.Module):
         self.shape = (self.small.size,)
         self.register_buffer("begin", torch.zeros(1, self.small.size))      # where the first fit began, or all
         self.unit = Standardise(self.small.size)
-        self.denoiser = Preconditioned(MLP(self.small.size, *config.layers), known=Spectrum(self.small.size))
-        self.range: NoiseRange | None = None                # measured on weights, once there are any
+        self.denoiser = Denoiser(MLP(self.small.size, *config.layers), known=GaussianPrior(self.small.size))
+        self.noise_levels: NoiseLevels | None = None                # measured on weights, once there are any
 
     @property
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> GaussianPrior:
         """The covariance of the weights."""
         return self.denoiser.known
 
-    def values(self, coords: Tensor, code: Tensor) -> Tensor:
+    def values(self, coords: Tensor, latent: Tensor) -> Tensor:
         """The fields of weights at unit scale (n, size), at coords (p, d) or (n, p, d): (n, p, c)."""
-        return self.small(self.unit.restore(code), coords)
+        return self.small(self.unit.restore(latent), coords)
 
 
 class Workshop(nn.Module):
@@ -84,11 +84,11 @@ class WeightDiffusion:
     lr: float = 1.5e-3
     steps: int = 8                       # of the sampler, unless told
     guide: str = "particles"             # how observations steer, unless told,
-    cloud: int = 256                     # and how many particles,
+    num_particles: int = 256                     # and how many particles,
     rounds: int = 24                     # moved how often
 
-    def small_for(self, d: int, c: int) -> SmallField:
-        return SmallField(d, c, self.width, self.depth, self.omega)
+    def small_for(self, d: int, c: int) -> BatchedMLP:
+        return BatchedMLP(d, c, self.width, self.depth, self.omega)
 
     def build(self, d: int, c: int, *, seed: int = 0) -> Network:
         require_name(self.start, STARTS, "start"), require_count(self.nets, "nets", 16)
@@ -115,29 +115,29 @@ class WeightDiffusion:
             return misfit(away(places(queries, d, seed=child(seed, "places", i))), self.edge) + self.pull * far
 
         @cache
-        def codes() -> Tensor:                      # once the fits are done; also where training is resumed there
+        def latents() -> Tensor:                      # once the fits are done; also where training is resumed there
             net.eval()
             theta = shop.theta.detach()
             if self.start == "permuted":
                 theta = net.small.permute(theta, seed=child(seed, "order"))
             net.unit.calibrate(theta)
             found = net.unit(theta)
-            net.range = NoiseRange.of(found[:4096])
+            net.noise_levels = NoiseLevels.of(found[:4096])
             net.spectrum.calibrate(found)
             return found
 
         def diffuse(i: int) -> Tensor:
-            found, noise = codes(), stream(seed, "noise", i)
+            found, noise = latents(), stream(seed, "noise", i)
             clean = found[torch.randint(self.nets, (self.batch,), generator=noise).to(place)]
-            sigma = net.range.training(torch.randn(len(clean), generator=noise)).to(place)
+            sigma = net.noise_levels.training(torch.randn(len(clean), generator=noise)).to(place)
             return net.denoiser.loss(clean, sigma, torch.randn(clean.shape, generator=noise).to(place))
 
         last = Stage("diffuse", diffuse, list(net.denoiser.parameters()), 1 - self.share, self.lr)
         train(shop, [Stage("fit", render, [shop.theta], self.share, self.rate), last], budget, watch)
-        codes()
+        latents()
         with torch.no_grad():
             floor = float(away(places(256, d, seed=child(seed, "floor"))).square().mean().sqrt())
-        about = {"approach": "weight_diffusion", "config": asdict(self), "d": d, "c": c, "range": asdict(net.range),
+        about = {"approach": "weight_diffusion", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels),
                  "floor": floor, "data": data}
         return FittedWeightDiffusion(net, about, self.steps)
 
@@ -153,33 +153,33 @@ class Gaussian(nn.Module):
 
     def __init__(self, net: Network):
         super().__init__()
-        self.net, self.shape, self.range, self.spectrum = net, net.shape, net.range, net.spectrum
+        self.net, self.shape, self.noise_levels, self.spectrum = net, net.shape, net.noise_levels, net.spectrum
         self.denoiser, self.values = net.spectrum.denoiser(), net.values
 
 
-class FittedWeightDiffusion(Coded):
+class FittedWeightDiffusion(LatentPosterior):
     """A trained approach 2."""
 
     @cached_property
-    def gaussian(self) -> Coded:
+    def gaussian(self) -> LatentPosterior:
         """The rival: a Gaussian with the full covariance of the weights, drawn, steered and rendered by the same means.
         What it does as well, diffusion need not be praised for."""
-        return Coded(Gaussian(self.net), {**self.about, "approach": "gaussian_weights"}, self.steps)
+        return LatentPosterior(Gaussian(self.net), {**self.about, "approach": "gaussian_weights"}, self.steps)
 
     def members(self, source: Source):
         """The functions it was trained on, as Fields, drawn again from the problem it was trained on."""
         return source.draw(self.about["config"]["nets"], seed=self.about["data"])
 
-    def code(self, fields, *, seed: int = 0) -> Tensor:
+    def encode(self, fields, *, seed: int = 0) -> Tensor:
         """Codes (n, size) of unit scale of fields: a small field fitted to each, begun where training began."""
         config, begin = self.about["config"], self.net.begin.cpu()
         theta = fit(self.net.small, begin, fields, seed=seed, rate=config["rate"], pull=config["pull"],
                     edge=config["edge"], queries=config["queries"] or QUERIES[fields.d])
         return self.net.unit(theta.to(self.device))
 
-    def weights(self, code: Tensor) -> Tensor:
+    def weights(self, latent: Tensor) -> Tensor:
         """Codes of unit scale (n, size) -> weights of small fields (n, size)."""
-        return self.net.unit.restore(code)
+        return self.net.unit.restore(latent)
 
 
 APPROACH = WeightDiffusion

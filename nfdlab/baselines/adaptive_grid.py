@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require
-from ..sparsity.active import Search
+from ..observation.active import Search
 
 
 def adaptive_grid(search: Search, k: int = 1) -> Tensor:

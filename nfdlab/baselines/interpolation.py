@@ -20,7 +20,7 @@ from scipy.spatial import QhullError, cKDTree
 from torch import Tensor
 
 from ..core.checks import require_count, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.types import Observations, require_seen
 
 Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
@@ -35,7 +35,7 @@ class _Interpolation:
         tree = cKDTree(x)
         return lambda q: y[tree.query(q)[1]]
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
         """n identical draws; `seed` and `steps` are accepted and have no meaning, nothing is random."""
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
@@ -49,13 +49,13 @@ class _Interpolation:
             k = part.stop - part.start
             return found.expand(k, -1, -1) if coords.ndim == 2 else found.reshape(k, -1, c)
 
-        return Evaluated(rule, n, d, c)
+        return EvaluatedFields(rule, n, d, c)
 
 
-def _nothing_seen(seen: Observations | None, n: int) -> Evaluated:
+def _nothing_seen(seen: Observations | None, n: int) -> EvaluatedFields:
     """Zero everywhere. `seen=None` does not say how many coordinates there are, so any number is answered."""
     c = 1 if seen is None else seen.values.shape[1]
-    return Evaluated(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
+    return EvaluatedFields(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
                      None if seen is None else seen.coords.shape[1], c)
 
 

@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ..core.checks import require_count, require_name, require_number, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import normals
 from ..core.types import Observations, require_seen
 from .covariance import SMOOTHNESS, frequencies, kernel
@@ -116,7 +116,7 @@ class Kriging:
         mean, std = (torch.as_tensor(np.stack(part, -1)).to(coords) for part in (mean, std))
         return mean, std
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
         """n functions: a draw of the prior, moved by the kriging of what it misses of the observations.
 
         Matheron's rule: f + K(., x) (K + s²)^-1 (y - f(x) - s eps). `steps` has no meaning: nothing is iterated.
@@ -127,7 +127,7 @@ class Kriging:
         def rule(coords: Tensor, part: slice) -> Tensor:
             return torch.stack([channel(coords, part) for channel in channels], -1).to(coords)
 
-        return Evaluated(rule, n, None if seen is None else seen.coords.shape[1], len(channels))
+        return EvaluatedFields(rule, n, None if seen is None else seen.coords.shape[1], len(channels))
 
 
 def _arrays(seen: Observations) -> tuple[np.ndarray, np.ndarray, float]:

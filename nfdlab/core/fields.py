@@ -1,4 +1,4 @@
-"""Functions as values: `Evaluated` is n functions given by one rule, checked at its door."""
+"""Functions as values: `EvaluatedFields` is n functions given by one rule, checked at its door."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ CHUNK = 4_000_000            # numbers held at a time: 16 MB in float32
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
+class EvaluatedFields:
     """n functions that can be asked anywhere; the `Fields` that every problem and posterior returns.
 
     `rule(coords, draws)` takes coords (p, d) shared or (k, p, d) own points, and which k draws are asked, as a slice or
@@ -46,5 +46,5 @@ class Evaluated:
         if step != 1 or stop <= start:
             raise IndexError(f"draws are taken singly or as a forward slice of 0..{self.n - 1}; came {draws!r}")
         rule = self.rule
-        return Evaluated(lambda coords, part: rule(coords, slice(start + part.start, start + part.stop)),
+        return EvaluatedFields(lambda coords, part: rule(coords, slice(start + part.start, start + part.stop)),
                          stop - start, self.d, self.c, self.width)

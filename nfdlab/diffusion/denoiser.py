@@ -1,13 +1,13 @@
-"""From networks to denoisers. `Preconditioned` owns sigma_data, and both the loss and the samplers read it there."""
+"""From networks to denoisers. `Denoiser` owns sigma_data, and both the loss and the samplers read it there."""
 
 import torch
 from torch import Tensor, nn
 
-from .spectrum import Denoiser, Spectrum, like
+from .gaussian_prior import DenoiseFn, GaussianPrior, like
 
 __all__ = ["Denoiser", "Preconditioned", "from_eps", "from_v", "from_velocity", "like"]
 
-class Preconditioned(nn.Module):
+class Denoiser(nn.Module):
     """D(x, sigma) = c_skip x + c_out F(c_in x, ¼ ln sigma), scaled so that F sees and gives unit variance.
 
     Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b or 1,), *given). c_skip x is what a white
@@ -15,7 +15,7 @@ class Preconditioned(nn.Module):
     rest.
     """
 
-    def __init__(self, net: nn.Module, sigma_data: float = 1.0, known: Spectrum | None = None):
+    def __init__(self, net: nn.Module, sigma_data: float = 1.0, known: GaussianPrior | None = None):
         super().__init__()
         self.net, self.sigma_data, self.known = net, sigma_data, known
 
@@ -38,7 +38,7 @@ class Preconditioned(nn.Module):
 
 # Adapters: networks that predict something else, made to speak D(x, sigma). Each takes net(x_scaled, sigma).
 
-def from_eps(net) -> Denoiser:
+def from_eps(net) -> DenoiseFn:
     """A network that predicts the noise from the variance-preserving x: D = x − sigma·eps."""
 
     def D(x, sigma):
@@ -48,7 +48,7 @@ def from_eps(net) -> Denoiser:
     return D
 
 
-def from_v(net) -> Denoiser:
+def from_v(net) -> DenoiseFn:
     """A network that predicts v = a·noise − b·clean at x_vp = a·clean + b·noise, a² + b² = 1: D = a x_vp − b v.
 
     Salimans & Ho 2022, app. D.
@@ -62,7 +62,7 @@ def from_v(net) -> Denoiser:
     return D
 
 
-def from_velocity(net) -> Denoiser:
+def from_velocity(net) -> DenoiseFn:
     """Flow matching on the straight line x_t = (1 − t) clean + t noise, t = sigma/(1 + sigma): D = x_t − t·velocity.
 
     The network gets net(x_t, t) and predicts noise − clean. Lipman et al. 2023; Liu et al. 2023.

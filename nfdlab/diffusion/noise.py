@@ -1,4 +1,4 @@
-"""Noise to start from: white for codes and grids, smooth where noise must itself be a function of place.
+"""Noise to start from: white for latents and grids, smooth where noise must itself be a function of place.
 
 White noise at p points has no limit as p grows; smooth noise is one function seen at p points, so a draw made from it
 can be asked again, finer, and stay the same draw.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require_count, require_number
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import normals
 from ..exact.gaussian import Gaussian
 from ..exact.kernels import squared_exponential
@@ -29,7 +29,7 @@ class SmoothNoise:
     lengthscale: float
     d: int
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n noise functions, draw i from its own stream."""
         require_number(self.lengthscale, "lengthscale", 0.0, open_low=True)
         basis, k = squared_exponential(self.lengthscale, self.d)
@@ -46,11 +46,11 @@ class GridNoise:
     cells: int
     d: int
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n noise functions, draw i from its own stream."""
         require_count(self.cells, "cells"), require_count(n)
         corners = normals(seed, n, (self.cells + 1,) * self.d, "grid")
-        return Evaluated(lambda coords, part: self._interpolate(corners[part], coords), n, self.d)
+        return EvaluatedFields(lambda coords, part: self._interpolate(corners[part], coords), n, self.d)
 
     def _interpolate(self, corners: Tensor, coords: Tensor) -> Tensor:
         k = len(corners)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ..core.checks import require, require_name
 from ..core.rng import normals
-from .denoiser import Denoiser
+from .denoiser import DenoiseFn
 
 
 @dataclass(frozen=True)
-class Visit:
+class SamplerStep:
     """One stop on the way: step `index` of `total`, the level left, x after the step, what the denoiser saw in it."""
 
     index: int
@@ -68,7 +68,7 @@ def fresh_noise(seed: int) -> Callable[[int, Tensor], Tensor]:
 
 
 @torch.no_grad()
-def path(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Iterator[Visit]:
+def path(denoise: DenoiseFn, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Iterator[SamplerStep]:
     """Walk x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a Visit after each step.
 
     `noise(i, x)` gives the fresh noise that `ancestral` needs (see fresh_noise). Start at mean + sigmas[0]·noise where
@@ -84,10 +84,10 @@ def path(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, method: str = "heun", 
         denoised = denoise(x, s)
         x = step(denoise, x, denoised, s, t, last, None if noise is None else lambda i=i, x=x: noise(i, x))
         last = denoised, s
-        yield Visit(i, total, t, x, denoised)
+        yield SamplerStep(i, total, t, x, denoised)
 
 
-def sample(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Tensor:
+def sample(denoise: DenoiseFn, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Tensor:
     """The end of the path: (n, …)."""
     for visit in path(denoise, x, sigmas, method=method, noise=noise):
         x = visit.x

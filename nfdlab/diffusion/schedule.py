@@ -46,7 +46,7 @@ def spaced(sigmas: Tensor, steps: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NoiseRange:
+class NoiseLevels:
     """The noise levels that matter for some data, measured from draws of it.
 
     `half` is where the exact denoiser of a Gaussian with this covariance has lost half of what it can lose; training

@@ -17,13 +17,13 @@ from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
+from ..observation.observing import observe
+from ..observation.patterns import ALL
 from ..recipes import knobs
-from ..sparsity.observing import observe
-from ..sparsity.patterns import ALL
 from .cells import Cell, digest_of, head, read, run, sized
+from .provenance import require_same_problem
 from .ranking import RIVAL, Benchmark
 from .results import RATIOS, SHARES
-from .same import require_same_problem
 from .table import COUNTS, REFERENCE, TWIN
 
 SCORES = (*RATIOS, *SHARES)

@@ -21,8 +21,8 @@ import torch
 from .. import baselines, problems, store
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..sparsity import patterns
-from ..sparsity.observing import observe
+from ..observation import patterns
+from ..observation.observing import observe
 from .table import GRIDS, REFERENCE, TWIN, measured
 
 FORMAT = 1

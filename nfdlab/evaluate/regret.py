@@ -9,11 +9,11 @@ from torch import Tensor
 from ..core.checks import require, require_finite, require_number, require_seed
 from ..core.rng import normals
 
-Denoiser = Callable[[Tensor, float], Tensor]         # D(x (n, k), sigma) -> mean of the clean x (n, k)
+DenoiseFn = Callable[[Tensor, float], Tensor]         # D(x (n, k), sigma) -> mean of the clean x (n, k)
 
 
 @torch.no_grad()
-def regret(denoiser: Denoiser, exact: Denoiser, clean: Tensor, sigmas, *, seed: int) -> pd.DataFrame:
+def regret(denoiser: DenoiseFn, exact: DenoiseFn, clean: Tensor, sigmas, *, seed: int) -> pd.DataFrame:
     """How far D is from the exact D*, on x = clean + sigma·ε: a row for each sigma.
 
     clean (n, k) are fresh draws of what D* is exact for, at the k points that `Exact.at(seen, points)` was told.

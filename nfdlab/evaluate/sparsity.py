@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..core.checks import require, require_number
 from ..core.types import Fitted, Problem
-from ..sparsity import patterns as known
+from ..observation import patterns as known
 from .results import Table
 from .table import compare
 

@@ -2,7 +2,7 @@
 
 from ..baselines import get as baseline
 from ..core.types import Fitted, Problem
-from ..sparsity import patterns
+from ..observation import patterns
 from .results import Table
 from .table import score
 

@@ -15,11 +15,11 @@ from ..core.checks import require, require_coords, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.rng import child
 from ..core.types import Fitted, Problem
-from ..sparsity import patterns
-from ..sparsity.observing import observe
+from ..observation import patterns
+from ..observation.observing import observe
 from . import calibration, scores
+from .provenance import require_same_problem
 from .results import Table
-from .same import require_same_problem
 
 GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8)}      # where fields are compared, unless told: all pairs of points count
 COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60)}

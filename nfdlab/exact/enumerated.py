@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..core.fields import CHUNK, Evaluated
+from ..core.fields import CHUNK, EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import Observations
 from .finite import Finite
+from .mcmc import precompute
 from .normal import choose
-from .settle import settle
 
 CELLS = 10_000, 100_000      # as many cells as are weighed at once, for many and for few observations
 WORK = 1_500_000             # cells times observations of one pass, between those two
@@ -52,7 +52,7 @@ class Enumerated:
         centres = torch.stack([g.flatten() for g in torch.meshgrid(*axes, indexing="ij")], -1)
         return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)))
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions: a cell chosen by weight, then a place in it."""
         which = choose(self.log_weights, n, seed=seed)
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
@@ -102,7 +102,7 @@ class Enumerated:
         """Points for cells: the cells that could be kept are too few and too wide to be summed over."""
         params = self._thinned(POINTS)[0]
         params = params + self.widths * (even(*params.shape) - 0.5)
-        points = settle(params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1), log_density,
+        points = precompute(params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1), log_density,
                         min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1]), seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 
@@ -139,9 +139,9 @@ class Enumerated:
         return self.centres[which.clamp_max(len(w) - 1)], torch.full((most,), 1 / most)
 
 
-def member(family, params: Tensor, d: int, c: int) -> Evaluated:
+def member(family, params: Tensor, d: int, c: int) -> EvaluatedFields:
     """The functions of a family with these parameters (n, q), as Fields."""
-    return Evaluated(lambda coords, part: family(params[part].to(coords), coords), len(params), d, c, width=c)
+    return EvaluatedFields(lambda coords, part: family(params[part].to(coords), coords), len(params), d, c, width=c)
 
 
 def even(n: int, q: int) -> Tensor:

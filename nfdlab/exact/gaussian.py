@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..core.fields import CHUNK, Evaluated
+from ..core.fields import CHUNK, EvaluatedFields
 from ..core.types import Observations
 from .normal import Normal
 
@@ -20,7 +20,7 @@ class Gaussian:
     weights: Normal = field(repr=False)
     c: int = 1
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions, draw i from its own stream."""
         w = self.weights.draw(n, seed=seed)
 
@@ -30,7 +30,7 @@ class Gaussian:
             product = "pk,nk->np" if coords.ndim == 2 else "npk,nk->np"
             return torch.einsum(product, self.basis(coords), w_part)[..., None]
 
-        return Evaluated(rule, n, self.d, width=w.shape[1])
+        return EvaluatedFields(rule, n, self.d, width=w.shape[1])
 
     def update(self, seen: Observations) -> tuple["Gaussian", Tensor]:
         """The same field given what was seen, solved in float64; and its evidence, the log density of what was seen."""

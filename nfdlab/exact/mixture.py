@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import child
 from ..core.types import Observations
 from .finite import Finite
@@ -32,7 +32,7 @@ class Mixture:
     def equal(cls, *parts) -> "Mixture":
         return cls(torch.full((len(parts),), -math.log(len(parts)), dtype=torch.float64), parts)
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions: a kind chosen by weight, then a draw of it."""
         which = choose(self.log_weights, n, seed=seed)
         kinds = [p.draw(n, seed=child(seed, "kind", j)) for j, p in enumerate(self.parts)]
@@ -46,7 +46,7 @@ class Mixture:
                     out[mine] = kind.rule(coords if coords.ndim == 2 else coords[mine], asked[mine])
             return out
 
-        return Evaluated(rule, n, self.d, self.c, max(kind.width for kind in kinds))
+        return EvaluatedFields(rule, n, self.d, self.c, max(kind.width for kind in kinds))
 
     def update(self, seen: Observations) -> tuple["Mixture", Tensor]:
         """Each kind given what was seen, weighed by how well it explains it; and the evidence of them all."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core.checks import require_count, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.types import Observations, require_seen
 
 
@@ -21,7 +21,7 @@ class Exact:
             return self.prior
         return self.prior.posterior(seen)
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Evaluated:
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
         """n exact posterior draws as Fields. `steps` is accepted and has no meaning: nothing is iterated."""
         require_count(n), require_seed(seed)
         return self._given(seen).draw(n, seed=seed)

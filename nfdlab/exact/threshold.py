@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import Observations
 from .enumerated import LEAST_NOISE, member
@@ -32,7 +32,7 @@ class Threshold:
         """θ anywhere in the box."""
         return cls(torch.tensor([-1.0, 1.0], dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n steps: a piece by weight, a place in it."""
         low, width = self.edges[:-1], self.edges.diff()
         which = choose(self.log_weights, n, seed=seed)

@@ -42,11 +42,11 @@ class Siren(nn.Module):
         sizes = [d] + [width] * depth
         self.sines = nn.ModuleList(Sine(a, b, omega, first=i == 0)
                                    for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)))
-        self.leave = nn.Linear(width, c)
+        self.output = nn.Linear(width, c)
         bound = math.sqrt(6 / width) / omega
-        nn.init.uniform_(self.leave.weight, -bound, bound)
+        nn.init.uniform_(self.output.weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         for sine in self.sines:
             x = sine(x)
-        return self.leave(x)
+        return self.output(x)

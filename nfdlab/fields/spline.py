@@ -1,7 +1,7 @@
 """A grid read between its points by cubic splines: smooth, and an order more exact than cubic convolution.
 
 Bicubic reading as picture programs do it errs by half a percent where a wave has eight points. For a picture that is
-nothing; where dots are noisier by no more than a few percent, it is evidence for the wrong wave.
+nothing; where observations are noisier by no more than a few percent, it is evidence for the wrong wave.
 """
 
 from functools import cache

@@ -11,7 +11,7 @@ ACROSS = 3                       # panels in a row
 
 
 def benchmark(ranking: pd.DataFrame, *, metric: str = "crps", title: str | None = None) -> Picture:
-    """Dots, best on top: the ratio averaged over cases with its 95 % interval, and a tick where it is worst.
+    """Observations, best on top: the ratio averaged over cases with its 95 % interval, and a tick where it is worst.
 
     `ranking` as `evaluate.ranking.Benchmark.ranking` gives it. The line at 1 is the reference's own.
     """

@@ -8,7 +8,7 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
-from ..evaluate.stages import Stages
+from ..evaluate.error_breakdown import Stages
 from . import style
 from .style import Picture, dress, legend, picture
 
@@ -59,7 +59,7 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
 
 
 def dots(ax, x, y, size: float = 26, fills=style.DOT, **rest):
-    """Observations: white dots ringed black, or filled by value."""
+    """Observations: white observations ringed black, or filled by value."""
     return ax.scatter(x, y, s=size, c=fills, edgecolors=style.RING, linewidths=0.9, zorder=5, **rest)
 
 

@@ -5,7 +5,7 @@ import math
 import ipywidgets as W
 
 from ..core.types import Problem
-from ..sparsity import patterns
+from ..observation import patterns
 from .state import CLOSEST, SAMPLERS, SIZES, VIEWS, State, offered, with_changes
 from .style import percent
 

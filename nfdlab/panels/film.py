@@ -20,7 +20,7 @@ from .charts import colour_of
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
 CURVES = 8                           # draws shown of a film of curves
 ASKED = 48                           # places a side that a picture is asked at, at most
-NEAR = 1 / 16                        # dots this near in time are shown
+NEAR = 1 / 16                        # observations this near in time are shown
 
 
 @dataclass(frozen=True, eq=False)

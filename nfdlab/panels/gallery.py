@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from ..core.checks import require, require_name, require_seed
 from ..core.rng import child
 from ..core.types import Fields, Observations, Problem
+from ..observation import patterns as known
+from ..observation.observing import observe
 from ..problems import held_out
-from ..sparsity import patterns as known
-from ..sparsity.observing import observe
 from . import style
 from .charts import dots
 from .page import Page, window_points

@@ -7,9 +7,9 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
+from .captions import nice
 from .charts import colour_of, dots
 from .page import Page, window_points
-from .reading import nice
 from .style import Picture, dress, picture
 
 WHOLE = ((-1.0, 1.0), (-1.0, 1.0))
@@ -90,7 +90,7 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
 
 def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = None, side: int = 96,
             height: float = 0.35, title: str | None = None):
-    """The first draw as a plotly surface to turn in your hands, observations as white dots. `height`: of the tallest.
+    """The first draw as a plotly surface to turn in your hands, observations as white observations. `height`: of the tallest.
 
     A figure at rest: never inside a live loop.
     """

@@ -14,15 +14,15 @@ from IPython.display import display
 from ..core.checks import require_name
 from ..core.types import Fitted, Problem
 from . import sweeps
-from .cast import Cast, devices
 from .controls import Controls
 from .kernel import answer_while_busy, headless
+from .lineup import Cast, devices
 from .live import Latest
-from .pictures import paint
-from .readout import error_box, note, scores_line
+from .matplotlib_figure import still
 from .recent import Recent
 from .state import State, offered, with_changes
-from .stills import still
+from .status import error_box, note, scores_line
+from .svg import paint
 from .view import LEVELS, Drawn, Frame, Rivals, answering, look, looking, reveal, trained
 
 ROUGH_STEPS = 5                  # of the sampler, for a preview

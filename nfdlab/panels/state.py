@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from ..core.checks import require, require_count, require_name, require_number, require_seed
-from ..sparsity import patterns
+from ..observation import patterns
 
 SAMPLERS = ("dpmpp", "heun", "euler", "ancestral")
 VIEWS = ("mean ± band", "draws")

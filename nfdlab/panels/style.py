@@ -1,6 +1,6 @@
 """The one style of every picture: who has which colour, which map shows what, how a number is written.
 
-Truth black, observations white dots ringed black, exact posterior blue, model orange, baselines grey (a palette that
+Truth black, observations white observations ringed black, exact posterior blue, model orange, baselines grey (a palette that
 survives colour blindness: Okabe & Ito 2008). Fields in one perceptually uniform map, errors in one diverging map
 centred at zero, uncertainty in a third that glows where little is known. Every picture carries its own white paper, so
 that black stays black on a dark theme and in print.

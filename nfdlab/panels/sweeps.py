@@ -5,10 +5,10 @@ A sweep is {"label", "values", "fmt", "start", "frames"}: pictures made ahead, b
 
 from base64 import b64encode
 
-from .pictures import paint
-from .reading import describe
+from .captions import describe
+from .matplotlib_figure import stack, still
 from .state import CLOSEST
-from .stills import stack, still
+from .svg import paint
 from .view import Frame
 
 MIME = "application/vnd.nfdlab.sweep+json"

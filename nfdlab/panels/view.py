@@ -17,8 +17,8 @@ from ..core.rng import child
 from ..core.types import Fields, Fitted, Observations, Problem
 from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
+from ..observation.observing import observe
 from ..problems import held_out
-from ..sparsity.observing import observe
 from .page import window_points
 from .state import State
 from .style import BAND

@@ -19,9 +19,9 @@ from IPython.display import display
 from ..core.types import Step
 from . import style
 from .charts import losses, medians
-from .drawing import Plate, sheet, text
 from .kernel import answer_while_busy, headless
 from .style import Picture
+from .svg_primitives import Plate, sheet, text
 
 _WIDE, _HIGH = 620.0, 190.0
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import describe, require, require_count, require_name, require_number, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
 from .files import PICTURES, read
@@ -82,7 +82,7 @@ class Arrays:
             axes=self.scaling.axes, hard="Nobody has measured it yet: compare with kriging first.", source=self.data,
             exact="none: nobody knows the distribution that real data come from", home=("sparse_conditional",))
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions of this side, picked with replacement; patches begin at any cell."""
         stored = self._sides[self.side]
         require_count(n), require_seed(seed)

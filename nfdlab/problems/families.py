@@ -12,7 +12,7 @@ from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
 from ..exact.mixture import Mixture
 from ..exact.threshold import Threshold
-from .known import Known
+from .base import Known
 
 
 def _turns(params: Tensor, coords: Tensor) -> Tensor:

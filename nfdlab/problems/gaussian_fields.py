@@ -9,7 +9,7 @@ from ..core.types import ProblemCard
 from ..exact.gaussian import Gaussian
 from ..exact.kernels import power_law, squared_exponential
 from ..exact.normal import Normal
-from .known import Known
+from .base import Known
 
 
 def _card(name: str, d: int, axes: tuple[str, ...], home: tuple[str, ...]) -> ProblemCard:

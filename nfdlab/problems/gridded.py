@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require, require_count, require_finite
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 
 
-def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> Evaluated:
+def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> EvaluatedFields:
     """n functions from their values on cell centres of the box.
 
     Shapes: values (n, s_1, …, s_d, c) -> fields with n draws, d coordinates, c channels. `smooth` is cubic (once
@@ -46,7 +46,7 @@ def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> Evaluate
             out.addcmul_(near, weight[..., None])
         return out
 
-    return Evaluated(rule, len(values), d, c)
+    return EvaluatedFields(rule, len(values), d, c)
 
 
 def _taps(x: Tensor, cells: int, margin: int, smooth: bool) -> list[tuple[Tensor, Tensor]]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require, require_count, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from .gridded import gridded
 
@@ -19,7 +19,7 @@ def require_cells(cells: int, picture_side: int) -> None:
             why="A patch must fit into one side of the data.", do=f"cells={min(64, most)}.")
 
 
-def patches(picture: Tensor, cells: int, n: int, *, seed: int, turned: bool) -> Evaluated:
+def patches(picture: Tensor, cells: int, n: int, *, seed: int, turned: bool) -> EvaluatedFields:
     """n patches of cells² points from anywhere on a picture (h, w), each from its own stream: fields of one channel.
 
     `turned`: each comes in one of the eight ways a square can lie.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require_count, require_name, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
 from .gridded import gridded
@@ -88,7 +88,7 @@ class Scan2D(_TwoSides):
     def _picture(self) -> Tensor:
         return self._scaled(scan())
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n patches of this side."""
         return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "front")
 
@@ -117,7 +117,7 @@ class Photo2D(_TwoSides):
     def _picture(self) -> Tensor:
         return self._scaled(photographs())
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n patches of this photograph, mirrored and turned if it is the one to train on."""
         return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "china")
 
@@ -145,7 +145,7 @@ class Digits2D(_TwoSides):
     def _images(self) -> Tensor:
         return self._scaled(digits())
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n digits of this part."""
         u = uniforms(require_seed(seed), require_count(n), (), "which")
         return gridded(self._images[(u * len(self._images)).long(), :, :, None])

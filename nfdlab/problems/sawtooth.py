@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require_count, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
@@ -40,10 +40,10 @@ class Sawtooth1D:
         """All pitches and phases, on a grid that the posterior refines."""
         return Enumerated.uniform(sawtooth, 1, 1, (160, 160))
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n fresh functions."""
         params = uniforms(require_seed(seed), require_count(n), (2,), "sawtooth", dtype=torch.float32)
-        return Evaluated(lambda coords, part: sawtooth(params[part].to(coords), coords), n, 1)
+        return EvaluatedFields(lambda coords, part: sawtooth(params[part].to(coords), coords), n, 1)
 
     def oracle(self) -> Exact:
         """The exact posterior, enumerated."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
-from .known import Known
+from .base import Known
 
 EDGE = 0.05                  # width of a disc's soft edge
 

@@ -13,7 +13,7 @@ from ..exact.gaussian import Gaussian
 from ..exact.kernels import drifting
 from ..exact.mixture import Mixture
 from ..exact.normal import Normal
-from .known import Known
+from .base import Known
 
 
 def drift(modes: int, speed: float) -> Gaussian:

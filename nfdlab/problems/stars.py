@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require_count, require_seed
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.rng import normals
 from ..core.types import ProblemCard
 
@@ -63,7 +63,7 @@ class Stars2D:
     d: ClassVar[int] = 2
     c: ClassVar[int] = 1
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n fresh shapes."""
         corners = outlines(require_count(n), seed=require_seed(seed))[1]
 
@@ -73,7 +73,7 @@ class Stars2D:
             found = [signed_distance(shape, places) for shape, places in zip(shapes, own, strict=True)]
             return torch.stack(found)[..., None]
 
-        return Evaluated(rule, n, 2, 1, width=8 * CORNERS)
+        return EvaluatedFields(rule, n, 2, 1, width=8 * CORNERS)
 
     def oracle(self) -> None:
         """None: the likelihood of a point is that of its nearest place on the outline, with no closed form."""

@@ -10,7 +10,7 @@ from ..exact.gaussian import Gaussian
 from ..exact.kernels import squared_exponential, striped
 from ..exact.mixture import Mixture
 from ..exact.normal import Normal
-from .known import Known
+from .base import Known
 
 
 @dataclass(frozen=True)

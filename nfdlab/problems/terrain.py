@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require_name
-from ..core.fields import Evaluated
+from ..core.fields import EvaluatedFields
 from ..core.types import ProblemCard
 from .patches import patches, require_cells
 
@@ -57,7 +57,7 @@ class Terrain2D:
         sides = halves()
         return (sides[self.side] - sides["west"].double().mean()) / sides["west"].double().std()
 
-    def draw(self, n: int, *, seed: int) -> Evaluated:
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n patches of this side."""
         return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "west")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from nfdlab import problems, report
 from nfdlab.jupyter.lessons import find, lessons, read
 from nfdlab.panels import plots
-from nfdlab.panels.stills import stack
+from nfdlab.panels.matplotlib_figure import stack
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,15 +4,15 @@ import torch
 from torch import Tensor
 
 from ...core.checks import require_number
-from ..denoiser import Denoiser, like
+from ..denoiser import DenoiseFn, like
 from .gradients import traced
 from .measurement import Measurement
 from .naive import naive
 
 
-def dps(denoise: Denoiser, measurement: Measurement, *, zeta: float = 1.0, sigmas: Tensor | None = None,
-        squared: bool = False) -> Denoiser:
-    """D − zeta ∇‖y − A(D(x))‖: the gradient of the norm, not of its square, as its authors' code has it.
+def dps(denoise: DenoiseFn, measurement: Measurement, *, zeta: float = 1.0, sigmas: Tensor | None = None,
+        squared: bool = False) -> DenoiseFn:
+    """D − zeta ∇‖y − A(D(x))‖: the gradient of the norm, not of its square, as its authors' latent has it.
 
     zeta is the push while sigma falls by a factor of e. With `sigmas`, the levels that the ancestral sampler visits, it
     is the push of each step: the authors' own reading, by which the best zeta changes with the number of steps. With

@@ -5,14 +5,14 @@ from typing import Literal
 from torch import Tensor
 
 from ...core.checks import require_count, require_name, require_number
-from ..denoiser import Denoiser, like
-from ..spectrum import Spectrum
+from ..denoiser import DenoiseFn, like
+from ..gaussian_prior import GaussianPrior
 from .gradients import isotropic, jacobian, rows_through, traced, update
 from .measurement import Measurement
 
 
-def gauss_newton(denoise: Denoiser, measurement: Measurement, *, iterations: int = 1, sigma_data: float = 1.0,
-                 covariance: Literal["isotropic", "tweedie"] | Spectrum = "isotropic") -> Denoiser:
+def gauss_newton(denoise: DenoiseFn, measurement: Measurement, *, iterations: int = 1, sigma_data: float = 1.0,
+                 covariance: Literal["isotropic", "tweedie"] | GaussianPrior = "isotropic") -> DenoiseFn:
     """The most probable x0 under N(x0; D, C) N(y; A(x0), s²), by steps of Gauss and Newton from D.
 
     C = r² I as in `pigdm`; sigma² ∂D/∂x as in `tweedie`, the only one that passes back through D; or that of a Gaussian
@@ -21,7 +21,7 @@ def gauss_newton(denoise: Denoiser, measurement: Measurement, *, iterations: int
     of x0. Steps are taken whole: where A levels off, further ones may overshoot.
     """
     require_count(iterations, "iterations"), require_number(sigma_data, "sigma_data", 0.0, open_low=True)
-    if not isinstance(covariance, Spectrum):
+    if not isinstance(covariance, GaussianPrior):
         require_name(covariance, ("isotropic", "tweedie"), "covariance")
 
     def times_C(rows: Tensor, clean: Tensor, x: Tensor, sigma: Tensor) -> Tensor:

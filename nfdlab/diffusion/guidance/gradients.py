@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..denoiser import DenoiseFn
 from .measurement import Measurement
 
 
 @contextmanager
-def traced(denoise: Denoiser, x: Tensor, sigma, through: bool = True) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def traced(denoise: DenoiseFn, x: Tensor, sigma, through: bool = True) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """x, sigma and D(x, sigma) where gradients can be taken, whatever mode the sampler runs in; `through` D, too."""
     with torch.inference_mode(False), torch.enable_grad():
         # copies: a tensor born under inference_mode can never be part of a graph

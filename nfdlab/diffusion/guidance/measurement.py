@@ -1,4 +1,4 @@
-"""What was measured of a vector or code: y = A(x0) + s·eps."""
+"""What was measured of a vector or latent: y = A(x0) + s·eps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

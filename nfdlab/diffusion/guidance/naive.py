@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from ..denoiser import Denoiser, like
+from ..denoiser import DenoiseFn, like
 from .gradients import traced
 from .measurement import Measurement
 
 
-def naive(denoise: Denoiser, measurement: Measurement, *, strength: float = 1.0) -> Denoiser:
+def naive(denoise: DenoiseFn, measurement: Measurement, *, strength: float = 1.0) -> DenoiseFn:
     """D + sigma² ∇ log N(y; A(D(x)), s²): the derivation of DPS to the letter, before its step is rescaled.
 
     Chung et al. 2023, sec. 3.1. Bias: the clean x lies about D(x) by up to the prior's spread while s may be small, so

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from ...core.checks import require_number
-from ..denoiser import Denoiser, like
+from ..denoiser import DenoiseFn, like
 from .gradients import isotropic, jacobian, traced, update
 from .measurement import Measurement
 
 
-def pigdm(denoise: Denoiser, measurement: Measurement, *, sigma_data: float = 1.0) -> Denoiser:
+def pigdm(denoise: DenoiseFn, measurement: Measurement, *, sigma_data: float = 1.0) -> DenoiseFn:
     """D + sigma² (∂D/∂x)ᵀ Jᵀ (r² J Jᵀ + s²)⁻¹ (y − A(D)), r² = sigma² sd²/(sigma² + sd²), J = ∂A/∂x0 at D.
 
     Song et al. 2023, sec. 3. Exact where the clean x is N(mean, sd² I) and A linear. Bias elsewhere: entries of x that

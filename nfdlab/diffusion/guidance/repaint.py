@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from ...core.checks import require_count
-from ..denoiser import Denoiser
-from ..samplers import Visit, ancestral
+from ..denoiser import DenoiseFn
+from ..samplers import SamplerStep, ancestral
 from .measurement import Measurement
 from .replacement import require_points, write_over
 
 
 @torch.no_grad()
-def repaint(denoise: Denoiser, measurement: Measurement, x: Tensor, sigmas: Tensor, *, noise,
-            times: int = 10) -> Iterator[Visit]:
+def repaint(denoise: DenoiseFn, measurement: Measurement, x: Tensor, sigmas: Tensor, *, noise,
+            times: int = 10) -> Iterator[SamplerStep]:
     """Walk x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a Visit after each.
 
     From each level: write over, an ancestral step down, noise back up to the level, `times` times in all but the noise
@@ -33,4 +33,4 @@ def repaint(denoise: Denoiser, measurement: Measurement, x: Tensor, sigmas: Tens
             x = ancestral(denoise, x, denoised, s, t, None, lambda key=key, x=x: noise(key + 1, x))
             if j < times - 1 and t > 0:
                 x = x + (s**2 - t**2).sqrt() * noise(key + 2, x)
-        yield Visit(i, total, t, x, denoised)
+        yield SamplerStep(i, total, t, x, denoised)

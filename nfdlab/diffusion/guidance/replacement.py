@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ...core.checks import require, require_seed
 from ...core.rng import normals
-from ..denoiser import Denoiser, like
+from ..denoiser import DenoiseFn, like
 from .measurement import Measurement
 
 
@@ -27,7 +27,7 @@ def require_points(measurement: Measurement) -> Measurement:
     return measurement
 
 
-def replacement(denoise: Denoiser, measurement: Measurement, *, seed: int) -> Denoiser:
+def replacement(denoise: DenoiseFn, measurement: Measurement, *, seed: int) -> DenoiseFn:
     """D at x with y + sigma·noise written over the entries that were seen; noise of its own at each level and draw.
 
     Song et al. 2021, app. I.2 (imputation). Bias: the rest of x is not told what the next levels will write, so the

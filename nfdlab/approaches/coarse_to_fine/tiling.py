@@ -1,0 +1,130 @@
+"""Domains wider than the box a network knows: overlapping tiles inside one sampler, so that there are no seams.
+
+One noisy lattice covers the whole domain. At every step each tile, half a box from the next, denoises its own window,
+and the answers are blended by Hann's window before the next step: so all tiles draw one thing, and not each its own
+(Bar-Tal et al. 2023, eq. 5). The functions of the tiles, which agree on the lattice, are blended by the same window.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from math import pi, prod
+
+import torch
+from torch import Tensor
+
+from ...core.checks import require, require_count, require_seed
+from ...core.fields import EvaluatedFields
+from ...core.rng import normals
+from ...diffusion.samplers import sample
+from .posterior import CascadePosterior, Parts
+
+EDGE = 1e-6                          # weight of a tile at its own rim, so that the rim of the domain has one
+
+
+def window(u: Tensor) -> Tensor:
+    """Hann's window over a tile, u in [0, 1]: sin² πu, and next to nothing at the rim."""
+    return torch.sin(pi * u) ** 2 + EDGE
+
+
+class Tiles:
+    """Where tiles of `side` points lie on a lattice of `boxes` boxes an axis: each half a box after the last."""
+
+    def __init__(self, side: int, boxes: tuple[int, ...]):
+        self.side, self.boxes, self.d = side, boxes, len(boxes)
+        self.starts = list(product(*(range(0, side * (b - 1) + 1, side // 2) for b in boxes)))
+        line = window((torch.arange(side) + 0.5) / side)
+        self.weight = line
+        for _ in range(1, self.d):
+            self.weight = self.weight[..., None] * line
+        self.shape = tuple(side * b for b in boxes)
+        self.total = self._paste(self.weight.expand(len(self.starts), 1, 1, *self.weight.shape))
+
+    def _at(self, start: tuple[int, ...]) -> tuple[slice, ...]:
+        return tuple(slice(i, i + self.side) for i in start)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """(n, c, *shape) -> (tiles n, c, side^d), tile by tile."""
+        return torch.cat([x[(..., *self._at(start))] for start in self.starts]).flatten(2)
+
+    def _paste(self, parts: Tensor) -> Tensor:
+        out = parts.new_zeros(*parts.shape[1:3], *self.shape)
+        for part, start in zip(parts, self.starts, strict=True):
+            out[(..., *self._at(start))] += part
+        return out
+
+    def blend(self, parts: Tensor) -> Tensor:
+        """The inverse, where tiles overlap a mean: (tiles n, c, side^d) -> (n, c, *shape)."""
+        grids = parts.unflatten(2, (self.side,) * self.d).unflatten(0, (len(self.starts), -1))
+        return self._paste(grids * self.weight.to(parts)) / self.total.to(parts)
+
+
+def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, steps: int | None = None,
+         blended: bool = True) -> EvaluatedFields:
+    """n functions of the prior on a domain `boxes` boxes wide, as Fields over [-1, 1]^d that stands for all of it.
+
+    Without `blended`, each tile is drawn by itself and laid beside the next: what the blending is for. Far apart, tiles
+    know of one another only through those between them.
+    """
+    require_count(n), require_seed(seed)
+    net, d = model.net, model.net.d
+    require(len(boxes) == d and all(isinstance(b, int) and b >= 1 for b in boxes), came=f"{boxes}",
+            must=f"boxes: {d} whole numbers of at least 1.", why="Every axis is some boxes wide.", do="boxes=(3, 1).")
+    steps, s, at = steps or model.steps, model.about["config"]["usual"], model.device
+    sites, fine = Tiles(net.side, boxes), Tiles(net.fine, boxes)
+    told, none = model._told(None)                                                      # noqa: SLF001
+    a = model._begin(told, n, seed, s).a.to(at)                                         # noqa: SLF001
+    many, own = len(sites.starts), a.repeat(len(sites.starts))
+
+    def walk(tiles: Tiles, D: Callable, sigmas: Tensor, use: str) -> Tensor:
+        if not blended:
+            tiles = Tiles(tiles.side, boxes)
+            x = sigmas[0] * normals(seed, n, (many, net.c, tiles.side**d), use).transpose(0, 1).flatten(0, 1).to(at)
+            return sample(D, x, sigmas.to(at), method="dpmpp")
+        x = sigmas[0] * normals(seed, n, (net.c, *tiles.shape), use).to(at)
+        return tiles.cut(sample(lambda x, sigma: tiles.blend(D(tiles.cut(x), sigma)), x, sigmas.to(at), method="dpmpp"))
+
+    with torch.no_grad():
+        ways = {float(v): net.coarse_denoiser(net.known([told], none, [float(v)])) for v in own.unique()}
+
+        def coarse_D(x: Tensor, sigma) -> Tensor:
+            out = torch.empty_like(x)
+            for value, way in ways.items():
+                out[own == value] = way(x[own == value], sigma)
+            return out
+
+        coarse = walk(sites, coarse_D, net.coarse_range.sigmas(steps), "wide coarse")   # (tiles n, c, N_C)
+        coarse = coarse + s * sites.cut(normals(seed, n, (net.c, *sites.shape), "wide augment").to(at))
+        memory, linear = net.memory(coarse, s), net.average(coarse, s)
+        average = linear + net.field(net.places[1].to(at), memory).mT
+        left_D = net.residual_denoiser(s, net.features(coarse, s, memory, average))
+        values = walk(fine, lambda x, sigma: average + left_D(x - average, sigma), net.detail_noise_levels(s).sigmas(steps),
+                      "wide fine")
+        waves = normals(seed, n, (many, net.c, net.waves.root.numel()), "wide waves").transpose(0, 1).flatten(0, 1)
+        parts = Parts(coarse, values - linear, waves.to(at), coarse.new_zeros(many * n, net.c, 0), own,
+                      own.new_full((many * n,), s))
+        return _joined(model.fields(None, parts.pack()), n, boxes, blended)
+
+
+def _joined(tiles: EvaluatedFields, n: int, boxes: tuple[int, ...], blended: bool) -> EvaluatedFields:
+    """Functions of the tiles, tile by tile n of them, as n functions of the whole; at each point a mean by Hann's
+    window, or the tile whose middle is nearest."""
+    starts = list(product(*([i / 2 for i in range(2 * b - 1)] for b in boxes)))
+
+    def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+        count = len(range(n)[part]) if isinstance(part, slice) else len(part)
+        end = torch.tensor(boxes).to(coords)
+        place = (coords + 1) / 2 * end                                                  # in boxes
+        out, total = coords.new_zeros(count, coords.shape[-2], tiles.c), 0.0
+        for i, start in enumerate(starts):
+            u = place - torch.tensor(start).to(coords)
+            inside = ((u >= 0) & (u <= 1)).all(-1)
+            if not blended:
+                inside = ((u > 0.25) | (place < 0.25)).all(-1) & ((u <= 0.75) | (place > end - 0.25)).all(-1) & inside
+            weight = torch.where(inside, window(u.clamp(0, 1)).prod(-1), 0.0)[..., None]
+            index = torch.arange(i * n, (i + 1) * n)[part]
+            out = out + weight * tiles.rule((2 * u - 1).clamp(-1, 1), index)
+            total = total + weight
+        return out / total
+
+    return EvaluatedFields(rule, n, len(boxes), tiles.c, width=prod(boxes))
+

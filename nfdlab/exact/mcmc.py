@@ -1,0 +1,31 @@
+"""Points that nearly follow a law, moved until they do: Markov chains that learn their stride from one another."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..core.rng import stream
+
+
+def precompute(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int, *, seed: int) -> Tensor:
+    """Points (h, q) in the unit box after `moves` Metropolis steps each towards log_density (h, q) -> (h,).
+
+    A step is a multiple of the difference of two other points, so it has the law's own shape; every tenth is the whole
+    difference, which crosses from one hump to another. Differential evolution Markov chain: ter Braak 2006, eq. 2.
+    Each half moves by differences within the other, so that a step's chances there and back are the same.
+    """
+    rng, (h, q) = stream(seed, "settle"), points.shape
+    points, logs = points.clone(), log_density(points)
+    halves = torch.arange(0, h, 2), torch.arange(1, h, 2)
+    for i in range(moves):
+        stride = 1.0 if i % 10 == 9 else 2.38 / (2 * q) ** 0.5
+        for mine, others in (halves, halves[::-1]):
+            a, b = others[torch.randint(len(others), (2, len(mine)), generator=rng)]
+            step = stride * (points[a] - points[b]) + 1e-4 * torch.randn(len(mine), q, generator=rng)
+            there = points[mine] + step
+            found = log_density(there.clamp(0, 1))
+            accept = torch.rand(len(mine), generator=rng).log() < found - logs[mine]
+            accept &= ((there >= 0) & (there <= 1)).all(-1)
+            points[mine[accept]], logs[mine[accept]] = there[accept], found[accept]
+    return points

@@ -1,0 +1,50 @@
+"""A field that asks the tokens near by: no grid, and yet a detail costs only its own corner.
+
+A query attends to the k nearest of a few anchors. Weights fall with distance and reach zero where the k-th nearest
+anchor changes, so the field is continuous. Zhang et al. 2022 (3DILG), sec. 3.2, weigh latents by distance in this way.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .encodings import Fourier
+
+
+class AnchoredField(nn.Module):
+    """Field of (coords (p, d) or (b, p, d), memory (b, many, width)) -> (b, p, c), with fixed anchors (many, d)."""
+
+    def __init__(self, anchors: Tensor, near: int, c: int = 1, width: int = 48, octaves: int = 2):
+        super().__init__()
+        many, d = anchors.shape
+        self.near = min(near, many)
+        self.reach = many ** (-1 / d)                                   # half the usual distance between anchors
+        self.register_buffer("anchors", anchors, persistent=False)
+        self.encode = Fourier(d, octaves)
+        self.place = nn.Linear(self.encode.out, width)
+        self.sharpness = nn.Parameter(torch.zeros(()))
+        self.answer = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, c))
+        nn.init.zeros_(self.answer[-1].weight), nn.init.zeros_(self.answer[-1].bias)
+
+    def attend(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Which anchors speak at coords (…, d), and how much: indices and weights (…, near) that sum to one."""
+        away = (coords[..., None, :] - self.anchors).square().sum(-1)
+        if self.near == len(self.anchors):
+            squares, index = away.sort(-1)
+            taper = torch.ones_like(squares)
+        else:
+            squares, index = away.topk(self.near + 1, largest=False)
+            taper = 1 - squares[..., :-1] / squares[..., -1:].clamp_min(1e-12) + 1e-6      # many may be as near
+            squares, index = squares[..., :-1], index[..., :-1]
+        weights = taper * torch.exp(-self.sharpness.exp() * (squares - squares[..., :1]) / (2 * self.reach**2))
+        return index, weights / weights.sum(-1, keepdim=True)
+
+    def forward(self, coords: Tensor, memory: Tensor) -> Tensor:
+        index, weights = self.attend(coords)
+        offset = (coords[..., None, :] - self.anchors[index]) / (4 * self.reach)
+        if index.ndim == 2:
+            heard = memory[:, index]
+        else:
+            flat = index.flatten(1)[..., None].expand(-1, -1, memory.shape[2])
+            heard = memory.gather(1, flat).unflatten(1, index.shape[1:])
+        heard = nn.functional.silu(heard + self.place(self.encode(offset)))                  # (b, p, near, width)
+        return self.answer((weights[..., None] * heard).sum(-2))

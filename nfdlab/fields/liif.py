@@ -1,0 +1,60 @@
+"""A field with local memory: features on a grid of cells, read near the query, decoded relative to the cell's centre.
+
+Around a query the 2^d nearest cells each give an answer, from their features and the offset to their centre, and the
+answers are blended linearly; so the field is continuous, exact at any resolution, and a detail costs only its own cell.
+Chen, Liu & Wang 2021 (LIIF), eq. 3 and 4.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from .encodings import Fourier
+
+
+class LIIF(nn.Module):
+    """Field of (coords, memory (b, w, *cells)) -> values (b, p, c); coords (p, d) shared or (b, p, d).
+
+    With `sized` it is also told how wide each query is, in units of the box: trained on averages over boxes of that
+    width it answers with averages, 0 being the value at a point (the cell of LIIF, eq. 4).
+    """
+
+    def __init__(self, d: int, features: int, c: int = 1, width: int = 64, octaves: int = 3, sized: bool = False):
+        super().__init__()
+        self.d = d
+        self.size = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width)) if sized else None
+        self.encode = Fourier(d, octaves)
+        self.prepare = nn.Linear(features, width)
+        self.place = nn.Linear(self.encode.out, width, bias=False)
+        self.answer = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, c))
+
+    def project(self, memory: Tensor) -> Tensor:
+        """The part of the first layer that needs no coordinates, once a memory: (b, w, *cells) -> (b, cells, width)."""
+        return self.prepare(memory.flatten(2).transpose(1, 2))
+
+    def forward(self, coords: Tensor, memory: Tensor, size: Tensor | float = 0.0) -> Tensor:
+        return self.read(coords, self.project(memory), memory.shape[2:], size)
+
+    def read(self, coords: Tensor, projected: Tensor, cells: tuple[int, ...], size: Tensor | float = 0.0) -> Tensor:
+        """Values at coords from a projected memory (b, prod cells, width); size (b,) or a number, of all queries."""
+        b, width = projected.shape[0], projected.shape[2]
+        sizes = torch.tensor(cells, device=coords.device)
+        place = (coords.clamp(-1, 1) + 1) / 2 * sizes - 0.5                # 0 at the first centre, in cells
+        low = torch.minimum(place.floor().clamp_min(0), (sizes - 2).clamp_min(0).to(place))
+        corners = torch.cartesian_prod(*[torch.tensor([0, 1], device=coords.device)] * self.d).reshape(-1, self.d)
+        corner = torch.minimum(low.unsqueeze(-2) + corners, (sizes - 1).to(place))        # (…, p, 2^d, d)
+        offset = place.unsqueeze(-2) - corner                              # in cells, (-1.5, 1.5)
+        share = (place - low).unsqueeze(-2).clamp(0, 1)
+        blend = torch.where(corners.bool(), share, 1 - share).prod(-1)     # (…, p, 2^d), sums to one
+        index = torch.zeros(corner.shape[:-1], dtype=torch.long, device=coords.device)
+        for axis in range(self.d):
+            index = index * cells[axis] + corner[..., axis].long()
+        near = self.place(self.encode(offset / 1.5))                       # (…, p, 2^d, width)
+        if index.ndim == 2:
+            heard = projected[:, index]
+        else:
+            flat = index.flatten(1)[..., None].expand(-1, -1, width)
+            heard = projected.gather(1, flat).reshape(b, *index.shape[1:], width)
+        if self.size is not None:                                          # in cells
+            wide = torch.as_tensor(size, dtype=heard.dtype, device=heard.device).reshape(-1, 1) * cells[0] / 2
+            heard = heard + self.size(wide)[:, None, None]
+        return (blend[..., None] * self.answer(heard + near)).sum(-2)

@@ -1,0 +1,77 @@
+"""A field in space and time that asks the latents of a few frames: any moment between them, any place, any frame rate."""
+
+import torch
+from torch import Tensor, nn
+
+from .encodings import Fourier
+
+FOUR = 4                             # frames that a moment asks: two before it, two after
+
+
+def around(latent: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+    """The latents of the four frames round a moment, and how far it lies between the inner two.
+
+    latent (b, k, frames), times (p,) shared or (b, p) in [-1, 1], frames cell-centred: (b, p, 4, k) and (p,) or (b, p).
+    Past the first and the last frame latents go on in a straight line.
+    """
+    first, last = 2 * latent[..., :1] - latent[..., 1:2], 2 * latent[..., -1:] - latent[..., -2:-1]
+    if latent.shape[-1] == 1:
+        first, last = latent, latent
+    first, last = [2 * first - latent[..., :1], first], [last, 2 * last - latent[..., -1:]]
+    longer, frames = torch.cat([*first, latent, *last], -1).mT, latent.shape[-1]
+    place = (times + 1) / 2 * frames - 0.5
+    low = place.floor().clamp(-1, frames - 1)
+    index = low.long()[..., None] + torch.arange(1, 1 + FOUR, device=latent.device)                    # (…, p, 4)
+    if times.ndim == 1:
+        return longer[:, index], place - low
+    flat = index.flatten(1)[..., None].expand(-1, -1, longer.shape[2])
+    return longer.gather(1, flat).unflatten(1, index.shape[1:]), place - low
+
+
+def between(four: Tensor, share: Tensor) -> Tensor:
+    """Cubic convolution over four latents (b, p, 4, k) at share (p,) or (b, p) of the inner step: (b, p, k).
+
+    Keys 1981, eq. 15 with a = −1/2, once differentiable and exact for parabolas.
+    """
+    s = share[..., None]
+    weights = torch.cat([-s + 2 * s**2 - s**3, 2 - 5 * s**2 + 3 * s**3, s + 4 * s**2 - 3 * s**3, s**3 - s**2], -1) / 2
+    return (weights[..., None] * four).sum(-2)
+
+
+class SpaceTimeField(nn.Module):
+    """Field of (coords (p, d) or (b, p, d), time first; latents (b, k, frames)) -> (b, p, c).
+
+    The latent at a moment is the cubic through the four frames round it, and what layers add that see the four and where
+    the moment lies between them; it then scales and shifts the layers that decode a place (Perez et al. 2018). What is
+    added and what is decoded start at zero.
+    """
+
+    def __init__(self, d: int, k: int, c: int, width: int, depth: int, octaves: int):
+        super().__init__()
+        self.d = d
+        self.move = nn.Sequential(nn.Linear(FOUR * k + 2, width), nn.SiLU(), nn.Linear(width, k))
+        nn.init.zeros_(self.move[-1].weight), nn.init.zeros_(self.move[-1].bias)
+        self.encode = Fourier(max(1, d - 1), octaves)
+        self.place = nn.Linear(self.encode.out, width)
+        self.tell = nn.ModuleList(nn.Linear(k, 2 * width) for _ in range(depth))
+        self.mix = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
+        self.output = nn.Linear(width, c)
+        nn.init.zeros_(self.output.weight), nn.init.zeros_(self.output.bias)
+
+    def at(self, latent: Tensor, times: Tensor) -> Tensor:
+        """The latent at moments (p,) or (b, p): (b, p, k)."""
+        four, share = around(latent, times)
+        middle = between(four, share)
+        where = torch.stack([share - 0.5, share * (1 - share)], -1).expand(*middle.shape[:2], 2)
+        apart = (four - middle[..., None, :]).flatten(2)
+        return middle + self.move(torch.cat([apart, where], -1))
+
+    def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
+        now = self.at(latent, coords[..., 0])
+        space = coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)
+        h = 0
+        for i, tell in enumerate(self.tell):
+            scale, shift = tell(now).chunk(2, -1)
+            asked = self.mix[i - 1](h) if i else self.place(self.encode(space))
+            h = h + nn.functional.silu(asked * (1 + scale) + shift)
+        return self.output(h)

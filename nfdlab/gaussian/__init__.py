@@ -1,0 +1,1 @@
+"""Gaussians measured on draws, and their conditioning in closed form."""

@@ -1,0 +1,1 @@
+"""Posteriors over latents: conditioning, guidance through a decoder, sequential Monte Carlo."""

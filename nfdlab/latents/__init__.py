@@ -1,0 +1,1 @@
+"""Fields <-> latents: autoencoders, standardising, importance sampling of queries."""

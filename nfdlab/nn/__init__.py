@@ -1,0 +1,1 @@
+"""Networks: parts with no idea of their own."""

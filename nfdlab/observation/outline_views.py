@@ -1,0 +1,78 @@
+"""Views for practising on shapes: some functions are seen along their outline, the others as `Views` does."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.rng import child, stream
+from ..core.types import Fields, ObservationBatch
+from .spacetime import fold
+from .training_views import Views
+
+NEEDLES, LENGTH, HALVINGS = 384, 0.3, 7              # off by less than 0.003 after so many halvings
+
+
+@dataclass(frozen=True)
+class OutlineViews(Views):
+    """As `Views`, but a share `outlined` of the functions show points where they cross `level`, from one side to the
+    other, moved by a normal jitter of `jitter`; up to `corners` of them. Half of those show only a part of the outline.
+
+    Needles are thrown, and those that cross are halved, as in the pattern Outline, all functions at a time.
+    """
+
+    outlined: float = 0.6
+    corners: int = 48
+    level: float = 0.0
+    jitter: float = 0.02
+
+    def __call__(self, fields: Fields, *, seed: int) -> ObservationBatch:
+        """One view of each of the b functions: their own places, counts and noise levels."""
+        plain = super().__call__(fields, seed=child(seed, "plain"))
+        rng, b, d = stream(seed, "outlined"), fields.n, fields.d
+        places, real = self.crossings(fields, rng)
+        count = (torch.rand(b, generator=rng) * (self.corners + 1)).long()
+        away = torch.nn.functional.normalize(torch.randn(b, 1, d, generator=rng), dim=-1)
+        cut = torch.where(torch.rand(b, generator=rng) < 0.5, 2 * torch.rand(b, generator=rng) - 1, -2.0)
+        middle = (places * real[..., None]).sum(1, keepdim=True) / real.sum(1).clamp_min(1)[:, None, None]
+        shown = ((places - middle) * away).sum(-1) > 0.6 * cut[:, None]              # a part: all on one side of a line
+        real = real & (shown | (cut < -1)[:, None])
+        real = real & (real.cumsum(1) <= count[:, None])
+        values = fields(places)
+        values = values + plain.noise_std[:, None, None] * torch.randn(values.shape, generator=rng)
+        outlined = (torch.rand(b, generator=rng) < self.outlined) & (real.any(1) | (count == 0))
+        return _either(outlined, ObservationBatch(places, values, real, plain.noise_std), plain)
+
+    def crossings(self, fields: Fields, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Places (b, m, d) on the outlines and near them, in random order, and which of them are real (b, m)."""
+        b, d = fields.n, fields.d
+
+        def above(coords: Tensor) -> Tensor:
+            return fields(coords)[..., 0] > self.level
+
+        one = 2 * torch.rand(b, NEEDLES, d, generator=rng) - 1
+        step = torch.nn.functional.normalize(torch.randn(b, NEEDLES, d, generator=rng), dim=-1)
+        other = fold(one + LENGTH * step)
+        high, low = above(one), above(other)
+        crossed = high != low
+        order = crossed.long().argsort(dim=1, descending=True, stable=True)[:, :self.corners, None].expand(-1, -1, d)
+        inner = torch.where(high[..., None], one, other).gather(1, order)
+        outer = torch.where(high[..., None], other, one).gather(1, order)
+        for _ in range(HALVINGS):
+            middle = (inner + outer) / 2
+            inside = above(middle)[..., None]
+            inner, outer = torch.where(inside, middle, inner), torch.where(inside, outer, middle)
+        return fold(inner + self.jitter * torch.randn(inner.shape, generator=rng)), crossed.gather(1, order[..., 0])
+
+
+def _either(chosen: Tensor, one: ObservationBatch, other: ObservationBatch) -> ObservationBatch:
+    """Of each function the first view where chosen (b,), else the second, padded to one length."""
+    m = max(one.mask.shape[1], other.mask.shape[1])
+
+    def longer(x: Tensor) -> Tensor:
+        return torch.cat([x, x.new_zeros(len(x), m - x.shape[1], *x.shape[2:])], 1)
+
+    mask = torch.where(chosen[:, None], longer(one.mask), longer(other.mask))
+    coords, values = (torch.where(chosen[:, None, None], longer(a), longer(b)) * mask[..., None]
+                      for a, b in ((one.coords, other.coords), (one.values, other.values)))
+    return ObservationBatch(coords, values, mask, one.noise_std)
