@@ -18,7 +18,7 @@ from ..core.grid import cell_centres
 from ..core.types import ObservationBatch
 from .gp_channels import LEAST_NOISE
 
-NEAR, FAR = 0.3, 0.01        # width of a neighbourhood in units of the box; what a observation far away counts beside one here
+NEAR, FAR = 0.3, 0.01        # width of a neighbourhood in units of the box; what an observation far away counts beside one here
 GROUP = 4                    # views solved together, of a like number of observations, since all are padded to the longest
 
 

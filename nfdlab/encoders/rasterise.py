@@ -5,15 +5,15 @@ from torch import Tensor, nn
 
 from ..core.types import ObservationBatch
 
-LITTLE = 0.1                 # of a observation: so much confidence is half of all
+LITTLE = 0.1                 # of an observation: so much confidence is half of all
 
 
 class Rasterise(nn.Module):
     """ObservationBatch over (t, *space) -> (b, frames, cells^(d−1)·(c + 1)): of each cell the mean of the observations round
     it, and beside it how far that may be trusted, 0 where none was seen, near 1 where one was.
 
-    A observation is shared out among the 2^d nearest cell centres by linear weights, as a particle is in particle-in-cell codes
-    (Birdsall & Langdon 1985, ch. 2). A observation on a centre speaks there alone.
+    An observation is shared out among the 2^d nearest cell centres by linear weights, as a particle is in particle-in-cell codes
+    (Birdsall & Langdon 1985, ch. 2). An observation on a centre speaks there alone.
     """
 
     def __init__(self, d: int, c: int, frames: int, cells: int):

@@ -15,7 +15,7 @@ class SetConv(nn.Module):
     """ObservationBatch -> (b, channels, *[side]*d). Widths are in units of the box, narrow to wide.
 
     Channels: for each width and each value channel the average, weighed down where the density is small; the density
-    n/(1 + n); and, constant over the grid, ln of the noise level, so that the reader knows how far to trust a observation.
+    n/(1 + n); and, constant over the grid, ln of the noise level, so that the reader knows how far to trust an observation.
     """
 
     def __init__(self, d: int, c: int, side: int, widths: tuple[float, ...]):

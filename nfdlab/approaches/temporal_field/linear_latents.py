@@ -1,6 +1,6 @@
 """A film as its frames' latents: a few principal components of each frame, and the best linear answer in closed form.
 
-A latent is a linear measurement of a film, so is a observation; two-point statistics of (t, x) say the rest, at any moment. Where
+A latent is a linear measurement of a film, so is an observation; two-point statistics of (t, x) say the rest, at any moment. Where
 there are several kinds of film, each has statistics of its own, and the evidence of the observations and of the noisy latent
 says which kind it is: for a mixture of Gaussians that is Bayes' rule itself, and a draw that has begun to go one way
 goes on.

@@ -7,15 +7,16 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
+from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget, ObservationBatch, Observations
 from nfdlab.encoders.gp_channels import GPChannels, matern
 from nfdlab.encoders.gp_ensemble import FAR, NEAR, GPEnsemble, mixture, standardised
 from nfdlab.latents.autoencoder import Autoencoder, GridEncoder
-from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent, read
+from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent
 from nfdlab.latents.standardise import AmortisedGaussian, Standardise
 from nfdlab.nn.networks import CONV
-from nfdlab.nn.space_to_depth import fold, unfold
+from nfdlab.nn.space_to_depth import depth_to_space, space_to_depth
 from nfdlab.observation.training_views import Views
 
 
@@ -133,10 +134,10 @@ def test_kernel_channels_are_kriging_and_blind_to_order_and_padding(d, rng):
 def test_a_folded_grid_unfolds_and_is_read_at_its_points(d, rng):
     """Each cell holds the points that lie in it; between points the grid is read linearly, first axis first."""
     grid = torch.randn(2, 2, *[8] * d, generator=rng)
-    latent = fold(grid, 4)
-    assert latent.shape == (2, 2 * 2**d, *[4] * d) and torch.equal(unfold(latent, 2, 2), grid)
+    latent = space_to_depth(grid, 4)
+    assert latent.shape == (2, 2 * 2**d, *[4] * d) and torch.equal(depth_to_space(latent, 2, 2), grid)
     torch.testing.assert_close(latent[0, :2**d][(slice(None), *[1] * d)], grid[0, 0][(slice(2, 4),) * d].flatten())
-    torch.testing.assert_close(read(grid, nfd.cell_centres((8,) * d)), grid.flatten(2).mT, atol=1e-5, rtol=0)
+    torch.testing.assert_close(interpolate(grid, nfd.cell_centres((8,) * d)), grid.flatten(2).mT, atol=1e-5, rtol=0)
     slope = torch.arange(1.0, d + 1)                                     # a plane is linear, so it is read exactly
     plane = (nfd.cell_centres((8,) * d) @ slope).reshape(1, 1, *[8] * d)
     inside = 1.7 * torch.rand(1, 9, d, generator=rng) - 0.85
@@ -155,7 +156,7 @@ def test_a_folded_code_loses_nothing_and_begins_as_the_grid_between_its_points(d
     torch.testing.assert_close(auto.points(latent), grid, atol=1e-5, rtol=0)
     coords = 2 * torch.rand(6, 9, d, generator=rng) - 1
     found = auto(coords, latent, torch.randn(6, 16, *[4] * d, generator=rng))
-    torch.testing.assert_close(found, read(grid, coords), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, interpolate(grid, coords), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("smoothness", [1.5, 2.5])
@@ -227,7 +228,7 @@ def test_pooled_begins_as_the_krigings_average_and_counts_every_view_alike(rng):
     mean, spread = pooled(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit.eval())
     weights = kriged.votes.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
-    torch.testing.assert_close(unfold(unit.restore(mean), 1, 2)[:, 0], raw)
+    torch.testing.assert_close(depth_to_space(unit.restore(mean), 1, 2)[:, 0], raw)
     least = (kriged.scale.reshape(2, 1, 1) * kriged.spreads.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
     assert (spread.amin(1) >= least - 1e-5).all() and (spread <= GatedEnsemble.MOST).all()
     wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import chromium, jupyterlab, panel_cells, run_all, turn
+from browser_tools import chromium, jupyterlab, panel_cells, run_all, turn
 
 from nfdlab.jupyter.lessons import lessons
 
 pytestmark = pytest.mark.browser
 
-CELLS = {path.stem: panel_cells(path) for path in lessons(Path(__file__).resolve().parents[1] / "notebooks")}
+CELLS = {path.stem: panel_cells(path) for path in lessons(Path(__file__).resolve().parents[2] / "notebooks")}
 PANELS = [stem for stem, cells in CELLS.items() if cells]
 SLIDERS = {"07_adaptive_sampling": ("looks", "scale")}           # how sparse, and how close; where not "kept"
 PICTURE = ".nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking img"

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browser import chromium, jupyterlab, run_all, turn
+from browser_tools import chromium, jupyterlab, run_all, turn
 from lesson_text import write
 
 from nfdlab import pairs, report
@@ -25,7 +25,7 @@ def root(tmp_path_factory):
     """A repository with two small lessons, the second with a panel and a chart."""
     root = tmp_path_factory.mktemp("root")
     (root / "notebooks").mkdir()
-    shutil.copy(Path(__file__).resolve().parents[1] / "notebooks" / "jupytext.toml", root / "notebooks")
+    shutil.copy(Path(__file__).resolve().parents[2] / "notebooks" / "jupytext.toml", root / "notebooks")
     write(root / "notebooks", "00_start_here", "1")
     write(root / "notebooks", "01_two", "# %% [markdown]\n# With $x^2$.\n", "print(6 * 7)", PANEL, CHART)
     pairs.sync(root / "notebooks")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import chromium, jupyterlab, panel_cells, run_all
+from browser_tools import chromium, jupyterlab, panel_cells, run_all
 
 from nfdlab.store import shipped
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 PATIENCE = 180_000              # milliseconds: a busy machine is slow, not wrong
 LIVE, SLOWLY = ".nfdlab-panel:not(.slow)", ".nfdlab-panel.slow"
-LESSON = Path(__file__).parents[1] / "notebooks" / "05_sparse_conditional.py"
+LESSON = Path(__file__).resolve().parents[2] / "notebooks" / "05_sparse_conditional.py"
 PANEL = """
 import nfdlab as nfd
 problem = nfd.problems.get("gp1d")

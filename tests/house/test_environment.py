@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DIRECT = {Requirement(r).name: Requirement(r) for r in PROJECT["dependencies"]}
 EXTRAS = {Requirement(r).name: Requirement(r) for extra in PROJECT["optional-dependencies"].values() for r in extra}

@@ -13,7 +13,7 @@ from nfdlab.jupyter.lessons import HEAD, KINDS, lesson_parameters, lessons, read
 from nfdlab.jupyter.mathml import mathml
 from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = lessons(FOLDER)
 FULL = [p for p in LESSONS if "00a" <= p.stem[:3] <= "10_"]    # 00 is a tour and 11 a comparison
 HEADINGS = ["Question", "Picture", "Idea in symbols", "Smallest version", "The library's version", "Turn the knobs",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "nfdlab"
+PACKAGE = Path(__file__).resolve().parents[2] / "nfdlab"
 RANKS = ["core weights", "exact nn", "problems observation fields encoders diffusion training", "gaussian", "latents", "inference",
          "approaches baselines", "store recipes", "evaluate", "panels", "jupyter", "pairs", "report doctor terminal",
          "cli"]

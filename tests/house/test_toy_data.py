@@ -12,7 +12,7 @@ import nfdlab
 from nfdlab import problems
 from nfdlab.evaluate import scores
 
-TOY = Path(__file__).parents[1] / "toy_data"
+TOY = Path(__file__).resolve().parents[2] / "toy_data"
 
 
 @pytest.fixture(scope="module")

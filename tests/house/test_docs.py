@@ -6,7 +6,7 @@ from pathlib import Path
 import nfdlab as nfd
 from nfdlab import store
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 

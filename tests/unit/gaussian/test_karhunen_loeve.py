@@ -8,7 +8,7 @@ from nfdlab.core.rng import child, normals
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.gaussian.karhunen_loeve import LEAST_NOISE, KarhunenLoeve, LatentMeasurement, WeightPosterior
 from nfdlab.gaussian.mixture import ExpansionMixture, sort
-from nfdlab.nn.space_to_depth import unfold
+from nfdlab.nn.space_to_depth import depth_to_space
 
 
 def measured(problem, side: int, rank: int, many: int = 4096, kind=KarhunenLoeve, **sizes):
@@ -147,7 +147,7 @@ def test_kinds_pooled_by_evidence_are_the_mean_of_the_mixture():
         exact = problem.oracle().draw(seen, 600, seed=0)(kinds.grid)
         fine, beside = kinds(ObservationBatch.of([seen]))
         assert fine.shape == (1, kinds.fine, 24, 24) and beside.shape == (1, kinds.beside, 12, 12)
-        pooled = unfold(beside[:, :4], 1, 2).flatten(2).mT[0]
+        pooled = depth_to_space(beside[:, :4], 1, 2).flatten(2).mT[0]
         mean = unconditional_share.field(unconditional_share.heard(ObservationBatch.of([seen])), kinds.grid)[0][0]
         spread = exact.std(0).mean()
         errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (pooled, mean)])
