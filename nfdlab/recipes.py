@@ -21,12 +21,12 @@ CONFIGS = {
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "measured": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1), "usual": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
-    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "kernels": (), "linear": False},     # jumps
+    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "autoencoder": "convolutional"},   # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
     ("sparse_conditional", "terrain2d"): {
-        "batch": 16, "width": 56, "fine": 4, "queries": 128,
-        "krigings": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
-        "reader": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser": (1, 2, 4, 2, 1)},
+        "batch": 16, "width": 56, "points_per_cell": 4, "queries": 128, "autoencoder": "grid",
+        "estimates": "gp_ensemble", "kernels": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
+        "encoder_dilations": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser_dilations": (1, 2, 4, 2, 1)},
     ("latent_field", "gp2d"): {"jitter": 0.02},
     ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "num_particles": 256,
                                   "steps": 12, "latents": 512, "reuse": 8},
@@ -65,7 +65,7 @@ LIVE = {
 }
 SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
-                                "reader": (1, 2, 4, 8), "denoiser": (1, 2, 4, 8)},
+                                "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "sines": 96, "latents": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
                              "layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},

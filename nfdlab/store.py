@@ -11,11 +11,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
-from . import approaches, problems
+from . import approaches, legacy, problems
 from .core.checks import UnknownName, four_parts, require, require_name
+from .core.config import from_mapping
+from .inference.posterior import TrainedModel
+from .training import resolve_device
 
-FORMAT = "nfdlab 1"
+FORMAT = "nfdlab 2"
 
 
 def shipped() -> dict[tuple[str, str], Path]:
@@ -31,14 +35,14 @@ def shipped_name(approach: str, problem: str) -> str:
 
 def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
     """Write a trained approach to `path` (a .safetensors file), whole or not at all. float16 halves the file."""
-    require(hasattr(fitted, "tensors") and hasattr(fitted, "about"), kind=TypeError, must="fitted: a trained approach.",
-            came=fitted, why="Exact posteriors and baselines have no weights to save.",
+    require(isinstance(fitted, TrainedModel), kind=TypeError, must="fitted: a trained approach.", came=fitted,
+            why="Exact posteriors and baselines have no weights to save.",
             do="Save what nfdlab.train returned.")
     path = Path(path)
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().to("cpu", dtype if v.is_floating_point() else v.dtype).contiguous()
+    tensors = {k: v.detach().to("cpu", dtype if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
     temporary = path.with_name(path.name + ".part")
     try:
@@ -54,11 +58,12 @@ def about(path: str | Path) -> dict:
     try:
         with safe_open(path, "pt") as f:
             header = f.metadata() or {}
-        require(header.get("format") == FORMAT, must=f"A weights file of format {FORMAT!r}.",
-                came=str(header.get("format")), why="Other files hold other networks.",
-                do="Save with nfdlab.save, or fit again.")
-        story = json.loads(header["about"])
-        return {"approach": story["approach"], **story}          # a story without an approach is not ours
+        form = header.get("format")
+        require(form in (FORMAT, legacy.FORMAT), must=f"A weights file of format {FORMAT!r} or {legacy.FORMAT!r}.",
+                came=str(form), why="Other files hold other networks.", do="Save with nfdlab.save, or fit again.")
+        found = json.loads(header["about"])
+        found = {"approach": found["approach"], **found}         # a header without an approach is not ours
+        return legacy.upgraded_about(found) if form == legacy.FORMAT else found
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
@@ -81,12 +86,26 @@ def load(approach: str, problem: str | Path | None = None, *, device: str = "aut
         path = Path(approach if problem is None else problem)
         require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
                 do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
-    story = about(path)
-    kind = approaches.get(story["approach"])
+    found = about(path)
+    kind = approaches.get(found["approach"])
     with safe_open(path, "pt") as f:
         tensors = {key: f.get_tensor(key) for key in f.keys()}          # noqa: SIM118 (safe_open is no mapping)
+        if f.metadata()["format"] == legacy.FORMAT:
+            tensors = legacy.upgraded_tensors(json.loads(f.metadata()["about"]), tensors)
     try:
-        return kind.restore(story, tensors, device)
+        return restored(kind, found, tensors, device)
     except (RuntimeError, TypeError, KeyError) as error:
         raise ValueError(four_parts("A weights file that fits its own config.", str(path), str(error)[:200],
                                     "The file is from another version: train again.")) from error
+
+
+def restored(kind: type, found: dict, tensors: dict[str, Tensor], device: str = "auto") -> TrainedModel:
+    """A trained approach of class `kind` from its header and its tensors: same draws, no code executed.
+
+    Half precision becomes single. A KeyError, TypeError or RuntimeError says that header and tensors do not fit.
+    """
+    config = from_mapping(kind, found["config"])
+    net = config.build(found["d"], found["c"])
+    net.load_state_dict({key: v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
+                         for key, v in tensors.items()})
+    return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)

@@ -10,15 +10,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .core.checks import four_parts, require
-from .core.types import Budget, Step, Watch
+from .core.checks import four_parts, require, require_seed
+from .core.rng import child, stream
+from .core.types import Budget, Fields, ObservationBatch, Source, Step, Views, Watch, quiet
 
 SAVE_EVERY = 60.0        # seconds between checkpoints
 WARM_UP = 40             # steps
@@ -28,7 +31,8 @@ WARM_UP = 40             # steps
 class Stage:
     """One part of a training: a loss of the step's number, what it trains, and its share of the budget.
 
-    `after` is called once when the stage ends, with averaged weights in place.
+    `after` is called once, with averaged weights in place, when the stage ends: by itself, or because the training was
+    cancelled. `ended` says that it was.
     """
 
     name: str
@@ -37,6 +41,13 @@ class Stage:
     share: float = 1.0
     lr: float = 1.5e-3
     after: Callable[[], None] = field(default=lambda: None)
+    ended: bool = False
+
+    def end(self) -> None:
+        """Call `after`, unless it was called before."""
+        if not self.ended:
+            self.ended = True
+            self.after()
 
 
 def resolve_device(device: str = "auto") -> torch.device:
@@ -63,10 +74,12 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
         start = first
     spent, shares = start.seconds, sum(s.share for s in stages)
     done_share = sum(s.share for s in stages[:start.stage]) / shares
+    for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
+        stage.ended = True
     for number, stage in enumerate(stages[start.stage:], start.stage):
         share = stage.share / shares
         stage_from = start.stage_from if number == start.stage else spent
-        run = _Run(module, stage, start if number == start.stage else None)
+        run = _StageRun(module, stage, start if number == start.stage else None)
 
         def used(spent: float, share=share, since=stage_from, run=run) -> float:
             """The part of this stage's share of the budget that is gone after `spent` seconds in all."""
@@ -89,7 +102,7 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
             if budget.checkpoint and progress > 0:
                 run.save(budget.checkpoint, number, spent, stage_from)
             run.use_average()
-        stage.after()
+        stage.end()
         done_share += share
 
 
@@ -101,7 +114,55 @@ def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) 
             if watch(last):
                 break
     module.eval()
+    for stage in stages:
+        stage.end()
     return last
+
+
+class Run:
+    """What every `fit` needs: the device, the data's dimensions, and batches that follow from seed and step alone."""
+
+    def __init__(self, source: Source, views: Views, budget: Budget, seed: int, device: str = "auto",
+                 watch: Watch = quiet):
+        require_seed(seed)
+        self.source, self.views, self.budget, self.seed, self.watch = source, views, budget, seed, watch
+        self.device = resolve_device(device)
+        probe = source.draw(1, seed=child(seed, "probe"))
+        self.d, self.c = probe.d, probe.c
+
+    def build(self, config) -> nn.Module:
+        """The network of a config, `config.build(d, c, seed=)`, on the device."""
+        return config.build(self.d, self.c, seed=self.seed).to(self.device)
+
+    def functions(self, n: int, *use) -> Fields:
+        """n fresh functions of the source for one use, a name and numbers."""
+        return self.source.draw(n, seed=child(self.seed, "data", *use))
+
+    def rng(self, *use) -> torch.Generator:
+        """The CPU generator of one use."""
+        return stream(self.seed, "noise", *use)
+
+    def queries(self, b: int, p: int, rng: torch.Generator) -> Tensor:
+        """Query points (b, p, d), uniform in the box, on the CPU: sources are asked there."""
+        return 2 * torch.rand(b, p, self.d, generator=rng) - 1
+
+    def observe(self, fields: Fields, *use) -> ObservationBatch:
+        """The functions' observations, hidden as `views` hides them, on the CPU."""
+        return self.views(fields, seed=child(self.seed, "views", *use))
+
+    def train(self, net: nn.Module, *stages: Stage) -> None:
+        """Train `net` through the stages within the budget; whatever happens, each stage's `after` is called."""
+        train(net, list(stages), self.budget, self.watch)
+
+    def record(self, name: str, config, **measured) -> dict:
+        """What a trained approach says of itself: `about` with its name, config, the data's dimensions, and more."""
+        return {"approach": name, "config": asdict(config), "d": self.d, "c": self.c, **measured}
+
+
+def reused(make: Callable[[int], Any], times: int) -> Callable[[int], Any]:
+    """The batch of training step i, make(i // times): each batch serves `times` steps in turn, and one is kept."""
+    kept = lru_cache(1)(make)
+    return lambda i: kept(i // times)
 
 
 @contextmanager
@@ -116,7 +177,7 @@ def progress_bar(words: str = "training") -> Iterator[Watch]:
         yield watch
 
 
-class _Run:
+class _StageRun:
     """The moving parts of one stage: optimiser, averaged weights, step counter."""
 
     def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved | None"):

@@ -77,8 +77,8 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
-together, unconditional_share = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
-assert torch.allclose(together, unconditional_share, atol=1e-5)
+together, alone = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
+assert torch.allclose(together, alone, atol=1e-5)
 plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
 
 # %% [markdown]

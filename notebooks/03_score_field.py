@@ -197,13 +197,13 @@ panel
 # %%
 small = {"width": 32, "depth": 2, "batch": 16, "queries": 16, "measured": 4096, "lr": 2e-3}
 limit = nfd.Budget(steps=12) if quick else nfd.Budget(seconds=live)
-unconditional_share = nfd.train(ScoreField(**small, linear=False), problem, budget=limit, seed=seed, device=device)
+without = nfd.train(ScoreField(**small, linear=False), problem, budget=limit, seed=seed, device=device)
 silent = nfd.train(ScoreField(**small), problem, budget=nfd.Budget(steps=1), seed=seed, device=device)
 torch.nn.init.zeros_(silent.net.output[-1].weight), torch.nn.init.zeros_(silent.net.output[-1].bias)
 levels, clean = torch.logspace(-1.7, 1.4, 9).tolist(), problem.draw(64, seed=seed + 1)(lattice)[..., 0].double()
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 worst = {}
-for (name, who), colour in zip({"shipped": model, "linear answer": silent, "network alone": unconditional_share}.items(),
+for (name, who), colour in zip({"shipped": model, "linear answer": silent, "network alone": without}.items(),
                                (style.MODEL, style.EXACT, style.BASELINE), strict=True):
     prior = who.denoiser()
     found = regret(lambda x, s, prior=prior, who=who: prior(x.float().to(who.device), s).cpu().double(), law.denoiser(), clean,

@@ -305,7 +305,7 @@ for scale in (1.0, 0.05):
     adam, rng = torch.optim.Adam(prior.parameters(), 2e-3), stream(seed, "prior")
     for _ in range(live):
         clean = scale * latents[torch.randint(len(latents), (192,), generator=rng)]
-        sigma = sawyer.net.noise_levels.training(torch.randn(192, generator=rng))
+        sigma = sawyer.net.noise_levels.for_training(torch.randn(192, generator=rng))
         loss = prior.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
         adam.zero_grad(), loss.backward(), adam.step()
     drawn = sample(prior, levels[0] * normals(seed, 64, latents.shape[1:], "start"), levels, method="dpmpp") / scale

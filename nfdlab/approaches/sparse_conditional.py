@@ -1,223 +1,219 @@
-"""Approach 5: sparse observations -> encoder -> conditional diffusion over a local latent -> neural field.
+"""Approach 5: sparse observations -> encoder -> conditional diffusion of a local latent -> neural field.
 
-Three networks. An *autoencoder* learns what a field looks like as a latent, a few numbers on each cell of a coarse grid.
-An *observation encoder* (SetConv, then convolutions) turns any set of observations into features on the same cells, and says
-what they alone tell of the latent: its mean and spread. A *denoiser* samples what is left, the unit-scale residual, given
-the features. The field is decoded from latent and features near the query, so one draw is one function at any resolution.
+Three networks. An *autoencoder* represents a field by a latent, a few numbers on each cell of a coarse grid. An
+*observation encoder* turns any set of observations into features on the same cells and a Gaussian over the latent. A
+*denoiser* samples the latent, conditioned on the features. The field is decoded from latent and features near the
+query, so one draw is one function at any resolution.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..core.checks import require_count, require_name, require_seed
-from ..core.fields import EvaluatedFields
+from ..core.checks import require_name
 from ..core.grid import cell_centres, to_grid
-from ..core.rng import child, seeded, stream
-from ..core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet, require_seen
-from ..diffusion.denoiser import Denoiser
-from ..diffusion.noise import white
-from ..diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
-from ..diffusion.schedule import NoiseLevels
-from ..inference.restoring import rebuilt
-from ..latents.autoencoder import Autoencoder
-from ..latents.grid_latent import GridLatent
-from ..latents.observation_encoder import GridObservationEncoder
+from ..core.rng import child, seeded
+from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
+from ..diffusion.denoiser import Conditioning, Denoiser
+from ..encoders.gp_channels import GPChannels
+from ..encoders.gp_ensemble import GPEnsemble
+from ..gaussian.karhunen_loeve import LatentGaussian
+from ..inference.posterior import LatentNetwork, LatentPosterior
+from ..latents.autoencoder import Autoencoder, GridLatent
+from ..latents.observation_encoder import GridObservationEncoder, gaussian_loss
 from ..nn.networks import ConvNet
-from ..training import Stage, resolve_device, train
+from ..training import Run, Stage
+
+AUTOENCODERS = ("linear", "convolutional", "grid")
+ESTIMATES = ("gp_channels", "gp_ensemble", "none")
+PRIORS = ("white", "gaussian")
 
 
-class Network(GridObservationEncoder):
-    """All that is learned. Shapes: latent and residual (b, k, *cells), features (b, w, *cells)."""
+class SparseConditionalNetwork(LatentNetwork):
+    """Autoencoder, observation encoder and denoiser. Shapes: latent (b, k, *cells), features (b, width, *cells)."""
+
+    amortised = True
 
     def __init__(self, config: "SparseConditional", d: int, c: int):
-        super().__init__(config, d, c)
-        cells, side, w, k = config.cells_for(d), config.side_for(d), config.width, self.k
-        self.auto = GridLatent(d, c, side, cells, w, w, config.octaves) if config.krigings else \
-            Autoencoder(d, c, side, cells, k, w, w, config.octaves, config.linear)
-        self.denoiser = Denoiser(ConvNet(d, k, w, w, config.denoiser))
+        super().__init__()
+        cells, side, w = config.cells_for(d), config.side_for(d), config.width
+        grid_latent = config.autoencoder == "grid"
+        k = c * (side // cells) ** d if grid_latent else config.latent_channels
         self.shape = (k, *[cells] * d)
-        self.noise_levels: NoiseLevels | None = None                # measured on latents, once there are any
+        self.autoencoder = GridLatent(d, c, side, cells, w, w, config.octaves) if grid_latent else \
+            Autoencoder(d, c, side, cells, k, w, w, config.octaves, config.autoencoder == "linear")
+        self.encoder = GridObservationEncoder(
+            d, c, cells=cells, side=side, latent_channels=k, width=w, setconv_widths=config.setconv_widths,
+            dilations=config.encoder_dilations, estimates=config.estimates_for(d, c),
+            direct=config.autoencoder == "linear" and config.estimates == "gp_channels")
+        prior = None if config.prior == "white" else LatentGaussian(d, c, *config.statistics_for(d), self.shape)
+        self.denoiser = Denoiser(ConvNet(d, k, w, w, config.denoiser_dilations), prior)
 
-    def look(self, seen: ObservationBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """What the observations say: features, and the mean and spread of the latent."""
-        return self.listen(seen, self.auto.unit)
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Features of the observations, and either the encoder's Gaussian over the latent or the measured one's
+        posterior."""
+        found = self.encoder(observations, self.autoencoder.unit)
+        if not isinstance(self.denoiser.prior, LatentGaussian):
+            return found
+        return Conditioning(found.features, self.denoiser.prior.condition(observations))
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning) -> tuple[Tensor, ...]:
+        return self.autoencoder.prepare(latent, *conditioning.features)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.autoencoder.evaluate(coords, prepared)
 
 
 @dataclass(frozen=True)
 class SparseConditional:
-    """Sizes of the networks. `cells` and `fine` of None choose by dimension: 32 cells of 4 in 1D, 16 of 2 in 2D."""
+    """Config of approach 5. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         5, "Sparse conditional field",
-        "read the dots with a set encoder, diffuse a local code given them, decode a field",
+        "encode the observations as a set, diffuse a local latent conditioned on them, decode a field",
         "Gordon et al. 2020 (SetConv); Karras et al. 2022 (diffusion); Chen et al. 2021 (local field); "
         "Mardani et al. 2023 (residual)",
         "fast, calibrated answers for any number and layout of observations like those it was trained on",
         "amortised: layouts, noise levels or kinds of function outside training are answered with misplaced confidence")
+    trained: ClassVar[type] = LatentPosterior
+
+    # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
+    prior: str = "white"
+    # cells a side of the latent: 32 in 1D, 16 in 2D, 8 in 3D
     cells: int | None = None
-    fine: int | None = None              # points of the training grid per cell and axis, a power of two
-    latent: int = 4                        # numbers per cell
-    linear: bool = True                  # a linear latent, whose mean the kriging channels may speak of directly
+    # points of the training grid per cell and axis, a power of two: 4 in 1D, else 2
+    points_per_cell: int | None = None
+    # numbers per cell; a "grid" autoencoder has one per point and channel
+    latent_channels: int = 4
+    # "linear", "convolutional", or "grid": the training grid itself is the latent
+    autoencoder: str = "linear"
+    # closed-form estimates beside SetConv: "gp_channels", "gp_ensemble" (for a "grid" autoencoder) or "none"
+    estimates: str = "gp_channels"
+    # their Matérn kernels, pairs (smoothness, lengthscale)
+    kernels: tuple[tuple[float, float], ...] = ((2.5, 0.1), (2.5, 0.3), (2.5, 0.9))
+    # standard deviation of a constant that "gp_channels" assume is added to each field
+    offset_std: float = 0.0
+    # channels of all networks
     width: int = 64
+    # Fourier octaves of the field's local coordinates
     octaves: int = 3
-    widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
-    kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # lengthscales of the kriging channels,
-    smoothness: float = 2.5                              # their Matérn smoothness, 2.5 or 1.5,
-    level: float = 0.0                                   # and the spread of a constant that raises each field
-    krigings: tuple[tuple[float, float], ...] = ()       # instead, where fields are rough: smoothness and lengthscale
-                                                         # of kernels pooled cell by cell; the latent is the training grid
-    reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations of the blocks
-    denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
+    # lengthscales of SetConv, in points of the training grid
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
+    # dilations of the residual blocks of the encoder
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
+    # and of the denoiser
+    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
+    # functions in a batch
     batch: int = 96
+    # query points of each function in a training step
     queries: int = 128
+    # learning rate
     lr: float = 1.5e-3
-    steps: int = 20                      # of the sampler, unless told
+    # sampling steps
+    steps: int = 20
+
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")
+        require_name(self.estimates, ESTIMATES, "estimates")
 
     def cells_for(self, d: int) -> int:
         return self.cells or {1: 32, 2: 16, 3: 8}[d]
 
     def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.fine or {1: 4, 2: 2, 3: 2}[d])
+        return self.cells_for(d) * (self.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
 
-    def build(self, d: int, c: int, *, seed: int = 0) -> Network:
+    def statistics_for(self, d: int) -> tuple[int, int]:
+        """Points a side and rank of the measured Gaussian."""
+        return {1: (128, 40), 2: (48, 112), 3: (16, 96)}[d]
+
+    def estimates_for(self, d: int, c: int) -> GPChannels | GPEnsemble | None:
+        if self.estimates == "gp_ensemble":
+            return GPEnsemble(d, self.side_for(d), self.cells_for(d), self.kernels)
+        return GPChannels(d, c, self.cells_for(d), self.kernels, self.offset_std) if self.estimates != "none" else None
+
+    def build(self, d: int, c: int, *, seed: int = 0) -> SparseConditionalNetwork:
         with seeded(seed):
-            return Network(self, d, c)
+            return SparseConditionalNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedSparseConditional":
-        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net = self.build(d, c, seed=seed).to(place)
-        side = self.side_for(d)
-        grid = cell_centres((side,) * d)
-
-        def batch(*use, size=self.batch) -> tuple[Any, Tensor]:
-            fields = source.draw(size, seed=child(seed, "data", *use))
-            return fields, to_grid(fields(grid), (side,) * d).movedim(-1, 1).to(place)
-
-        def reconstruct(fields, latent: Tensor, features: Tensor | None, noise: torch.Generator) -> Tensor:
-            coords = 2 * torch.rand(len(latent), self.queries, d, generator=noise) - 1
-            truth = fields(coords).to(place)
-            latent = latent + 0.05 * torch.randn(latent.shape, generator=noise).to(place)
-            return (net.auto(coords.to(place), latent, features) - truth).square().mean()
-
-        def autoencode(i: int) -> Tensor:
-            fields, values = batch("auto", i)
-            return reconstruct(fields, net.auto.encode(values), None, stream(seed, "noise", "auto", i))
-
-        @torch.no_grad()
-        def raw_latents(use: str) -> Tensor:
-            return torch.cat([net.auto.encoder(batch(use, j)[1]) for j in range(8)])
-
-        def calibrate() -> None:
-            net.auto.eval().unit.calibrate(raw_latents("calibrate"))
-
-        def measure() -> None:                      # also where training is resumed, or cancelled, between the stages
-            net.auto.eval()
-            net.noise_levels = NoiseLevels.of(net.auto.unit(raw_latents("range")))
-
-        def look(use: str, i: int) -> tuple[Any, ...]:
-            fields, values = batch(use, i)
-            with torch.no_grad():
-                latent = net.auto.eval().encode(values)
-            return fields, latent, *net.look(views(fields, seed=child(seed, "views", i)).to(place))
-
-        def listen(i: int) -> Tensor:
-            _, latent, _, mean, spread = look("listen", i)
-            return net.given.loss(latent, mean, spread)
-
-        def diffuse(i: int) -> Tensor:
-            if net.noise_levels is None:
-                measure()
-            fields, latent, features, mean, spread = look("diffuse", i)
-            noise = stream(seed, "noise", "diffuse", i)
-            sigma = net.noise_levels.training(torch.randn(len(latent), generator=noise)).to(place)
-            clean = net.given.residual(latent, mean, spread).detach()
-            white_noise = torch.randn(latent.shape, generator=noise).to(place)
-            return (net.denoiser.loss(clean, sigma, white_noise, features) + net.given.loss(latent, mean, spread)
-                    + reconstruct(fields, latent, features, noise))
-
-        trained = nn.ModuleList([net.reader, net.given, net.denoiser, net.auto.decoder]).parameters()
-        first = Stage("autoencode", autoencode, net.auto.parameters(), 0.2, 2e-3, after=calibrate)
-        if self.krigings:                               # the latent is known, and what observations say of it can be learnt alone
-            calibrate()
-            first = Stage("listen", listen, [*net.reader.parameters(), *net.given.parameters()], 0.5, self.lr)
-        train(net, [first, Stage("diffuse", diffuse, list(trained), 1 - first.share, self.lr)], budget, watch)
-        if net.noise_levels is None:
-            measure()
-        about = {"approach": "sparse_conditional", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels)}
-        return FittedSparseConditional(net, about, self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedSparseConditional":
-        """The inverse of `FittedSparseConditional.tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedSparseConditional(net, about, config.steps)
+            watch: Watch = quiet) -> LatentPosterior:
+        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = Losses(self, run, net)
+        if self.autoencoder == "grid":                       # the latent is known: learn the encoder's Gaussian first
+            learn.measure()
+            first = Stage("encode", learn.encode, net.encoder.parameters(), 0.5, self.lr)
+        else:
+            first = Stage("autoencode", learn.autoencode, net.autoencoder.parameters(), 0.2, 2e-3, after=learn.measure)
+        last = [*net.encoder.parameters(), *net.denoiser.parameters(), *net.autoencoder.decoder.parameters()]
+        run.train(net, first, Stage("diffuse", learn.diffuse, last, 1 - first.share, self.lr))
+        return LatentPosterior(net, run.record("sparse_conditional", self), self.steps)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedSparseConditional:
-    """A trained approach 5. `about` says what it was trained on and how well it did."""
+@dataclass(frozen=True)
+class Losses:
+    """The losses of a training step i, and what is measured between the stages."""
 
-    net: Network = field(repr=False)
-    about: dict
-    steps: int
+    config: SparseConditional
+    run: Run
+    net: SparseConditionalNetwork
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.net.parameters()).device
+    def batch(self, *use) -> tuple[Fields, Tensor]:
+        """Fresh functions, and their values (b, c, *side) on the training grid."""
+        shape = (self.config.side_for(self.run.d),) * self.run.d
+        fields = self.run.functions(self.config.batch, *use)
+        return fields, to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1).to(self.run.device)
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.net.state_dict()
+    def autoencode(self, i: int) -> Tensor:
+        """Stage 1: encode a function, decode it at random queries."""
+        fields, values = self.batch("auto", i)
+        latent = self.net.autoencoder.encode(values, by_batch=True)
+        return self.reconstruct(fields, latent, None, self.run.rng("auto", i))
 
-    def look(self, seen: Observations | None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the observations say: features (1, w, *cells), mean and spread of the latent (1, k, *cells)."""
-        d, c = self.about["d"], self.about["c"]
-        if require_seen(seen, d, c) is None or seen.m == 0:          # of nothing, the noise does not matter
-            seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
+    @torch.no_grad()
+    def measure(self) -> None:
+        """The scale of the latents, the noise levels, and for prior="gaussian" the measured Gaussian."""
+        auto, denoiser, seed = self.net.autoencoder, self.net.denoiser, self.run.seed
+        auto.unit.calibrate(torch.cat([auto.encoder(self.batch("calibrate", j)[1]) for j in range(8)]))
+        denoiser.noise_levels.calibrate(torch.cat([auto.encode(self.batch("range", j)[1]) for j in range(8)]))
+        if isinstance(denoiser.prior, LatentGaussian):
+            places = denoiser.prior.places.cpu()
+            draws, latents = zip(*((f(places), auto.encode(v)) for f, v in
+                                   (self.batch("statistics", j) for j in range(-(-4096 // self.config.batch)))),
+                                 strict=True)
+            latents = torch.cat(latents)
+            denoiser.prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(seed, "directions"))
+
+    def observed(self, use: str, i: int) -> tuple[Fields, Tensor, Conditioning]:
+        """Functions, their latents, and the conditioning by their observations."""
+        fields, values = self.batch(use, i)
         with torch.no_grad():
-            return self.net.look(ObservationBatch.of([seen]).to(self.device))
+            latent = self.net.autoencoder.encode(values)
+        return fields, latent, self.net.condition(self.run.observe(fields, i).to(self.run.device))
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
-             sampler: str = "dpmpp") -> Iterator[SamplerStep]:
-        """From noise to residuals, a Visit a step; `fields(seen, visit.denoised)` shows what it has in mind."""
-        return self._walk(self.look(seen)[0], n, seed, steps, sampler)
+    def encode(self, i: int) -> Tensor:
+        """The encoder's Gaussian alone."""
+        _, latent, conditioning = self.observed("listen", i)
+        return gaussian_loss(latent, conditioning, by_function=True)
 
-    def _walk(self, features: Tensor, n: int, seed: int, steps: int | None, sampler: str) -> Iterator[SamplerStep]:
-        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
-        steps = require_count(self.steps if steps is None else steps, "steps", at_least=2)
-        sigmas = self.net.noise_levels.sigmas(steps).to(self.device)
-        start = sigmas[0] * white(n, self.net.shape, seed=seed).to(self.device)
-        return path(lambda x, s: self.net.denoiser(x, s, features), start, sigmas, method=sampler,
-                    noise=fresh_noise(seed))
+    def diffuse(self, i: int) -> Tensor:
+        """Stage 2: denoise the latent given observations; encoder and decoder learn along."""
+        fields, latent, conditioning = self.observed("diffuse", i)
+        rng = self.run.rng("diffuse", i)
+        loss = self.net.denoiser.training_loss(conditioning.residual(latent).detach(), rng, conditioning)
+        if self.config.prior == "white":
+            loss = loss + gaussian_loss(latent, conditioning, by_function=self.config.autoencoder == "grid")
+        return loss + self.reconstruct(fields, latent, conditioning.features[0], rng)
 
-    @torch.no_grad()
-    def fields(self, seen: Observations | None, residual: Tensor) -> EvaluatedFields:
-        """Residuals (n, k, *cells) -> the functions they stand for, given what was seen."""
-        features, mean, spread = self.look(seen)
-        return self.decode(self.net.given.restore(residual, mean, spread), features)
-
-    def decode(self, latent: Tensor, features: Tensor) -> EvaluatedFields:
-        """Codes (n, k, *cells) and features (1, w, *cells) -> Fields."""
-        return self.net.auto.fields(latent, features)
-
-    @torch.no_grad()
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
-             sampler: str = "dpmpp") -> EvaluatedFields:
-        """n functions given what was seen, as Fields; None gives the prior.
-
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told.
-        """
-        features, mean, spread = self.look(seen)
-        for visit in self._walk(features, n, seed, steps, sampler):
-            residual = visit.x
-        return self.decode(self.net.given.restore(residual, mean, spread), features)
+    def reconstruct(self, fields: Fields, latent: Tensor, features: Tensor | None, rng: torch.Generator) -> Tensor:
+        """Mean squared error of decoded latents, slightly noised, at random queries."""
+        coords = self.run.queries(len(latent), self.config.queries, rng)
+        truth = fields(coords).to(self.run.device)
+        latent = latent + 0.05 * torch.randn(latent.shape, generator=rng).to(latent)
+        return (self.net.autoencoder(coords.to(latent), latent, features) - truth).square().mean()
 
 
 APPROACH = SparseConditional

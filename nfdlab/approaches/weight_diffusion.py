@@ -129,7 +129,7 @@ class WeightDiffusion:
         def diffuse(i: int) -> Tensor:
             found, noise = latents(), stream(seed, "noise", i)
             clean = found[torch.randint(self.nets, (self.batch,), generator=noise).to(place)]
-            sigma = net.noise_levels.training(torch.randn(len(clean), generator=noise)).to(place)
+            sigma = net.noise_levels.for_training(torch.randn(len(clean), generator=noise)).to(place)
             return net.denoiser.loss(clean, sigma, torch.randn(clean.shape, generator=noise).to(place))
 
         last = Stage("diffuse", diffuse, list(net.denoiser.parameters()), 1 - self.share, self.lr)

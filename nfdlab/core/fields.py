@@ -17,7 +17,8 @@ class EvaluatedFields:
 
     `rule(coords, draws)` takes coords (p, d) shared or (k, p, d) own points, and which k draws are asked, as a slice or
     as indices (k,), and gives values (k, p, c). Values at a point may depend on nothing else that is asked (law of
-    consistency). `width` is how many numbers the rule holds for one point: many points are asked a piece at a time.
+    consistency). Many points are asked a piece at a time: `width` is how many numbers the rule holds for one point,
+    and `each` how many for one point of one draw.
     """
 
     rule: Callable[[Tensor, slice | Tensor], Tensor]
@@ -25,12 +26,13 @@ class EvaluatedFields:
     d: int
     c: int = 1
     width: int = 1
+    each: int = 0
 
     def __call__(self, coords: Tensor) -> Tensor:
         """Values (n, p, c) at coords (p, d) shared, or (n, p, d) each its own points, in the coords' dtype."""
         require_coords(coords, self.d, self.n)
         own, p = coords.ndim == 3, coords.shape[-2]
-        step = max(1, CHUNK // max(self.n * self.c, self.width * (self.n if own else 1)))
+        step = max(1, CHUNK // max(self.n * max(self.c, self.each), self.width * (self.n if own else 1)))
         with torch.no_grad():
             if p <= step:
                 return self.rule(coords, slice(0, self.n))
@@ -39,7 +41,7 @@ class EvaluatedFields:
                 out[:, i:i + step] = self.rule(coords[..., i:i + step, :], slice(0, self.n))
             return out
 
-    def __getitem__(self, draws) -> "Evaluated":
+    def __getitem__(self, draws) -> "EvaluatedFields":
         """One draw or a slice of them, as fields again: truth[3], draws[:8]."""
         start, stop, step = (slice(draws, draws + 1) if isinstance(draws, int) and draws >= 0 else
                              slice(draws, draws + 1 or None) if isinstance(draws, int) else draws).indices(self.n)
@@ -47,4 +49,4 @@ class EvaluatedFields:
             raise IndexError(f"draws are taken singly or as a forward slice of 0..{self.n - 1}; came {draws!r}")
         rule = self.rule
         return EvaluatedFields(lambda coords, part: rule(coords, slice(start + part.start, start + part.stop)),
-                         stop - start, self.d, self.c, self.width)
+                         stop - start, self.d, self.c, self.width, self.each)

@@ -45,3 +45,10 @@ def uniforms(seed: int, n: int, shape: tuple[int, ...], *use, dtype=torch.float6
     for i in range(n):
         torch.rand(shape, generator=stream(seed, *use, i), out=out[i])
     return out
+
+
+def choose(log_weights: Tensor, n: int, *, seed: int) -> Tensor:
+    """n indices drawn with the given log weights, each from its own stream: (n,)."""
+    u = uniforms(seed, n, (), "choose")
+    steps = log_weights.double().softmax(0).cumsum(0)
+    return torch.searchsorted(steps, u * steps[-1]).clamp_max(len(log_weights) - 1)

@@ -2,7 +2,7 @@
 m observed points, d coordinates, c channels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -44,10 +44,23 @@ class Observations:
         require_finite(self.values, "Observations.values")
         object.__setattr__(self, "noise_std", require_number(self.noise_std, "noise_std", 0.0))
 
+    @classmethod
+    def none(cls, d: int, c: int) -> "Observations":
+        """No observations of a function of d coordinates and c channels. Its noise level means nothing."""
+        return cls(torch.zeros(0, d), torch.zeros(0, c))
+
     @property
     def m(self) -> int:
         """How many points were seen."""
         return len(self.coords)
+
+    def sorted(self) -> "Observations":
+        """The same observations sorted by place, so that their order means nothing, to the last bit."""
+        keys = torch.cat([self.coords, self.values], 1)
+        order = torch.arange(self.m)
+        for key in keys.T.flip(0).cpu():
+            order = order[key[order].sort(stable=True).indices]
+        return replace(self, coords=self.coords[order], values=self.values[order])
 
 
 def require_seen(seen, d: int | None = None, c: int | None = None) -> Observations | None:
@@ -92,6 +105,13 @@ class ObservationBatch:
         for i, s in enumerate(seen):
             coords[i, :s.m], values[i, :s.m], mask[i, :s.m] = s.coords, s.values, True
         return cls(coords, values, mask, torch.tensor([s.noise_std for s in seen]))
+
+    def dropped(self, share: float, rng: torch.Generator) -> "ObservationBatch":
+        """Observation dropout: all observations of a function are masked with probability `share`, so that a model
+        also learns the prior (Ho & Salimans 2022, sec. 3.2)."""
+        mask = self.mask & (torch.rand(len(self.mask), 1, generator=rng) >= share)
+        real = mask[..., None]
+        return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
 
     def to(self, device) -> "ObservationBatch":
         """The same batch on another device."""

@@ -1,45 +1,179 @@
-"""From networks to denoisers. `Denoiser` owns sigma_data, and both the loss and the samplers read it there."""
+"""One denoiser: a Gaussian's exact answer plus what a network learns, D = mean + std · F.
+
+The Gaussian is the prior. With a white one, N(0, sigma_data² I), this is EDM (Karras et al. 2022, table 1 and eq. 8);
+with one that was measured on draws the network starts at the best linear answer. Both the loss and the samplers ask the
+prior, and nothing else owns sigma_data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .gaussian_prior import DenoiseFn, GaussianPrior, like
+from ..core.rng import normals
+from .schedule import NoiseLevels
 
-__all__ = ["Denoiser", "Preconditioned", "from_eps", "from_v", "from_velocity", "like"]
+DenoiseFn = Callable[[Tensor, Tensor], Tensor]       # D(x, sigma) -> the mean of the clean x
 
-class Denoiser(nn.Module):
-    """D(x, sigma) = c_skip x + c_out F(c_in x, ¼ ln sigma), scaled so that F sees and gives unit variance.
 
-    Karras et al. 2022, table 1 and eq. 7. F is called as net(x, c_noise (b or 1,), *given). c_skip x is what a white
-    Gaussian would answer; `known`, the covariance of the data, puts a better Gaussian's answer there, and F learns the
-    rest.
+def like(sigma, x: Tensor) -> Tensor:
+    """Noise level `sigma`, a number or (b,), shaped to multiply x (b, …)."""
+    sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
+    return sigma.reshape(-1, *[1] * (x.ndim - 1)) if sigma.ndim else sigma
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What a model computes once from observations, for every denoising step of all draws.
+
+    `features` are further arguments of the network F, `prior` what the prior is conditioned on. Where diffusion runs
+    over the standardised residual x of a latent, latent = mean + std · x.
     """
 
-    def __init__(self, net: nn.Module, sigma_data: float = 1.0, known: GaussianPrior | None = None):
-        super().__init__()
-        self.net, self.sigma_data, self.known = net, sigma_data, known
+    features: tuple = ()
+    prior: Any = None
+    mean: Tensor | float = 0.0
+    std: Tensor | float = 1.0
 
-    def forward(self, x: Tensor, sigma, *given) -> Tensor:
+    def latent(self, x: Tensor) -> Tensor:
+        """The latent of a residual x."""
+        return self.mean + self.std * x
+
+    def residual(self, latent: Tensor) -> Tensor:
+        """The inverse of `latent`."""
+        return (latent - self.mean) / self.std
+
+
+NOTHING = Conditioning()
+
+
+class WhitePrior(nn.Module):
+    """Posterior mean and standard deviation of clean ~ N(0, sigma_data² I), given x = clean + sigma · noise.
+
+    Karras et al. 2022, table 1: c_skip x and c_out.
+    """
+
+    def __init__(self, sigma_data: float = 1.0):
+        super().__init__()
+        self.sigma_data = sigma_data
+
+    def forward(self, x: Tensor, sigma, condition: Any = None) -> tuple[Tensor, Tensor]:
+        """x (b, …), sigma () or (b,) -> mean (b, …), and std shaped to multiply it."""
         sd, s = self.sigma_data, like(sigma, x)
         total = (s**2 + sd**2).sqrt()
+        return sd**2 / total**2 * x, s * sd / total
+
+
+class GaussianPrior(nn.Module):
+    """Posterior mean of clean ~ N(mean, Q diag(lam) Qᵀ), k entries laid flat, given x = clean + sigma · noise.
+
+    Mean and covariance are measured from draws and kept with the weights. The standard deviation that it gives a
+    denoiser is that of a white Gaussian of scale `sigma_data`, an upper bound where no direction varies more.
+
+    In guidance it stands in for the covariance that a denoiser leaves open, C = Q diag(lam σ²/(lam + σ²)) Qᵀ: exact for
+    a Gaussian, and the best guess that does not depend on x for anything else.
+    """
+
+    def __init__(self, k: int, sigma_data: float = 1.0):
+        super().__init__()
+        self.sigma_data = sigma_data
+        self.register_buffer("mean", torch.zeros(k))
+        self.register_buffer("lam", torch.ones(k))
+        self.register_buffer("Q", torch.eye(k))
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor) -> None:
+        """Measure mean and covariance from draws (b, …) of the clean x."""
+        flat = draws.flatten(1).double()
+        self.mean.copy_(flat.mean(0))
+        lam, Q = torch.linalg.eigh(flat.T.cov())
+        self.lam.copy_(lam.clamp_min(0)), self.Q.copy_(Q)
+
+    def forward(self, x: Tensor, sigma, condition: Any = None) -> tuple[Tensor, Tensor]:
+        """x (b, …), sigma () or (b,) -> mean (b, …), and std shaped to multiply it."""
+        s, sd = like(sigma, x), self.sigma_data
+        return self.denoise(x, sigma), s * sd / (s**2 + sd**2).sqrt()
+
+    def denoise(self, x: Tensor, sigma) -> Tensor:
+        """The Gaussian's exact denoiser: x (b, …), sigma () or (b,) -> the mean of the clean x."""
+        mean, Q, lam = self.mean.to(x), self.Q.to(x), self.lam.to(x)
+        s = like(sigma, x.flatten(1))
+        away = (x.flatten(1) - mean) @ Q
+        return (mean + (away * lam / (lam + s**2)) @ Q.T).reshape(x.shape)
+
+    def denoiser(self) -> DenoiseFn:
+        """`denoise` as a function of its own."""
+        return self.denoise
+
+    def left(self, rows: Tensor, sigma: Tensor) -> Tensor:
+        """rows (m, n or 1, …) times C, for sigma () or (n,): (m, n or 1, …). At sigma = ∞ C is the prior's."""
+        s = torch.as_tensor(sigma, dtype=rows.dtype, device=rows.device).reshape(-1, 1)
+        open_ = self.lam.to(rows) / (1 + self.lam.to(rows) / s**2)                        # (n or 1, k)
+        Q = self.Q.to(rows)
+        product = (rows.flatten(2) @ Q * open_) @ Q.T
+        return product.reshape(*product.shape[:2], *rows.shape[2:])
+
+    def draw(self, n: int, *, seed: int) -> Tensor:
+        """n draws of the Gaussian, each from its own stream: (n, k)."""
+        z = normals(seed, n, self.lam.shape, "spectrum").to(self.lam)
+        return self.mean + z * self.lam.sqrt() @ self.Q.T
+
+
+class ResidualNetwork(nn.Module):
+    """Base of networks F that are shown the prior's answer and scale their own input: forward(x, sigma, mean, std,
+    *features) -> F. Any other network is called as net(x / √(sigma² + sigma_data²), ¼ ln sigma, *features)."""
+
+
+class Denoiser(nn.Module):
+    """D(x, sigma, conditioning) = mean + std · F, the mean of the clean x: x (b, …) and sigma () or (b,) -> (b, …).
+
+    `prior(x, sigma, conditioning.prior)` gives mean and std. It is a WhitePrior unless told; any object that answers so
+    will do. `noise_levels` are those that matter for the data, measured once there are any.
+    """
+
+    def __init__(self, net: nn.Module, prior: nn.Module | None = None):
+        super().__init__()
+        self.net, self.prior = net, WhitePrior() if prior is None else prior
+        self.noise_levels = NoiseLevels()
+
+    def forward(self, x: Tensor, sigma, conditioning: Conditioning = NOTHING) -> Tensor:
+        mean, std = self.prior(x, sigma, conditioning.prior)
+        return mean + std * self.residual(x, sigma, mean, std, conditioning)
+
+    def residual(self, x: Tensor, sigma, mean: Tensor, std: Tensor, conditioning: Conditioning) -> Tensor:
+        """F: what the network adds to the prior's mean, in units of its std."""
+        if isinstance(self.net, ResidualNetwork):
+            return self.net(x, sigma, mean, std, *conditioning.features)
         level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4     # (b,), (1,) if shared
-        skip = sd**2 / total**2 * x if self.known is None else self.known.denoiser()(x, sigma)
-        return skip + s * sd / total * self.net(x / total, level, *given)
+        total = (like(sigma, x) ** 2 + self.prior.sigma_data**2).sqrt()
+        return self.net(x / total, level, *conditioning.features)
 
-    def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, *given) -> Tensor:
-        """Weighted squared error per element, mean over everything: λ(sigma)‖D − clean‖², λ = (s² + sd²)/(s sd)².
+    def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, conditioning: Conditioning = NOTHING) -> Tensor:
+        """Mean of |F − (clean − mean)/std|² at x = clean + sigma · noise, clean and noise (b, …), sigma (b,).
 
-        With this weight the network's own target has unit variance at every level (eq. 8).
+        With the white prior this is EDM's loss with its weight λ(sigma) = 1/std² (Karras et al. 2022, eq. 8).
         """
-        sd, s = self.sigma_data, like(sigma, clean)
-        weight = (s**2 + sd**2) / (s * sd) ** 2
-        return (weight * (self(clean + s * noise, sigma, *given) - clean).square()).mean()
+        x = clean + like(sigma, clean) * noise
+        with torch.no_grad():
+            mean, std = self.prior(x, sigma, conditioning.prior)
+        return (self.residual(x, sigma, mean, std, conditioning) - (clean - mean) / std).square().mean()
+
+    def training_loss(self, clean: Tensor, rng: torch.Generator, conditioning: Conditioning = NOTHING) -> Tensor:
+        """`loss` of clean (b, …) at random noise levels and with random noise, both drawn on the CPU from `rng`."""
+        sigma = self.noise_levels.for_training(torch.randn(len(clean), generator=rng)).to(clean.device)
+        return self.loss(clean, sigma, torch.randn(clean.shape, generator=rng).to(clean.device), conditioning)
+
+    def given(self, conditioning: Conditioning = NOTHING) -> DenoiseFn:
+        """D(x, sigma) of one conditioning, for samplers and guidance."""
+        return lambda x, sigma: self(x, sigma, conditioning)
 
 
 # Adapters: networks that predict something else, made to speak D(x, sigma). Each takes net(x_scaled, sigma).
 
 def from_eps(net) -> DenoiseFn:
-    """A network that predicts the noise from the variance-preserving x: D = x − sigma·eps."""
+    """Denoiser of a network that predicts the noise from the variance-preserving x: D = x − sigma · eps."""
 
     def D(x, sigma):
         s = like(sigma, x)
@@ -49,10 +183,8 @@ def from_eps(net) -> DenoiseFn:
 
 
 def from_v(net) -> DenoiseFn:
-    """A network that predicts v = a·noise − b·clean at x_vp = a·clean + b·noise, a² + b² = 1: D = a x_vp − b v.
-
-    Salimans & Ho 2022, app. D.
-    """
+    """Denoiser of a network that predicts v = a·noise − b·clean at x_vp = a·clean + b·noise, a² + b² = 1:
+    D = a x_vp − b v. Salimans & Ho 2022, app. D."""
 
     def D(x, sigma):
         s = like(sigma, x)
@@ -63,7 +195,8 @@ def from_v(net) -> DenoiseFn:
 
 
 def from_velocity(net) -> DenoiseFn:
-    """Flow matching on the straight line x_t = (1 − t) clean + t noise, t = sigma/(1 + sigma): D = x_t − t·velocity.
+    """Denoiser of a flow-matching network on the straight line x_t = (1 − t) clean + t noise, t = sigma/(1 + sigma):
+    D = x_t − t · velocity.
 
     The network gets net(x_t, t) and predicts noise − clean. Lipman et al. 2023; Liu et al. 2023.
     """

@@ -5,10 +5,9 @@ x = x_vp / sqrt(ᾱ), sigma = sqrt((1 − ᾱ)/ᾱ); so its schedules are only o
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.checks import require, require_count, require_number
 
@@ -45,27 +44,44 @@ def spaced(sigmas: Tensor, steps: int) -> Tensor:
     return torch.cat([sigmas[index], sigmas.new_zeros(1)]).float()
 
 
-@dataclass(frozen=True)
-class NoiseLevels:
-    """The noise levels that matter for some data, measured from draws of it.
+class NoiseLevels(nn.Module):
+    """The noise levels that matter for some data, measured from draws of it: levels for training, levels for a sampler.
 
-    `half` is where the exact denoiser of a Gaussian with this covariance has lost half of what it can lose; training
-    draws ln sigma from N(ln half, spread²) and sampling starts at `high`. Constants made for photographs do not carry
-    over: the top eigenvalue of smooth functions grows with the number of points they are seen at.
+    Training draws ln sigma from N(ln median, width²); sampling goes from `high` to `low`. `median` is where the exact
+    denoiser of a Gaussian with this covariance has lost half of what it can lose. Constants made for photographs do not
+    carry over: the top eigenvalue of smooth functions grows with the number of points they are seen at.
+
+    The four numbers are one float64 buffer, kept with the weights; NaN until they are measured.
     """
 
-    low: float
-    high: float
-    half: float
-    spread: float = 1.6
+    def __init__(self, low: float = math.nan, high: float = math.nan, median: float = math.nan, width: float = 1.6):
+        super().__init__()
+        self.register_buffer("values", torch.tensor([low, high, median, width], dtype=torch.float64))
+
+    low, high, median, width = (property(lambda self, i=i: float(self.values[i])) for i in range(4))
+
+    @property
+    def known(self) -> bool:
+        """Whether they were measured."""
+        return not math.isnan(self.high)
+
+    def set(self, low: float, high: float, median: float) -> None:
+        """Take these levels."""
+        self.values[:3] = torch.tensor([low, high, median], dtype=torch.float64)
 
     @classmethod
-    def of(cls, draws: Tensor, low: float = 0.01) -> "NoiseRange":
-        """From standardised draws (b, …): eigenvalues λ of their covariance give half = 0.94 sqrt(n/n_eff) with
-        n_eff = (Σλ)²/Σλ², and high = 7 sqrt(λ₁), at which 2 % of the variance along the top direction is lost.
+    def of(cls, draws: Tensor, low: float = 0.01) -> "NoiseLevels":
+        """Noise levels for standardised draws (b, …)."""
+        found = cls()
+        found.calibrate(draws, low)
+        return found
 
-        `half` is drawn back by the geometric mean towards 1, because data that are already partly known leave residuals
-        less alike than the prior's draws.
+    def calibrate(self, draws: Tensor, low: float = 0.01, scale: float = 1.0) -> None:
+        """Measure from standardised draws (b, …): eigenvalues λ of their covariance give median = 0.94 sqrt(n/n_eff)
+        with n_eff = (Σλ)²/Σλ², and high = 7 sqrt(λ₁), at which 2 % of the variance along the top direction is lost.
+
+        `median` is drawn back by the geometric mean towards 1, because data that are already partly known leave
+        residuals less alike than the prior's draws. `scale` multiplies all levels.
         """
         x = draws.flatten(1).double()
         require(len(x) >= 16, must="draws: at least 16 of them.", came=draws,
@@ -74,13 +90,13 @@ class NoiseLevels:
         gram = x @ x.T / (len(x) - 1) if len(x) < x.shape[1] else x.T @ x / (len(x) - 1)
         lam = torch.linalg.eigvalsh(gram).clamp_min(0)
         n_eff = float(lam.sum() ** 2 / lam.square().sum())
-        half = 0.94 * math.sqrt(x.shape[1] / n_eff)
-        return cls(low, max(7 * math.sqrt(float(lam[-1])), 10 * low), max(1.0, half) ** 0.5)
+        median = 0.94 * math.sqrt(x.shape[1] / n_eff)
+        self.set(scale * low, scale * max(7 * math.sqrt(float(lam[-1])), 10 * low), scale * max(1.0, median) ** 0.5)
 
     def sigmas(self, steps: int) -> Tensor:
         """The levels a sampler visits: (steps + 1,), the last 0."""
         return karras(steps, self.low, self.high)
 
-    def training(self, u: Tensor) -> Tensor:
-        """Levels for training from standard normals u (b,): half·exp(spread·u), kept within the range."""
-        return (self.half * torch.exp(self.spread * u)).clamp(self.low / 2, 2 * self.high)
+    def for_training(self, u: Tensor) -> Tensor:
+        """Levels for training from standard normals u (b,): median·exp(width·u), kept within the range."""
+        return (self.median * torch.exp(self.width * u)).clamp(self.low / 2, 2 * self.high)

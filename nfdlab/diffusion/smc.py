@@ -36,7 +36,7 @@ class SMCStep(SamplerStep):
 @torch.no_grad()
 def annealed_smc(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor], Tensor], noise: Tensor, *,
               seed: int, rounds: int = 24, count: int = 512, pushed: Tensor | None = None,
-              already: Callable[[Tensor], Tensor] | None = None) -> Iterator["Moved"]:
+              already: Callable[[Tensor], Tensor] | None = None) -> Iterator["SMCStep"]:
     """From standard normals `noise` (N, …) to a cloud of `count` posterior draws: a Visit a round, x the cloud.
 
     `push` (n, …) -> x (n, …), each row by itself; `log_likelihood` x (n, …) -> (n,). `pushed` is push(noise), if it is

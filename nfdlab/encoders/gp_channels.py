@@ -27,18 +27,19 @@ def matern(r: Tensor, lengthscale: float, smoothness: float = 2.5) -> Tensor:
 
 
 class GPChannels(nn.Module):
-    """ObservationBatch -> (b, channels, *[side]*d): for each lengthscale, c posterior means and one posterior spread.
+    """ObservationBatch -> channels (b, channels, *[side]*d): for each kernel, c posterior means and one posterior std.
 
-    `level` is the standard deviation of an unknown constant that each field may be raised by; 0 where there is none.
+    `kernels` are Matérn kernels, pairs (smoothness, lengthscale). `offset_std` is the standard deviation of an unknown
+    constant that is added to each field; 0 where there is none.
     """
 
-    def __init__(self, d: int, c: int, side: int, lengthscales: tuple[float, ...], smoothness: float = 2.5,
-                 level: float = 0.0):
+    def __init__(self, d: int, c: int, side: int, kernels: tuple[tuple[float, float], ...], offset_std: float = 0.0):
         super().__init__()
-        require(smoothness in (1.5, 2.5), must="smoothness: 1.5 or 2.5.", came=smoothness,
-                why="These Matérn kernels have a short formula.", do="smoothness=2.5 for smooth fields, 1.5 for rough.")
-        self.lengthscales, self.smoothness, self.level = tuple(lengthscales), smoothness, level
-        self.channels, self.shape = len(lengthscales) * (c + 1), (side,) * d
+        for smoothness, _ in kernels:
+            require(smoothness in (1.5, 2.5), must="smoothness: 1.5 or 2.5.", came=smoothness, why="These Matérn "
+                    "kernels have a short formula.", do="2.5 for smooth fields, 1.5 for rough ones.")
+        self.kernels, self.offset_std = tuple(kernels), offset_std
+        self.channels, self.shape = len(kernels) * (c + 1), (side,) * d
         self.register_buffer("grid", cell_centres(self.shape), persistent=False)
 
     @torch.no_grad()
@@ -51,12 +52,12 @@ class GPChannels(nn.Module):
         # a padded row has no neighbours and a value of zero, so it says nothing
         diagonal = torch.diag_embed((noise + (1 - real)).expand(b, m)).double()
         channels = []
-        for lengthscale in self.lengthscales:
-            K, k = (matern(r, lengthscale, self.smoothness) + self.level**2 for r in (between, to_grid))
+        for smoothness, lengthscale in self.kernels:
+            K, k = (matern(r, lengthscale, smoothness) + self.offset_std**2 for r in (between, to_grid))
             L = torch.linalg.cholesky((K * pairs).double() + diagonal).float()
             across, values = k * real[..., None], seen.values * real[..., None]
             half = torch.linalg.solve_triangular(L, across, upper=False)                           # (b, m, p)
             data = torch.linalg.solve_triangular(L, values, upper=False)                           # (b, m, c)
-            spread = (1 + self.level**2 - half.square().sum(1)).clamp_min(1e-4).sqrt()
-            channels += [data.transpose(1, 2) @ half, spread[:, None]]
+            std = (1 + self.offset_std**2 - half.square().sum(1)).clamp_min(1e-4).sqrt()
+            channels += [data.transpose(1, 2) @ half, std[:, None]]
         return torch.cat(channels, 1).unflatten(2, self.shape)

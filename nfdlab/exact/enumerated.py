@@ -17,7 +17,7 @@ from ..core.rng import uniforms
 from ..core.types import Observations
 from .finite import Finite
 from .mcmc import precompute
-from .normal import choose
+from ..core.rng import choose
 
 CELLS = 10_000, 100_000      # as many cells as are weighed at once, for many and for few observations
 WORK = 1_500_000             # cells times observations of one pass, between those two

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.fields import CHUNK
-from .normal import choose
+from ..core.rng import choose
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from ..core.fields import EvaluatedFields
 from ..core.rng import child
 from ..core.types import Observations
 from .finite import Finite
-from .normal import NormalMixture, choose
+from ..core.rng import choose
+from .normal import NormalMixture
 
 
 @dataclass(frozen=True, eq=False)

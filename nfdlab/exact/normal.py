@@ -158,10 +158,3 @@ class NormalMixture:
             return (r * torch.stack([d(x, sigma) for d in denoisers])).sum(0)
 
         return D
-
-
-def choose(log_weights: Tensor, n: int, *, seed: int) -> Tensor:
-    """n indices drawn with the given log weights, each from its own stream: (n,)."""
-    u = uniforms(seed, n, (), "choose")
-    steps = log_weights.double().softmax(0).cumsum(0)
-    return torch.searchsorted(steps, u * steps[-1]).clamp_max(len(log_weights) - 1)

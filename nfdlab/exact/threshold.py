@@ -10,7 +10,7 @@ from ..core.rng import uniforms
 from ..core.types import Observations
 from .enumerated import LEAST_NOISE, member
 from .finite import Finite
-from .normal import choose
+from ..core.rng import choose
 
 
 def step(params: Tensor, coords: Tensor) -> Tensor:

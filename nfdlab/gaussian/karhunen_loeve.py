@@ -1,12 +1,13 @@
-"""The best linear answer, from two-point statistics alone: where a network should start, and all a Gaussian needs.
+"""Karhunen-Loève expansions measured on draws: the best linear answer to any linear measurement, in closed form.
 
-A random function is expanded in the eigenfunctions of its own covariance, f = mean + Σ_j φ_j a_j + rest, with
-uncorrelated a_j (Karhunen 1947, Loève 1948). Mean, eigenfunctions and rest are measured on a grid from draws, and
-nothing is fitted. Any linear measurement of f, observations or a noisy latent, then has a best linear answer in closed form:
-Bayes' rule as if the a_j were Gaussian. For Gaussian fields that is the posterior itself; for others it is the answer
-of least squared error among linear ones, and what it leaves is what a network has to learn.
+A random function is expanded in the eigenfunctions of its own covariance, f = mean + Σ_j φ_j a_j + residual, with
+uncorrelated weights a_j (Karhunen 1947, Loève 1948). Mean, eigenfunctions and residual variance are measured on a grid
+from draws; nothing is fitted. Given observations or a noisy latent, Bayes' rule for Gaussian weights gives the answer of
+least squared error among linear ones: the posterior itself where functions are Gaussian, and elsewhere where a network
+should start.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,66 +15,68 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import require
-from ..core.grid import cell_centres, interpolate
+from ..core.grid import cell_centres, interpolate, to_grid
 from ..core.rng import normals, seeded
 from ..core.types import ObservationBatch
 
-LEAST_NOISE = 0.005          # a standard deviation: what interpolating between the points of the grid costs
-OVERSAMPLED = 10             # directions more than are kept, while they are being found
+LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
+SORTED = 40                  # leading weights by which draws are sorted
+OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)
 
 
 @dataclass(frozen=True, eq=False)
 class WeightPosterior:
-    """a ~ N(P⁻¹ h, P⁻¹) of the weights of b functions: information h (b, r), precision P (b or 1, r, r).
+    """Gaussian posterior of the weights of b functions in information form: a ~ N(P⁻¹ h, P⁻¹).
 
-    A measurement adds to both, whichever came first.
+    information h (b, r), precision P (b or 1, r, r). Each measurement adds to both, in any order.
     """
 
     information: Tensor
     precision: Tensor
 
     @cached_property
-    def _root(self) -> Tensor:
+    def root(self) -> Tensor:
+        """Cholesky factor of the precision, (b or 1, r, r)."""
         return torch.linalg.cholesky(self.precision)
 
     @cached_property
     def mean(self) -> Tensor:
         """(b, r)."""
         if len(self.precision) == 1:
-            return torch.cholesky_solve(self.information.T, self._root[0]).T
-        return torch.cholesky_solve(self.information[..., None], self._root)[..., 0]
+            return torch.cholesky_solve(self.information.T, self.root[0]).T
+        return torch.cholesky_solve(self.information[..., None], self.root)[..., 0]
 
-    def measured(self, rows: Tensor, values: Tensor, variance: Tensor) -> "Belief":
-        """Further given values (b, q) = rows a + noise of this variance (q,), (1, q) or (b, q); rows (q, r), the same
-        for all, or (b, q, r)."""
-        sure = 1 / variance.expand(1, -1) if variance.ndim == 1 else 1 / variance
-        smc_path = rows.mT * sure[:, None]                                                     # (b or 1, r, q)
-        heard = values @ smc_path[0].T if len(smc_path) == 1 else (smc_path @ values[..., None])[..., 0]
-        return WeightPosterior(self.information + heard, self.precision + smc_path @ rows)
+    def updated(self, rows: Tensor, values: Tensor, variance: Tensor) -> "WeightPosterior":
+        """The posterior after a further measurement, values (b, q) = rows a + noise of this variance (q,), (1, q) or
+        (b, q); rows (q, r), the same for all, or (b, q, r)."""
+        precision = 1 / variance.expand(1, -1) if variance.ndim == 1 else 1 / variance
+        weighted = rows.mT * precision[:, None]                                               # (b or 1, r, q)
+        new = values @ weighted[0].T if len(weighted) == 1 else (weighted @ values[..., None])[..., 0]
+        return WeightPosterior(self.information + new, self.precision + weighted @ rows)
 
-    def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (b, q) and variance (b or 1, q) of rows a, rows (q, r) or (b, q, r)."""
-        across = rows.mT.expand(len(self._root), *rows.mT.shape[-2:]) if rows.ndim == 2 or len(self._root) > 1 else \
+        across = rows.mT.expand(len(self.root), *rows.mT.shape[-2:]) if rows.ndim == 2 or len(self.root) > 1 else \
             rows.mT
-        root = self._root.expand(len(across), -1, -1)
-        return self.at_mean(rows), torch.linalg.solve_triangular(root, across, upper=False).square().sum(-2)
+        root = self.root.expand(len(across), -1, -1)
+        return self.predict_mean(rows), torch.linalg.solve_triangular(root, across, upper=False).square().sum(-2)
 
-    def at_mean(self, rows: Tensor) -> Tensor:
-        """The mean alone, which costs little."""
+    def predict_mean(self, rows: Tensor) -> Tensor:
+        """The mean alone, (b, q)."""
         return self.mean @ rows.T if rows.ndim == 2 else (rows @ self.mean[..., None])[..., 0]
 
     def draw(self, n: int, *, seed: int) -> Tensor:
-        """n draws of a − mean, draw i from its own stream, where b is 1: (n, r)."""
+        """n draws of a − mean, draw i from its own stream, for b = 1: (n, r)."""
         z = normals(seed, n, self.information.shape[1:], "belief").to(self.information)
-        return torch.linalg.solve_triangular(self._root[0].T, z.T, upper=True).T
+        return torch.linalg.solve_triangular(self.root[0].T, z.T, upper=True).T
 
 
 class KarhunenLoeve(nn.Module):
-    """f(x) = mean(x) + Σ_j φ_j(x) a_j + rest(x), a ~ (0, I) (the φ_j carry the eigenvalues), of functions of c
-    channels over [-1, 1]^d, measured on `side` points an axis, walls included, and read between them.
+    """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f(x) = mean(x) + Σ_j φ_j(x) a_j + residual(x).
 
-    `rest` is the variance that `rank` directions leave at a point; it is taken as white. Fresh, nothing is known: mean
-    0, no directions, variance 1.
+    a ~ (0, I), so the φ_j carry the eigenvalues. All is measured on `side` points an axis, walls included, and
+    interpolated between them. What `rank` directions leave at a point is taken as white, of this variance. Before
+    `calibrate` the mean is 0, there are no directions and the variance is 1.
     """
 
     def __init__(self, d: int, c: int, side: int, rank: int):
@@ -115,51 +118,52 @@ class KarhunenLoeve(nn.Module):
         """coords (p, d) or (b, p, d) -> (1 or b, p, c)."""
         return self._read(self.centre, coords)
 
-    def rest(self, coords: Tensor) -> Tensor:
-        """The variance outside the directions, (1 or b, p, c)."""
+    def residual_variance(self, coords: Tensor) -> Tensor:
+        """The variance that the directions leave at coords, (1 or b, p, c)."""
         return self._read(self.left, coords).clamp_min(0) + LEAST_NOISE**2
 
     def rows(self, coords: Tensor) -> Tensor:
-        """φ at coords (p, d) or (b, p, d): (p c, r) or (b, p c, r), channels fastest."""
+        """Basis functions φ at coords (p, d) or (b, p, d): (p c, r) or (b, p c, r), channels fastest."""
         found = self._read(self.modes, coords).unflatten(-1, (self.c, self.rank)).flatten(1, 2)
         return found if coords.ndim == 3 else found[0]
 
     def prior(self, b: int = 1) -> WeightPosterior:
-        """Of b functions of which nothing was seen."""
+        """The prior of the weights of b functions."""
         like = self.modes
         return WeightPosterior(like.new_zeros(b, self.rank), torch.eye(self.rank).to(like)[None])
 
-    def heard(self, seen: ObservationBatch) -> WeightPosterior:
-        """What observations say of b functions, each its own."""
+    def condition(self, seen: ObservationBatch) -> WeightPosterior:
+        """The posterior of the weights of b functions, each given its own observations."""
         b = len(seen.coords)
-        variance = seen.noise_std.square().reshape(b, 1, 1) + self.rest(seen.coords)
+        variance = seen.noise_std.square().reshape(b, 1, 1) + self.residual_variance(seen.coords)
         real = seen.mask[..., None].to(seen.values)
         away = (seen.values - self.mean(seen.coords)) * real
-        variance = variance / real.clamp_min(1e-12)                      # padding is noise without end
-        return self.prior(b).measured(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
+        variance = variance / real.clamp_min(1e-12)                      # padding: infinite noise
+        return self.prior(b).updated(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
 
-    def evidence(self, seen: ObservationBatch, belief: WeightPosterior) -> Tensor:
-        """log N of the values of the observations of b functions, (b,), where `belief` is what they say: `heard(seen)`.
+    def log_marginal_likelihood(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
+        """Log marginal likelihood of the observations of b functions, (b,); `posterior` is `condition(seen)`.
 
         With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006, eq. 2.30.
         """
         real = seen.mask[..., None].to(seen.values)
-        variance = seen.noise_std.square().reshape(-1, 1, 1) + self.rest(seen.coords)
+        variance = seen.noise_std.square().reshape(-1, 1, 1) + self.residual_variance(seen.coords)
         away = (seen.values - self.mean(seen.coords)).square() / variance + (2 * torch.pi * variance).log()
-        wide = 2 * belief._root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return -0.5 * ((away * real).sum((1, 2)) - (belief.information * belief.mean).sum(-1) + wide)
+        wide = 2 * posterior.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return -0.5 * ((away * real).sum((1, 2)) - (posterior.information * posterior.mean).sum(-1) + wide)
 
-    def field(self, belief: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the rest included."""
-        mean, variance = belief.at(self.rows(coords))
+    def predict(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the residual included."""
+        mean, variance = posterior.predict(self.rows(coords))
         return (self.mean(coords) + mean.unflatten(-1, (-1, self.c)),
-                self.rest(coords) + variance.unflatten(-1, (-1, self.c)))
+                self.residual_variance(coords) + variance.unflatten(-1, (-1, self.c)))
 
 
 class LatentMeasurement(nn.Module):
-    """A latent z of k numbers as a linear measurement of the weights: z = middle + rows a + e, e uncorrelated.
+    """A latent z of k numbers as a linear measurement of the weights a: z = middle + matrix a + e, e uncorrelated of
+    variance `own`.
 
-    Of a noisy latent z + σ·noise it gives the best linear answer, given what else is believed of a.
+    Of a noisy latent z + σ·noise it gives the best linear estimate of z, given the weights' posterior.
     """
 
     def __init__(self, k: int, rank: int):
@@ -176,12 +180,112 @@ class LatentMeasurement(nn.Module):
         own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1])
         self.middle.copy_(middle + found[-1]), self.matrix.copy_(found[:-1].T), self.own.copy_(own.clamp_min(1e-6))
 
-    def condition(self, belief: WeightPosterior, noisy: Tensor, sigma: Tensor) -> tuple[WeightPosterior, Tensor, Tensor]:
-        """Given noisy latents (n, k) at sigma () or (n,) and what is believed (of each, or of one function that they all
-        stand for): what is then believed, and the mean and spread, (n, k) and (n or 1, k), of the clean latent."""
+    def condition(self, posterior: WeightPosterior, noisy: Tensor,
+                  sigma: Tensor) -> tuple[WeightPosterior, Tensor, Tensor]:
+        """Given noisy latents (n, k) at sigma () or (n,) and the weights' posterior (of each function, or of one that
+        all stand for): the posterior given both, and mean and std, (n, k) and (n or 1, k), of the clean latent."""
         variance = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device).reshape(-1, 1).square()
-        belief = belief.measured(self.matrix, noisy - self.middle, self.own + variance)
-        expected, wide = belief.at(self.matrix)
-        share = self.own / (self.own + variance)                         # of the surprise that is the latent's own
+        posterior = posterior.updated(self.matrix, noisy - self.middle, self.own + variance)
+        expected, open_ = posterior.predict(self.matrix)
+        share = self.own / (self.own + variance)                         # of the deviation that is the latent's own
         clean = self.middle + expected + share * (noisy - self.middle - expected)
-        return belief, clean, ((1 - share).square() * wide + share * variance).sqrt()
+        return posterior, clean, ((1 - share).square() * open_ + share * variance).sqrt()
+
+
+class LatentGaussian(nn.Module):
+    """Joint Gaussian of a latent and its field, measured on draws: the prior of a denoiser, conditioned on observations.
+
+    `condition` makes a WeightPosterior of observations; given that and the noisy latent x (n, *shape), the call gives
+    mean and std of the clean latent. Without a posterior nothing was observed.
+    """
+
+    sigma_data = 1.0                     # latents are of unit scale
+
+    def __init__(self, d: int, c: int, side: int, rank: int, shape: tuple[int, ...]):
+        super().__init__()
+        self.shape = tuple(shape)
+        self.expansion = KarhunenLoeve(d, c, side, rank)
+        self.measurement = LatentMeasurement(math.prod(shape), rank)
+
+    @property
+    def places(self) -> Tensor:
+        """Where `calibrate` wants values of functions: (side^d, d)."""
+        return self.expansion.places
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, latents: Tensor, *, seed: int) -> None:
+        """Measure from values (b, side^d, c) of fresh functions at `places`, and their latents (b, *shape)."""
+        expansion, places = self.expansion, self.places.to(draws)
+        expansion.calibrate(draws, seed=seed)
+        exact = expansion.prior().updated(expansion.rows(places), (draws - expansion.mean(places)).flatten(1),
+                                          expansion.residual_variance(places).flatten())
+        self.measurement.calibrate(exact.mean, latents.flatten(1))
+
+    def condition(self, seen: ObservationBatch) -> WeightPosterior:
+        """The posterior of the expansion's weights given observations of b functions."""
+        return self.expansion.condition(seen)
+
+    def forward(self, x: Tensor, sigma, condition: WeightPosterior | None = None) -> tuple[Tensor, Tensor]:
+        """x (n, *shape), sigma () or (n,) -> mean (n, *shape) and std (n or 1, *shape) of the clean latent."""
+        posterior = self.expansion.prior() if condition is None else condition
+        _, mean, std = self.measurement.condition(posterior, x.flatten(1), torch.as_tensor(sigma))
+        return mean.unflatten(1, self.shape), std.unflatten(1, self.shape)
+
+
+class ExpansionMixture(nn.Module):
+    """ObservationBatch -> `fine` channels (b, kinds c, *[side]*d) and coarse ones (b, `beside`, *[cells]*d).
+
+    Fine are each kind's means. Coarse are their average by evidence and each kind's mean, folded into the cells, then
+    each kind's spread at the cells' centres and its log share of the evidence.
+    """
+
+    def __init__(self, d: int, c: int, side: int, cells: int, kinds: int, rank: int):
+        super().__init__()
+        self.each = nn.ModuleList(KarhunenLoeve(d, c, side, rank) for _ in range(kinds))
+        self.register_buffer("share", torch.full((kinds,), 1 / kinds))
+        self.fine, self.shape, self.cells = kinds * c, (side,) * d, (cells,) * d
+        self.beside = (kinds + 1) * c * (side // cells) ** d + kinds * c + kinds
+        self.register_buffer("grid", cell_centres(self.shape), persistent=False)
+        self.register_buffer("centres", cell_centres(self.cells), persistent=False)
+
+    @property
+    def places(self) -> Tensor:
+        """Where `calibrate` wants values: (side^d, d)."""
+        return self.each[0].places
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, *, seed: int) -> None:
+        """From values (b, side^d, c) of fresh functions at `places`."""
+        kind = sort(draws.flatten(1), len(self.each), seed=seed)
+        for j, expansion in enumerate(self.each):
+            expansion.calibrate(draws[kind == j], seed=seed)
+            self.share[j] = (kind == j).float().mean()
+
+    @torch.no_grad()
+    def forward(self, seen: ObservationBatch) -> tuple[Tensor, Tensor]:
+        means, spreads, evidence = [], [], []
+        for expansion in self.each:
+            belief = expansion.condition(seen)
+            evidence.append(expansion.log_marginal_likelihood(seen, belief))
+            moved = belief.predict_mean(expansion.rows(self.grid)).unflatten(-1, (-1, expansion.c))
+            means.append(to_grid(expansion.mean(self.grid) + moved, self.shape).movedim(-1, 1))
+            variance = expansion.predict(belief, self.centres)[1].expand(len(moved), -1, -1)
+            spreads.append(to_grid(variance, self.cells).movedim(-1, 1).log() / 2)
+        votes = torch.log_softmax(torch.stack(evidence, 1) + self.share.log(), 1)                    # (b, kinds)
+        means = torch.stack(means, 1)                                                                # (b, kinds, c, …)
+        pooled = (votes.exp().reshape(*votes.shape, *[1] * (means.ndim - 2)) * means).sum(1)
+        folded = [space_to_depth(part, self.cells[0]) for part in (pooled, *means.unbind(1))]
+        votes = votes.clamp_min(-8) / 4
+        votes = votes.reshape(*votes.shape, *[1] * len(self.cells)).expand(-1, -1, *self.cells)
+        return means.flatten(1, 2), torch.cat([*folded, *spreads, votes], 1)
+
+
+def sort(flat: Tensor, kinds: int, *, seed: int) -> Tensor:
+    """Which kind each of b vectors is, by a mixture of Gaussians of their leading weights: (b,) whole numbers."""
+    from sklearn.mixture import GaussianMixture
+
+    x = flat.double() - flat.double().mean(0)
+    with seeded(seed):
+        weights = torch.pca_lowrank(x, q=SORTED, center=False, niter=4)[0] * len(x) ** 0.5           # whitened
+    found = GaussianMixture(kinds, max_iter=200, random_state=seed % 2**32).fit_predict(weights.cpu().numpy())
+    return torch.as_tensor(found).to(flat.device)

@@ -178,7 +178,7 @@ def squeeze(config: LatentDiffusionConfig, name: str, source: Source, *, budget:
     def diffuse(i: int) -> Tensor:
         measure()
         clean, noise = clean_latents(i // config.reuse), stream(seed, "noise", "diffuse", i)
-        sigma = net.noise_levels.training(torch.randn(len(clean), generator=noise)).to(place)
+        sigma = net.noise_levels.for_training(torch.randn(len(clean), generator=noise)).to(place)
         net.denoiser.train()
         return net.denoiser.loss(clean, sigma, torch.randn(clean.shape, generator=noise).to(place))
 

@@ -1,175 +1,304 @@
-"""What approaches over latents have in common once they are trained: draw latents, by themselves or steered, and decode."""
+"""Trained models: what all approaches do alike, and the posterior of latent diffusion, by conditioning or guidance."""
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
-from ..core.rng import normals
+from ..core.rng import normals, stream
 from ..core.types import ObservationBatch, Observations, require_seen
-from ..diffusion.denoiser import DenoiseFn
-from ..diffusion.noise import white
+from ..diffusion.denoiser import NOTHING, Conditioning, DenoiseFn, Denoiser, GaussianPrior
+from ..diffusion.guidance import Measurement, dps, gauss_newton, linearised, pigdm, tweedie
 from ..diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
-from .decoder_guidance import GUIDES, guided, measured, smc_path, sorted_observations
+from ..diffusion.smc import annealed_smc
 
-CHUNK = 32_768                      # values decoded at a time
-KNOBS = "guide", "num_particles", "rounds"  # that change how observations enter, and nothing that was learned
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a network makes of observations: features for the denoiser, and latent = mean + spread · x."""
-
-    features: tuple = ()
-    mean: Tensor | float = 0.0
-    spread: Tensor | float = 1.0
-
-    def latent(self, x: Tensor) -> Tensor:
-        return self.mean + self.spread * x
+CHUNK = 32_768                              # values decoded at a time while gradients are taken
+NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
+CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
+GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
+KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
 
 
 @dataclass(frozen=True, eq=False)
-class LatentPosterior:
-    """A trained approach whose diffusion runs over latents x (n, *shape) of unit scale.
+class TrainedModel:
+    """A trained approach: its network, what it says of itself, and how many sampling steps it takes unless told.
 
-    Its network `net` offers `denoiser`, `shape` (of one latent), `range` (its noise levels), `spectrum` (the covariance
-    of its latents) and `values(coords, latent)`: the field, at coords (p, d) or (n, p, d), as (n, p, c), differentiable in
-    the latent. Where it also offers `hear(ObservationBatch) -> Heard`, the guide "encoder" is open: the denoiser itself
-    has been told. Every other guide steers the prior, which is what is heard of nothing. `about` says how it was
-    trained; "config" which guide is usual; "floor" how far decoded latents are from the truth (a standard deviation, in
-    units of the values) and "misfit" the same as a Misfit.
+    Nothing in it changes while it draws, so that threads may share one.
     """
 
-    net: torch.nn.Module = field(repr=False)
+    net: nn.Module = field(repr=False)
     about: dict
     steps: int
-    guides: ClassVar[tuple[str, ...]] = GUIDES
 
     @property
     def device(self) -> torch.device:
-        return next(self.net.parameters()).device
+        """Where the network is."""
+        return next(chain(self.net.parameters(), self.net.buffers())).device
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that is learned, by name."""
+        """All that was learned or measured, by name."""
         return self.net.state_dict()
 
+    def observations(self, seen: Observations | None) -> ObservationBatch:
+        """What was seen of one function, as a batch of one on the device; None is no observations."""
+        d, c = self.about["d"], self.about["c"]
+        if require_seen(seen, d, c) is None or seen.m == 0:          # of nothing, the noise level does not matter
+            seen = Observations.none(d, c)
+        return ObservationBatch.of([seen]).to(self.device)
+
+    def request(self, n: int, seed: int, steps: int | None, sampler: str) -> int:
+        """Refuse what no draw can be made of; the number of sampling steps."""
+        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
+        return require_count(self.steps if steps is None else steps, "steps", at_least=2)
+
+    def sample(self, denoise: DenoiseFn, n: int, shape: tuple[int, ...], levels: Tensor, *, seed: int, sampler: str,
+               mean: Tensor | float = 0.0) -> Iterator[SamplerStep]:
+        """From mean + highest level · noise, n draws of a shape, down the noise levels: a SamplerStep a step."""
+        levels = levels.to(self.device)
+        start = mean + levels[0] * normals(seed, n, shape, "white").to(self.device)
+        return path(denoise, start, levels, method=sampler, noise=fresh_noise(seed))
+
+    def evaluated(self, rule: Callable[[Tensor, slice | Tensor], Tensor], n: int, each: int = 128) -> EvaluatedFields:
+        """n Fields of `rule(coords, draws)`, which is asked on the device in float32, some points at a time: `each` is
+        how many numbers it holds for one point of one draw."""
+        d, c = self.about["d"], self.about["c"]
+
+        def moved(coords: Tensor, part: slice | Tensor) -> Tensor:
+            if coords.shape[-2] == 0:
+                return coords.new_zeros(len(range(n)[part]) if isinstance(part, slice) else len(part), 0, c)
+            return rule(coords.to(self.device, torch.float32), part).to(coords)
+
+        return EvaluatedFields(moved, n, d, c, each=each)
+
+
+@dataclass(frozen=True)
+class DecoderError:
+    """Model of a decoder's errors: a mixture of two zero-mean Gaussians, of std `large` with probability `share`, of
+    std `small` otherwise. Observation noise adds to both variances.
+
+    Near an edge a decoder errs much more than elsewhere. One Gaussian of the same variance would either let a single
+    observation there outweigh all others, or trust none of them.
+    """
+
+    small: float
+    large: float
+    share: float
+
+    @classmethod
+    def of(cls, errors: Tensor) -> "DecoderError":
+        """Fit to errors of any shape, by expectation-maximisation. Dempster, Laird & Rubin 1977."""
+        e2 = errors.flatten().double().square().clamp_min(1e-12)
+        small2, large2, share = e2.median() / 2, 4 * e2.mean(), torch.tensor(0.1, dtype=torch.float64)
+        for _ in range(100):
+            logs = torch.stack([(1 - share).log() - 0.5 * small2.log() - e2 / (2 * small2),
+                                share.log() - 0.5 * large2.log() - e2 / (2 * large2)])
+            odds = logs.softmax(0)[1]
+            share = odds.mean().clamp(1e-6, 1 - 1e-6)
+            small2, large2 = ((1 - odds) * e2).sum() / (1 - odds).sum(), (odds * e2).sum() / odds.sum()
+        return cls(float(small2) ** 0.5, float(large2) ** 0.5, float(share))
+
+    @staticmethod
+    def record(errors: Tensor) -> dict:
+        """Entries of `about`: `floor`, the root mean square error, and `decoder_error`, the mixture."""
+        return {"floor": float(errors.square().mean().sqrt()), "decoder_error": asdict(DecoderError.of(errors))}
+
+    def log_density(self, miss: Tensor, noise_std: float) -> Tensor:
+        """Log density of misfits (…), decoder's error and observation noise together, one by one: (…)."""
+        parts = []
+        for std, odds in ((self.small, 1 - self.share), (self.large, self.share)):
+            total = (std**2 + noise_std**2) ** 0.5
+            parts.append(math.log(odds) - 0.5 * (miss / total).square() - math.log(total * math.sqrt(2 * math.pi)))
+        return torch.logaddexp(*parts)
+
+
+class LatentNetwork(nn.Module):
+    """Base of the networks of latent diffusion: what `LatentPosterior` asks of them.
+
+    `shape` is that of one latent; `denoiser` works on latents of unit scale, or on their standardised residuals;
+    `covariance` is that of the latents, for guidance, or None where it is not kept. `amortised` says whether
+    `condition` listens to observations, so that the guide "encoder" is open.
+    """
+
+    shape: tuple[int, ...]
+    denoiser: Denoiser
+    covariance: GaussianPrior | None = None
+    amortised: ClassVar[bool] = False
+
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Observations of b functions -> conditioning of the denoiser and the decoder."""
+        return NOTHING
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        """What the decoder computes once for latents (n, *shape), before any query: tensors (n, …)."""
+        return (latent,)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        """The decoded fields at coords (p, d) or (n, p, d): (n, p, c)."""
+        raise NotImplementedError
+
+    def values(self, coords: Tensor, latent: Tensor, conditioning: Conditioning = NOTHING) -> Tensor:
+        """The fields of latents (n, *shape) at coords (p, d) or (n, p, d): (n, p, c), differentiable in the latents."""
+        return self.evaluate(coords, self.prepare(latent, conditioning))
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPosterior(TrainedModel):
+    """A trained latent diffusion: observations -> draws of the latent -> fields.
+
+    Diffusion runs over x (n, *shape). With the guide "encoder" the denoiser is conditioned on the observations; any
+    other guide steers the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
+    mean square reconstruction error in units of the values, and in "decoder_error" the same as a DecoderError.
+    """
+
+    net: LatentNetwork
+
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """The ways in which observations may enter."""
+        return ("encoder", *GUIDES) if self.net.amortised else GUIDES
+
     def using(self, **knobs) -> Self:
-        """The same weights, observations entering otherwise: `guide`, or of the particles `cloud` and `rounds`. A small
-        cloud that moves seldom is rough and quick, for a slider."""
+        """The same weights, observations entering otherwise: another `guide`, or of sequential Monte Carlo another
+        number of particles, `num_particles`, or of rounds, `rounds`. Few of both are rough and quick."""
         for name, value in knobs.items():
             require_name(name, KNOBS, "knob")
-            self._guide(value) if name == "guide" else require_count(value, name, at_least=8 if name == "num_particles" else 2)
+            self.guide(value) if name == "guide" else require_count(value, name, at_least=KNOBS[name])
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
-    def condition(self, seen: Observations | None) -> Heard:
-        """What the network makes of observations; of nothing if None."""
-        if not hasattr(self.net, "condition"):
-            return Heard()
-        d, c = self.about["d"], self.about["c"]
-        if seen is None or seen.m == 0:                              # of nothing, the noise does not matter
-            seen = Observations(torch.zeros(0, d), torch.zeros(0, c))
-        with torch.no_grad():
-            return self.net.condition(ObservationBatch.of([seen]).to(self.device))
+    def guide(self, name: str | None = None) -> str:
+        """A guide by name; None is the usual one."""
+        name = self.about["config"].get("guide", "encoder") if name is None else name
+        return require_name(name, self.guides, "guide")
+
+    @torch.no_grad()
+    def conditioning(self, seen: Observations | None) -> Conditioning:
+        """What the network computes from observations; of none if None."""
+        return self.net.condition(self.observations(seen))
 
     @cached_property
-    def nothing(self) -> Heard:
-        return self.condition(None)
+    def unconditional(self) -> Conditioning:
+        """The conditioning of the prior."""
+        return self.conditioning(None)
 
-    def denoiser(self, heard: Heard | None = None) -> DenoiseFn:
-        """D(x, sigma) of the prior, or given what was heard."""
-        features = (self.nothing if heard is None else heard).features
-        return lambda x, sigma: self.net.denoiser(x, sigma, *features)
-
-    def values(self, coords: Tensor, x: Tensor) -> Tensor:
-        """The field of prior latents x (n, *shape) at coords (p, d): (n, p, c), differentiable in x, a part at a time."""
-        step = max(1, CHUNK // max(1, len(coords)))
-        return torch.cat([self.net.values(coords, self.nothing.latent(part)) for part in x.split(step)])
-
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
-             guide: str | None = None) -> Iterator[SamplerStep]:
-        """From noise to latents, a Visit a step; `fields(seen, visit.denoised)` shows what it has in mind."""
-        require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
-        guide = self._guide(guide)
-        steps = require_count(self.steps if steps is None else steps, "steps", at_least=2)
-        if require_seen(seen, self.about["d"], self.about["c"]) is None or seen.m == 0:
-            return self._walk(self.denoiser(), n, seed, steps, sampler)
-        if guide == "encoder":
-            return self._walk(self.denoiser(self.condition(seen)), n, seed, steps, sampler)
-        seen = sorted_observations(seen)
-        if guide == "particles":
-            return smc_path(self, seen, n, seed=seed, steps=steps, sampler=sampler)
-        steered = guided(self.denoiser(), measured(self, seen), guide, self.net.spectrum, self.net.shape)
-        return self._walk(steered, n, seed, steps, sampler)
-
-    def _guide(self, guide: str | None) -> str:
-        return require_name(self.about["config"]["guide"] if guide is None else guide, self.guides, "guide")
+    def denoiser(self, conditioning: Conditioning | None = None) -> DenoiseFn:
+        """D(x, sigma) of the prior, or of a conditioning."""
+        return self.net.denoiser.given(self.unconditional if conditioning is None else conditioning)
 
     def sigmas(self, steps: int) -> Tensor:
-        """The noise levels of a sampler."""
-        return self.net.noise_levels.sigmas(steps).to(self.device)
-
-    def _walk(self, denoise: DenoiseFn, n: int, seed: int, steps: int, sampler: str) -> Iterator[SamplerStep]:
-        sigmas = self.sigmas(steps)
-        start = sigmas[0] * white(n, self.net.shape, seed=seed).to(self.device)
-        return path(denoise, start, sigmas, method=sampler, noise=fresh_noise(seed))
-
-    def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
-        """The sampler of the prior as a map from normals (n, s, *shape) to latents, and s: one, or one more a step with
-        `ancestral`, which adds fresh noise."""
-        sigmas, denoise = self.sigmas(steps), self.denoiser()
-
-        def run(u: Tensor) -> Tensor:
-            noise = None if sampler != "ancestral" else lambda i, x: u[:, 1 + i]
-            for visit in path(denoise, sigmas[0] * u[:, 0], sigmas, method=sampler, noise=noise):
-                x = visit.x
-            return x
-
-        return run, 1 + (steps if sampler == "ancestral" else 0)
-
-    @cached_property
-    def banks(self) -> dict[tuple[int, int, str, int], tuple[Tensor, Tensor]]:
-        """Noise and the prior latents it becomes, as `bank` was asked for: made once, weighed for every observation."""
-        return {}
-
-    def bank(self, n: int, steps: int, sampler: str, *, seed: int) -> tuple[Tensor, Tensor]:
-        """n prior latents and the noise that makes them, kept for who asks again."""
-        key = n, steps, sampler, seed
-        if key not in self.banks:
-            run, s = self.push(steps, sampler)
-            u = normals(seed, n, (s, *self.net.shape), "bank").to(self.device)
-            self.banks[key] = u, torch.cat([run(part) for part in u.split(1024)])
-        return self.banks[key]
-
-    def fields(self, seen: Observations | None, x: Tensor, guide: str | None = None) -> EvaluatedFields:
-        """Codes x (n, *shape) of the path -> the functions they stand for."""
-        told = self._guide(guide) == "encoder" and require_seen(seen, self.about["d"], self.about["c"]) is not None
-        return self.decode((self.condition(seen) if told else self.nothing).latent(x))
-
-    def decode(self, latent: Tensor) -> EvaluatedFields:
-        """Codes (n, *shape) of unit scale -> Fields."""
-        device, c = self.device, self.about["c"]
-
-        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            own = latent[part]
-            step = max(1, CHUNK // len(own))
-            with torch.no_grad():
-                pieces = [self.net.values(piece.to(device, torch.float32), own) for piece in coords.split(step, dim=-2)]
-            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(len(own), 0, c)
-
-        return EvaluatedFields(rule, len(latent), self.about["d"], c)
+        """The noise levels that a sampler visits: (steps + 1,)."""
+        return self.net.denoiser.noise_levels.sigmas(steps).to(self.device)
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told; `guide`: how
-        observations enter, that of the config unless told.
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, `guide` how observations enter: those of the
+        config unless told.
         """
-        for visit in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide):
-            x = visit.x
+        for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide):
+            x = step.x
         return self.fields(seen, x, guide)
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+             guide: str | None = None) -> Iterator[SamplerStep]:
+        """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far."""
+        steps, guide = self.request(n, seed, steps, sampler), self.guide(guide)
+        if require_seen(seen, self.about["d"], self.about["c"]) is None or seen.m == 0:
+            denoise = self.denoiser()
+        elif guide == "encoder":
+            denoise = self.denoiser(self.conditioning(seen))
+        elif guide == "particles":
+            return self._particles(seen.sorted(), n, seed, steps, sampler)
+        else:
+            denoise = self._guided(self.measurement(seen.sorted()), guide)
+        return self.sample(denoise, n, self.net.shape, self.sigmas(steps), seed=seed, sampler=sampler)
+
+    def fields(self, seen: Observations | None, x: Tensor, guide: str | None = None) -> EvaluatedFields:
+        """x (n, *shape) of the path -> the functions they stand for."""
+        seen = require_seen(seen, self.about["d"], self.about["c"])
+        conditioned = seen is not None and self.guide(guide) == "encoder"
+        conditioning = self.conditioning(seen) if conditioned else self.unconditional
+        return self.decode(conditioning.latent(x), conditioning)
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
+        """Latents (n, *shape) of unit scale -> Fields; what needs no coordinates is computed once."""
+        prepared = self.net.prepare(latent, self.unconditional if conditioning is None else conditioning)
+        return self.evaluated(lambda coords, part: self.net.evaluate(coords, tuple(t[part] for t in prepared)),
+                              len(latent))
+
+    # Guidance and sequential Monte Carlo: the decoder says how likely latents make the observations.
+
+    def values(self, coords: Tensor, x: Tensor) -> Tensor:
+        """The prior's fields of x (n, *shape) at coords (p, d): (n, p, c), differentiable in x, some at a time."""
+        step = max(1, CHUNK // max(1, len(coords)))
+        return torch.cat([self.net.values(coords, self.unconditional.latent(part), self.unconditional)
+                          for part in x.split(step)])
+
+    def measurement(self, seen: Observations) -> Measurement:
+        """Observations as a measurement of x through the decoder; its noise includes the decoder's own error."""
+        coords = seen.coords.to(self.device, torch.float32)
+        noise_std = (seen.noise_std**2 + self.about["floor"] ** 2) ** 0.5
+        return Measurement(lambda x: self.values(coords, x).flatten(1),
+                           seen.values.to(self.device, torch.float32).flatten(), noise_std)
+
+    def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
+        """The prior's denoiser steered by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
+        most probable latent; the other guides take it anew at each draw and noise level."""
+        denoise, covariance = self.denoiser(), self.net.covariance
+        if guide in ("tweedie", "pigdm", "dps"):
+            return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
+        if guide == "linearised":
+            measurement = linearised(measurement, covariance, self.net.shape)
+        return gauss_newton(denoise, measurement, covariance="isotropic" if covariance is None else covariance)
+
+    def log_likelihood(self, seen: Observations) -> Callable[[Tensor], Tensor]:
+        """Log density of the observations given x: x (n, *shape) -> (n,)."""
+        floor, coords = self.about["floor"], seen.coords.to(self.device, torch.float32)
+        values = seen.values.to(self.device, torch.float32).flatten()
+        error = DecoderError(**self.about.get("decoder_error", {"small": floor, "large": floor, "share": 0.5}))
+        return lambda x: error.log_density(values - self.values(coords, x).flatten(1), seen.noise_std).sum(1)
+
+    def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
+        """The prior's sampler as a map from normals (n, s, *shape) to x, and s: one, or one more a step with
+        `ancestral`, which adds fresh noise."""
+        sigmas, denoise = self.sigmas(steps), self.denoiser()
+
+        def run(u: Tensor) -> Tensor:
+            noise = None if sampler != "ancestral" else lambda i, x: u[:, 1 + i]
+            for step in path(denoise, sigmas[0] * u[:, 0], sigmas, method=sampler, noise=noise):
+                x = step.x
+            return x
+
+        return run, 1 + (steps if sampler == "ancestral" else 0)
+
+    @cached_property
+    def _banks(self) -> dict[tuple[int, int, str, int], tuple[Tensor, Tensor]]:
+        return {}
+
+    def bank(self, n: int, steps: int, sampler: str, *, seed: int) -> tuple[Tensor, Tensor]:
+        """n prior draws of x and the normals that make them; kept, since every observation reweights the same ones."""
+        key = n, steps, sampler, seed
+        if key not in self._banks:
+            run, s = self.push(steps, sampler)
+            u = normals(seed, n, (s, *self.net.shape), "bank").to(self.device)
+            self._banks[key] = u, torch.cat([run(part) for part in u.split(1024)])
+        return self._banks[key]
+
+    def _particles(self, seen: Observations, n: int, seed: int, steps: int, sampler: str) -> Iterator[SamplerStep]:
+        """Annealed sequential Monte Carlo of a number of particles that does not depend on n; each draw is one."""
+        config = self.about["config"]
+        count, rounds = config.get("num_particles", NUM_PARTICLES), config.get("rounds", ROUNDS)
+        run, (noise, pushed) = self.push(steps, sampler)[0], self.bank(CANDIDATES * count, steps, sampler, seed=0)
+        rng = stream(seed, "members")
+        members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
+        for step in annealed_smc(run, self.log_likelihood(seen), noise, seed=seed, rounds=rounds, count=count,
+                                 pushed=pushed):
+            yield replace(step, x=step.x[members], denoised=step.denoised[members])

@@ -38,7 +38,7 @@ class SequentialPosterior:
     believe: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
-    def start(cls, model: LatentPosterior, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> "Carried":
+    def start(cls, model: LatentPosterior, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> "SequentialPosterior":
         """Before anything was seen. `believe`, latents (n, *shape) -> (n,) in logs, is what else is held of them: the
         prior is then the model's times its exponential, −1e4 where a latent is held to be impossible."""
         require_seed(seed)
@@ -52,7 +52,7 @@ class SequentialPosterior:
         return effective(self.logs)
 
     @torch.no_grad()
-    def tell(self, news: Observations) -> "Carried":
+    def tell(self, news: Observations) -> "SequentialPosterior":
         """What is believed once these readings came in too."""
         about = self.model.about
         if require_seen(news, about["d"], about["c"]) is None or news.m == 0:

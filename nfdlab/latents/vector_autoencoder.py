@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..core.fields import EvaluatedFields
 from ..fields.deepsdf import DeepSDF
-from .standardise import Standardise
+from ..nn.networks import Standardise
 
 CHUNK = 32_768                      # values decoded at a time
 

@@ -1,4 +1,7 @@
-"""Small networks that denoise, told the noise level by FiLM: convolutions for grids, layers for flat latents."""
+"""Network parts with no idea of their own: convolutional and residual networks, encodings, standardisation."""
+
+import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -118,3 +121,107 @@ class Layers(nn.Module):
         scale, shift = self.film(given).chunk(2, -1)
         h = self.one(nn.functional.silu(self.norm(x))) * (1 + scale) + shift
         return x + self.two(nn.functional.silu(h))
+
+
+class GridEncoder(nn.Module):
+    """(b, c, *[side]*d) -> (b, k, *[cells]*d) by convolutions of stride 2; side = cells·2^j.
+
+    `beside` channels, given on the coarse grid, join where the fine ones arrive there.
+    """
+
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, dilations: tuple[int, ...] = (1, 1),
+                 beside: int = 0):
+        super().__init__()
+        self.down = halving(d, c, side, cells, width, nn.SiLU)
+        self.join = CONV[d](beside, width, 3, padding=1) if beside else None
+        self.blocks = nn.Sequential(*[Block(d, width, r) for r in dilations])
+        self.output = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1))
+
+    def forward(self, grid: Tensor, beside: Tensor | None = None) -> Tensor:
+        h = self.down(grid)
+        return self.output(self.blocks(h if self.join is None else h + self.join(beside)))
+
+
+def halving(d: int, c: int, side: int, cells: int, width: int, activation: type[nn.Module]) -> nn.Sequential:
+    """Convolutions from a grid of `side` to one of `cells`, thin where the grid is fine."""
+    halvings = round(math.log2(side / cells))
+    widths = [max(8, width // 2 // 8 * 8)] + [width] * halvings if halvings else [width]
+    layers = [CONV[d](c, widths[0], 3, padding=1)]
+    for a, b in pairwise(widths):
+        layers += [activation(), CONV[d](a, b, 4, stride=2, padding=1)]
+    return nn.Sequential(*layers)
+
+
+class Fourier(nn.Module):
+    """Octaves: x, sin(2^j π x), cos(2^j π x) for j < octaves: (…, d) -> (…, d (1 + 2 octaves)).
+
+    Mildenhall et al. 2020, eq. 4.
+    """
+
+    def __init__(self, d: int, octaves: int):
+        super().__init__()
+        self.register_buffer("omega", math.pi * 2.0 ** torch.arange(octaves), persistent=False)
+        self.out = d * (1 + 2 * octaves)
+
+    def forward(self, x: Tensor) -> Tensor:
+        angle = (x[..., None] * self.omega).flatten(-2)
+        return torch.cat([x, angle.sin(), angle.cos()], -1)
+
+
+class Standardise(nn.Module):
+    """Standardisation of each channel: latents (b, k, …) -> (latents − mean)/std, by statistics that `calibrate` fixes.
+
+    A decoder is trained before there are statistics to fix: `by_batch` uses those of the batch.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    @staticmethod
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel: (k,), (k,)."""
+        flat = x.transpose(0, 1).flatten(1)
+        return flat.mean(1), flat.std(1).clamp_min(1e-6)
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Fix the statistics to those of raw latents x (b, k, …)."""
+        mean, std = self.statistics(x)
+        self.mean.copy_(mean), self.std.copy_(std)
+
+    def by_batch(self, x: Tensor) -> Tensor:
+        """Raw latents (b, k, …) -> standardised by their own statistics."""
+        return self._scaled(x, *self.statistics(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._scaled(x, self.mean, self.std)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """The inverse of the call: latents of unit scale -> raw latents."""
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return x * self.std.reshape(shape) + self.mean.reshape(shape)
+
+    @staticmethod
+    def _scaled(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        return (x - mean.reshape(shape)) / std.reshape(shape)
+
+
+def space_to_depth(grid: Tensor, cells: int) -> Tensor:
+    """(b, c, *[side]*d) -> (b, c (side/cells)^d, *[cells]*d)."""
+    d = grid.ndim - 2
+    for axis in range(2, 2 + 2 * d, 2):
+        grid = grid.unflatten(axis, (cells, -1))                     # cells and, inside them, points: axis by axis
+    return grid.permute(0, 1, *range(3, 2 + 2 * d, 2), *range(2, 2 + 2 * d, 2)).flatten(1, 1 + d)
+
+
+def depth_to_space(latent: Tensor, c: int, per_cell: int) -> Tensor:
+    """The inverse of `space_to_depth`, with `per_cell` points of the grid per cell and axis."""
+    d = latent.ndim - 2
+    parts = latent.unflatten(1, (c, *[per_cell] * d))
+    parts = parts.permute(0, 1, *[axis for k in range(d) for axis in (2 + d + k, 2 + k)])
+    for axis in range(2, 2 + d):
+        parts = parts.flatten(axis, axis + 1)
+    return parts

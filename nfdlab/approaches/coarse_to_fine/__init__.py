@@ -106,7 +106,7 @@ class CoarseToFine:
                 held[batch] = net.units(fields(sites), a).to(place), known
             clean, known = held[batch]
             noise = stream(seed, "noise", "coarse again", i)
-            sigma = net.coarse_range.training(torch.randn(self.batch, generator=noise)).to(place)
+            sigma = net.coarse_range.for_training(torch.randn(self.batch, generator=noise)).to(place)
             return net.coarse_loss(clean, torch.randn(clean.shape, generator=noise).to(place), sigma, known)
 
         def given_coarse(fields: Fields, a: Tensor, noise: torch.Generator) -> tuple[float, Tensor, Tensor]:
@@ -134,7 +134,7 @@ class CoarseToFine:
                 memory, average = net.memory(coarse, s), net.average(coarse, s)
                 average = average + net.field(fine.to(place), memory).mT
                 features = net.features(coarse, s, memory, average)
-            sigma = net.detail_noise_levels(s).training(torch.randn(self.batch, generator=noise)).to(place)
+            sigma = net.detail_noise_levels(s).for_training(torch.randn(self.batch, generator=noise)).to(place)
             return net.residual_loss(values - average, torch.randn(values.shape, generator=noise).to(place), sigma, s,
                                      features)
 

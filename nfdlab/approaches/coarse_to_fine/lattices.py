@@ -85,7 +85,7 @@ class Lattices:
         """What a loudness a does to the variance of the level, in units of loud functions."""
         return (1 / a**2 - 1) * float(self.waves.power.flatten()[0])
 
-    def told(self, seen: Observations) -> "Told":
+    def told(self, seen: Observations) -> "ConditionedPoints":
         """Observations of one function, read once."""
         waves = self.waves
         scale = waves.scale.double().cpu()

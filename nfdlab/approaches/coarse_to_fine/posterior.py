@@ -15,7 +15,7 @@ from ...core.types import ObservationBatch, Observations, require_seen
 from ...diffusion.denoiser import DenoiseFn
 from ...diffusion.noise import white
 from ...diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
-from ...exact.normal import choose
+from ...core.rng import choose
 from ...inference.decoder_guidance import sorted_observations
 from .conditioning import guided, rest_of
 from .lattices import ConditionedPoints

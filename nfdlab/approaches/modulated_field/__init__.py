@@ -152,7 +152,7 @@ class ModulatedField:
             features, mean, spread = net.listen(ObservationBatch(
                 seen.coords * mask[..., None], seen.values * mask[..., None], mask, seen.noise_std).to(place))
             clean = AmortisedGaussian.residual(latent, mean, spread).detach().repeat(self.noises, *[1] * (latent.ndim - 1))
-            sigma = net.noise_levels.training(torch.randn(len(clean), generator=noise)).to(place)
+            sigma = net.noise_levels.for_training(torch.randn(len(clean), generator=noise)).to(place)
             white = torch.randn(clean.shape, generator=noise).to(place)
             told = features.repeat(self.noises, *[1] * (features.ndim - 1))
             return net.denoiser.loss(clean, sigma, white, told) + AmortisedGaussian.loss(latent, mean, spread)

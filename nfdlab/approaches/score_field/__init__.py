@@ -96,7 +96,7 @@ class ScoreField:
             seen = views(fields, seed=child(seed, "views", i))
             mask = seen.mask & (torch.rand(self.batch, 1, generator=noise) >= self.unconditional_share)
             seen = ObservationBatch(seen.coords * mask[..., None], seen.values * mask[..., None], mask, seen.noise_std)
-            sigma = net.noise_levels.training(torch.randn(self.batch, generator=noise))
+            sigma = net.noise_levels.for_training(torch.randn(self.batch, generator=noise))
             white_noise = torch.randn(clean.shape, generator=noise)
             return net.loss(clean.to(place), white_noise.to(place), sigma.to(place), seen.to(place), free.to(place),
                             fields(free).to(place))

@@ -68,14 +68,14 @@ class DenoisedField(nn.Module):
         if self.linear is None:
             return None
         away = (x - self.linear.mean(self.lattice)).flatten(1)
-        noise = (sigma**2 + self.linear.rest(self.lattice)).flatten(1)
-        return self.linear.heard(seen).measured(self.linear.rows(self.lattice), away, noise)
+        noise = (sigma**2 + self.linear.residual_variance(self.lattice)).flatten(1)
+        return self.linear.condition(seen).updated(self.linear.rows(self.lattice), away, noise)
 
     def start(self, belief: WeightPosterior | None, x: Tensor, sigma: Tensor, coords: Tensor) -> tuple[Tensor, Tensor]:
         """linear(q) and spread(q), (b, p, c) and (1 or b, p, c). Without two-point statistics: what a white Gaussian
         would answer (Karras et al. 2022, table 1), x read between its points."""
         if belief is not None:
-            mean, variance = self.linear.field(belief, coords)
+            mean, variance = self.linear.predict(belief, coords)
             return mean, variance.sqrt()
         total = sigma**2 + self.scale**2
         spread = sigma * self.scale / total.sqrt()

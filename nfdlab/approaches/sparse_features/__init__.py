@@ -136,7 +136,7 @@ class SparseFeatures:
                 held.clear()
                 held[batch] = latent, heard.features
             latent, heard = held[batch]
-            sigma = net.noise_levels.training(torch.randn(len(latent), generator=noise)).to(place)
+            sigma = net.noise_levels.for_training(torch.randn(len(latent), generator=noise)).to(place)
             return net.denoiser.loss(latent, sigma, torch.randn(latent.shape, generator=noise).to(place), *heard)
 
         calibrate()

@@ -85,7 +85,7 @@ class TokenLatentNetwork(nn.Module):
         level = seen.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1).expand(*seen.mask.shape, 1) / 3 + 1
         away = seen.values - self.tokens.kl.mean(seen.coords)
         features = torch.cat([self.encode(seen.coords), away, level.to(away)], -1)
-        return Heard((self.tokens.kl.heard(seen), (features, seen.coords, seen.mask)))
+        return Heard((self.tokens.kl.condition(seen), (features, seen.coords, seen.mask)))
 
     def prepare(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """What a field needs to be asked anywhere: the latent, and the memory of its tokens (b, many, width)."""

@@ -70,7 +70,7 @@ class SetTokeniser(nn.Module):
     def hear_own(self, points: ObservationBatch, draws: Tensor) -> None:
         """Measure what the choice of points adds to a latent, from point sets of some of the functions of `calibrate`."""
         kl, places = self.kl, self.kl.places.to(draws)
-        exact = kl.prior().measured(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.rest(places).flatten())
+        exact = kl.prior().updated(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.residual_variance(places).flatten())
         away = self.encode(points).flatten(1) - exact.mean @ self.sensor.matrix.T
         self.sensor.own.copy_(away.square().mean(0).clamp_min(LEAST_OWN**2))
         self.precompute()
@@ -84,7 +84,7 @@ class SetTokeniser(nn.Module):
 
     def encode(self, points: ObservationBatch) -> Tensor:
         """(b, k, many)."""
-        return (self.kl.heard(points).mean @ self.sensor.matrix.T).unflatten(1, (self.k, self.many))
+        return (self.kl.condition(points).mean @ self.sensor.matrix.T).unflatten(1, (self.k, self.many))
 
     def reading(self, coords: Tensor, latent: Tensor) -> Tensor:
         """The best linear answer to a latent alone: coords (p, d) or (b, p, d), latents (b, k, many) -> (b, p, c)."""

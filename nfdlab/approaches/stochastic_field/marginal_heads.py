@@ -69,7 +69,7 @@ class DiffusionHead(nn.Module):
     def loss(self, r: Tensor, h: Tensor, noise: torch.Generator, many: int) -> Tensor:
         """Weighted squared error per entry of r (b, p, c), h (b, p, c, H); `many` noise levels for each function."""
         level = torch.randn(many, len(r), 1, 1, generator=noise)
-        sigma, white = self.noise_levels.training(level).to(r), torch.randn(many, *r.shape, generator=noise).to(r)
+        sigma, white = self.noise_levels.for_training(level).to(r), torch.randn(many, *r.shape, generator=noise).to(r)
         weight = (1 + sigma.square()) / sigma.square()
         return (weight * (self.denoise(r + sigma * white, sigma, h) - r).square()).mean()
 

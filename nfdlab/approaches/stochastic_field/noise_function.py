@@ -69,10 +69,10 @@ class NoiseFunction:
         white = _white(grid, coords)
         if self.kind == "white":
             return white
-        rows, rest = self.modes.rows(coords), self.modes.rest(coords)
+        rows, rest = self.modes.rows(coords), self.modes.residual_variance(coords)
         a = numbers[:, :self.modes.rank]
         smooth = a @ rows.T if rows.ndim == 2 else (rows @ a[..., None])[..., 0]
-        known = self._source.at(rows)[1].unflatten(-1, (p, c))
+        known = self._source.predict(rows)[1].unflatten(-1, (p, c))
         return (smooth.unflatten(-1, (p, c)) + rest.sqrt() * white) / (known + rest).sqrt()
 
 

@@ -41,11 +41,11 @@ class PointwiseEncoder(nn.Module):
 
     def believe(self, seen: ObservationBatch) -> WeightPosterior:
         """The linear answer, or without it what was known before."""
-        return self.modes.heard(seen) if self.linear else self.modes.prior(len(seen.coords))
+        return self.modes.condition(seen) if self.linear else self.modes.prior(len(seen.coords))
 
     def answer(self, belief: WeightPosterior, coords: Tensor, b: int | None = None) -> tuple[Tensor, Tensor]:
         """Mean and spread (b, p, c) at coords (p, d) or (b, p, d)."""
-        mean, variance = self.modes.field(belief, coords)
+        mean, variance = self.modes.predict(belief, coords)
         b = len(mean) if b is None else b
         return mean.expand(b, -1, -1), variance.clamp_min(1e-8).sqrt().expand(b, -1, -1)
 

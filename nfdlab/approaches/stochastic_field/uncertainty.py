@@ -35,7 +35,7 @@ def lessons(fitted: PushForwardPosterior, source: Source, views: Views, function
         mean, spread = reader.answer(belief, coords, functions)
         left = (truth - mean) / spread
         h = reader.read(reader.prepare(seen, belief), mean, spread, coords)
-        sigma = head.noise_levels.training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(left)
+        sigma = head.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(left)
         noisy = left + sigma * torch.randn(LEVELS, *left.shape, generator=rng).to(left)
         total = (1 + sigma.square()).sqrt()
         features = head.net.features(noisy / total, sigma.log() / 4, h).movedim(0, 1).flatten(1, 3)
@@ -52,7 +52,7 @@ class EpistemicUncertainty:
     root: Tensor
 
     @classmethod
-    def of(cls, fitted: PushForwardPosterior, source: Source, views: Views, *, functions: int = 512, seed: int) -> "Doubt":
+    def of(cls, fitted: PushForwardPosterior, source: Source, views: Views, *, functions: int = 512, seed: int) -> "EpistemicUncertainty":
         """Measured from fresh functions, hidden as in training."""
         require("diffusion" in fitted.net.heads, must="fitted: with a diffusion head.", came=list(fitted.net.heads),
                 why="It is the last layer of that head which is doubted.", do="StochasticField(), as it is.")

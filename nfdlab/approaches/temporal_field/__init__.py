@@ -154,7 +154,7 @@ class TemporalField:
                 held.clear()
                 held[batch] = found
             latent, votes, laid = held[batch]
-            sigma = net.noise_levels.training(torch.randn(len(latent), generator=noise)).to(place)
+            sigma = net.noise_levels.for_training(torch.randn(len(latent), generator=noise)).to(place)
             return net.denoiser.loss(latent, sigma, torch.randn(latent.shape, generator=noise).to(place), votes,
                                      net.denoiser.listen(laid))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
-from ...fields import spline
+from ...core import spline
 from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior
 from ...gaussian.mixture import sort
 
@@ -29,7 +29,7 @@ def surprise(sensor: LatentMeasurement, before: WeightPosterior, after: WeightPo
     """
     variance = sensor.own + torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device).reshape(-1, 1).square()
     own = ((noisy - sensor.middle).square() / variance + (2 * math.pi * variance).log()).sum(-1)
-    wide = [2 * b._root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
+    wide = [2 * b.root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
     told = [(b.information * b.mean).sum(-1) for b in (before, after)]
     return -0.5 * (own + wide[1] - wide[0] - told[1] + told[0])
 
@@ -152,7 +152,7 @@ class Frames(nn.Module):
         sensor.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
         mean = kl.mean(self.grid)[0].reshape(self.many, -1) - self.middle
         sensor.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
-        exact = kl.prior().measured(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.rest(places).flatten())
+        exact = kl.prior().updated(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.residual_variance(places).flatten())
         own = (latents - sensor.middle - exact.mean @ sensor.matrix.T).square().mean(0)
         sensor.own.copy_(own.clamp_min(LEAST_OWN**2))
 
@@ -185,8 +185,8 @@ class Frames(nn.Module):
         """What observations say of b films, to each kind."""
         found = []
         for kl, share in zip(self.each, self.share, strict=True):
-            belief = kl.heard(seen)
-            found.append((belief, share.log() + (kl.evidence(seen, belief) if len(self.each) > 1 else 0)))
+            belief = kl.condition(seen)
+            found.append((belief, share.log() + (kl.log_marginal_likelihood(seen, belief) if len(self.each) > 1 else 0)))
         return tuple(found)
 
     def odds(self, latent: Tensor) -> Tensor:

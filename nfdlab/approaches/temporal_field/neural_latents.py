@@ -81,7 +81,7 @@ class NeuralFrameLatents(nn.Module):
         Seitzer et al. 2022, eq. 5."""
         mean, spread = self.read(seen)
         belief = self.together(mean, spread)
-        fused, wide = belief.at(self.sensors[0].matrix)
+        fused, wide = belief.predict(self.sensors[0].matrix)
         loss = 0
         for guess, sd in ((mean.mT.flatten(1), spread.mT.flatten(1)),
                           (fused + self.sensors[0].middle, (wide + self.sensors[0].own).sqrt())):

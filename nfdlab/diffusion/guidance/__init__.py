@@ -6,7 +6,7 @@ walks a path of its own.
 """
 
 from .dps import dps
-from .gauss_newton import gauss_newton
+from .gauss_newton import gauss_newton, linearised
 from .measurement import Measurement
 from .naive import naive
 from .pigdm import pigdm
@@ -16,4 +16,5 @@ from .tweedie import tweedie
 
 METHODS = {"replacement": replacement, "naive": naive, "dps": dps, "pigdm": pigdm, "tweedie": tweedie,
            "gauss_newton": gauss_newton}
-__all__ = ["METHODS", "Measurement", "dps", "gauss_newton", "naive", "pigdm", "repaint", "replacement", "tweedie"]
+__all__ = ["METHODS", "Measurement", "dps", "gauss_newton", "linearised", "naive", "pigdm", "repaint", "replacement",
+           "tweedie"]

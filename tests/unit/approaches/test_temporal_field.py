@@ -15,7 +15,7 @@ from nfdlab.diffusion.samplers import path
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.encoders.rasterise import Rasterise
 from nfdlab.evaluate.scores import crps
-from nfdlab.fields import spline
+from nfdlab.core import spline
 from nfdlab.fields.space_time import SpaceTimeField, around, between
 from nfdlab.gaussian.karhunen_loeve import WeightPosterior
 from nfdlab.observation.space_time_views import FrameViews
