@@ -21,6 +21,7 @@ from ..core.types import ObservationBatch
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
 SORTED = 40                  # leading weights by which draws are sorted
+RIDGE = 1e-4                 # of the regression of latents on weights, in units of their variance
 OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)
 
 
@@ -173,12 +174,14 @@ class LatentMeasurement(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor, latents: Tensor) -> None:
-        """Regress latents (b, k) on weights a (b, r) of the same functions."""
+        """Regress latents (b, k) on weights a (b, r) of the same functions. A small ridge silences directions that hold
+        next to no variance, whose weights are all but unknown."""
         a, z = weights.double(), latents.double()
-        a, middle = torch.cat([a, torch.ones_like(a[:, :1])], 1), z.mean(0)
-        found = torch.linalg.lstsq(a, z - middle).solution
-        own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1])
-        self.middle.copy_(middle + found[-1]), self.matrix.copy_(found[:-1].T), self.own.copy_(own.clamp_min(1e-6))
+        middle, mean = z.mean(0), a.mean(0)
+        a = a - mean
+        found = torch.linalg.solve(a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1]).to(a), a.T @ (z - middle))
+        own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1] - 1)
+        self.middle.copy_(middle - mean @ found), self.matrix.copy_(found.T), self.own.copy_(own.clamp_min(1e-6))
 
     def condition(self, posterior: WeightPosterior, noisy: Tensor,
                   sigma: Tensor) -> tuple[WeightPosterior, Tensor, Tensor]:

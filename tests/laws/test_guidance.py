@@ -8,7 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import samplers, schedule
-from nfdlab.diffusion.denoiser import Denoiser
+from nfdlab.diffusion.denoiser import Conditioning, Denoiser, WhitePrior
 from nfdlab.diffusion.guidance import (
     METHODS,
     Measurement,
@@ -363,10 +363,10 @@ def network():
     """A small network over latents (n, 2, 16), float32, that has learned nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        net = Denoiser(ConvNet(1, 2, 1, 8, (1, 2)), 0.8)
+        net = Denoiser(ConvNet(1, 2, 1, 8, (1, 2)), WhitePrior(0.8))
         for p in net.parameters():
             torch.nn.init.normal_(p, std=0.2)
-    return lambda x, sigma: net(x, sigma, torch.zeros(1, 1, 16))
+    return net.given(Conditioning((torch.zeros(1, 1, 16),)))
 
 
 def guided(name: str, D, seen):
