@@ -41,8 +41,8 @@ def contents(net: torch.nn.Module) -> dict:
 
 @pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
 def test_eight_threads_draw_what_one_draws(approach, problem):
-    """Draws of one model at once are those one after the other of another copy: equal to 1e-6 of the scale. Fresh copies,
-    so that what is computed on the first draw is computed by eight threads at once."""
+    """Draws of one model at once are those one after the other of another copy: equal to 1e-6 of the scale. Copies are
+    fresh, so that what is computed on the first draw is computed by eight threads at once."""
     shared, alone = loaded(approach, problem), loaded(approach, problem)
     seen = seen_by(shared)
     questions = [(None if i % 4 == 3 else Observations(seen.coords, seen.values + i % 4, seen.noise_std), i)

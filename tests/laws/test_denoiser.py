@@ -1,4 +1,4 @@
-"""One denoiser: with the white prior it is EDM; with an exact Gaussian and a silent network it is the exact denoiser."""
+"""One denoiser: EDM with the white prior; the exact denoiser with an exact Gaussian and a silent network."""
 
 import math
 
