@@ -43,7 +43,8 @@ def _modulated_field(config: dict) -> dict:
             "width": config["width"], "setconv_widths": config["widths"], "encoder_dilations": config["reader"],
             "denoiser_dilations": config["denoiser"], "denoiser_layers": config["layers"],
             "estimates": "mixture" if kinds else "gp_channels" if pairs else "none", "kernels": pairs,
-            "offset_std": config["level"], **dict(zip(("mixture_components", "mixture_rank"), kinds)),
+            "offset_std": config["level"],
+            **({"mixture_components": kinds[0], "mixture_rank": kinds[1]} if kinds else {}),
             "least_std": config.get("least", 0.01), "unconditional_share": config["alone"],
             "field_share": config["share"], "diffusion_batch": config["codes"], "noise_draws": config["noises"],
             "num_particles": config.get("cloud", 256), **{key: config[key] for key in
@@ -59,7 +60,8 @@ def _weight_diffusion(config: dict) -> dict:
 
 
 # approach: renames of keys, config, and where the noise levels went
-SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."), (r"^reader\.", "encoder.reader.")]
+SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."),
+                      (r"^reader\.", "encoder.reader.")]
 MODULATED_FIELD = [(r"^listener\.given\.", "observation_encoder.gaussian."),
                    (r"^listener\.kinds\.each\.", "observation_encoder.estimates.components."),
                    (r"^listener\.kinds\.share$", "observation_encoder.estimates.component_weights"),

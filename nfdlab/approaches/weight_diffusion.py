@@ -84,7 +84,8 @@ class WeightDiffusionPosterior(LatentPosterior):
         return source.draw(self.about["config"]["num_fields"], seed=self.about["data"])
 
     def encode(self, fields: Fields, *, seed: int = 0) -> Tensor:
-        """Fields -> their latents (n, size) of unit scale: a small field fitted to each, from training's initialisation."""
+        """Fields -> their latents (n, size) of unit scale: a small field fitted to each, from where training's
+        fits began."""
         config = self.about["config"]
         theta = fit(self.net.field, self.net.initial.cpu(), fields, seed=seed, lr=config["fit_lr"],
                     l2_penalty=config["l2_penalty"], robust_scale=config["robust_scale"],

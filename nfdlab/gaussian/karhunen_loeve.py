@@ -2,9 +2,9 @@
 
 A random function is expanded in the eigenfunctions of its own covariance, f = mean + Σ_j φ_j a_j + residual, with
 uncorrelated weights a_j (Karhunen 1947, Loève 1948). Mean, eigenfunctions and residual variance are measured on a grid
-from draws; nothing is fitted. Given observations or a noisy latent, Bayes' rule for Gaussian weights gives the answer of
-least squared error among linear ones: the posterior itself where functions are Gaussian, and elsewhere where a network
-should start.
+from draws; nothing is fitted. Given observations or a noisy latent, Bayes' rule for Gaussian weights gives the answer
+of least squared error among linear ones: the posterior itself where functions are Gaussian, and elsewhere where a
+network should start.
 """
 
 import math
@@ -18,6 +18,7 @@ from ..core.checks import require
 from ..core.grid import cell_centres, interpolate, to_grid
 from ..core.rng import normals, seeded
 from ..core.types import ObservationBatch
+from ..nn.networks import space_to_depth
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
 LEADING = 40                 # principal components by which draws are assigned to the components of a mixture
@@ -73,7 +74,7 @@ class WeightPosterior:
 
 
 class KarhunenLoeve(nn.Module):
-    """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f(x) = mean(x) + Σ_j φ_j(x) a_j + residual(x).
+    """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f = mean + Σ_j φ_j a_j + residual.
 
     a ~ (0, I), so the φ_j carry the eigenvalues. All is measured on `side` points an axis, walls included, and
     interpolated between them. What `rank` directions leave at a point is taken as white, of this variance. Before
@@ -145,7 +146,8 @@ class KarhunenLoeve(nn.Module):
     def log_marginal_likelihood(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
         """Log marginal likelihood of the observations of b functions, (b,); `posterior` is `condition(seen)`.
 
-        With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006, eq. 2.30.
+        With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006,
+        eq. 2.30.
         """
         real = seen.mask[..., None].to(seen.values)
         variance = seen.noise_std.square().reshape(-1, 1, 1) + self.residual_variance(seen.coords)
@@ -196,7 +198,7 @@ class LatentMeasurement(nn.Module):
 
 
 class LatentGaussian(nn.Module):
-    """Joint Gaussian of a latent and its field, measured on draws: the prior of a denoiser, conditioned on observations.
+    """Joint Gaussian of a latent and its field, measured on draws: a denoiser's prior, conditioned on observations.
 
     `condition` makes a WeightPosterior of observations; given that and the noisy latent x (n, *shape), the call gives
     mean and std of the clean latent. Without a posterior nothing was observed.
@@ -240,7 +242,7 @@ class ExpansionMixture(nn.Module):
 
     The fine ones, (b, fine, *[side]*d), are each component's posterior mean. The coarse ones, (b, beside, *[cells]*d),
     are the mixture's mean and each component's, points of a cell as channels; then each component's log std at the
-    cells' centres and its log responsibility. A mixture of Gaussians (Tipping & Bishop 1999), conditioned in closed form.
+    cells' centres and its log responsibility. Conditioned in closed form; Tipping & Bishop 1999.
     """
 
     def __init__(self, d: int, c: int, side: int, cells: int, num_components: int, rank: int):
@@ -285,7 +287,7 @@ class ExpansionMixture(nn.Module):
 
 
 def assign_components(vectors: Tensor, num_components: int, *, seed: int) -> Tensor:
-    """The component of each vector (b, k) in a mixture of Gaussians fitted to their leading principal components: (b,)."""
+    """Components (b,) of vectors (b, k), by a mixture of Gaussians fitted to their leading principal components."""
     from sklearn.mixture import GaussianMixture
 
     x = vectors.double() - vectors.double().mean(0)
