@@ -209,21 +209,21 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
 
 
 @app.command()
-def sync(check: Annotated[bool, Option("--check", help="Only say which pairs are stale; exit code 1 if any.")] = False,
+def sync(check: Annotated[bool, Option("--check", help="Only say what is stale; exit code 1 if anything.")] = False,
          source: Annotated[str, Option("--from", help="py, or ipynb after editing notebooks alone.")] = "py"):
-    """Make notebooks and their .py files agree."""
-    from . import pairs
+    """Make notebooks agree with their .py files, and the tables of README and APPROACHES with what they tell of."""
+    from . import pairs, tables
     from .jupyter.lessons import home, lessons
     from .terminal import console
 
-    folder = home() / "notebooks"
+    root, folder = home(), home() / "notebooks"
+    fresh = f"{len(lessons(folder))} pairs and the tables"
     if check:
-        stale = pairs.check(folder)
-        fresh = f"{len(lessons(folder))} pairs are fresh."
-        console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else fresh)
+        stale = pairs.check(folder) + tables.check(root)
+        console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else f"{fresh} are fresh.")
         raise typer.Exit(int(bool(stale)))
-    changed = pairs.sync(folder, source)
-    console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{len(lessons(folder))} pairs were fresh already.")
+    changed = pairs.sync(folder, source) + tables.sync(root)
+    console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{fresh} were fresh already.")
 
 
 @app.command()

@@ -148,7 +148,7 @@ def test_a_card_is_complete(name):
     kind = approaches.get(name)
     card = kind.card
     assert is_dataclass(kind) and kind.__dataclass_params__.frozen and kind()
-    assert 1 <= card.order <= 10 and all(getattr(card, f.name) for f in fields(card))
+    assert card.order >= 1 and all(getattr(card, f.name) for f in fields(card))
     assert re.search(r"\b(19|20)\d\d\b", card.papers), "papers have a year"
     assert approaches.names().index(name) == sorted(approaches.get(n).card.order for n in approaches.names()).index(
         card.order)
