@@ -24,10 +24,13 @@ def seen_by(fitted) -> Observations:
     return Observations(2 * torch.rand(6, d, generator=rng) - 1, torch.randn(6, c, generator=rng), 0.1)
 
 
-def drawn(fitted, seen, seed: int) -> torch.Tensor:
-    d = fitted.about["d"]
-    coords = 2 * torch.rand(20, d, generator=torch.Generator().manual_seed(seed)) - 1
-    return fitted.draw(seen, 2, seed=seed, steps=3)(coords)
+def draw(fitted, seen, seed: int):
+    return fitted.draw(seen, 2, seed=seed, steps=3)
+
+
+def asked(fields, seed: int) -> torch.Tensor:
+    """Values at places of the seed's own."""
+    return fields(2 * torch.rand(20, fields.d, generator=torch.Generator().manual_seed(seed)) - 1)
 
 
 def contents(net: torch.nn.Module) -> dict:
@@ -47,10 +50,11 @@ def test_eight_threads_draw_what_one_draws(approach, problem):
     seen = seen_by(shared)
     questions = [(None if i % 4 == 3 else Observations(seen.coords, seen.values + i % 4, seen.noise_std), i)
                  for i in range(THREADS)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        together = list(pool.map(lambda question: drawn(shared, *question), questions))
+    with ThreadPoolExecutor(THREADS) as pool:                    # all are drawn before the first is asked
+        draws = list(pool.map(lambda question: draw(shared, *question), questions))
+        together = list(pool.map(asked, draws, range(THREADS)))
     for (observations, seed), found in zip(questions, together, strict=True):
-        expected = drawn(alone, observations, seed)
+        expected = asked(draw(alone, observations, seed), seed)
         assert float((found - expected).abs().max()) < 1e-6 * float(expected.abs().max())
 
 
@@ -58,7 +62,7 @@ def test_eight_threads_draw_what_one_draws(approach, problem):
 def test_drawing_writes_nothing_into_a_network(approach, problem):
     fitted = loaded(approach, problem)
     seen, before = seen_by(fitted), contents(fitted.net)
-    drawn(fitted, seen, 0), drawn(fitted, None, 1)
+    asked(draw(fitted, seen, 0), 0), asked(draw(fitted, None, 1), 1)
     after = contents(fitted.net)
     assert {key for key in after if after[key] != before.get(key)} == set()
 
