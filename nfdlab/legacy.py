@@ -28,11 +28,30 @@ def _sparse_conditional(config: dict) -> dict:
             **{key: config[key] for key in ("batch", "queries", "lr", "steps")}}
 
 
+def _score_field(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "lattice": config["context"],
+            "expansion_side": config["statistics"], "expansion_rank": config["rank"],
+            "expansion_draws": config["measured"], "unconditional_share": config["alone"],
+            **{key: config[key] for key in ("width", "depth", "heads", "octaves", "batch", "queries", "lr", "steps")}}
+
+
+# Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
+# attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
+# ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
+SET_ATTENTION = [(r"\.each_other\.", ".itself."), (r"\.seen\.", ".others."), (r"\.think\.", ".mlp."),
+                 (r"\.(itself|others)\.(ask|question)\.", r".\1.query."),
+                 (r"\.(itself|others)\.told\.", r".\1.key_value."), (r"\.penalty$", ".log_gamma")]
+
 # approach: renames of keys, config, and where the noise levels went
-SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."), (r"^reader\.", "encoder.reader.")]
+SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."),
+                      (r"^reader\.", "encoder.reader.")]
+SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
+               (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
+               (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
 
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
+    "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
 }
 
 

@@ -16,8 +16,8 @@ from .observation.training_views import Views
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
-    ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
-    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
+    ("score_field", "gp1d"): {"width": 48, "depth": 2, "expansion_draws": 16384},
+    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "expansion_draws": 16384},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "measured": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1), "usual": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
@@ -70,7 +70,7 @@ SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 
                              "layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
-         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
+         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "expansion_draws": 2048},
          "temporal_field": {"draws": 8192, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
          "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
          "adaptive_sampling": {"width": 32, "batch": 16, "latents": 128, "num_particles": 128},
