@@ -13,7 +13,7 @@ from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.diffusion.smc import _louder, _moved, annealed_smc, resampled
+from nfdlab.diffusion.smc import _next_heat, _moved, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
 from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
 from nfdlab.inference.posterior import Heard, LatentPosterior
@@ -84,11 +84,11 @@ def test_resampling_is_as_often_as_the_weight_says_to_within_one():
 
 def test_the_data_are_heard_as_loud_as_the_cloud_can_bear():
     logs = -0.5 * torch.linspace(-30, 30, 4001, dtype=F64) ** 2
-    heat = _louder(logs, 0.0, 400.0)
+    heat = _next_heat(logs, 0.0, 400.0)
     w = (heat * logs).exp()
     assert float(w.sum() ** 2 / w.square().sum()) == pytest.approx(400, rel=1e-6)
     # a cloud that has heard so much already, evenly, can bear as much again
-    assert _louder(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6) and _louder(logs * 1e-9, 0.0, 400.0) == 1.0
+    assert _next_heat(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6) and _next_heat(logs * 1e-9, 0.0, 400.0) == 1.0
 
 
 def test_doors_of_particles():

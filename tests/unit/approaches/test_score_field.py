@@ -67,7 +67,7 @@ def test_each_head_adds_its_own_law_of_distance(d):
     torch.testing.assert_close(found, ask.output((weights @ v).transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-4)
 
 
-def test_a_near_point_is_heard_louder_by_a_local_head():
+def test_a_near_point_is_heard_next_heat_by_a_local_head():
     with seeded(1):
         ask = Ask(8, 2)
     with torch.no_grad():
