@@ -42,7 +42,7 @@ from nfdlab.baselines.adaptive_grid import adaptive_grid
 from nfdlab.core.acquisition import acquisition
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, stream
-from nfdlab.evaluate.active_learning import race, score_now, shrinkage
+from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkage
 from nfdlab.fields.refining import render_adaptive
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
@@ -137,7 +137,7 @@ print("looks at", [round(x, 2) for x in places], f"leave {high - low:.3f} of 2: 
 now = Search(halver, d=1, seed=seed)
 assert torch.equal(now.acquisition(), acquisition("variance", now.draw(16)(now.candidates)))
 rivals = {"exact": {"fitted": step.oracle()}, "model": {"fitted": halver}, "random": {"fitted": step.oracle(), "policy": "random"}}
-halving = race(rivals, step, looks=5, tasks=steps, seed=seed, draws=8)
+halving = learning_curves(rivals, step, looks=5, tasks=steps, seed=seed, draws=8)
 factors = shrinkage(halving)
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, part), colour in zip(halving.groupby("rival", sort=False), (style.EXACT, style.MODEL, style.BASELINE), strict=True):
@@ -171,7 +171,7 @@ panel
 rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model, mutual information": {"fitted": model, "policy": "mutual_information"},
           "grid": {"fitted": model, "policy": "grid"},
           "adaptive": {"fitted": model, "policy": adaptive_grid}}
-found = race(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
+found = learning_curves(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
 final = found[found["looks"] == looks].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
 usual = final.median()
 figure, ((ax,),) = style.picture(size=(7.2, 3.6))
@@ -216,7 +216,7 @@ pd.DataFrame({by: acquisition(by, places, 0.05) for by in ("variance", "mutual_i
 who = nfd.load("latent_field", "gp2d", device=device)                             # any model can be asked
 rivals = {"exact, variance": {"fitted": gauss.oracle(), "draws": 64}, "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
           "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"}}
-control = race(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
+control = learning_curves(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
 surface = gauss.draw(1, seed=seed)
 greedy, other = (Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1)))
 asked = Search(who, d=2, seed=seed).run(surface, 6)
@@ -330,7 +330,7 @@ pd.DataFrame(left).T.round(3)
 #
 # ```python
 # for n in (2, 4, 16, 64):
-#     table_ = race({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
+#     table_ = learning_curves({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
 #     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory for odd n", round((n + 3) / (2 * (n + 2)), 3))
 # ```
 #

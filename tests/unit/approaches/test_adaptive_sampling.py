@@ -17,7 +17,7 @@ from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import HasAsk, Observations
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.evaluate.active_learning import race, shrinkage
+from nfdlab.evaluate.active_learning import learning_curves, shrinkage
 from nfdlab.exact.normal import Normal
 from nfdlab.fields.deepsdf import DeepSDF
 from nfdlab.fields.refining import render_adaptive
@@ -329,7 +329,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
 
 def test_a_race_is_paired_and_its_shrinkage_is_what_it_says():
     step = problems.get("step1d")
-    found = race({"a": {"fitted": step.oracle()}, "b": {"fitted": step.oracle(), "policy": "random"}}, step, looks=2,
+    found = learning_curves({"a": {"fitted": step.oracle()}, "b": {"fitted": step.oracle(), "policy": "random"}}, step, looks=2,
                  tasks=3, seed=0, draws=8)
     assert len(found) == 2 * 3 * 3
     start = found[found["looks"] == 0].pivot(index="task", columns="rival", values="rmse")
