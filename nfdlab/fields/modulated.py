@@ -1,4 +1,4 @@
-"""One shared SIREN, many functions: a latent shifts the phase of every sine."""
+"""Modulated SIREN: one shared network, a latent shifts the phase of every sine."""
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from .siren import Siren
 class ModulatedSiren(nn.Module):
     """Field of (coords (b, p, d), latent (b, k)) -> (b, p, c): the latent becomes one shift a sine by a linear map.
 
-    A latent (b, k, *cells) on a grid is read at the query first, so that each place is shifted by what is near. With
-    `scales` the latent also stretches what goes into each sine (FiLM): a frequency may then depend on the function, which
-    shifts alone spell out slowly. Both start small, the scales at one.
+    A latent (b, k, *cells) on a grid is interpolated at the query first. With `scales` the latent also scales the input
+    of each sine (FiLM), so that frequencies may depend on the function. Both start small, the scales at one.
 
     Dupont et al. 2022, sec. 3 (shifts, by one linear map); Bauer et al. 2023, sec. 3 (latents on a grid); Perez et al.
     2018 (scales).
@@ -42,8 +41,7 @@ class ModulatedSiren(nn.Module):
         return self.shifts(interpolate(latent, coords) if latent.ndim > 2 else latent)
 
     def with_shifts(self, coords: Tensor, shifts: Tensor) -> Tensor:
-        """The field under given shifts (b, depth, width), or (b, p, depth, width) of each place: shallow layers of one
-        latent, deep layers of another, say."""
+        """The field with given shifts (b, depth, width), or (b, p, depth, width) for each place: values (b, p, c)."""
         x = coords.expand(len(shifts), *coords.shape[-2:])
         if shifts.ndim == 3:
             shifts = shifts[:, None]

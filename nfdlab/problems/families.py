@@ -1,4 +1,4 @@
-"""`families1d`, `step1d`: curves given by a kind and a number or two. Every posterior has several humps."""
+"""`families1d`, `step1d`: curves with a kind and one or two parameters. Posteriors are multimodal."""
 
 from dataclasses import dataclass
 from functools import cached_property

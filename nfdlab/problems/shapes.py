@@ -1,4 +1,4 @@
-"""`bump2d`, `discs2d`, `moving_disc2dt`: one shape of unknown place, size and motion. Enumerated."""
+"""`bump2d`, `discs2d`, `moving_disc2dt`: one shape of unknown place, size and motion; posteriors by enumeration."""
 
 from dataclasses import dataclass
 from functools import cached_property

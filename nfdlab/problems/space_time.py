@@ -29,7 +29,7 @@ EQUATION = ("s = 1.6(t + 1), phi = pi x; K = sum_k w_k (1 + l_k |Ds|) exp(-l_k |
 
 @dataclass(frozen=True)
 class Drift1DT(ExactProblem):
-    """Frames of a pattern that drifts at `speed` radians of phase per unit of s and slowly forgets itself."""
+    """A pattern that drifts at `speed` radians of phase per unit of s and decorrelates slowly."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="drift1dt", title="A pattern that drifts and fades", equation=f"{EQUATION}, k = 0..16",

@@ -1,4 +1,4 @@
-"""`styles2d`: three kinds of surface, and nobody says which: a mixture of Gaussians, whose odds tell the style."""
+"""`styles2d`: a mixture of three Gaussian fields."""
 
 from dataclasses import dataclass
 from functools import cached_property
