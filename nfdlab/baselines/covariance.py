@@ -34,9 +34,9 @@ def kernel(name: str, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def frequencies(name: str, n: int, count: int, d: int, *, seed: int) -> Tensor:
     """Angular frequencies (n, count, d) in float64 drawn from the kernel's spectrum at lengthscale 1.
 
-    A Gaussian for se, a multivariate t with 2 nu degrees of freedom for Matérn nu. Each draw has a Sobol' set shifted by
-    its own uniform vector: each frequency has the right distribution, so the covariance of a sum of such waves is the
-    kernel in expectation, and close to it for each draw.
+    A Gaussian for se, a multivariate t with 2 nu degrees of freedom for Matérn nu. Each draw has a Sobol' set with a
+    random shift of its own, so the covariance of a sum of such waves is the kernel in expectation and near it for
+    each draw.
     """
     nu = SMOOTHNESS[name]
     axes = d if nu is None else d + 1

@@ -1,7 +1,7 @@
 """Acquisition functions: draws of an unknown function at p candidates -> the value of one measurement at each.
 
-`values` is (n, p, c): n draws at p candidates, from a posterior, a trained model or a baseline alike. `noise_std` is the
-standard deviation of the measurement. Each function returns (p,); higher is better.
+`values` (n, p, c): n draws of any posterior at p candidates; `noise_std`: of the measurement. Each function returns
+(p,); higher is better.
 """
 
 import math
@@ -25,9 +25,9 @@ def variance(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = N
 def mutual_information(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
     """Mutual information between a noisy measurement and the function, in nats: (n, p, c) -> (p,).
 
-    I(f; y) = H(y) − H(noise) (Lindley 1956; MacKay 1992, eq. 3), y from the mixture (1/n) Σ_i N(v_i, s²). For two values
-    far apart it is ln 2 at any distance, while the variance grows without end. By quadrature over the noise: exact for
-    a polynomial log density of degree 17 with one channel, of degree 3 with several.
+    I(f; y) = H(y) − H(noise) (Lindley 1956; MacKay 1992, eq. 3), y from the mixture (1/n) Σ_i N(v_i, s²). For two
+    distant values it is ln 2, while the variance grows with the distance. By quadrature over the noise: exact for a
+    polynomial log density of degree 17 with one channel, of degree 3 with several.
     """
     n, p, c = values.shape
     s = max(noise_std, LEAST_NOISE)
@@ -96,7 +96,7 @@ def conditioned(values: Tensor, index: int, noise_std: float) -> Tensor:
 
 
 def _log_likelihoods(part: Tensor, z: Tensor, s: float) -> Tensor:
-    """Log likelihood, less its constant, of every draw given every draw measured at each node: (p, n, c) -> (p, n, k, n)."""
+    """Log likelihoods, less their constant, of all draws given each draw measured at each node: (p, n, k, n)."""
     y = part[:, :, None] + s * z                                                    # (p, n, k, c)
     return -0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1)
 

@@ -39,7 +39,7 @@ class EvaluatedFields:
                 out[:, i:i + step] = self.rule(coords[..., i:i + step, :], slice(0, self.n))
             return out
 
-    def __getitem__(self, draws) -> "Evaluated":
+    def __getitem__(self, draws) -> "EvaluatedFields":
         """One draw or a slice of them, as fields again: truth[3], draws[:8]."""
         start, stop, step = (slice(draws, draws + 1) if isinstance(draws, int) and draws >= 0 else
                              slice(draws, draws + 1 or None) if isinstance(draws, int) else draws).indices(self.n)

@@ -26,11 +26,6 @@ def to_grid(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     return values.reshape(*values.shape[:-2], *shape, values.shape[-1])
 
 
-def from_grid(values: Tensor, d: int) -> Tensor:
-    """(…, *shape, c) with d grid axes -> (…, p, c): the inverse of to_grid."""
-    return values.flatten(-d - 1, -2)
-
-
 def take(memory: Tensor, index: Tensor) -> Tensor:
     """Rows of memory (b, k, w) at indices (p, q) shared by all b, or (b, p, q) of each: (b, p, q, w)."""
     if index.ndim == 2:

@@ -1,6 +1,6 @@
 """Random streams derived from a seed by a hash, one for each draw: the only source of randomness.
 
-`child(seed, "data", 3)` is a new seed for one use. Seeds are never added, so no test task lies inside a training stream.
+`child(seed, "data", 3)` is a new seed for one use. Seeds are never added, so no test task lies in a training stream.
 Noise is drawn on the CPU and moved, so CPU and GPU give the same results.
 """
 

@@ -55,11 +55,11 @@ def require_seen(seen, d: int | None = None, c: int | None = None) -> Observatio
     if seen is None:
         return None
     require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
-            came=seen, why="A posterior needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
+            came=seen, why="It needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
     right = d in (None, seen.coords.shape[1]) and c in (None, seen.values.shape[1])
     require(right, must=f"seen: coords (m, {d or 'd'}), values (m, {c or 'c'}).",
             came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
-            why="These are observations of another kind of field.", do="Observe a field of the problem that was trained on.")
+            why="They belong to another kind of field.", do="Observe a field of the problem of this posterior.")
     return seen
 
 
@@ -227,116 +227,13 @@ class Trained(Protocol):
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
         """As in `Fitted`."""
-        ...
 
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
              sampler: str = "dpmpp") -> Iterator:
         """The way from noise to sample: an iterator of `diffusion.samplers.SamplerStep`."""
-        ...
 
     def fields(self, seen: Observations | None, latent: Tensor) -> Fields:
         """The functions that latents (n, …) decode to."""
-        ...
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights by name, as they are saved."""
-        ...
-
-
-# Optional capabilities, one method each; ask with isinstance.
-
-@runtime_checkable
-class HasAbout(Protocol):
-    """Carries a record of its training (approach, problem, config, scores)."""
-
-    about: dict
-
-
-@runtime_checkable
-class HasMoments(Protocol):
-    """Offers pointwise moments without sampling."""
-
-    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (p, c) and standard deviation (p, c) of the function itself, without observation noise."""
-        ...
-
-
-@runtime_checkable
-class HasPath(Protocol):
-    """Offers the way from noise to sample."""
-
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
-        """Sampler steps from pure noise to the end of `draw`, with the same numbers."""
-        ...
-
-
-@runtime_checkable
-class HasAsk(Protocol):
-    """Offers an acquisition function."""
-
-    def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
-        """Acquisition value at each of candidates (p, d): (p,)."""
-        ...
-
-
-@runtime_checkable
-class HasLatents(Protocol):
-    """Offers encoder and decoder of a diffusion over latents."""
-
-    def encode(self, fields: Fields) -> Tensor:
-        """Functions -> their latents (n, …)."""
-        ...
-
-    def decode(self, latents: Tensor) -> Fields:
-        """The inverse of `encode`."""
-        ...
-
-
-@runtime_checkable
-class HasSequential(Protocol):
-    """Offers sequential Monte Carlo over observations."""
-
-    def carried(self, *, seed: int) -> Any:
-        """Particles of the prior, with tell(seen) -> particles and draw(n, seed=) -> Fields."""
-        ...
-
-
-@runtime_checkable
-class HasHeldOut(Protocol):
-    """A problem with a side that training never sees."""
-
-    def held_out(self) -> Problem:
-        """The other side of the data, as a problem."""
-        ...
-
-
-@runtime_checkable
-class Pattern(Protocol):
-    """Places of observations."""
-
-    def coords(self, d: int, *, seed: int) -> Tensor:
-        """Places (m, d) in [-1, 1]^d."""
-        ...
-
-
-@runtime_checkable
-class HasSize(Protocol):
-    """A pattern that knows its number of points."""
-
-    def size(self, d: int) -> int:
-        """Number of points in d dimensions."""
-        ...
-
-
-@runtime_checkable
-class FollowsField(Protocol):
-    """A pattern whose places depend on the field."""
-
-    def places(self, fields: Fields, *, seed: int) -> Tensor:
-        """Places (m, d) in [-1, 1]^d, for one function."""
-        ...
-
-
-def record_of(fitted) -> dict:
-    """The record that a trained approach carries, {} for the exact posterior and baselines."""
-    return (fitted.about or {}) if isinstance(fitted, HasAbout) else {}

@@ -9,8 +9,8 @@ from .samplers import sample
 
 
 def straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Linear: (1 − t) a + t b for each t (n,): latents (k, …) -> (n, k, …). Halfway the norm is smaller than that of a or
-    b, so in many dimensions the latent is unlike any training latent."""
+    """Linear: (1 − t) a + t b for each t (n,): latents (k, …) -> (n, k, …). Halfway the norm is smaller than
+    that of a or b, so in many dimensions the latent is unlike any training latent."""
     t = t.to(a).reshape(-1, *[1] * a.ndim)
     return (1 - t) * a + t * b
 

@@ -101,9 +101,8 @@ def _halves(count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _moved(u: Tensor, others: Tensor, stride: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Proposals for rows of u (n, …) and their log density ratio under the standard normal (n,): half of them shrink and
-    add fresh noise, which keeps the normal as it is (ratio 0), half go along the difference of two other particles.
-    """
+    """Proposals for rows of u (n, …) and their log density ratio under the standard normal (n,): half shrink and add
+    fresh noise, which keeps the normal as it is (ratio 0); half go along the difference of two other particles."""
     n = len(u)
     s = stride * torch.exp(0.7 * torch.randn(n, generator=rng)).clamp(0.1, 1 / stride).to(u)
     s = s.reshape(-1, *[1] * (u.ndim - 1))

@@ -18,7 +18,7 @@ POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
 @torch.no_grad()
 def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int, seed: int,
                     draws: int = 64, every: int = 1, noise_std: float = 0.05) -> pd.DataFrame:
-    """`looks` measurements by each of `rivals` on `tasks` fresh functions: a row for each rival, task and number of looks.
+    """`looks` measurements by each of `rivals` on `tasks` functions: a row for each rival, task and number of looks.
 
     rivals[name] are keywords of a `Search`: `fitted`, `policy`, …. Columns: rival, task, looks, `rmse` of the mean of
     `draws` draws, and, for one coordinate, `width` of the interval in which a step may be. A row every `every` looks.
@@ -49,7 +49,7 @@ def score_now(search: Search, truth: Fields, draws: int = 64) -> float:
 
 
 def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:
-    """Factor by which a measurement shrinks the interval, over the first `looks` of `learning_curves`: a row for each rival.
+    """Factor by which a measurement shrinks the interval, over the first `looks` measurements: a row for each rival.
 
     `each`: the mean of (width_m/2)^(1/m) over tasks, and its standard error; `whole`: (mean width/2)^(1/m). Halving
     every time is ½; splitting at the median of N draws of an exact posterior is (N + 3)/(2(N + 2)) on average, so

@@ -47,7 +47,7 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
     columns = _columns(scores)
     cells, left_out = grid(contestants, problems, patterns=patterns, counts=counts, shares=shares, seeds=seeds)
     require(len(cells) > 0, must="At least one contestant that can answer one of the problems.",
-            came="; ".join(left_out) or "none", why="There is no cell to compute.", do="nfdlab list names what there is.")
+            came="; ".join(left_out) or "none", why="There is no cell to compute.", do="nfdlab list names all.")
     cells = [replace(c, tasks=tasks, draws=draws, noise_std=float(noise_std), scores=columns) for c in cells]
     out = Path(out)
     folder = out / "cells"
@@ -55,7 +55,8 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
     todo = [cell for cell in cells if force or read(cell, folder) is None]
     failed = _compute(todo, folder, jobs, lambda done: progress and progress(len(cells) - len(todo) + done, len(cells)))
     found = [read(cell, folder) for cell in cells if cell.name not in failed]
-    write_whole(out / "bench.csv", ",".join(head(columns)) + "\n" + "".join(line for rows in found for line in rows or ()))
+    lines = [",".join(head(columns)) + "\n", *(line for rows in found for line in rows or ())]
+    write_whole(out / "bench.csv", "".join(lines))
     for stale in folder.glob("*.part"):              # left by a process that was killed
         stale.unlink(missing_ok=True)
     table = Benchmark.read(out / "bench.csv", draws=draws, left_out=tuple(left_out),

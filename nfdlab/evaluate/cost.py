@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..core.capabilities import record_of
 from ..core.checks import require_coords, require_count, require_seed
 from ..core.rng import normals
-from ..core.types import Fitted, Observations, record_of
+from ..core.types import Fitted, Observations
 
 RUNS = 3                         # the fastest run counts: other processes only slow a run down
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .. import problems
+from ..core.capabilities import HasLatents
 from ..core.checks import require, require_count, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Fitted, HasLatents, Problem
+from ..core.types import Fitted, Problem
 from .results import Table
 from .scores import energy_distance
 from .table import GRIDS, score

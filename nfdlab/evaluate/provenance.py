@@ -2,8 +2,8 @@
 
 import json
 
+from ..core.capabilities import record_of
 from ..core.checks import describe, require
-from ..core.types import record_of
 from ..recipes import knobs, refit_line
 
 

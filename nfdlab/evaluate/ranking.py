@@ -70,7 +70,7 @@ class Benchmark:
         return {name: self.table(name) for name in self.problems}
 
     def ranking(self, metric: str = "crps") -> pd.DataFrame:
-        """A row for each problem and contestant, best first: the metric's ratio averaged over cases with its 95 % interval,
+        """A row for each problem and contestant, best first: the metric's ratio averaged over cases, its 95 % interval,
         the worst case, and the averages of the other metrics."""
         rows = []
         for problem, table in self.tables.items():

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from .. import baselines, problems
+from ..core.capabilities import HasSize, record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Fitted, HasSize, Problem, record_of
+from ..core.types import Fitted, Problem
 from ..observation import patterns
 from ..observation.observing import observe
 from . import calibration, scores
@@ -39,7 +40,7 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
             against: Fitted | None = None, progress: Callable[[int, int], object] | None = None) -> Table:
     """Several contestants on the same tasks, and the reference as the last row.
 
-    `counts`: numbers of observations, 0 for the prior. `pattern`: a class of patterns (made with count=), or one pattern,
+    `counts`: numbers of observations, 0 for the prior. `pattern`: a class of patterns, made with count=; or one pattern
     or a dictionary {label: pattern}, None for the prior (then no counts). `points` (p, d): where fields are compared.
     `against`: the reference of the ratios; by default the exact posterior, or kriging where there is none.
     `progress(done, total)` is called after each task.

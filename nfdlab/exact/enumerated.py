@@ -17,7 +17,7 @@ from ..core.rng import uniforms
 from ..core.types import Observations
 from .finite import Finite
 from .mcmc import differential_evolution
-from .normal import choose, effective_sample_size
+from .normal import Conditional, choose, effective_sample_size
 
 CELLS = 10_000, 100_000      # cells evaluated at once, for many and for few observations
 WORK = 1_500_000             # cells times observations of one pass, between those two
@@ -32,7 +32,7 @@ LEAST_NOISE = 1e-3           # below this noise the cells are wider than the lik
 
 
 @dataclass(frozen=True, eq=False)
-class Enumerated:
+class Enumerated(Conditional):
     """Functions family(params (h, q), coords (p, d) or (h, p, d)) -> (h, p, c) with parameters uniform in unit cells.
 
     `family` takes parameters in [0, 1)^q (it scales them itself). `centres` (h, q) and `widths` (q,) are the cells.
@@ -65,7 +65,7 @@ class Enumerated:
         return -torch.cat(misfit).double() / (2 * noise_std**2)
 
     def _cut(self, logs: Tensor, cells: int) -> "Enumerated":
-        """The most likely cells, each divided in 2^q, `cells` in all. The prior is uniform, so only kept cells count."""
+        """The best cells, each divided in 2^q, `cells` in all. The prior is uniform, so only kept cells count."""
         q = len(self.widths)
         best = logs.topk(min(len(logs), cells // 2**q))
         kept = best.indices[best.values > best.values[0] - SLACK].sort().values
@@ -107,12 +107,8 @@ class Enumerated:
         points = differential_evolution(begin, log_density, moves, seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 
-    def posterior(self, seen: Observations) -> "Enumerated":
-        """The posterior of `update`."""
-        return self.update(seen)[0]
-
     def at(self, coords: Tensor) -> Finite:
-        """Joint distribution of the values at coords (p, d): a finite set of vectors (h, p·c), one for each cell's centre."""
+        """Joint distribution of the values at coords (p, d): a finite set of vectors (h, p·c), one for each cell."""
         return Finite(self.family(self.centres.to(coords), coords).flatten(1), self.log_weights.to(coords))
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:

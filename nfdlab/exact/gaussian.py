@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..core.fields import CHUNK, EvaluatedFields
 from ..core.types import Observations
-from .normal import Normal
+from .normal import Conditional, Normal
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
+class Gaussian(Conditional):
     """A Gaussian field with one channel: basis(coords (…, p, d)) -> (…, p, k), weights a Normal over (k,)."""
 
     basis: Callable[[Tensor], Tensor]
@@ -37,10 +37,6 @@ class Gaussian:
         A, y = self.basis(seen.coords.double().cpu()), seen.values[:, 0].double().cpu()
         weights, log_marginal = self.weights.update(A, y, seen.noise_std)
         return Gaussian(self.basis, self.d, weights), log_marginal
-
-    def posterior(self, seen: Observations) -> "Gaussian":
-        """The posterior of `update`."""
-        return self.update(seen)[0]
 
     def at(self, coords: Tensor) -> Normal:
         """The distribution of the values at coords (p, d)."""

@@ -11,8 +11,8 @@ from ..core.rng import stream
 def differential_evolution(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int, *, seed: int) -> Tensor:
     """Metropolis moves of points (h, q) in the unit box towards log_density (h, q) -> (h,): (h, q) after `moves` each.
 
-    A proposal is a multiple of the difference of two other points, so it has the shape of the target; every tenth is the
-    whole difference, which crosses from one mode to another. ter Braak 2006, eq. 2. Each half moves by differences
+    A proposal is a multiple of the difference of two other points, so it has the shape of the target; every tenth is
+    the whole difference, which crosses from one mode to another (ter Braak 2006, eq. 2). Each half moves by differences
     within the other half, so that proposals are symmetric.
     """
     rng, (h, q) = stream(seed, "settle"), points.shape

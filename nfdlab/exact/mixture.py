@@ -10,11 +10,11 @@ from ..core.fields import EvaluatedFields
 from ..core.rng import child
 from ..core.types import Observations
 from .finite import Finite
-from .normal import NormalMixture, choose
+from .normal import Conditional, NormalMixture, choose
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(Conditional):
     """Σ_j exp(log_weights_j) · part j: all of the parts Gaussian, or all Enumerated."""
 
     log_weights: Tensor
@@ -53,10 +53,6 @@ class Mixture:
         parts, logs = zip(*(p.update(seen) for p in self.parts), strict=True)
         logs = self.log_weights + torch.stack(logs)
         return Mixture(logs - logs.logsumexp(0), parts), logs.logsumexp(0)
-
-    def posterior(self, seen: Observations) -> "Mixture":
-        """The posterior of `update`; `log_weights.exp()` are the probabilities of the components."""
-        return self.update(seen)[0]
 
     def at(self, coords: Tensor) -> NormalMixture | Finite:
         """Joint distribution of the values at coords (p, d)."""

@@ -3,13 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from ..core.rng import normals, uniforms
+from ..core.types import Observations
 
 LEAST_NOISE = 1e-5           # measurements without noise are conditioned on with this standard deviation
+
+
+class Conditional:
+    """Base of distributions of functions with `update(seen)` -> (posterior, log marginal likelihood of `seen`)."""
+
+    def posterior(self, seen: Observations) -> Self:
+        """The posterior of `update`; of a mixture `log_weights.exp()` are the probabilities of its components."""
+        return self.update(seen)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +80,7 @@ class Normal:
         return Normal(A @ self.mean + shift, self.rows(A))
 
     def update(self, A: Tensor, y: Tensor, noise_std: float) -> tuple["Normal", Tensor]:
-        """Posterior of x given y = A x + s·ε, A (q, k), y (q,), and the log marginal likelihood log N(y; A mean, A cov Aᵀ + s²).
+        """Posterior of x given y = A x + s·ε, A (q, k), y (q,), and the log marginal likelihood of y.
 
         With A R / s = U S Vᵀ the mean moves by R V S/(1 + S²) Uᵀ(y − A mean)/s and R gets the factor (I + V S² Vᵀ)^-½
         (Rasmussen & Williams 2006, eqs. 2.11 and 2.30, in singular values).

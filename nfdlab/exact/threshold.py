@@ -10,7 +10,7 @@ from ..core.rng import uniforms
 from ..core.types import Observations
 from .enumerated import LEAST_NOISE, member
 from .finite import Finite
-from .normal import choose
+from .normal import Conditional, choose
 
 
 def step(params: Tensor, coords: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ def step(params: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold:
+class Threshold(Conditional):
     """1[x > θ] on [-1, 1], θ uniform within pieces between `edges` (h + 1,), with log_weights (h,) of the pieces."""
 
     edges: Tensor = field(repr=False)
@@ -55,10 +55,6 @@ class Threshold:
         logs = inside - 0.5 * (misfit + constant)
         return Threshold(edges, logs - logs.logsumexp(0)), logs.logsumexp(0)
 
-    def posterior(self, seen: Observations) -> "Threshold":
-        """The posterior of `update`."""
-        return self.update(seen)[0]
-
     def below(self, x: Tensor) -> Tensor:
         """P(θ < x), the probability that the value at x is 1: x (p,) -> (p,) in float64."""
         steps = torch.cat([torch.zeros(1, dtype=torch.float64), self.log_weights.softmax(0).cumsum(0)])
@@ -68,7 +64,7 @@ class Threshold:
         return torch.lerp(steps[i - 1], steps[i], share)
 
     def at(self, coords: Tensor) -> Finite:
-        """Joint distribution of the values at coords (p, 1): a finite set, since p places show only p + 1 different steps."""
+        """Joint distribution of the values at coords (p, 1): a finite set, as p places show p + 1 steps."""
         order = coords[:, 0].argsort()
         chance = self.below(coords[order, 0])
         ends = torch.cat([torch.zeros(1).double(), chance, torch.ones(1).double()])

@@ -85,8 +85,8 @@ def places(n: int, d: int, *, seed: int) -> Tensor:
 
 
 def misfit(away: Tensor, edge: float) -> Tensor:
-    """Charbonnier loss, mean of sqrt(away² + edge²) − edge: quadratic for small errors, linear for large ones, so that a
-    jump slightly off its place costs little. Charbonnier et al. 1994."""
+    """Charbonnier loss, mean of sqrt(away² + edge²) − edge: quadratic for small errors, linear for large ones, so
+    that a jump slightly off its place costs little. Charbonnier et al. 1994."""
     return ((away.square() + edge**2).sqrt() - edge).mean()
 
 

@@ -31,7 +31,9 @@ class ModulatedSiren(nn.Module):
     def shifts(self, latent: Tensor) -> Tensor:
         """(…, k) -> (…, depth, width): the shift of each layer, in radians; with `scales` (…, depth, 2 width)."""
         shift = self.shift(latent).unflatten(-1, (-1, self.width))
-        return shift if self.scale is None else torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
+        if self.scale is None:
+            return shift
+        return torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
         return self.with_shifts(coords, self.local(coords, latent))
@@ -52,8 +54,3 @@ class ModulatedSiren(nn.Module):
                 shift, stretch = shift.chunk(2, -1)
                 x = torch.sin(sine.before(x) * (1 + stretch) + shift)
         return self.siren.output(x)
-
-
-def zero_latent(b: int, latent: int) -> Tensor:
-    """The latent of the shared field itself, no modulation: (b, latent)."""
-    return torch.zeros(b, latent)

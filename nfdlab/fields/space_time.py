@@ -39,8 +39,8 @@ def between(four: Tensor, share: Tensor) -> Tensor:
 class SpaceTimeField(nn.Module):
     """Field of (coords (p, d) or (b, p, d), time first; latents (b, k, frames)) -> (b, p, c).
 
-    The latent at a time is the cubic interpolation of the four frames around it plus a learned correction; it scales and
-    shifts (FiLM, Perez et al. 2018) the layers that decode a place. Correction and output start at zero.
+    The latent at a time is the cubic interpolation of the four frames around it plus a learned correction; it scales
+    and shifts (FiLM, Perez et al. 2018) the layers that decode a place. Correction and output start at zero.
     """
 
     def __init__(self, d: int, k: int, c: int, width: int, depth: int, octaves: int):

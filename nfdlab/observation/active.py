@@ -1,8 +1,7 @@
 """Active learning: where to measure next, chosen by an acquisition function of any `Fitted`'s draws.
 
-A `Search` is a value with an ask-and-tell interface: `ask` gives the next places, `tell` the search with one measurement
-more, `run` measures a truth. Everything follows from its seed; two searches of one seed at the same places read the same
-noise.
+A `Search` is a value with an ask-and-tell interface: `ask` gives the next places, `tell` the search with new
+measurements, `run` measures a truth. Everything follows from its seed, the noise of each measurement too.
 """
 
 import math
@@ -15,10 +14,11 @@ import torch
 from torch import Tensor
 
 from ..core.acquisition import ACQUISITIONS, acquisition, conditioned
+from ..core.capabilities import HasSequential
 from ..core.checks import require, require_coords, require_count, require_name, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child, stream, uniforms
-from ..core.types import Fields, Fitted, HasSequential, Observations
+from ..core.types import Fields, Fitted, Observations
 
 POLICIES = (*ACQUISITIONS, "random", "grid")
 SIDES = {1: 256, 2: 32, 3: 12}       # candidates a side, unless given
@@ -79,7 +79,7 @@ class Search:
         return 2 / len(self.candidates) ** (1 / self.d)
 
     def acquisition(self, by: str | None = None) -> Tensor:
-        """Acquisition value at each candidate, by the policy unless given: (p,). −inf where it is not worth repeating."""
+        """Acquisition value at each candidate, by the policy unless given: (p,). −inf where repeating is useless."""
         by = by or (self.policy if self.policy in ACQUISITIONS else "variance")
         return self._open(acquisition(by, self.values, self.noise_std), self.values)
 
@@ -93,12 +93,12 @@ class Search:
         return found.masked_fill(looked & wrong, -math.inf)
 
     def ask(self, k: int = 1) -> Tensor:
-        """The next k places (k, d), all chosen before any is measured: each given the ones before it (`conditioned`)."""
+        """The next k places (k, d), chosen before any is measured: each given the ones before it (`conditioned`)."""
         require_count(k, "k")
         if callable(self.policy):
             return self.policy(self, k)
-        if self.policy == "random":                              # the place of each measurement from its own stream
-            return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+        if self.policy == "random":
+            return self._uniform(k)
         if self.policy == "grid":
             order = farthest_first(cell_centres((math.ceil(self.looks ** (1 / self.d) - 1e-9),) * self.d))
             return order[torch.arange(self.m, self.m + k) % len(order)]
@@ -119,12 +119,18 @@ class Search:
         return replace(self, seen=seen, particles=None if self.particles is None else self.particles.tell(news))
 
     def look(self, truth: Fields, k: int = 1) -> "Search":
-        """Ask, measure one function `truth` with noise, tell. The noise of measurement i is the same for every policy."""
+        """Ask, measure one function `truth` with noise, tell. Measurement i has the same noise for every policy."""
         require(truth.n == 1 and truth.d == self.d, must=f"truth: one function of {self.d} coordinates.", came=truth,
                 why="A search measures one function.", do="problem.draw(1, seed=0).")
         coords = self.ask(k)
-        noise = torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
-        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * noise)
+        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * self._noise(k))
+
+    def _uniform(self, k: int) -> Tensor:
+        """Random places (k, d), that of each measurement from its own stream."""
+        return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+
+    def _noise(self, k: int) -> Tensor:
+        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """The search after `looks` more measurements of `truth`, those that are planned unless given."""

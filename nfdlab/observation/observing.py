@@ -2,9 +2,10 @@
 
 import torch
 
+from ..core.capabilities import FollowsField, Pattern
 from ..core.checks import require, require_number, require_seed
 from ..core.rng import child, stream
-from ..core.types import Fields, FollowsField, Observations, Pattern
+from ..core.types import Fields, Observations
 
 
 def observe(fields: Fields, pattern, *, noise_std: float = 0.05, seed: int) -> Observations:

@@ -72,7 +72,7 @@ class Outline(Random):
 
 
 def bisected(inner: Tensor, outer: Tensor, above: Callable[[Tensor], Tensor], halvings: int) -> Tensor:
-    """Bisection between places (…, d) above a level and places below it: `above` (…, d) -> (…,) -> places just above."""
+    """Bisection between places (…, d) above a level and places below it, by `above` (…, d) -> (…,)."""
     for _ in range(halvings):
         middle = (inner + outer) / 2
         inside = above(middle)[..., None]

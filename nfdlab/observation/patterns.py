@@ -1,8 +1,8 @@
 """Patterns: where a function is observed. Frozen dataclasses, sized by `count=` or by `share=`.
 
 `count` points lie anywhere in the box; `share` keeps that share of the cells of a base grid, `of` a side, as cell
-centres. Every pattern gives exactly that many points, all distinct, inside the box. The base grid of `Frames` and
-`Sensors` is `frames` by `cells` a side in space; `Frames` may be sized by `every=`. Only `Outline` depends on the field.
+centres. Every pattern gives exactly that many points, all distinct, inside the box. The base grid of `Frames`
+and `Sensors` is `frames` by `cells` a side; `Frames` may be sized by `every=`. Only `Outline` depends on the field.
 """
 
 from .outline import Outline

@@ -25,7 +25,8 @@ class NoisyViews:
         return torch.where(choice < self.other_noise, torch.exp(low + level * (high - low)), self.noise_std)
 
     @staticmethod
-    def measured(fields: Fields, coords: Tensor, mask: Tensor, noise_std: Tensor, rng: torch.Generator) -> ObservationBatch:
+    def measured(fields: Fields, coords: Tensor, mask: Tensor, noise_std: Tensor,
+                 rng: torch.Generator) -> ObservationBatch:
         """Noisy values of b functions at coords (b, m, d), zero where mask (b, m) is False."""
         coords = coords * mask[..., None]
         values = fields(coords)
@@ -51,7 +52,7 @@ class TrainingViews(NoisyViews):
     def __post_init__(self):
         require_count(self.usual, "usual"), require_count(self.most, "most")
         require(self.usual <= self.most, must="TrainingViews: usual <= most.", why="`most` is the longest view.",
-                came=f"usual={self.usual}, most={self.most}", do=f"TrainingViews(usual={self.usual}, most={self.usual}).")
+                came=f"usual={self.usual}, most={self.most}", do=f"most={self.usual}, or more.")
         for name in ("tail", "uneven", "other_noise"):
             require_number(getattr(self, name), name, 0.0, 1.0)
 

@@ -2,8 +2,9 @@
 
 from importlib import import_module
 
+from ..core.capabilities import HasHeldOut
 from ..core.checks import require, require_name
-from ..core.types import HasHeldOut, Source
+from ..core.types import Source
 
 _HOMES = {
     "gp1d": "gaussian_fields", "gp2d": "gaussian_fields", "sawtooth1d": "sawtooth", "families1d": "families",

@@ -13,8 +13,8 @@ KNOWN = (".npy", ".npz", *TABLES, *PICTURES)
 
 
 def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
-    """The numbers in a file. `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in [0, 1],
-    without transparency."""
+    """The numbers in a file. `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in
+    [0, 1], without transparency."""
     path = Path(path)
     require(path.suffix.lower() in KNOWN, must=f"path: a file ending in {', '.join(KNOWN)}.", came=str(path),
             why="The suffix tells how to read it.", do="Save it with numpy.save, or pass the numbers as an array.")
@@ -32,7 +32,7 @@ def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
     return ValueError(four_parts(f"path: a readable {path.suffix} file.", str(path),
-                                 f"{type(error).__name__}: {str(error)[:160]}. It may be incomplete, or of another kind.",
+                                 f"{type(error).__name__}: {str(error)[:160]}. It is incomplete, or of another kind.",
                                  "Write the file again; numpy.save and numpy.savez make files that are read here."))
 
 
@@ -86,7 +86,7 @@ def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
                 why="A ragged table leaves open which number belongs to which column.", do=f"Correct line {number}.")
         for cell, column in zip(row, names or range(1, wide + 1), strict=True):
             require(_is_number(cell), must=f"Each cell of {path.name}: a finite number.",
-                    came=f"line {number}, column {column}: {cell!r}", why="Missing values and words cannot be interpolated.",
+                    came=f"line {number}, column {column}: {cell!r}", why="Only numbers can be interpolated.",
                     do="Leave out rows without a value; write decimals with a point.")
     names = names or [f"column {i}" for i in range(1, wide + 1)]
     return names, np.array([[float(cell) for cell in row] for _, row in rows])

@@ -231,7 +231,7 @@ def test_the_moving_discs_draws_explain_what_was_seen_as_well_as_the_noise_allow
 
 
 def test_chains_converge_from_anywhere_and_stay_at_the_target():
-    """Two humps of unequal weight and shape in the unit square: shares, means and spreads, from even points."""
+    """Two modes of unequal weight and shape in the unit square: shares, means and spreads, from even points."""
     means, stds = torch.tensor([[0.3, 0.3], [0.7, 0.6]]), torch.tensor([[0.05, 0.1], [0.1, 0.04]])
 
     def log_density(x):
@@ -240,7 +240,8 @@ def test_chains_converge_from_anywhere_and_stay_at_the_target():
         return logs.logsumexp(-1).double()
 
     n = 8000
-    points = differential_evolution(torch.rand(n, 2, generator=torch.Generator().manual_seed(0)), log_density, 60, seed=0)
+    begin = torch.rand(n, 2, generator=torch.Generator().manual_seed(0))
+    points = differential_evolution(begin, log_density, 60, seed=0)
     left = points[:, 0] < 0.5                              # and 0.02 of the right hump
     assert abs(left.double().mean() - 0.25 - 0.75 * stats.norm.cdf(-2.0)) < 5 * math.sqrt(0.25 * 0.75 / n)
     right = points[~left]
@@ -317,7 +318,7 @@ def test_a_small_hill_is_found_as_fast_as_others_have_measured():
 
 
 def test_a_grid_of_sixteen_leaves_the_variance_that_others_have_measured():
-    """gp2d with 16 observations on 24 by 24 cells: 0.227 of the variance left by cells 3, 9, 14, 20 of both axes, 0.382 by
+    """gp2d, 16 observations on 24 by 24 cells: 0.227 of the variance left by cells 3, 9, 14, 20 of both axes, 0.382 by
     random places."""
     problem, query, axis = nfd.problems.get("gp2d"), nfd.cell_centres((24, 24)), nfd.cell_centres((24,))[:, 0]
 

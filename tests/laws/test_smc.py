@@ -1,4 +1,4 @@
-"""Particles and steered latents against posteriors in closed form: mean and spread in standard errors, odds of humps."""
+"""Particles and guided latents against posteriors in closed form: moments in standard errors, odds of modes."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.diffusion.smc import _next_heat, _moved, annealed_smc, resampled
+from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
 from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
 from nfdlab.inference.posterior import Heard, LatentPosterior
@@ -52,7 +52,7 @@ def test_particles_draw_a_gaussian_posterior(s):
 
 
 def test_particles_find_two_modes_in_their_proportion():
-    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the mode at +1 is likelier, by quadrature, and so among the particles."""
+    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the mode at +1 is likelier by quadrature and among the particles."""
     grid = torch.linspace(-4, 4, 20001, dtype=F64)
     weight = (-0.5 * (grid - 0.2) ** 2 - 0.5 * ((grid**2 - 1) / 0.1) ** 2).exp()
     odds = float(weight[grid > 0].sum() / weight.sum())
@@ -88,7 +88,8 @@ def test_the_inverse_temperature_rises_to_a_given_effective_sample_size():
     w = (heat * logs).exp()
     assert float(w.sum() ** 2 / w.square().sum()) == pytest.approx(400, rel=1e-6)
     # particles that are spread evenly at this temperature bear the same step again
-    assert _next_heat(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6) and _next_heat(logs * 1e-9, 0.0, 400.0) == 1.0
+    assert _next_heat(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6)
+    assert _next_heat(logs * 1e-9, 0.0, 400.0) == 1.0
 
 
 def test_bad_arguments_of_annealed_smc_are_refused():
@@ -176,7 +177,7 @@ def test_guided_latents_are_the_posterior_where_it_is_known(guide, steps):
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guided_draw_depends_on_its_seed_alone(guide):
-    """More draws append, another order of the same observations changes nothing, nothing seen is the prior, fields follow."""
+    """More draws append, the order of observations does not matter, no observations give the prior, fields follow."""
     model, coords = waves(guide), nfd.cell_centres((9,))
     draws = model.draw(SEEN, 6, seed=2)(coords)
     assert torch.allclose(model.draw(SEEN, 2, seed=2)(coords), draws[:2], atol=1e-4)
@@ -234,7 +235,7 @@ def test_a_decoder_error_is_the_mixture_it_was_measured_from():
 
 
 def test_an_observation_beside_a_jump_does_not_outweigh_the_others():
-    """Nine observations on a wave and one far off, where the decoder is known to be so now and then: the posterior is that of the nine."""
+    """Nine observations on a wave and one far off, as the decoder sometimes is: the posterior is that of the nine."""
     model = waves("particles")
     model.about["decoder_error"] = {"small": 0.01, "large": 1.0, "share": 0.05}
     places = torch.linspace(-0.9, 0.9, 9)[:, None]

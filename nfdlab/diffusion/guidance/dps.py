@@ -14,9 +14,9 @@ def dps(denoise: DenoiseFn, measurement: Measurement, *, zeta: float = 1.0, sigm
         squared: bool = False) -> DenoiseFn:
     """D − zeta ∇‖y − A(D(x))‖: the gradient of the norm, not of its square, as in the authors' code.
 
-    zeta is the step size while sigma falls by a factor of e. With `sigmas`, the levels of an ancestral sampler, it is that
-    of each step, as in the paper: the best zeta then depends on the number of steps. `squared` uses the likelihood
-    N(y; A(D(x)), s²) to the power zeta: see `naive`.
+    zeta is the step size while sigma falls by a factor of e. With `sigmas`, the levels of an ancestral sampler, it is
+    that of each step, as in the paper: the best zeta then depends on the number of steps. `squared` uses the
+    likelihood N(y; A(D(x)), s²) to the power zeta: see `naive`.
 
     Chung et al. 2023, alg. 1. Bias: the gradient of a norm has no scale, so zeta, not the noise s, sets the spread of
     the draws and how well they fit.

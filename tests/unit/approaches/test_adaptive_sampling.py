@@ -14,7 +14,8 @@ from nfdlab.baselines.adaptive_grid import adaptive_grid
 from nfdlab.core.acquisition import ACQUISITIONS, acquisition, conditioned
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded, stream
-from nfdlab.core.types import HasAsk, Observations
+from nfdlab.core.capabilities import HasAsk
+from nfdlab.core.types import Observations
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.active_learning import learning_curves, shrinkage
@@ -193,7 +194,7 @@ def test_a_learner_without_a_prior_bisects_a_step_it_has_met_and_misses_a_hill_i
 class SpectralPrior(nn.Module):
     """A field that is linear in its latent, a cos 2x + b sin 2x, latents Gaussian: every posterior is known."""
 
-    shape, range = (2,), NoiseLevels(0.01, 20.0, 1.0)
+    shape, noise_levels = (2,), NoiseLevels(0.01, 20.0, 1.0)
 
     def __init__(self):
         super().__init__()
@@ -224,17 +225,17 @@ PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1],
 def test_a_carried_cloud_is_the_posterior_after_every_look():
     """Noise 0.04 and a floor of 0.03 count as 0.05. Mean within 0.2 of the posterior's spread, spread within 20 %:
     several times the error of 512 members that were partly doubled."""
-    num_particles, model = SequentialPosterior.start(waves(), seed=1), waves()
+    particles, model = SequentialPosterior.start(waves(), seed=1), waves()
     for i in range(3):
-        num_particles = num_particles.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
+        particles = particles.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
         law = model.net.law.condition(SpectralPrior.rows(PLACES[:i + 1]).double(), READ[:i + 1, 0].double(), 0.05)
-        w, x = num_particles.logs.softmax(0), num_particles.x.double()
+        w, x = particles.logs.softmax(0), particles.x.double()
         mean = w @ x
         std = (w @ (x - mean).square()).sqrt()
         assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
         assert float((std / law.std - 1).abs().max()) < 0.2, i
-    assert num_particles.seen.m == 3 and len(num_particles.x) == 512
-    assert torch.allclose(num_particles.model.push(16, "dpmpp")[0](num_particles.noise), num_particles.x, atol=1e-4)     # noise and latents agree
+    assert particles.seen.m == 3 and len(particles.x) == 512
+    assert torch.allclose(num_particles.model.push(16, "dpmpp")[0](num_particles.noise), particles.x, atol=1e-4)     # noise and latents agree
 
 
 def test_a_cloud_that_is_not_thin_only_changes_its_weights():
@@ -251,15 +252,15 @@ def test_a_cloud_that_is_not_thin_only_changes_its_weights():
 
 def test_a_cloud_keeps_to_what_is_believed_of_codes():
     """Codes held to be positive stay so through every look and move, and the rest of the posterior is as it was."""
-    num_particles, model = SequentialPosterior.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
+    particles, model = SequentialPosterior.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
     for i in range(3):
-        num_particles = num_particles.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
+        particles = particles.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
     law = model.net.law.condition(SpectralPrior.rows(PLACES).double(), 0.3 * READ[:, 0].double(), (0.3**2 + 0.03**2) ** 0.5)
     exact = law.draw(20_000, seed=1)
     exact = exact[exact[:, 0] > 0]
-    w = num_particles.logs.softmax(0)
-    assert float(w[num_particles.x[:, 0] < 0].sum()) == 0
-    assert float(((w @ num_particles.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
+    w = particles.logs.softmax(0)
+    assert float(w[particles.x[:, 0] < 0].sum()) == 0
+    assert float(((w @ particles.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
 
 
 # ------------------------------------------------------------------------------------------------- the approach
@@ -322,7 +323,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
     model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     truth = problems.get("step1d").draw(1, seed=3)
     now = Search(model, d=1, seed=0).run(truth, 2)
-    assert now.num_particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).num_particles is None
+    assert now.particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).num_particles is None
 
 
 # ----------------------------------------------------------------------------------------------------- the race

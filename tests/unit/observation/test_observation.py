@@ -150,7 +150,7 @@ def test_an_outline_is_where_the_field_crosses_the_level():
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_an_outline_is_in_the_box_and_its_seeds(d):
-    wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)             # a jump, and near the wall
+    wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)         # a jump near the wall
     places = nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0)
     assert places.shape == (30, d) and places.abs().max() <= 1 and len(places.unique(dim=0)) == 30
     assert torch.equal(places, nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0))
@@ -237,7 +237,8 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
     (lambda: nfd.patterns.Outline(count=3, level="shore"), TypeError),
     (lambda: quantise(SEEN, 0.0), ValueError), (lambda: drop(SEEN, 1.5, seed=0), ValueError),
     (lambda: with_noise(SEEN, -0.1, seed=0), ValueError), (lambda: drop(None, 0.5, seed=0), TypeError),
-    (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError), (lambda: TrainingViews(usual=50, most=10), ValueError),
+    (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError),
+    (lambda: TrainingViews(usual=50, most=10), ValueError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(2, seed=0), nfd.patterns.Random(count=3), seed=0), ValueError),
     (lambda: nfd.observe(torch.zeros(3), nfd.patterns.Random(count=3), seed=0), TypeError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), "random", seed=0), TypeError),
