@@ -12,7 +12,7 @@ from .core.rng import child, normals, uniforms
 from .core.types import Budget, Source, Watch, quiet
 from .observation.outline_views import OutlineViews
 from .observation.space_time_views import FrameViews
-from .observation.training_views import Views
+from .observation.training_views import TrainingViews
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
@@ -77,8 +77,8 @@ SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
                               "measured": 4096}}
 TINY = {"num_particles": 64}                                                # where only steps are counted: nobody looks
-VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
-         "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120),
+VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
+         "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
 
 
@@ -124,9 +124,9 @@ def knobs(problem) -> dict:
     return {f.name: getattr(problem, f.name) for f in dataclass_fields(problem) if f.name != "side"}
 
 
-def views_for(problem) -> Views:
+def views_for(problem) -> TrainingViews:
     """How data of this problem will be hidden: more points where there are more dimensions."""
-    return VIEWS.get(problem.card.name, Views() if problem.d == 1 else Views(usual=120))
+    return VIEWS.get(problem.card.name, TrainingViews() if problem.d == 1 else TrainingViews(usual=120))
 
 
 def approach_for(name: str, problem, budget: Budget):

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..core.acquisition import worth
+from ..core.acquisition import acquisition
 from ..core.checks import require_coords, require_count
 from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
 from ..inference.latent_diffusion import LatentDiffusionConfig, LatentDiffusionPosterior, squeeze
@@ -69,13 +69,14 @@ class FittedAdaptiveSampling(LatentDiffusionPosterior):
 
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int, draws: int = 16, by: str = "variance",
             noise_std: float | None = None) -> Tensor:
-        """What a look at each of candidates (p, d) promises, (p,): the next look belongs where it is most.
+        """Acquisition value at each of candidates (p, d): (p,). Higher is better.
 
-        `by` is one of `core.worth`: variance, entropy or gain. A reading's noise is that of what was seen unless told.
+        `by`: "variance", "mutual_information" or "expected_error_reduction" (`core.acquisition`), from `draws` draws.
+        `noise_std` of the next measurement: that of `seen` unless given.
         """
         require_coords(candidates, self.about["d"]), require_count(draws, "draws", at_least=2)
         noise = noise_std if noise_std is not None else 0.05 if seen is None else seen.noise_std
-        return worth(by, self.draw(seen, draws, seed=seed)(candidates), noise)
+        return acquisition(by, self.draw(seen, draws, seed=seed)(candidates), noise)
 
     def carried(self, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> SequentialPosterior:
         """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then; for

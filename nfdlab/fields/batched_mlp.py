@@ -1,4 +1,4 @@
-"""Many small fields at once: the parameters of each are one row of a matrix, and all are asked in batched products."""
+"""Batched MLPs: many small fields, whose parameters are the rows of a matrix, evaluated in batched products."""
 
 import math
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class BatchedMLP:
         return self.flat(layers)
 
     def permute(self, theta: Tensor, *, seed: int) -> Tensor:
-        """The hidden neurons of each field in an order of its own: other rows, the same fields."""
+        """Permute the hidden neurons of each field at random: other parameters, the same functions."""
         layers, n = self.layers(theta), len(theta)
         for k in range(self.depth):
             order = uniforms(seed, n, (self.width,), "order", k).argsort(1).to(theta.device)
@@ -80,22 +80,22 @@ STARTS = ("shared", "random", "permuted")
 
 
 def places(n: int, d: int, *, seed: int) -> Tensor:
-    """n places spread evenly over the box, shifted at random: (n, d)."""
+    """A low-discrepancy set of n places in the box, shifted at random: (n, d)."""
     return 2 * ((even(n, d) + torch.rand(d, generator=stream(seed, "shift"))) % 1) - 1
 
 
 def misfit(away: Tensor, edge: float) -> Tensor:
-    """sqrt(away² + edge²) − edge, mean over everything: squares where small, sizes where large, so that a jump a hair
-    off its place costs its width, not more. Charbonnier et al. 1994."""
+    """Charbonnier loss, mean of sqrt(away² + edge²) − edge: quadratic for small errors, linear for large ones, so
+    that a jump slightly off its place costs little. Charbonnier et al. 1994."""
     return ((away.square() + edge**2).sqrt() - edge).mean()
 
 
 def fit(small: BatchedMLP, begin: Tensor, fields, *, seed: int, steps: int = 400, rate: float = 1e-2,
         pull: float = 1e-4, edge: float = 0.1, queries: int = 32) -> Tensor:
-    """Rows (n, size) of the small fields fitted to n `fields`, all at once, by Adam from `begin` (1 or n, size).
+    """Parameters (n, size) fitted to n `fields`, all at once, by Adam from `begin` (1 or n, size).
 
-    `pull`·|theta − begin|² keeps each where it began unless its function asks otherwise. Every step compares all fields
-    at the same places, so that what is alike stays alike.
+    `pull`·|theta − begin|² keeps parameters near their start. Every step compares all fields at the same places, so
+    that similar functions get similar parameters.
     """
     theta = begin.expand(fields.n, -1).clone().requires_grad_()
     adam = torch.optim.Adam([theta], rate, betas=(0.9, 0.99))

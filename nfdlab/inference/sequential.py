@@ -17,7 +17,8 @@ from ..core.checks import require, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream
 from ..core.types import Observations, require_seen
-from ..diffusion.smc import annealed_smc, effective, resampled
+from ..diffusion.smc import annealed_smc, resampled
+from ..exact.normal import effective_sample_size
 from .decoder_guidance import BANK, likelihood
 from .posterior import LatentPosterior
 
@@ -49,7 +50,7 @@ class SequentialPosterior:
     @property
     def effective(self) -> float:
         """How many equal draws the weighed ones are worth."""
-        return effective(self.logs)
+        return effective_sample_size(self.logs)
 
     @torch.no_grad()
     def tell(self, news: Observations) -> "SequentialPosterior":
@@ -64,7 +65,7 @@ class SequentialPosterior:
                                                            torch.cat([self.seen.values, news.values]), news.noise_std)
         logs = self.logs + likelihood(self.model, news)(self.x).double()
         count = about["config"]["num_particles"]
-        if effective(logs) >= (count if len(logs) > count else count / 2):
+        if effective_sample_size(logs) >= (count if len(logs) > count else count / 2):
             return replace(self, logs=logs, seen=seen)
         own = child(self.seed, "look", seen.m)
         noise, x = self._copied(own)

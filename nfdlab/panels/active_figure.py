@@ -84,7 +84,7 @@ def believed(ax: Axes, search: Search, points: Tensor, values: Tensor, window, t
 
 def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> None:
     """What a look at each candidate promises; the next one is crossed."""
-    worth, chosen = search.worth().cpu(), search.ask(1)[0].tolist()
+    worth, chosen = search.acquisition().cpu(), search.ask(1)[0].tolist()
     worth = worth.masked_fill(~torch.isfinite(worth), float("nan"))
     dress(ax, title=title, ink=ink)
     if search.d == 1:
@@ -122,7 +122,7 @@ def regret(ax: Axes, errors: dict[str, list[float]], others: dict[str, dict[int,
 
 
 def _kind(search: Search) -> str:
-    return search.policy if search.policy in ("entropy", "gain") else "variance"
+    return search.policy if search.policy in ("mutual_information", "expected_error_reduction") else "variance"
 
 
 def _looks(ax: Axes, looks: Tensor, page: Page, values, low: float, high: float, size: float = 20) -> None:

@@ -104,7 +104,7 @@ class Hunters:
 
 def looking(model: Fitted, problem: Problem, *, race: pd.DataFrame | None = None, **state) -> "Looking":
     """Look by look at a truth of the problem. `race` is a table of `evaluate.race`, whose averages are drawn beside;
-    further keywords are knobs of `Hunt`: looking(model, problem, looks=6, policy="entropy")."""
+    further keywords are knobs of `Hunt`: looking(model, problem, looks=6, policy="mutual_information")."""
     return Looking(model, problem, race=race, **state)
 
 

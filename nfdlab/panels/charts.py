@@ -8,7 +8,7 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
-from ..evaluate.error_breakdown import Stages
+from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
 from .style import Picture, dress, legend, picture
 
@@ -90,15 +90,14 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
     return figure
 
 
-def stages(found: Mapping[str, Stages], *, title: str | None = None) -> Picture:
-    """Three bars for each approach over codes: what the code loses, how far prior draws are from the truth's, and the
-    answer to observations. Blue marks what nothing can beat."""
+def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> Picture:
+    """Three bars for each approach over latents: error of reconstruction, prior and conditioning. Blue marks the optimum."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
-    shown = (("what the code loses", "rms error / spread", [s.floor for s in found.values()], [0.0] * len(found)),
-             ("the prior's draws", "energy distance to the truth", [s.prior for s in found.values()],
-              [s.real for s in found.values()]),
-             ("given observations", "CRPS / exact", [s.conditional for s in found.values()], [1.0] * len(found)))
+    shown = (("reconstruction", "rms error / spread", [s.reconstruction for s in found.values()], [0.0] * len(found)),
+             ("prior", "energy distance to the truth", [s.prior for s in found.values()],
+              [s.fresh for s in found.values()]),
+             ("conditioning", "CRPS / exact", [s.conditioning for s in found.values()], [1.0] * len(found)))
     for ax, (words, unit, values, best) in zip(axes, shown, strict=True):
         ax.barh(places, values, height=0.55, color=style.MODEL, alpha=0.85)
         ax.vlines(best, places - 0.36, places + 0.36, color=style.EXACT, lw=style.THICK)

@@ -17,8 +17,9 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import approaches, baselines, problems, recipes, store
+from nfdlab.core.capabilities import HasMoments, HasPath
 from nfdlab.core.rng import child
-from nfdlab.core.types import Fields, HasMoments, HasPath, Observations, quiet
+from nfdlab.core.types import Fields, Observations, quiet
 
 GRID = {1: (37,), 2: (9, 7), 3: (5, 4, 3)}
 EXACT = [name for name in problems.names() if name != "arrays" and problems.get(name).oracle() is not None]
