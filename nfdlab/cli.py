@@ -1,6 +1,6 @@
-"""The command line, `nfdlab`. Each command is a door: it reads what was typed, calls the library, shows what came.
+"""The command line, `nfdlab`. Each command reads its arguments, calls the library and prints the result.
 
-What is heavy is imported inside the commands, so that `nfdlab --help` answers at once.
+Heavy packages are imported inside the commands, so that `nfdlab --help` answers at once.
 """
 
 import os
@@ -12,8 +12,8 @@ from typer import Argument, Option
 from typer.core import TyperCommand, TyperGroup
 
 
-class Doors(TyperGroup):
-    """Errors in four parts are answers, not accidents: shown alone, in red, with exit code 2."""
+class RefusalGroup(TyperGroup):
+    """Commands whose errors in four parts are printed alone, in red, with exit code 2; others keep their traceback."""
 
     def invoke(self, ctx):
         try:
@@ -28,7 +28,7 @@ class Doors(TyperGroup):
 
 
 class NameValue(TyperCommand):
-    """Lets an option take a name and a value, `-p keep 0.1`, as papermill's does."""
+    """A command whose option -p takes a name and a value, `-p keep 0.1`, as papermill's does."""
 
     def parse_args(self, ctx, args):
         joined, rest = [], iter(args)
@@ -39,7 +39,7 @@ class NameValue(TyperCommand):
         return super().parse_args(ctx, joined)
 
 
-app = typer.Typer(cls=Doors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(cls=RefusalGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   epilog="NFDLAB_TRACEBACK=1 shows where a refusal came from.",
                   help="Neural fields married to diffusion models, on sparse data, beside the exact answer.")
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -62,7 +62,7 @@ def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser
 
 @app.command("list")
 def list_():
-    """What there is: approaches, problems, baselines, lessons, weights."""
+    """List approaches, problems, baselines, lessons and weights."""
     from .terminal import show_inventory
 
     show_inventory()
@@ -111,7 +111,7 @@ def train(approach: Approach, problem: Problem,
     from . import store
     from .core.checks import require
     from .core.types import Budget
-    from .terminal import bar, console, training
+    from .terminal import bar, console
 
     use_threads(threads)
     out = out or Path(store.shipped_name(approach, problem))
@@ -123,13 +123,7 @@ def train(approach: Approach, problem: Problem,
         checkpoint.unlink(missing_ok=True)
     size = Budget.named(budget, checkpoint)
     size = size if seconds is None else Budget(seconds=seconds, checkpoint=checkpoint)
-    try:
-        with training(f"{approach} on {problem}", checkpoint.exists()) as watch:
-            fitted = nfdlab.train(approach, problem, budget=size, seed=seed, device=device, watch=watch)
-    except KeyboardInterrupt:
-        kept = checkpoint.exists()
-        console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
-        raise typer.Exit(130) from None
+    fitted = fit(approach, problem, size, seed, device)
     nfdlab.save(fitted, out)
     checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
@@ -143,6 +137,22 @@ def train(approach: Approach, problem: Problem,
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
 
 
+def fit(approach: str, problem: str, budget, seed: int, device: str):
+    """Train under a progress bar and return the fitted approach. Ctrl-C keeps the budget's checkpoint and exits."""
+    import nfdlab
+
+    from .terminal import console, training
+
+    checkpoint = budget.checkpoint
+    try:
+        with training(f"{approach} on {problem}", checkpoint.exists()) as watch:
+            return nfdlab.train(approach, problem, budget=budget, seed=seed, device=device, watch=watch)
+    except KeyboardInterrupt:
+        kept = checkpoint.exists()
+        console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
+        raise typer.Exit(130) from None
+
+
 @app.command()
 def score(approach: Annotated[str, Argument(help="An approach with shipped weights, or a weights file.")],
           problem: Problem,
@@ -154,7 +164,7 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           baselines: Annotated[bool, Option(help="Score the classical rivals on the same tasks.")] = True,
           out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
-    """The ratio table: scores beside the exact posterior's on the same tasks; 1.00 cannot be beaten."""
+    """Score an approach as a ratio to the exact posterior on the same tasks; 1.00 is the best possible."""
     import nfdlab
 
     from . import baselines as rivals
@@ -162,13 +172,13 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
     from .terminal import bar, console, pattern_named, read_counts, show_table
 
     use_threads(threads)
-    place, kind, wanted = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
+    source, kind, sizes = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
     model = nfdlab.load(approach, device=device) if approach.endswith(".safetensors") else \
         nfdlab.load(approach, problem, device=device)
-    everyone = {Path(approach).stem: model, **{n: rivals.get(n) for n in (rivals.names() if baselines else ())}}
+    contestants = {Path(approach).stem: model, **{n: rivals.get(n) for n in (rivals.names() if baselines else ())}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
-        table = compare(everyone, place, counts=wanted, pattern=kind, tasks=tasks, draws=draws, noise_std=noise,
-                        seed=seed, progress=progress)
+        table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
+                        noise_std=noise, seed=seed, progress=progress)
     show_table(table)
     if out is not None:
         console.print(f"{table.to_csv(out)}  {len(table.rows)} rows", style="dim")
@@ -188,19 +198,19 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
           jobs: Annotated[int | None, Option(min=1, help="Processes; one a core unless told.")] = None,
           out: Annotated[Path, Option("-o", "--out", help="The folder for table, ranking, picture.")] = Path("bench"),
           force: Annotated[bool, Option("--force", help="Compute everything anew.")] = False):
-    """Everyone on everything: one table, a ranking, a picture. Killed at any time, the same command goes on."""
-    from .evaluate import bench as everything
+    """Score all contestants on all problems: a table, a ranking, a picture. The same command resumes after a stop."""
+    from .evaluate import bench as benches
     from .panels.plots import benchmark
     from .terminal import bar, console, read_counts, read_names, read_shares, show_ranking
 
     try:
         with bar("bench", "cells") as progress:
-            table = everything.bench(
+            table = benches.bench(
                 read_names(contestants), read_names(problems), patterns=read_names(patterns), seeds=seeds, tasks=tasks,
                 counts=read_counts(counts), shares=read_shares(shares), draws=draws, noise_std=noise, jobs=jobs,
-                scores=read_names(scores) or everything.SCORES, out=out, force=force, progress=progress)
+                scores=read_names(scores) or benches.SCORES, out=out, force=force, progress=progress)
     except KeyboardInterrupt:
-        console.print(f"Stopped; what is finished is kept in {out}, and the same command goes on from there.")
+        console.print(f"Stopped; what is finished is kept in {out}; the same command resumes from there.")
         raise typer.Exit(130) from None
     show_ranking(table)
     (out / "bench.png").write_bytes(benchmark(table.ranking()).png())
@@ -228,7 +238,7 @@ def sync(check: Annotated[bool, Option("--check", help="Only say which pairs are
 
 @app.command()
 def doctor():
-    """What is installed and found here, and what is wrong with it; exit code 1 if something is."""
+    """Check the installation, kernel, weights and lessons; exit code 1 if something is wrong."""
     from .doctor import examine
     from .terminal import show_findings
 
@@ -236,7 +246,7 @@ def doctor():
 
 
 def use_threads(threads: int | None) -> None:
-    """Torch computes on this many cores; None leaves it to torch."""
+    """Set how many cores torch uses; None leaves it to torch."""
     if threads is not None:
         import torch
 

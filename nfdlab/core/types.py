@@ -1,7 +1,7 @@
 """The types that travel between the parts of the kit. Letters: n draws, b functions in a batch, p query points,
 m observed points, d coordinates, c channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -98,6 +98,7 @@ class ObservationBatch:
         return ObservationBatch(*(t.to(device) for t in (self.coords, self.values, self.mask, self.noise_std)))
 
 
+@runtime_checkable
 class Fitted(Protocol):
     """A trained approach, the exact posterior, a classical baseline: all alike."""
 
@@ -122,6 +123,7 @@ class ProblemCard:
     home: tuple[str, ...]            # the approaches whose lessons live here
 
 
+@runtime_checkable
 class Problem(Protocol):
     """Where fields come from. A frozen dataclass: its fields are its knobs."""
 
@@ -218,6 +220,31 @@ class Approach(Protocol):
 
 
 @runtime_checkable
+class Trained(Protocol):
+    """What store, tests and panels may ask of a trained approach, beside `Fitted`."""
+
+    about: dict
+    device: torch.device
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
+        """As in `Fitted`."""
+        ...
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> Iterator:
+        """The way from noise to sample: an iterator of `diffusion.samplers.SamplerStep`."""
+        ...
+
+    def fields(self, seen: Observations | None, latent: Tensor) -> Fields:
+        """The functions that latents (n, …) decode to."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as they are saved."""
+        ...
+
+
+@runtime_checkable
 class HasMoments(Protocol):
     """Offers the pointwise mean and standard deviation without sampling."""
 
@@ -241,4 +268,13 @@ class HasAsk(Protocol):
 
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
         """What a look at each of candidates (p, d) promises: (p,)."""
+        ...
+
+
+@runtime_checkable
+class FollowsField(Protocol):
+    """A pattern whose places depend on the field."""
+
+    def places(self, fields: Fields, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d, for one function."""
         ...

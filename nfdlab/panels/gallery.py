@@ -1,9 +1,8 @@
-"""Every pattern on every kind of problem: the truth, and what is seen of it."""
+"""Every observation pattern on every kind of problem: the truth and its observations."""
 
 import math
 from collections.abc import Sequence
 
-import torch
 from matplotlib.axes import Axes
 
 from ..core.checks import require, require_name, require_seed
@@ -13,17 +12,17 @@ from ..observation import patterns as known
 from ..observation.observing import observe
 from ..problems import held_out
 from . import style
-from .charts import dots
-from .page import Page, window_points
+from .axes import draw_map, draw_observations, map_limits
+from .page import BOX, Page, window_points
 from .state import State, timed
-from .style import Picture, dress
+from .style import Picture, dress, headline
 
 _CURVE, _MAP = 1.15, 1.5                                            # inches a cell is high
 
 
 def gallery(problems: Sequence[Problem], patterns: Sequence = tuple(known.ALL), *, seed: int = 0,
             noise_std: float = 0.05, columns: int = 7, side: int = 128, title: str | None = None) -> Picture:
-    """A block for each problem (d = 1 or 2), a cell for each pattern that makes sense there: truth and observations.
+    """A block for each problem (d = 1 or 2), a cell for each pattern that fits it: truth and observations.
 
     `patterns` are names, sized as a panel sizes them, or patterns as they are. Frames, sensors and tracks are left out
     where the first coordinate is not time.
@@ -44,8 +43,7 @@ def gallery(problems: Sequence[Problem], patterns: Sequence = tuple(known.ALL), 
     for part, (problem, cells), n in zip(parts, blocks, rows, strict=True):
         truth = held_out(problem).draw(1, seed=child(seed, "gallery", "truth"))
         part.set_facecolor(style.PAPER)
-        part.suptitle(f"{problem.card.name}: {problem.card.title}", x=0.01, ha="left", fontsize=style.FONT + 1,
-                      color=style.INK, fontweight="bold")
+        headline(part, f"{problem.card.name}: {problem.card.title}", larger=1)
         axes = part.subplots(n, columns, squeeze=False)
         for ax in axes.flat[len(cells):]:
             ax.set_axis_off()
@@ -58,33 +56,30 @@ def gallery(problems: Sequence[Problem], patterns: Sequence = tuple(known.ALL), 
             if i:
                 ax.set_xlabel("")
                 ax.set_ylabel("")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+    headline(figure, title)
     return figure
 
 
 def _suited(problem: Problem, patterns: Sequence) -> list[tuple[str, object]]:
     """Names and sized patterns."""
-    cells = [(p, State(pattern=p).hide(problem.d)) if isinstance(p, str) else (type(p).__name__.lower(), p)
+    cells = [(p, State(pattern=p).sized_pattern(problem.d)) if isinstance(p, str) else (type(p).__name__.lower(), p)
              for p in patterns]
-    return [(name, pattern) for name, pattern in cells if timed(problem) or not getattr(pattern, "in_time", False)]
+    return [(name, pattern) for name, pattern in cells if timed(problem) or not pattern.in_time]
 
 
 def _curve(ax: Axes, problem: Problem, truth: Fields, seen: Observations, side: int) -> None:
     xs = window_points(((-1.0, 1.0),), 401, problem.card.axes)
     ax.plot(xs[:, 0].numpy(), truth(xs)[0, :, 0].numpy(), color=style.TRUTH, lw=1.1)
-    dots(ax, seen.coords[:, 0].numpy(), seen.values[:, 0].numpy(), 16, clip_on=False)
+    draw_observations(ax, seen, size=16, clip_on=False)
     dress(ax, x=problem.card.axes[0], y="value")
     ax.set_xlim(-1, 1)
 
 
 def _map(ax: Axes, problem: Problem, truth: Fields, seen: Observations, side: int) -> None:
-    page = Page.of(((-1.0, 1.0),) * 2, problem.card.axes)
+    page = Page.of(BOX, problem.card.axes)
     values = truth(page.points(side))[0, :, 0].cpu()
-    low, high = (float(q) for q in torch.quantile(values, torch.tensor([0.002, 0.998])))
-    ax.imshow(values.reshape(side, side).numpy(), extent=(page.left, page.right, page.bottom, page.top), vmin=low,
-              vmax=high, cmap=style.FIELD_MAP, interpolation="nearest")
-    dots(ax, seen.coords[:, page.across].numpy(), seen.coords[:, page.up].numpy(), 8)
+    draw_map(ax, values.reshape(side, side).numpy(), page, style.FIELD_MAP, *map_limits(values))
+    draw_observations(ax, seen, page, size=8)
     dress(ax, x=problem.card.axes[page.across], y=problem.card.axes[page.up])
     ax.set_xlim(page.left, page.right)
     ax.set_ylim(page.bottom, page.top)
