@@ -45,7 +45,7 @@ def packages() -> Finding:
 
 
 def kernel() -> list[Finding]:
-    """The Python in which notebooks run: this one under `nfdlab`; and the one that other Jupyter programs would start."""
+    """The Python that runs notebooks: this one under `nfdlab`; and the one that other Jupyter programs would start."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     from .jupyter.kernel import NAME, ThisEnvironment, python3_by_name

@@ -1,7 +1,7 @@
 """Run a lesson from top to bottom and write what it showed as one HTML file that needs nothing installed.
 
-Papermill runs the `.py` itself, in the Python that called; `jupyter/page.py` writes the page. Files are written whole: a
-run that fails leaves no report, keeps an older one, and saves its outputs so far in `<name>.failed.ipynb`.
+Papermill runs the `.py` itself, in the Python that called; `jupyter/page.py` writes the page. Files are written whole:
+a run that fails leaves no report, keeps an older one, and saves its outputs so far in `<name>.failed.ipynb`.
 """
 
 import logging

@@ -80,7 +80,7 @@ def show_inventory() -> None:
                       [(n, _sentence(type(baselines.get(n)).__doc__)) for n in baselines.names()]),
         "lessons": (("lesson", "question"), [(path.stem, _question(path)) for path in lessons(home() / "notebooks")]),
         "weights": (("weights of", "on", "file", "kB"),
-                    [(*pair, path.name, f"{path.stat().st_size / 1000:.0f}") for pair, path in store.shipped().items()]),
+                    [(*pair, p.name, f"{p.stat().st_size / 1000:.0f}") for pair, p in store.shipped().items()]),
     }
     for title, (columns, rows) in parts.items():
         console.print(_table(*columns, title=title, rows=rows))
@@ -109,7 +109,7 @@ def _problem(name: str) -> tuple[str, str, str]:
 
 
 def show_table(table) -> None:
-    """Print the ratio table: a block for each contestant, a line for each number of observations, then mean and worst."""
+    """Print the ratio table: for each contestant a line for each number of observations, then mean and worst."""
     full = table.summary(intervals=True)
     tasks = len(table.rows) // (len(table.contestants) * len(table.counts))
     shown = _table("", "m", "CRPS", "95 %", *METRICS[1:-1], "coverage", title=(
@@ -122,7 +122,7 @@ def show_table(table) -> None:
         shown.add_row(name if first else "", str(m), values[0], f"{row['crps_low']:.3f}–{row['crps_high']:.3f}",
                       *values[1:], style="bold" if m == "mean" else None)
     console.print(shown)
-    best = "below 1.00 is only chance" if table.reference == "exact" else "without an exact posterior, below 1.00 is better than the reference"
+    best = "below 1.00 is only chance" if table.reference == "exact" else "below 1.00 is better than the reference"
     console.print(f"Lower is better: {best}. Spread should be 1.00, coverage of 90 % intervals 0.90.", style="dim")
 
 

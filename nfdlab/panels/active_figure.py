@@ -11,7 +11,7 @@ from ..core.types import Observations
 from ..observation.active import Search, interval
 from . import style
 from .active_view import ActiveView
-from .axes import draw_map, draw_observations
+from .axes import draw_map, draw_observations, fit_page
 from .page import BOX, Page, Window, window_around, window_points
 from .style import Picture, colour_of, dress, legend, picture
 
@@ -126,9 +126,7 @@ def _measured(search: Search) -> Observations:
 def _measurements(ax: Axes, seen: Observations, page: Page, size: float, colours: tuple | None = None) -> None:
     if seen.m:
         draw_observations(ax, seen, page, size=size, colours=colours)
-    ax.set_xlim(page.left, page.right)
-    ax.set_ylim(page.bottom, page.top)
-    ax.locator_params(nbins=4)
+    fit_page(ax, page, 4)
 
 
 def _numbers(ax: Axes, places: list, offset: tuple[float, float]) -> None:

@@ -49,3 +49,18 @@ def require_d(d: int, do: str, *bundles: Fields | None) -> None:
         "two coordinates", "They are drawn as pictures.")
     for fields in bundles:
         require(fields is None or fields.d == d, must=f"fields of {words}.", came=fields, why=why, do=do)
+
+
+def fit_page(ax: Axes, page: Page, bins: int | None = None, *, equal: bool = False) -> None:
+    """Limits of an axes from a page; `bins`: at most so many ticks; `equal`: one scale on both axes."""
+    ax.set_xlim(page.left, page.right)
+    ax.set_ylim(page.bottom, page.top)
+    if equal:
+        ax.set_aspect("equal")
+    if bins:
+        ax.locator_params(nbins=bins)
+
+
+def require_some(what: str, values, do: str) -> None:
+    """Refuse an empty collection; `do` is an example of one that is not."""
+    require(len(values) > 0, must=f"{what}: at least one.", came="none", why="There is nothing to draw.", do=do)

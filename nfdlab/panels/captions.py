@@ -9,6 +9,8 @@ from . import style
 from .state import VIEWS
 from .view import CURVES_KEPT, Frame
 
+STD_TITLE = "uncertainty: standard deviation"
+
 
 def describe(frame: Frame) -> str:
     """One sentence that says what the picture shows: for readers who cannot see it, and the alt text of a report."""
@@ -18,11 +20,6 @@ def describe(frame: Frame) -> str:
             f"window ×{style.number(frame.state.scale)}: "
             f"CRPS of {comparison.model_name} {style.number(frame.drawn.score)}, "
             f"of {comparison.reference_name} {style.number(task.reference_score)}")
-
-
-def truth_title(frame: Frame) -> str:
-    """Title of the truth; of a film with its time."""
-    return f"truth at {_moment(frame)}" if frame.film else "truth"
 
 
 def _moment(frame: Frame) -> str:
@@ -55,11 +52,6 @@ def error_title(frame: Frame) -> str:
     reference = float((frame.reference.mean - frame.truth).square().mean().sqrt())
     beside = f" ({frame.comparison.reference_name} {style.number(reference, 2)})" if len(frame.window) == 1 else ""
     return f"error of the mean: {style.number(error, 2)} RMS{beside}"
-
-
-def std_title(frame: Frame) -> str:
-    """Title of the uncertainty."""
-    return "uncertainty: standard deviation"
 
 
 def reference_colour(frame: Frame) -> str:
@@ -105,7 +97,8 @@ def map_cells(frame: Frame) -> list[tuple[str, Tensor | None, tuple[str, float, 
     limit, fields = error_limit(frame), (style.FIELD_MAP, *value_limits(frame))
     answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.reference, frame.model)]
     names = [draws_title(frame, name) for name in (frame.comparison.reference_name, frame.comparison.model_name)]
-    return [(truth_title(frame), frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
+    truth = f"truth at {_moment(frame)}" if frame.film else "truth"
+    return [(truth, frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
             (names[0], answers[0], fields, reference_colour(frame)), (names[1], answers[1], fields, style.MODEL),
             (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
-            (std_title(frame), frame.model.std, (style.STD_MAP, 0.0, limit), style.INK)]
+            (STD_TITLE, frame.model.std, (style.STD_MAP, 0.0, limit), style.INK)]

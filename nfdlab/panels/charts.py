@@ -1,4 +1,4 @@
-"""Lesson figures with axes: curves and bands, score ratios, training losses, spectra."""
+"""Lesson figures with axes: curves and bands, score ratios, training losses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -123,15 +123,3 @@ def medians(x: np.ndarray, y: np.ndarray, bins: int = 80) -> tuple[np.ndarray, n
     """Medians of runs of neighbours, at most `bins` of them."""
     parts = [p for p in np.array_split(np.arange(len(y)), min(bins, len(y) // 6 + 1)) if len(p)]
     return np.array([x[p].mean() for p in parts]), np.array([np.median(y[p]) for p in parts])
-
-
-def spectra(curves: Mapping[str, tuple], *, title: str | None = None, unit: str = "cycles across the box") -> Picture:
-    """Power against wavenumber, both on log axes: curves[name] = (wavenumber (k,), power (k,))."""
-    figure, ((ax,),) = picture(size=(5.6, 3.4))
-    for name, (wavenumber, power) in curves.items():
-        ax.loglog(wavenumber, power, color=colour_of(name), lw=2.2 if name == "truth" else 1.5, label=name)
-    dress(ax, title=title, x=f"wavenumber ({unit})", y="power")
-    legend(ax)
-    return figure
-
-

@@ -15,6 +15,7 @@ from ..core.checks import four_parts, require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
 from . import style
+from .axes import require_some
 from .style import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
@@ -79,8 +80,7 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
     Of (t, x, y) a tile shows the first draw as a picture; of (t, x) up to eight draws as curves over x. Limits are
     those of the first entry. `seen`: a blue bar under the tiles marks the moments at which something was seen.
     """
-    require(len(answers) > 0, must="answers: at least one.", came="none", why="Each is a tile.",
-            do='film({"truth": truth, "draw": draws[0]}).')
+    require_some("answers", answers, 'film({"truth": truth, "draw": draws[0]}).')
     require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)
     d = {fields.d for fields in answers.values()}
     require(d in ({2}, {3}), must="fields of (t, x) or of (t, x, y).", came=f"d = {sorted(d)}",

@@ -60,12 +60,6 @@ class Latest:
             self._change.notify_all()
         atexit.unregister(self._at_exit)
 
-    @property
-    def busy(self) -> bool:
-        """Whether something runs or waits."""
-        with self._change:
-            return self._busy or self._request is not None
-
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing runs or waits; False if that took longer than `timeout` seconds."""
         with self._change:

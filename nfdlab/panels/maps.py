@@ -7,7 +7,7 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
-from .axes import colour_bar, draw_map, draw_observations, map_limits, require_d
+from .axes import colour_bar, draw_map, draw_observations, fit_page, map_limits, require_d
 from .captions import nice
 from .page import BOX, Page, window_around, window_points
 from .style import Picture, colour_of, dress, headline, picture
@@ -44,7 +44,7 @@ def row(card: ProblemCard, *, truth: Fields, seen: Observations, model: Fields, 
         colour_bar(figure, mark, ax, aspect=30, font=style.FONT - 2, bins=3)
         ink = colour_of(words.split(":")[0]) if ":" in words else style.INK
         dress(ax, title=words, ink=ink, x=card.axes[page.across], y=card.axes[page.up] if i == 0 else None)
-        _frame(ax, page)
+        fit_page(ax, page, 3, equal=True)
     headline(figure, title)
     figure.supxlabel(f"values in {card.units}", fontsize=style.FONT - 1, color=style.SOFT)
     return figure
@@ -72,7 +72,7 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
             if d == 1:
                 ax.plot(points[:, 0].numpy(), shown.numpy(), color=colour_of(name), lw=1.3)
             else:
-                _frame(ax, page := Page.of(window, card.axes))
+                fit_page(ax, page := Page.of(window, card.axes), 3, equal=True)
                 draw_map(ax, shown.reshape(side, side).numpy(), page, style.FIELD_MAP, low, high)
             first = col == 0
             dress(ax, title=f"×{scale:g}" if ax is axes[0, col] else None, y=name if first else None)
@@ -110,10 +110,3 @@ def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = No
     if page.bottom > page.top:
         figure.update_scenes(yaxis_autorange="reversed")
     return figure
-
-
-def _frame(ax, page: Page) -> None:
-    ax.set_xlim(page.left, page.right)
-    ax.set_ylim(page.bottom, page.top)
-    ax.set_aspect("equal")
-    ax.locator_params(nbins=3)

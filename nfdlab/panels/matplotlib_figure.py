@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from . import captions, style
-from .axes import colour_bar, draw_map, draw_observations
+from .axes import colour_bar, draw_map, draw_observations, fit_page
 from .page import Page
 from .style import Picture, dress, picture
 from .view import Frame, Summary
@@ -63,7 +63,7 @@ def _curves(frame: Frame) -> Picture:
         axes[1, 1].plot(xs, summary.std.numpy(), color=colour, lw=1.3)
     axes[1, 0].set_ylim(-limit, limit)
     axes[1, 1].set_ylim(0, limit)
-    for ax, title in zip(axes[1], (captions.error_title(frame), captions.std_title(frame)), strict=True):
+    for ax, title in zip(axes[1], (captions.error_title(frame), captions.STD_TITLE), strict=True):
         dress(ax, title=title, x=comparison.problem.card.axes[0])
         ax.locator_params(axis="y", nbins=3)
     axes[0, 0].set_xlim(*frame.window[0])
@@ -83,10 +83,7 @@ def _maps(frame: Frame) -> Picture:
                 draw_observations(ax, seen, page, size=3)
         dress(ax, title=title, ink=ink, x=frame.axes[page.across] if i > 2 else None,
               y=frame.axes[page.up] if i % 3 == 0 else None)
-        ax.locator_params(nbins=4)
-        ax.set_xlim(page.extent[:2])
-        ax.set_ylim(page.extent[2:])
-        ax.set_aspect("equal")
+        fit_page(ax, page, 4, equal=True)
         bar = colour_bar(figure, shown, ax, aspect=32, font=style.FONT - 1, bins=4)
         bar.set_label(units, fontsize=style.FONT - 1, color=style.SOFT)
     return figure

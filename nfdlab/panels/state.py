@@ -39,7 +39,8 @@ class State:
     device: str = "auto"
 
     def __post_init__(self):
-        require_name(self.pattern, patterns.ALL, "pattern")
+        for name, known in (("pattern", patterns.ALL), ("sampler", SAMPLERS), ("view", VIEWS), ("device", DEVICES)):
+            require_name(getattr(self, name), known, name)
         sizes = {name: getattr(self, name) for name in SIZES if getattr(self, name) is not None}
         require(len(sizes) <= 1, must="count=, share= or every=: one of them.",
                 came=", ".join(f"{name}={size}" for name, size in sizes.items()), why="How much is seen is one number.",
@@ -47,24 +48,18 @@ class State:
         require(self.every is None or self.pattern == "frames", must='every= with pattern="frames".',
                 came=f'every={self.every}, pattern="{self.pattern}"', why="Only frames are seen every so often.",
                 do="count=8, or share=0.05.")
-        if self.count is not None:
-            require_count(self.count, "count", at_least=0)
+        for name, least in (("count", 0), ("every", 1), ("draws", 1), ("steps", 2)):
+            if getattr(self, name) is not None:
+                require_count(getattr(self, name), name, least)
         if self.share is not None:
             require_number(self.share, "share", 0.0, 1.0, open_low=True)
-        if self.every is not None:
-            require_count(self.every, "every")
         require_number(self.noise, "noise", 0.0)
         require_number(self.time, "time", -1.0, 1.0)
-        require_count(self.draws, "draws")
-        require_name(self.sampler, SAMPLERS, "sampler")
-        require_count(self.steps, "steps", at_least=2)
         require_number(self.scale, "scale", 1.0, MAX_SCALE)
         require(isinstance(self.centre, (tuple, list)), kind=TypeError, must="centre: a tuple of d numbers.",
                 came=self.centre, why="The window has a middle on each axis.", do="centre=(0.0, 0.0) in 2D.")
         object.__setattr__(self, "centre", tuple(require_number(x, "centre", -1.0, 1.0) for x in self.centre))
-        require_name(self.view, VIEWS, "view")
         require_seed(self.seed)
-        require_name(self.device, DEVICES, "device")
 
     def window(self, d: int) -> Window:
         """The window on the axes of the picture: both of d = 2, the last two of d = 3."""

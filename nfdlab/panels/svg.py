@@ -37,7 +37,7 @@ def _curves(frame: Frame) -> tuple[list[str], float]:
                               colour=colour, grid=True), plate.clip(*inside), plate.circles(*places)]
     limit, both = captions.error_limit(frame), (frame.reference, frame.model)
     below = (([s.mean.numpy() - truth for s in both], (-limit, limit), captions.error_title(frame), 58),
-             ([s.std.numpy() for s in both], (0.0, limit), captions.std_title(frame), 518))
+             ([s.std.numpy() for s in both], (0.0, limit), captions.STD_TITLE, 518))
     for curves, (bottom, top), title, x in below:
         plate = Plate(x, 346, 390, 84, left, right, bottom, top)
         inside = [plate.curve(xs, ys, colour, 1.5) for ys, colour in zip(curves, (blue, style.MODEL), strict=True)]

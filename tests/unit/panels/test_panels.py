@@ -1,4 +1,4 @@
-"""Laws of the panels: a state is checked once, a view is pure, a closer look draws nothing anew, a drag shows frames."""
+"""Laws of the panels: a state is checked once, a view is pure, a zoom draws nothing anew, a drag shows frames."""
 
 import base64
 import io
