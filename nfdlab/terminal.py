@@ -2,8 +2,10 @@
 
 import re
 import signal
+from collections.abc import Callable
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,6 +23,16 @@ def show_error(error: Exception) -> None:
     """Print an error in four parts in a red frame, on standard error."""
     frame = Panel(Text(str(error)), border_style="red", title="refused", title_align="left")
     aside.print(frame)
+
+
+@contextmanager
+def interruptible(message: Callable[[], str]):
+    """On Ctrl-C print a message and leave with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(message())
+        raise typer.Exit(130) from None
 
 
 @contextmanager

@@ -78,11 +78,11 @@ def believed(ax: Axes, search: Search, points: Tensor, values: Tensor, window: W
 
 def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> None:
     """Acquisition value at each candidate; the next measurement is crossed."""
-    worth, chosen = search.worth().cpu(), search.ask(1)[0].tolist()
-    worth = worth.masked_fill(~torch.isfinite(worth), float("nan"))
+    found, chosen = search.worth().cpu(), search.ask(1)[0].tolist()
+    found = found.masked_fill(~torch.isfinite(found), float("nan"))
     dress(ax, title=title, ink=ink)
     if search.d == 1:
-        ax.plot(search.candidates[:, 0], worth, color=ink, lw=style.THICK)
+        ax.plot(search.candidates[:, 0], found, color=ink, lw=style.THICK)
         ax.axvline(chosen[0], color=style.TRUTH, lw=1.0, ls=(0, (3, 2)))
         low, high = interval(search.seen)
         ax.axvspan(low, high, color=style.EMPTY, zorder=0)
@@ -90,8 +90,8 @@ def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> No
         ax.set_ylim(bottom=0)
         ax.set_xlabel(names[0], fontsize=style.FONT)
         return
-    side = round(len(worth) ** 0.5)
-    page, grid = Page.of(BOX, names), worth.reshape(side, side).numpy()
+    side = round(len(found) ** 0.5)
+    page, grid = Page.of(BOX, names), found.reshape(side, side).numpy()
     ax.set_facecolor(style.EMPTY)
     ax.imshow(grid.T if page.across == 0 else grid, extent=[-1, 1, -1, 1], origin="lower", cmap=style.STD_MAP,
               vmin=0, vmax=max(float(np.nanmax(grid)), 1e-6))

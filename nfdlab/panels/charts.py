@@ -85,8 +85,8 @@ def stages(found: Mapping[str, Stages], *, title: str | None = None) -> Picture:
     functions, score given observations. Blue marks the best possible value."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
-    shown = (("what the code loses", "rms error / spread", [s.floor for s in found.values()], [0.0] * len(found)),
-             ("the prior's draws", "energy distance to the truth", [s.prior for s in found.values()],
+    shown = (("reconstruction error", "rms error / std", [s.floor for s in found.values()], [0.0] * len(found)),
+             ("prior draws", "energy distance to the truth", [s.prior for s in found.values()],
               [s.real for s in found.values()]),
              ("given observations", "CRPS / exact", [s.conditional for s in found.values()], [1.0] * len(found)))
     for ax, (words, unit, values, best) in zip(axes, shown, strict=True):

@@ -8,6 +8,7 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 
@@ -78,7 +79,8 @@ class Latest:
         try:
             self._pictures(number, self.work(request))
         except Exception as error:                                  # noqa: BLE001 - a panel shows every error
-            self._report(error)
+            with suppress(Exception):                               # a `fail` that fails has nowhere to report to
+                self.fail(error)
         finally:
             with self._change:
                 self._busy = False
@@ -103,9 +105,3 @@ class Latest:
         """An interpreter that ends while a thread is inside torch aborts: let the run reach its next yield first."""
         self.close()
         self._thread.join(20)
-
-    def _report(self, error: Exception) -> None:
-        try:
-            self.fail(error)
-        except Exception:                                           # noqa: BLE001 - there is nothing left to report to
-            return

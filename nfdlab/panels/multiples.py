@@ -1,4 +1,4 @@
-"""Small multiples: many problems, many patterns, or many answers, side by side."""
+"""Small multiples: many problems, many patterns, or many posteriors, side by side."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -13,10 +13,11 @@ _BOX = "padding:4px 10px;margin:2px 0;border-radius:6px;line-height:1.45;font-si
 def scores_line(frame: Frame) -> str:
     """CRPS of model and reference on this task, and their ratio over many tasks where the weights store it."""
     comparison = frame.comparison
-    stand_in = "" if comparison.exact else " in place of an exact answer, which nobody knows"
+    stand_in = "" if comparison.exact else " in place of an exact posterior, which is unknown"
     task = (f"This task, CRPS: {_ink(comparison.model_name, style.MODEL)} <b>{style.number(frame.drawn.score)}</b>, "
             f"{_ink(comparison.reference_name, reference_colour(frame))} "
-            f"<b>{style.number(frame.drawn.task.reference_score)}</b>{stand_in} (one task's ratio is mostly luck).")
+            f"<b>{style.number(frame.drawn.task.reference_score)}</b>{stand_in} "
+            "(the ratio of one task is mostly noise).")
     return (f'<div class="nfdlab-scores" style="{_BOX};background:{style.PAPER};color:{style.INK}">{task} '
             f"{many_tasks(frame)}</div>")
 

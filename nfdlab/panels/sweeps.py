@@ -1,4 +1,4 @@
-"""What a panel leaves in a report, where nobody moves its sliders: pictures, and sweeps over one control each.
+"""Displays of a panel in a report, where its sliders do not work: pictures, and sweeps over one control each.
 
 A sweep is {"label", "values", "fmt", "start", "frames"}: pictures computed ahead, behind a slider that needs no kernel.
 """
