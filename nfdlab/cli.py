@@ -42,7 +42,6 @@ class NameValue(TyperCommand):
 app = typer.Typer(cls=RefusalGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   epilog="NFDLAB_TRACEBACK=1 shows where a refusal came from.",
                   help="Neural fields married to diffusion models, on sparse data, beside the exact posterior.")
-EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 Approach = Annotated[str, Argument(help="An approach, as `nfdlab list` names it.")]
 Problem = Annotated[str, Argument(help="A problem, as `nfdlab list` names it.")]
 Seed = Annotated[int, Option(help="Same seed, same numbers.")]
@@ -50,7 +49,7 @@ Device = Annotated[str, Option(help="auto, cpu, cuda, …")]
 Threads = Annotated[int | None, Option(min=1, help="Cores to use; all by default.")]
 
 
-@app.command(context_settings=EXTRA)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser, or only print the address.")] = True,
         port: Annotated[int | None, Option(help="By default the first free one from 8888 on.")] = None):
     """Open JupyterLab on the lessons. Further options go to JupyterLab as they are."""
@@ -170,10 +169,8 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
     use_threads(threads)
     source, kind, sizes = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
-    model = nfdlab.load(approach, device=device) if approach.endswith(".safetensors") else \
-        nfdlab.load(approach, problem, device=device)
-    names = classical.names() if baselines else ()
-    contestants = {Path(approach).stem: model, **{name: classical.get(name) for name in names}}
+    model = nfdlab.load(*([approach] if approach.endswith(".safetensors") else [approach, problem]), device=device)
+    contestants = {Path(approach).stem: model, **{n: classical.get(n) for n in classical.names() if baselines}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
         table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
                         noise_std=noise, seed=seed, progress=progress)

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from ..core.checks import require
 from . import style
-from .axes import require_some
 from .style import Picture, colour_of, dress, headline, picture
 
 ACROSS = 3                       # panels in a row
@@ -14,7 +14,8 @@ def benchmark(ranking: pd.DataFrame, *, metric: str = "crps", title: str | None 
 
     `ranking` as `evaluate.ranking.Benchmark.ranking` gives it. The line at 1 is the reference's own.
     """
-    require_some("ranking", ranking, "nfdlab bench first.")
+    require(len(ranking) > 0, must="ranking: at least one row.", came="none", why="There is nothing to draw.",
+            do="nfdlab bench first.")
     blocks = list(ranking.groupby("problem", sort=False))
     most = max(len(rows) for _, rows in blocks)
     across = min(ACROSS, len(blocks))
