@@ -118,6 +118,7 @@ class ObservationBatch:
         return ObservationBatch(*(t.to(device) for t in (self.coords, self.values, self.mask, self.noise_std)))
 
 
+@runtime_checkable
 class Fitted(Protocol):
     """Posterior over functions: a trained approach, the exact posterior or a classical baseline."""
 
@@ -142,6 +143,7 @@ class ProblemCard:
     home: tuple[str, ...]            # the approaches whose lessons live here
 
 
+@runtime_checkable
 class Problem(Protocol):
     """A distribution of functions. A frozen dataclass whose fields are its knobs."""
 
