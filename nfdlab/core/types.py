@@ -262,3 +262,12 @@ class HasAsk(Protocol):
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
         """What a look at each of candidates (p, d) promises: (p,)."""
         ...
+
+
+@runtime_checkable
+class HasSequential(Protocol):
+    """Offers sequential Monte Carlo over observations."""
+
+    def sequential(self, *, seed: int) -> Any:
+        """Particles of the prior, with tell(seen) -> particles and draw(n, seed=) -> Fields."""
+        ...

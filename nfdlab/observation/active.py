@@ -17,7 +17,7 @@ from ..core.acquisition import WORTHS, conditioned, worth
 from ..core.checks import require, require_coords, require_count, require_name, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child, stream, uniforms
-from ..core.types import Fields, Fitted, Observations
+from ..core.types import Fields, Fitted, HasSequential, Observations
 
 POLICIES = (*WORTHS, "random", "grid")
 SIDES = {1: 256, 2: 32, 3: 12}       # candidates a side, unless told
@@ -30,7 +30,7 @@ class Search:
 
     `policy`: "variance", "entropy" or "gain" of `draws` draws at `candidates` (p, d), cell centres unless told; or
     "random" places, or the cells of the smallest "grid" that has `looks` of them; or a callable(search, k) -> (k, d).
-    `carry`: where `fitted` offers a cloud that is carried from look to look, it is; else each look draws anew.
+    `carry`: keep the particles of a `fitted` that offers sequential Monte Carlo; else each step draws anew.
     """
 
     fitted: Fitted
@@ -54,8 +54,8 @@ class Search:
         if self.candidates is None:
             object.__setattr__(self, "candidates", cell_centres((SIDES[self.d],) * self.d))
         require_coords(self.candidates, self.d)
-        if self.carry and self.particles is None and self.seen is None and hasattr(self.fitted, "carried"):
-            object.__setattr__(self, "particles", self.fitted.carried(seed=child(self.seed, "cloud")))
+        if self.carry and self.particles is None and self.seen is None and isinstance(self.fitted, HasSequential):
+            object.__setattr__(self, "particles", self.fitted.sequential(seed=child(self.seed, "cloud")))
 
     @property
     def m(self) -> int:
