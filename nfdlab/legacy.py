@@ -48,8 +48,34 @@ SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gauss
 SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
                (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
                (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
+def _two_stage(config: dict) -> dict:
+    return {"latent_channels": config["flat"] or config["code"], "denoiser_layers": config["layers"],
+            "diffusion_batch": config["codes"], "autoencoder_share": config["share"],
+            "autoencoder_lr": config.get("auto_lr", 2e-3), "num_particles": config["cloud"],
+            **{key: config[key] for key in ("width", "batch", "reuse", "queries", "jitter", "lr", "steps", "guide")}}
+
+
+def _latent_field(config: dict) -> dict:
+    return {**_two_stage(config), "cells": config["cells"], "points_per_cell": config["fine"],
+            "autoencoder": "grid" if config["folded"] else "vector" if config["flat"] else
+            "linear" if config["linear"] else "convolutional",
+            "encoder_input": "pixels" if config["pixels"] else "points",
+            "decoder_output": "pixels" if config["sized"] else "points",
+            "octaves": config["octaves"], "denoiser_dilations": config["dilations"]}
+
+
+def _adaptive_sampling(config: dict) -> dict:
+    cells, fine = config["cells"], config["fine"]            # given in 1D only
+    return {**_two_stage(config), "side": (cells or 16) * (fine or 8) if cells or fine else None,
+            "depth": config["joint"], "sharpness": config["sharp"], "importance_share": config["keen"],
+            "rounds": config["rounds"]}
+
+
+TWO_STAGE = [(r"^auto\.", "autoencoder."), (r"^denoiser\.known\.", "denoiser.prior.")]
 
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
+    "latent_field": (TWO_STAGE, _latent_field, NOISE_LEVELS),
+    "adaptive_sampling": (TWO_STAGE, _adaptive_sampling, NOISE_LEVELS),
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
 }

@@ -53,7 +53,7 @@ class HasLatents(Protocol):
 class HasSequential(Protocol):
     """Offers sequential Monte Carlo over observations."""
 
-    def carried(self, *, seed: int) -> Any:
+    def sequential(self, *, seed: int) -> Any:
         """Particles of the prior, with tell(seen) -> particles and draw(n, seed=) -> Fields."""
 
 

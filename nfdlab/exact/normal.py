@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..core.rng import normals
+from ..core.rng import choose, normals
 from ..core.types import Observations
 
 LEAST_NOISE = 1e-5           # measurements without noise are conditioned on with this standard deviation

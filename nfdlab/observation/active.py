@@ -56,7 +56,7 @@ class Search:
             object.__setattr__(self, "candidates", cell_centres((SIDES[self.d],) * self.d))
         require_coords(self.candidates, self.d)
         if self.carry and self.particles is None and self.seen is None and isinstance(self.fitted, HasSequential):
-            object.__setattr__(self, "particles", self.fitted.carried(seed=child(self.seed, "cloud")))
+            object.__setattr__(self, "particles", self.fitted.sequential(seed=child(self.seed, "cloud")))
 
     @property
     def m(self) -> int:

@@ -10,12 +10,11 @@ from torch import Tensor
 from ...core.checks import require, require_count, require_name, require_number, require_seed
 from ...core.fields import EvaluatedFields
 from ...core.grid import interpolate
-from ...core.rng import child, normals
+from ...core.rng import child, choose, normals
 from ...core.types import ObservationBatch, Observations, require_seen
 from ...diffusion.denoiser import DenoiseFn
 from ...diffusion.noise import white
 from ...diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
-from ...core.rng import choose
 from ...inference.decoder_guidance import sorted_observations
 from .conditioning import guided, rest_of
 from .lattices import ConditionedPoints
