@@ -16,8 +16,12 @@ NOISE_LEVELS = "denoiser.noise_levels.values"            # a tensor now; in form
 EVERYWHERE = {"enter": "input", "leave": "output", "remember": "prepare", "hear": "condition"}
 
 
+def _matern(config: dict) -> tuple:
+    return tuple((config.get("smoothness", 2.5), lengthscale) for lengthscale in config["kernels"])
+
+
 def _sparse_conditional(config: dict) -> dict:
-    pairs = tuple((config.get("smoothness", 2.5), lengthscale) for lengthscale in config["kernels"])
+    pairs = _matern(config)
     ensemble, linear = config.get("krigings", ()), config["linear"]
     return {"cells": config["cells"], "points_per_cell": config["fine"], "latent_channels": config["code"],
             "autoencoder": "grid" if ensemble else "linear" if linear else "convolutional",
@@ -35,19 +39,33 @@ def _score_field(config: dict) -> dict:
             **{key: config[key] for key in ("width", "depth", "heads", "octaves", "batch", "queries", "lr", "steps")}}
 
 
-# Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
-# attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
-# ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
-SET_ATTENTION = [(r"\.each_other\.", ".itself."), (r"\.seen\.", ".others."), (r"\.think\.", ".mlp."),
-                 (r"\.(itself|others)\.(ask|question)\.", r".\1.query."),
-                 (r"\.(itself|others)\.told\.", r".\1.key_value."), (r"\.penalty$", ".log_gamma")]
+def _modulated_field(config: dict) -> dict:
+    kinds, pairs = config.get("kinds", ()), _matern(config)
+    encoder = "meta_learned" if config["coder"] == "cavia" else None if config["linear"] else "convolutional"
+    return {"latent": {None: None, True: "vector", False: "grid"}[config["flat"]], "vector_size": config["vector"],
+            "latent_channels": config["code"], "cells": config["cells"], "points_per_cell": config["fine"],
+            "encoder": encoder, "inner_steps": config["inner_steps"], "inner_lr": config["inner_rate"],
+            "field_width": config["sines"], "field_depth": config["depth"], "omega": config["omega"],
+            "modulate": "shift_and_scale" if config["scales"] else "shift", "jitter": config["jitter"],
+            "width": config["width"], "setconv_widths": config["widths"], "encoder_dilations": config["reader"],
+            "denoiser_dilations": config["denoiser"], "denoiser_layers": config["layers"],
+            "estimates": "mixture" if kinds else "gp_channels" if pairs else "none", "kernels": pairs,
+            "offset_std": config["level"],
+            **({"mixture_components": kinds[0], "mixture_rank": kinds[1]} if kinds else {}),
+            "least_std": config.get("least", 0.01), "unconditional_share": config["alone"],
+            "field_share": config["share"], "diffusion_batch": config["codes"], "noise_draws": config["noises"],
+            "num_particles": config.get("cloud", 256), **{key: config[key] for key in
+                                                          ("batch", "queries", "lr", "steps", "guide")}}
 
-# approach: renames of keys, config, and where the noise levels went
-SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."),
-                      (r"^reader\.", "encoder.reader.")]
-SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
-               (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
-               (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
+
+def _weight_diffusion(config: dict) -> dict:
+    return {"field_width": config["width"], "field_depth": config["depth"], "num_fields": config["nets"],
+            "initialisation": config["start"], "l2_penalty": config["pull"], "robust_scale": config["edge"],
+            "fit_lr": config["rate"], "fit_share": config["share"], "denoiser_layers": config["layers"],
+            "num_particles": config["cloud"], **{key: config[key] for key in (
+                "omega", "queries", "batch", "lr", "steps", "guide", "rounds")}}
+
+
 def _two_stage(config: dict) -> dict:
     return {"latent_channels": config["flat"] or config["code"], "denoiser_layers": config["layers"],
             "diffusion_batch": config["codes"], "autoencoder_share": config["share"],
@@ -71,13 +89,33 @@ def _adaptive_sampling(config: dict) -> dict:
             "rounds": config["rounds"]}
 
 
+# Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
+# attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
+# ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
+SET_ATTENTION = [(r"\.each_other\.", ".itself."), (r"\.seen\.", ".others."), (r"\.think\.", ".mlp."),
+                 (r"\.(itself|others)\.(ask|question)\.", r".\1.query."),
+                 (r"\.(itself|others)\.told\.", r".\1.key_value."), (r"\.penalty$", ".log_gamma")]
+SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."),
+                      (r"^reader\.", "encoder.reader.")]
+SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
+               (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
+               (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
 TWO_STAGE = [(r"^auto\.", "autoencoder."), (r"^denoiser\.known\.", "denoiser.prior.")]
+MODULATED_FIELD = [(r"^listener\.given\.", "observation_encoder.gaussian."),
+                   (r"^listener\.kinds\.each\.", "observation_encoder.estimates.components."),
+                   (r"^listener\.kinds\.share$", "observation_encoder.estimates.component_weights"),
+                   (r"^listener\.dot\.", "observation_encoder.point."), (r"^listener\.", "observation_encoder."),
+                   (r"^spectrum\.", "gaussian.")]
+WEIGHT_DIFFUSION = [(r"^begin$", "initial"), (r"^denoiser\.known\.", "denoiser.prior.")]
 
+# approach: renames of keys, config, and where the noise levels went
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
     "latent_field": (TWO_STAGE, _latent_field, NOISE_LEVELS),
     "adaptive_sampling": (TWO_STAGE, _adaptive_sampling, NOISE_LEVELS),
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
+    "modulated_field": (MODULATED_FIELD, _modulated_field, NOISE_LEVELS),
+    "weight_diffusion": (WEIGHT_DIFFUSION, _weight_diffusion, NOISE_LEVELS),
 }
 
 
