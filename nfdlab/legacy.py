@@ -28,11 +28,25 @@ def _sparse_conditional(config: dict) -> dict:
             **{key: config[key] for key in ("batch", "queries", "lr", "steps")}}
 
 
+def _coarse_to_fine(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "coarse_side": config["coarse"],
+            "fine_side": config["fine"], "max_frequency": config["reach"], "augmentation_levels": config["augment"],
+            "augmentation": config["usual"], "calibration_functions": config["measured"],
+            "denoiser_dilations": config["dilations"], "budget_shares": config["shares"],
+            "unconditional_share": config["alone"],
+            **{key: config[key] for key in ("stages", "width", "depth", "octaves", "batch", "queries", "reuse", "lr",
+                                            "steps")}}
+
+
 # approach: renames of keys, config, and where the noise levels went
 SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."), (r"^reader\.", "encoder.reader.")]
+COARSE_TO_FINE = [(r"^(input|blocks|field)\.", r"average.\1."), (r"^coarse\.", "coarse.net.net."),
+                  (r"^detail\.", "detail.net."), (r"^waves\.reach$", "waves.max_frequency"),
+                  (r"^waves\.loud$", "waves.amplitude_std"), (r"^waves\.", "spectral_prior.")]
 
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
+    "coarse_to_fine": (COARSE_TO_FINE, _coarse_to_fine, "coarse.noise_levels.values"),
 }
 
 

@@ -18,8 +18,8 @@ from .observation.training_views import Views
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
     ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
-    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "measured": 4096},
-    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1), "usual": 0.1},
+    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
+    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "autoencoder": "convolutional"},   # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
@@ -63,7 +63,7 @@ LIVE = {
     ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "latents": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
-SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 2},
+SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "sines": 96, "latents": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
