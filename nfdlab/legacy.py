@@ -39,6 +39,16 @@ def _score_field(config: dict) -> dict:
             **{key: config[key] for key in ("width", "depth", "heads", "octaves", "batch", "queries", "lr", "steps")}}
 
 
+def _coarse_to_fine(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "coarse_side": config["coarse"],
+            "fine_side": config["fine"], "max_frequency": config["reach"], "augmentation_levels": config["augment"],
+            "augmentation": config["usual"], "calibration_functions": config["measured"],
+            "denoiser_dilations": config["dilations"], "budget_shares": config["shares"],
+            "unconditional_share": config["alone"],
+            **{key: config[key] for key in ("stages", "width", "depth", "octaves", "batch", "queries", "reuse", "lr",
+                                            "steps")}}
+
+
 def _modulated_field(config: dict) -> dict:
     kinds, pairs = config.get("kinds", ()), _matern(config)
     encoder = "meta_learned" if config["coder"] == "cavia" else None if config["linear"] else "convolutional"
@@ -97,6 +107,9 @@ SET_ATTENTION = [(r"\.each_other\.", ".itself."), (r"\.seen\.", ".others."), (r"
                  (r"\.(itself|others)\.told\.", r".\1.key_value."), (r"\.penalty$", ".log_gamma")]
 SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gaussian."),
                       (r"^reader\.", "encoder.reader.")]
+COARSE_TO_FINE = [(r"^(input|blocks|field)\.", r"average.\1."), (r"^coarse\.", "coarse.net.net."),
+                  (r"^detail\.", "detail.net."), (r"^waves\.reach$", "waves.max_frequency"),
+                  (r"^waves\.loud$", "waves.amplitude_std"), (r"^waves\.", "spectral_prior.")]
 SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
                (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
                (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
@@ -116,6 +129,7 @@ RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
     "modulated_field": (MODULATED_FIELD, _modulated_field, NOISE_LEVELS),
     "weight_diffusion": (WEIGHT_DIFFUSION, _weight_diffusion, NOISE_LEVELS),
+    "coarse_to_fine": (COARSE_TO_FINE, _coarse_to_fine, "coarse.noise_levels.values"),
 }
 
 

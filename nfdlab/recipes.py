@@ -18,8 +18,8 @@ from .observation.training_views import TrainingViews
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "expansion_draws": 16384},
     ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "expansion_draws": 16384},
-    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "measured": 4096},
-    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "dilations": (1, 2, 4, 1), "usual": 0.1},
+    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
+    ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "autoencoder": "convolutional"},   # jumps
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
@@ -59,11 +59,13 @@ LIVE = {
                                      "places": 256, "knots": 33, "steps": 16},
     ("stochastic_field", "terrain2d"): {"measured": 2048, "batch": 16, "width": 48, "reader": (1, 2, 4, 2),
                                         "knots": 33, "steps": 16},
-    ("latent_field", "digits2d"): {"autoencoder": "vector", "latent_channels": 32, "guide": "pigdm", "diffusion_batch": 256, "reuse": 8},
-    ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm", "diffusion_batch": 256, "reuse": 8},
+    ("latent_field", "digits2d"): {"autoencoder": "vector", "latent_channels": 32, "guide": "pigdm",
+                                   "diffusion_batch": 256, "reuse": 8},
+    ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
+                                  "diffusion_batch": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
-SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 2},
+SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
@@ -76,7 +78,7 @@ SMALL = {"coarse_to_fine": {"measured": 512, "batch": 12, "width": 24, "depth": 
          "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
                               "measured": 4096}}
-TINY = {"num_particles": 64}                                                # where only steps are counted: nobody looks
+TINY = {"num_particles": 64}                                        # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
