@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ...core import spline
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
-from ...core import spline
 from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
 
 LEAST_OWN = 0.01             # a standard deviation of a latent's own noise: latents mean nothing finer
