@@ -99,6 +99,17 @@ def _adaptive_sampling(config: dict) -> dict:
             "rounds": config["rounds"]}
 
 
+def _temporal_field(config: dict) -> dict:
+    return {"frames": config["frames"], "frame_autoencoder": "neural" if config["flat"] else "linear",
+            "latent_channels": config["flat"] or config["code"], "num_components": config["kinds"],
+            "noise_lengthscale": config.get("smooth", 0.0), "frame_side": config["fine"],
+            "expansion_side": config["side"], "expansion_rank": config["rank"], "expansion_draws": config["draws"],
+            "field_width": config["memory"], "field_depth": config["layers"], "frame_noise": config["blur"],
+            "field_share": config["share"], "reader_share": config["listening"], "num_particles": config["cloud"],
+            **{key: config[key] for key in ("width", "depth", "heads", "octaves", "jitter", "batch", "reuse", "queries",
+                                            "lr", "steps", "guide")}}
+
+
 # Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
 # attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
 # ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
@@ -120,6 +131,10 @@ MODULATED_FIELD = [(r"^listener\.given\.", "observation_encoder.gaussian."),
                    (r"^listener\.dot\.", "observation_encoder.point."), (r"^listener\.", "observation_encoder."),
                    (r"^spectrum\.", "gaussian.")]
 WEIGHT_DIFFUSION = [(r"^begin$", "initial"), (r"^denoiser\.known\.", "denoiser.prior.")]
+TEMPORAL_FIELD = [(r"^codes\.each\.", "autoencoder.expansions."), (r"^codes\.sensors\.", "autoencoder.measurements."),
+                  (r"^codes\.share$", "autoencoder.component_weights"), (r"^codes\.middle$", "autoencoder.mean"),
+                  (r"^(codes\.decoder|field)\.", "autoencoder.field."), (r"^codes\.", "autoencoder."),
+                  (r"^size$", "autoencoder.correction_scale"), (r"^denoiser\.listen\.", "features."), *SET_ATTENTION]
 
 # approach: renames of keys, config, and where the noise levels went
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
@@ -129,6 +144,7 @@ RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
     "modulated_field": (MODULATED_FIELD, _modulated_field, NOISE_LEVELS),
     "weight_diffusion": (WEIGHT_DIFFUSION, _weight_diffusion, NOISE_LEVELS),
+    "temporal_field": (TEMPORAL_FIELD, _temporal_field, NOISE_LEVELS),
     "coarse_to_fine": (COARSE_TO_FINE, _coarse_to_fine, "coarse.noise_levels.values"),
 }
 
