@@ -110,6 +110,17 @@ def _temporal_field(config: dict) -> dict:
                                             "lr", "steps", "guide")}}
 
 
+def _stochastic_field(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "head": config["head"], "heads": config["heads"],
+            "noise": "posterior" if config["noise"] == "belief" else config["noise"],
+            "expansion_side": config["modes"], "expansion_rank": config["rank"], "expansion_draws": config["measured"],
+            "cells": config["cells"], "points_per_cell": config["fine"], "setconv_widths": config["widths"],
+            "encoder_dilations": config["reader"], "deep_set_width": config["evidence"],
+            "head_layers": config["layers"], "table_side": config["places"], "noise_draws": config["noises"],
+            "quantile_draws": config["draws"],
+            **{key: config[key] for key in ("width", "octaves", "features", "knots", "batch", "queries", "lr", "steps")}}
+
+
 # Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
 # attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
 # ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
@@ -135,6 +146,9 @@ TEMPORAL_FIELD = [(r"^codes\.each\.", "autoencoder.expansions."), (r"^codes\.sen
                   (r"^codes\.share$", "autoencoder.component_weights"), (r"^codes\.middle$", "autoencoder.mean"),
                   (r"^(codes\.decoder|field)\.", "autoencoder.field."), (r"^codes\.", "autoencoder."),
                   (r"^size$", "autoencoder.correction_scale"), (r"^denoiser\.listen\.", "features."), *SET_ATTENTION]
+STOCHASTIC_FIELD = [(r"^reader\.modes\.", "encoder.expansion."), (r"^reader\.dot\.", "encoder.point."),
+                    (r"^reader\.", "encoder."), (r"\.told\.", ".modulate."),
+                    (r"^heads\.diffusion\.net\.", "heads.diffusion.denoiser.net.net.")]
 
 # approach: renames of keys, config, and where the noise levels went
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
@@ -145,6 +159,7 @@ RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None
     "modulated_field": (MODULATED_FIELD, _modulated_field, NOISE_LEVELS),
     "weight_diffusion": (WEIGHT_DIFFUSION, _weight_diffusion, NOISE_LEVELS),
     "temporal_field": (TEMPORAL_FIELD, _temporal_field, NOISE_LEVELS),
+    "stochastic_field": (STOCHASTIC_FIELD, _stochastic_field, "heads.diffusion.denoiser.noise_levels.values"),
     "coarse_to_fine": (COARSE_TO_FINE, _coarse_to_fine, "coarse.noise_levels.values"),
 }
 
@@ -167,6 +182,6 @@ def upgraded_tensors(about: dict, tensors: dict[str, Tensor]) -> dict[str, Tenso
             key = re.sub(pattern, new, key)
         found[key] = tensor
     if levels is not None:
-        r = about["range"]
+        r = about.get("range", {"low": 0.01, "high": 6.0, "half": 0.5, "spread": 1.6})        # approach 8 had these
         found[levels] = torch.tensor([r["low"], r["high"], r["half"], r["spread"]], dtype=torch.float64)
     return found

@@ -48,19 +48,20 @@ CONFIGS = {
         "batch": 16, "diffusion_batch": 12, "noise_draws": 1, "queries": 192, "field_width": 64, "field_depth": 3,
         "modulate": "shift", "estimates": "mixture", "mixture_components": 3, "mixture_rank": 128, "field_share": 0.35,
         "denoiser_dilations": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05, "steps": 16},
-    ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "places": 64,
-                                   "knots": 33},
-    ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
-                                         "evidence": 160, "lr": 2e-3, "places": 256, "knots": 33, "steps": 16},
+    ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
+                                   "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33},
+    ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
+                                         "encoder_dilations": (1, 2, 4, 8), "deep_set_width": 160, "lr": 2e-3,
+                                         "table_side": 256, "knots": 33, "steps": 16},
     ("adaptive_sampling", "step1d"): {"latent_channels": 3, "side": 256, "sharpness": 48.0},
     ("adaptive_sampling", "bump2d"): {"latent_channels": 4},
 }
 # the same for pairs that train live and do not ship
 LIVE = {
-    ("stochastic_field", "step1d"): {"queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "evidence": 96,
-                                     "places": 256, "knots": 33, "steps": 16},
-    ("stochastic_field", "terrain2d"): {"measured": 2048, "batch": 16, "width": 48, "reader": (1, 2, 4, 2),
-                                        "knots": 33, "steps": 16},
+    ("stochastic_field", "step1d"): {"queries": 32, "head_layers": (64, 2), "encoder_dilations": (1, 2, 4, 8),
+                                     "deep_set_width": 96, "table_side": 256, "knots": 33, "steps": 16},
+    ("stochastic_field", "terrain2d"): {"expansion_draws": 2048, "batch": 16, "width": 48,
+                                        "encoder_dilations": (1, 2, 4, 2), "knots": 33, "steps": 16},
     ("latent_field", "digits2d"): {"autoencoder": "vector", "latent_channels": 32, "guide": "pigdm",
                                    "diffusion_batch": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
@@ -79,8 +80,8 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                             "queries": 96},
          "adaptive_sampling": {"width": 32, "batch": 16, "diffusion_batch": 128, "num_particles": 128},
          "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
-         "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
-                              "measured": 4096}}
+         "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "head_layers": (48, 2),
+                              "encoder_dilations": (1, 2), "expansion_draws": 4096}}
 TINY = {"num_particles": 64}                                        # where only steps are counted: nobody looks
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
