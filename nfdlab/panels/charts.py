@@ -91,7 +91,7 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
 
 
 def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> Picture:
-    """Three bars for each approach over latents: error of reconstruction, prior and conditioning. Blue marks the optimum."""
+    """Three bars for each latent approach: error of reconstruction, prior, conditioning. Blue marks the optimum."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
     shown = (("reconstruction", "rms error / spread", [s.reconstruction for s in found.values()], [0.0] * len(found)),
