@@ -235,7 +235,8 @@ def test_a_carried_cloud_is_the_posterior_after_every_look():
         assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
         assert float((std / law.std - 1).abs().max()) < 0.2, i
     assert particles.seen.m == 3 and len(particles.x) == 512
-    assert torch.allclose(num_particles.model.push(16, "dpmpp")[0](particles.noise), particles.x, atol=1e-4)     # noise and latents agree
+    again = particles.model.push(16, "dpmpp")[0](particles.noise)
+    assert torch.allclose(again, particles.x, atol=1e-4)                                # noise and latents agree
 
 
 def test_a_cloud_that_is_not_thin_only_changes_its_weights():
