@@ -324,7 +324,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
     model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     truth = problems.get("step1d").draw(1, seed=3)
     now = Search(model, d=1, seed=0).run(truth, 2)
-    assert now.particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).num_particles is None
+    assert now.particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).particles is None
 
 
 # ----------------------------------------------------------------------------------------------------- the race
