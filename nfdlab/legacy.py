@@ -35,6 +35,15 @@ def _score_field(config: dict) -> dict:
             **{key: config[key] for key in ("width", "depth", "heads", "octaves", "batch", "queries", "lr", "steps")}}
 
 
+def _sparse_features(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "latent_channels": config["code"],
+            "expansion_side": config["side"], "expansion_rank": config["rank"], "expansion_draws": config["draws"],
+            "decoder_width": config["memory"], "decoder_depth": config["mixing"], "neighbours": config["near"],
+            "decoder_share": config["share"], "num_particles": config["cloud"],
+            **{key: config[key] for key in ("anchors", "points", "width", "depth", "heads", "jitter", "batch", "reuse",
+                                            "queries", "lr", "steps", "guide")}}
+
+
 # Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
 # attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
 # ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
@@ -48,10 +57,16 @@ SPARSE_CONDITIONAL = [(r"^auto\.", "autoencoder."), (r"^given\.", "encoder.gauss
 SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
                (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
                (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
+SPARSE_FEATURES = [(r"^mix\.", "blocks."), *SET_ATTENTION,
+                   (r"^denoiser\.net\.tell\.", "denoiser.net.condition."),
+                   (r"^denoiser\.net\.", "denoiser.net.transformer."),
+                   (r"^tokens\.kl\.", "denoiser.prior.expansion."),
+                   (r"^tokens\.sensor\.", "denoiser.prior.measurement."), (r"^tokens\.", "denoiser.prior.")]
 
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
+    "sparse_features": (SPARSE_FEATURES, _sparse_features, NOISE_LEVELS),
 }
 
 
