@@ -374,7 +374,7 @@ def guided(name: str, D, seen):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_serves_networks_over_codes_in_any_mode(name):
+def test_every_method_serves_networks_over_latents_in_any_mode(name):
     """float32 latents (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart.
 
     The measurement may be made in that mode too, by its entries or by a matrix.

@@ -1,183 +1,430 @@
-"""Approach 4: diffusion on the coarse level, a field for the average detail, diffusion again for the rest.
+"""Approach 4: diffusion on a coarse lattice, a field for the average detail, diffusion again for the rest of it.
 
-What is large is drawn first, on a coarse lattice, given the observations. A local field adds the detail that is to be expected
-there; a regression gives that, and nothing of what was not to be expected. A second diffusion draws the rest on a
-finer lattice, and waves with the measured spectrum go on below it, so that a draw is one function at any zoom. Each
-step starts at its closed form, exact for Gaussian fields; its network learns what is left.
+A function is drawn in three stages. *Coarse values* given the observations, by diffusion on a coarse lattice. The
+*average detail* given these, by a local field: a regression, which has no texture. The *rest of the detail* on a finer
+lattice, by a second diffusion; below that lattice, a Gaussian with the spectrum measured on draws goes on, so that a
+draw is one function at any resolution. With prior="gaussian" each stage starts at the answer of that Gaussian,
+conditioned in closed form, and its network learns what is left.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from ...core.checks import require_seed
-from ...core.grid import cell_centres
-from ...core.rng import child, seeded, stream
-from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet
-from ...diffusion.schedule import NoiseLevels
-from ...training import Stage, resolve_device, train
-from .networks import CascadeNetwork
-from .posterior import CascadePosterior
+from ...core.checks import require, require_count, require_name, require_number, require_seed
+from ...core.fields import EvaluatedFields
+from ...core.grid import cell_centres, interpolate
+from ...core.rng import child, choose, normals, seeded
+from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet, require_seen
+from ...diffusion.denoiser import Conditioning, DenoiseFn
+from ...diffusion.samplers import SamplerStep
+from ...inference.posterior import TrainedModel
+from ...training import Run, Stage, reused
+from .networks import CascadeNetwork, as_grid
+from .spectral import ConditionedPoints, Detail, guided
 
-MEASURED_ON = {1: 128, 2: 64, 3: 16}         # points an axis that spectra are measured on
+PRIORS = ("gaussian", "white")
+STAGES = ("all", "mean", "coarse")
+CALIBRATION_SIDE = {1: 128, 2: 64, 3: 16}            # points an axis that spectra are measured on
+
+
+class Details:
+    """The `Detail` of a network at each augmentation level: computed when first asked for, about half a second, and
+    kept. Threads may share it."""
+
+    def __init__(self, net: CascadeNetwork):
+        self.net, self.kept, self.lock = net, {}, Lock()
+
+    def __call__(self, s: float) -> Detail:
+        with self.lock:
+            if s not in self.kept:
+                self.kept[s] = self.net.lattices.detail(s)
+            return self.kept[s]
+
+
+class CascadeState(NamedTuple):
+    """What x on the path holds of n functions: coarse values (n, c, N_C), with the noise of augmentation; the rest of
+    the detail (n, c, N_F); normals of all Fourier modes (n, c, E) and of the observations (n, c, m); amplitude (n,);
+    the augmentation level (n,)."""
+
+    coarse: Tensor
+    detail: Tensor
+    modes: Tensor
+    observed: Tensor
+    amplitude: Tensor
+    augmentation: Tensor
+
+    @property
+    def level(self) -> float:
+        """The augmentation level, which all draws share."""
+        return float(self.augmentation[0])
+
+    def pack(self, **parts: Tensor) -> Tensor:
+        """Laid flat (n, …), some parts replaced."""
+        state = self._replace(**parts)
+        return torch.cat([part.reshape(len(part), -1).to(state.coarse) for part in state], 1)
+
+
+def by_amplitude(a: Tensor, make: Callable[[float, Tensor], DenoiseFn]) -> DenoiseFn:
+    """One denoiser of draws of amplitudes a (n,), from those of each amplitude: make(amplitude, mask)."""
+    each = {float(x): (own, make(float(x), own)) for x in a.unique() for own in [a == x]}
+    if len(each) == 1:
+        return next(iter(each.values()))[1]
+
+    def D(x: Tensor, sigma) -> Tensor:
+        out = torch.empty_like(x)
+        for own, denoise in each.values():
+            out[own] = denoise(x[own], sigma)
+        return out
+
+    return D
+
+
+@dataclass(frozen=True, eq=False)
+class CascadePosterior(TrainedModel):
+    """A trained cascade: observations -> coarse values -> fine values -> functions. x (n, …) on its path is a
+    `CascadeState`, laid flat."""
+
+    net: CascadeNetwork = field(repr=False)
+    details: Details = field(init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "details", Details(self.net))
+
+    def using(self, **knobs) -> Self:
+        """The same weights, draws stopping after other `stages`: "all", "mean" or "coarse"."""
+        for name in knobs:
+            require_name(name, ("stages",), "knob"), self.stages(knobs[name])
+        return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
+
+    def stages(self, name: str | None = None) -> str:
+        """Where draws stop, by name; None is where the config says."""
+        return require_name(self.about["config"]["stages"] if name is None else name, STAGES, "stage")
+
+    def augmentation(self, level: float | None = None) -> float:
+        """The augmentation level of draws; None is that of the config."""
+        config = self.about["config"]
+        level, levels = config["augmentation"] if level is None else float(level), tuple(config["augmentation_levels"])
+        require(level in levels, must=f"augmentation: one of {levels}.", came=f"{level}",
+                why="The network was trained at those levels.", do=f"augmentation={levels[-1]}.")
+        return level
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+             stages: str | None = None, augmentation: float | None = None) -> EvaluatedFields:
+        """n functions given what was seen, as Fields; None gives the prior.
+
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion; `stages`: "coarse", drawn
+        coarse values enlarged, "mean", the average detail on them, a regression's answer, or "all"; `augmentation`: std
+        of noise that is added to coarse values before detail is drawn, on which the detail is conditioned. Those of the
+        config unless given.
+        """
+        for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, stages=stages,
+                              augmentation=augmentation):
+            x = step.x
+        return self.fields(seen, x, stages)
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+             stages: str | None = None, augmentation: float | None = None) -> Iterator[SamplerStep]:
+        """From noise to coarse values, then from noise to the rest of the detail: a SamplerStep a step, `steps` for
+        each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
+        steps, stages = self.request(n, seed, steps, sampler), self.stages(stages)
+        state = self.start(points := self.condition(seen), n, seed,
+                           0.0 if stages == "coarse" else self.augmentation(augmentation))
+        return self._path(seen, points, state, seed, steps, sampler, stages)
+
+    def _path(self, seen, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
+              stages: str) -> Iterator[SamplerStep]:
+        total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
+        levels = self.net.coarse.noise_levels.sigmas(steps)
+        for step in self._sample(self.coarse_denoiser(seen, points, state.amplitude), state.coarse, levels,
+                                 child(seed, "coarse"), sampler):
+            yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
+        extra = state.augmentation[:, None, None] * normals(seed, len(step.x), step.x.shape[1:], "augment")
+        state = state._replace(coarse=step.x + extra.to(step.x))
+        if stages == "mean":
+            x = state.pack(detail=self._mean_detail(points, state))
+            yield SamplerStep(steps, total, torch.zeros(()), x, x)
+        elif stages == "all":
+            for step in self._sample_detail(points, state, seed, steps, sampler):
+                yield replace(step, index=steps + step.index, total=total, x=state.pack(detail=step.x),
+                              denoised=state.pack(detail=step.denoised))
+
+    def condition(self, seen: Observations | None) -> ConditionedPoints:
+        """The spectral prior conditioned on what was seen, in whatever order."""
+        return self.net.lattices.condition(self._sorted(seen))
+
+    def _sorted(self, seen: Observations | None) -> Observations:
+        d, c = self.about["d"], self.about["c"]
+        seen = require_seen(seen, d, c)
+        return Observations.none(d, c) if seen is None or seen.m == 0 else seen.sorted()
+
+    def start(self, points: ConditionedPoints, n: int, seed: int, augmentation: float) -> CascadeState:
+        """Of n draws what is known before any diffusion: amplitudes drawn from their posterior, and normals."""
+        (sites, fine), c, prior = (len(x) for x in self.net.places), self.net.c, self.net.spectral_prior
+        which = choose(points.amplitude_log_weights(), n, seed=child(seed, "loudness"))
+        return CascadeState(torch.zeros(n, c, sites), torch.zeros(n, c, fine), prior.noise(n, seed=seed).flatten(2),
+                            normals(seed, n, (c, points.m), "dots"), prior.amplitudes()[0][which].float(),
+                            torch.full((n,), augmentation))
+
+    def _sample(self, denoise: DenoiseFn, like: Tensor, levels: Tensor, seed: int,
+                sampler: str) -> Iterator[SamplerStep]:
+        """x shaped as `like` (n, c, N) from noise around the mean."""
+        with torch.no_grad():
+            mean = denoise(torch.zeros_like(like, device=self.device), levels[0])
+        return self.sample(denoise, len(like), like.shape[1:], levels, seed=seed, sampler=sampler, mean=mean)
+
+    @torch.no_grad()
+    def coarse_denoiser(self, seen: Observations | None, points: ConditionedPoints, a: Tensor) -> DenoiseFn:
+        """D of coarse values (n, c, N_C), given the observations, for draws of amplitudes a (n,)."""
+        batch = self.observations(self._sorted(seen))
+        return by_amplitude(a, lambda a, own: self.net.coarse.given(self.net.condition([points], batch, [a])))
+
+    def _sample_detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int,
+                       sampler: str) -> Iterator[SamplerStep]:
+        levels = self.details(state.level).noise_levels.sigmas(steps)
+        return self._sample(self.detail_denoiser(points, state), state.detail, levels, child(seed, "fine"), sampler)
+
+    @torch.no_grad()
+    def _mean_detail(self, points: ConditionedPoints, state: CascadeState) -> Tensor:
+        """The mean of the rest of the detail: the denoiser's answer to nothing but noise."""
+        high = torch.tensor(self.details(state.level).noise_levels.high)
+        return self.detail_denoiser(points, state)(torch.zeros_like(state.detail, device=self.device), high)
+
+    @torch.no_grad()
+    def detail_denoiser(self, points: ConditionedPoints, state: CascadeState) -> DenoiseFn:
+        """D of the rest of the detail (n, c, N_F), given coarse values and observations."""
+        net, detail, coarse = self.net, self.details(state.level), state.coarse.to(self.device)
+        mean, features = net.fine_mean(coarse, detail)
+        features_of_all, linear = net.detail_conditioning(mean, features).features[0], net.linear(coarse, detail)
+
+        def make(a: float, own: Tensor) -> DenoiseFn:
+            D = net.denoise_detail(detail, Conditioning((features_of_all[own],)))
+            if points.m == 0:
+                return D
+            field = net.average(points.coords.to(self.device), features[own]).mT
+            at_observations = field + linear[own] @ points.rows.T.to(linear)
+            target = points.values / a - at_observations.double().cpu()
+            return guided(D, detail.prior, points.rows, points.cholesky_given_fine(a), target)
+
+        return by_amplitude(state.amplitude, make)
+
+    def unpacked(self, x: Tensor, m: int) -> CascadeState:
+        """x (n, …) of the path, as the state that it holds where m points were observed."""
+        (sites, fine), c, modes = (len(p) for p in self.net.places), self.net.c, self.net.spectral_prior.root.numel()
+        sizes = [c * sites, c * fine, c * modes, c * m, 1, 1]
+        require(x.shape[-1] == sum(sizes), must=f"x: {sum(sizes)} numbers a draw.", came=x,
+                why="It holds lattices, and the normals of Fourier modes and observations.",
+                do="Pass x of a SamplerStep with the same seen.")
+        *parts, a, s = x.split(sizes, 1)
+        return CascadeState(*(part.unflatten(1, (c, -1)) for part in parts), a[:, 0], s[:, 0])
+
+    @torch.no_grad()
+    def fields(self, seen: Observations | None, x: Tensor, stages: str | None = None) -> EvaluatedFields:
+        """The functions that x (n, …) of the path stands for, as Fields; "coarse" reads coarse values bicubically, as
+        pictures are enlarged, "mean" has no texture."""
+        stages, points, net = self.stages(stages), self.condition(seen), self.net
+        state = self.unpacked(x.to(self.device), points.m)
+        a, grid = state.amplitude, as_grid(state.coarse, net.d)
+        if stages == "coarse":
+            return self.evaluated(lambda coords, part: net.values(
+                interpolate(grid[part], coords, net.d < 3).mT, a[part]), len(x))
+        detail = self.details(state.level)
+        features = net.average.encode(state.coarse, detail.s)
+        fine = state.detail.double().cpu() + net.linear(state.coarse.double().cpu(), detail)
+        modes, observed = ((0.0 if stages == "mean" else 1.0) * z for z in (state.modes, state.observed))
+        weights = modes.unflatten(2, net.spectral_prior.root.shape).cpu()
+        for value in a.unique():
+            own = (a == value).cpu()
+            field = net.average(points.coords.to(features), features[own]).mT.double().cpu()
+            values = points.values / float(value) - field
+            weights[own] = points.matheron(weights[own], fine[own], float(value), values, observed[own].cpu())
+        return self._decoded(weights.to(self.device), features, a)
+
+    def _decoded(self, weights: Tensor, features: Tensor, a: Tensor) -> EvaluatedFields:
+        """The functions of weights of the Fourier modes (n, c, *[2K − 1]*d) plus the average field."""
+        net, field, cells = self.net, self.net.average.field, (self.net.side,) * self.net.d
+        projected, each = field.project(features), weights.shape[1] * weights[0, 0].numel() // weights.shape[2]
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            found = net.spectral_prior(coords, weights[part]) + field.read(coords, projected[part], cells)
+            return net.values(found.mT, a[part])
+
+        return self.evaluated(rule, len(a), each=max(each, 2**net.d * projected.shape[2]))
+
+    @torch.no_grad()
+    def refine(self, coarse: Tensor, n: int, *, seed: int, augmentation: float = 0.0, stages: str = "all",
+               amplitude: float = 1.0, steps: int | None = None) -> EvaluatedFields:
+        """n functions of an amplitude, given coarse values (N_C, c) that carry noise of std `augmentation` in units of
+        the prior."""
+        require_count(n), require_seed(seed), require_number(amplitude, "amplitude", 0.0, open_low=True)
+        require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
+                must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",
+                why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
+        points, a = self.condition(None), torch.full((n,), float(amplitude))
+        units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
+        state = self.start(points, n, seed, self.augmentation(augmentation))._replace(coarse=units, amplitude=a)
+        if self.stages(stages) != "all":
+            return self.fields(None, state.pack(detail=self._mean_detail(points, state)), stages)
+        for step in self._sample_detail(points, state, seed, self.steps if steps is None else steps, "dpmpp"):
+            x = step.x
+        return self.fields(None, state.pack(detail=x), stages)
 
 
 @dataclass(frozen=True)
 class CoarseToFine:
-    """Sizes of lattices and networks. None chooses by dimension."""
+    """Config of approach 4. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         4, "Coarse to fine",
-        "diffuse coarse values, add the detail to be expected by a field, diffuse what regression loses; waves below",
+        "diffuse coarse values, add the average detail by a field, diffuse what regression loses; Fourier modes below",
         "Saharia et al. 2023 (cascade); Mardani et al. 2023 (residual); Chen et al. 2021 (LIIF); Bar-Tal et al. 2023 "
         "(tiles)",
         "detail at many scales: enlarging by any factor, draws whose spectrum is right at every zoom, wide domains",
         "one spectrum for all places: edges and flat parts are not told apart below the fine lattice; on Gaussian "
         "fields its closed forms do all the work")
-    coarse: int | None = None            # points of the coarse lattice, an axis: 16 in 1D, 8 in 2D, 4 in 3D
-    fine: int | None = None              # of the fine one: 64, 32, 8
-    reach: int | None = None             # waves at most, in half-cycles an axis: 64, 64, 8
-    linear: bool = True                  # average detail starts at the best linear answer
-    augment: tuple[float, ...] = (0.0, 0.1, 0.3)         # noise on coarse values that the next step is told of
-    usual: float = 0.0                   # and what they are given unless told
-    stages: str = "all"                  # where draws stop unless told: "all", "mean" or "coarse"
-    measured: int = 2048                 # functions that spectra are measured from
+    trained: ClassVar[type] = CascadePosterior
+
+    # "gaussian": both diffusions and the average detail start at a Gaussian whose spectrum is measured on draws;
+    # "white": both denoisers start at a white Gaussian, and the average detail at zero
+    prior: str = "gaussian"
+    # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
+    coarse_side: int | None = None
+    # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
+    fine_side: int | None = None
+    # largest frequency that is measured, in half-cycles of the box an axis: 64 in 1D and 2D, 8 in 3D
+    max_frequency: int | None = None
+    # noise conditioning augmentation: std of noise on coarse values in training (Ho et al. 2022)
+    augmentation_levels: tuple[float, ...] = (0.0, 0.1, 0.3)
+    # the level of draws, one of these
+    augmentation: float = 0.0
+    # where draws stop: "all", "mean" or "coarse"
+    stages: str = "all"
+    # functions that the spectrum is measured on
+    calibration_functions: int = 2048
+    # channels of all networks
     width: int = 32
-    depth: int = 3                       # blocks of the reader of coarse values
+    # residual blocks of the encoder of coarse values
+    depth: int = 3
+    # Fourier octaves of the field's local coordinates
     octaves: int = 3
-    dilations: tuple[int, ...] = (1, 2, 1)
+    # dilations of the residual blocks of both denoisers
+    denoiser_dilations: tuple[int, ...] = (1, 2, 1)
+    # functions in a batch
     batch: int = 16
+    # query points of each function in a training step of the average detail
     queries: int = 128
-    reuse: int = 12                      # steps of the first diffusion on one batch of observations
-    shares: tuple[float, float, float] = (0.2, 0.3, 0.5)         # of the budget
-    unconditional_share: float = 0.1                   # share of the functions of which no observation is told
+    # training steps of the first diffusion on one batch of observations
+    reuse: int = 12
+    # shares of the budget: coarse values, average detail, rest of the detail
+    budget_shares: tuple[float, float, float] = (0.2, 0.3, 0.5)
+    # share of the functions that are trained without their observations
+    unconditional_share: float = 0.1
+    # learning rate
     lr: float = 1.5e-3
-    steps: int = 24                      # of each diffusion, unless told
+    # sampling steps of each diffusion
+    steps: int = 24
+
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior"), require_name(self.stages, STAGES, "stage")
 
     def lattices_for(self, d: int) -> tuple[int, int]:
-        return self.coarse or {1: 16, 2: 8, 3: 4}[d], self.fine or {1: 64, 2: 32, 3: 8}[d]
+        return self.coarse_side or {1: 16, 2: 8, 3: 4}[d], self.fine_side or {1: 64, 2: 32, 3: 8}[d]
 
-    def reach_for(self, d: int) -> int:
-        return self.reach or {1: 64, 2: 64, 3: 8}[d]
+    def max_frequency_for(self, d: int) -> int:
+        return self.max_frequency or {1: 64, 2: 64, 3: 8}[d]
 
     def build(self, d: int, c: int, *, seed: int = 0) -> CascadeNetwork:
         with seeded(seed):
             return CascadeNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedCoarseToFine":
-        """Measure the spectrum, then train each step on endless fresh functions, the first seen as `views` hides them.
+            watch: Watch = quiet) -> CascadePosterior:
+        """Measure the spectrum, then train each stage on fresh functions, the first observed as `views` hides them.
         Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net, held = self.build(d, c, seed=seed).to(place), {}
-        side = MEASURED_ON[d]
-        grid, parts = cell_centres((side,) * d), range(0, self.measured, 128)
-        net.waves.calibrate(torch.cat([source.draw(min(128, self.measured - i), seed=child(seed, "spectrum", i))(grid)
-                                       for i in parts]), side, seed=child(seed, "luck"))
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = CoarseToFineLosses(self, run, net)
+        learn.measure()
+        losses = {"coarse": learn.coarse, "average": learn.average, "detail": learn.detail}
+        run.train(net, *(Stage(name, loss, getattr(net, name).parameters(), share, self.lr)
+                         for (name, loss), share in zip(losses.items(), self.budget_shares, strict=True)))
+        return CascadePosterior(net, run.record("coarse_to_fine", self), self.steps)
+
+
+class CoarseToFineLosses:
+    """The losses of a training step i, and what is measured before."""
+
+    def __init__(self, config: CoarseToFine, run: Run, net: CascadeNetwork):
+        self.config, self.run, self.net, self.details = config, run, net, Details(net)
+        self.observed = reused(self._observed, config.reuse)
+
+    def measure(self) -> None:
+        """The spectrum, and the noise levels of coarse values."""
+        config, net, run = self.config, self.net, self.run
+        side, count = CALIBRATION_SIDE[run.d], config.calibration_functions
+        grid = cell_centres((side,) * run.d)
+        values = torch.cat([run.functions(min(128, count - i), "spectrum", i)(grid) for i in range(0, count, 128)])
+        net.spectral_prior.calibrate(values, side, seed=child(run.seed, "luck"))
         net.precompute()
-        sites, fine = net.places
-        drawn = source.draw(512, seed=child(seed, "range"))
-        net.coarse_range = NoiseLevels.of(net.units(drawn(sites).to(place)).cpu())
+        net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
 
-        def functions(*use) -> tuple[Fields, torch.Generator, Tensor]:
-            """Fresh functions, and how loud each is: by its fine values, and the luck of those who know observations alone."""
-            fields, noise = source.draw(self.batch, seed=child(seed, "data", *use)), stream(seed, "noise", *use)
-            luck = torch.exp(0.1 * torch.randn(self.batch, generator=noise))
-            return fields, noise, self.loudness(net, fields, luck)
+    def batch(self, *use) -> tuple[Fields, torch.Generator, Tensor]:
+        """Fresh functions, a generator, and the functions' amplitudes (b,): estimated from fine values, with a jitter
+        of 10 %, because a posterior over amplitude is not sharp either."""
+        fields, rng = self.run.functions(self.config.batch, *use), self.run.rng(*use)
+        jitter = torch.exp(0.1 * torch.randn(self.config.batch, generator=rng))
+        return fields, rng, self.net.estimated_amplitude(fields, self.details(0.0), jitter)
 
-        def diffuse_coarse(i: int) -> Tensor:
-            batch = i // self.reuse
-            if batch not in held:
-                fields, noise, a = functions("coarse", batch)
-                seen = views(fields, seed=child(seed, "views", batch))
-                unconditional_share = torch.rand(self.batch, generator=noise) < self.unconditional_share
-                mask = seen.mask & ~unconditional_share[:, None]
-                seen = type(seen)(seen.coords * mask[..., None], seen.values * mask[..., None], mask, seen.noise_std)
-                with torch.no_grad():
-                    told = [net.lattices.told(Observations(x[k], y[k], float(s))) for x, y, k, s in
-                            zip(seen.coords, seen.values, mask, seen.noise_std, strict=True)]
-                    known = net.known(told, seen.to(place), a.tolist())
-                held.clear()
-                held[batch] = net.units(fields(sites), a).to(place), known
-            clean, known = held[batch]
-            noise = stream(seed, "noise", "coarse again", i)
-            sigma = net.coarse_range.for_training(torch.randn(self.batch, generator=noise)).to(place)
-            return net.coarse_loss(clean, torch.randn(clean.shape, generator=noise).to(place), sigma, known)
+    @torch.no_grad()
+    def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
+        """Coarse values, and the conditioning by observations of a batch of functions."""
+        fields, rng, a = self.batch("coarse", batch)
+        seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
+        points = self.net.lattices.condition_each(seen)
+        conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
+        return self.net.units(fields(self.net.places[0]), a).to(self.run.device), conditioning
 
-        def given_coarse(fields: Fields, a: Tensor, noise: torch.Generator) -> tuple[float, Tensor, Tensor]:
-            """A noise level, noisy coarse values, fine values."""
-            s = self.augment[int(torch.randint(len(self.augment), (), generator=noise))]
-            coarse = net.units(fields(sites), a)
-            coarse = coarse + s * torch.randn(coarse.shape, generator=noise)
-            return s, coarse.to(place), net.units(fields(fine), a).to(place)
+    def coarse(self, i: int) -> Tensor:
+        """Stage 1: denoise coarse values given observations."""
+        clean, conditioning = self.observed(i)
+        return self.net.coarse.training_loss(clean, self.run.rng("coarse again", i), conditioning)
 
-        def learn_average(i: int) -> Tensor:
-            fields, noise, a = functions("average", i)
-            s, coarse, values = given_coarse(fields, a, noise)
-            free = 2 * torch.rand(self.batch, self.queries, d, generator=noise) - 1
-            pick = torch.randint(len(fine), (self.queries,), generator=noise)
-            target = torch.cat([net.units(fields(free), a).mT.to(place) - net.linear_at(coarse, s, free.to(place)),
-                                (values - net.average(coarse, s)).mT[:, pick]], 1)
-            both = torch.cat([free, fine[pick].expand(self.batch, -1, -1)], 1).to(place)
-            found = net.field(both, net.memory(coarse, s))
-            return ((found - target) / net.lattices.detail(s).size).square().mean()
+    def augmented(self, fields: Fields, a: Tensor, rng: torch.Generator) -> tuple[Detail, Tensor, Tensor]:
+        """The detail at a random augmentation level, coarse values that carry so much noise, and fine values."""
+        (sites, fine), levels = self.net.places, self.config.augmentation_levels
+        s = levels[int(torch.randint(len(levels), (), generator=rng))]
+        coarse = self.net.units(fields(sites), a)
+        coarse = coarse + s * torch.randn(coarse.shape, generator=rng)
+        return self.details(s), coarse.to(self.run.device), self.net.units(fields(fine), a).to(self.run.device)
 
-        def diffuse_left(i: int) -> Tensor:
-            fields, noise, a = functions("left", i)
-            s, coarse, values = given_coarse(fields, a, noise)
-            with torch.no_grad():
-                memory, average = net.memory(coarse, s), net.average(coarse, s)
-                average = average + net.field(fine.to(place), memory).mT
-                features = net.features(coarse, s, memory, average)
-            sigma = net.detail_noise_levels(s).for_training(torch.randn(self.batch, generator=noise)).to(place)
-            return net.residual_loss(values - average, torch.randn(values.shape, generator=noise).to(place), sigma, s,
-                                     features)
+    def average(self, i: int) -> Tensor:
+        """Stage 2: squared error of the average detail, at random queries and at fine points."""
+        net, many, device = self.net, self.config.queries, self.run.device
+        fields, rng, a = self.batch("average", i)
+        detail, coarse, values = self.augmented(fields, a, rng)
+        free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
+        pick = torch.randint(len(fine), (many,), generator=rng)
+        left_free = net.units(fields(free), a).mT.to(device) - net.linear_at(coarse, detail.s, free.to(device))
+        left_fine = (values - net.linear(coarse, detail)).mT[:, pick]
+        both = torch.cat([free, fine[pick].expand(len(free), -1, -1)], 1).to(device)
+        found = net.average(both, net.average.encode(coarse, detail.s))
+        return ((found - torch.cat([left_free, left_fine], 1)) / detail.size).square().mean()
 
-        def learned(*modules: torch.nn.Module) -> list[torch.nn.Parameter]:
-            return [p for module in modules for p in module.parameters()]
-
-        losses: dict[str, tuple[Callable, list]] = {
-            "coarse": (diffuse_coarse, learned(net.coarse)),
-            "average": (learn_average, learned(net.input, net.blocks, net.field)),
-            "left": (diffuse_left, learned(net.detail))}
-        train(net, [Stage(name, loss, weights, share, self.lr) for (name, (loss, weights)), share in
-                    zip(losses.items(), self.shares, strict=True)], budget, watch)
-        about = {"approach": "coarse_to_fine", "config": asdict(self), "d": d, "c": c,
-                 "noise_levels": asdict(net.coarse_range)}
-        return FittedCoarseToFine(net, about, self.steps)
-
-    @staticmethod
-    def loudness(net: CascadeNetwork, fields: Fields, luck: Tensor) -> Tensor:
-        """How loud functions are (b,), by what coarse values leave of their fine ones, along its main directions."""
-        a, _ = net.waves.loudnesses()
-        if len(a) == 1:
-            return torch.ones(fields.n)
-        sites, fine = net.places
-        detail, many = net.lattices.detail(0.0), 2 * len(sites)
-        left = net.units(fields(fine)).cpu() - net.units(fields(sites)).cpu() @ detail.gain.T.float()
-        along = left @ detail.spectrum.Q[:, -many:]
-        found = (along.square() / detail.spectrum.lam[-many:]).mean((1, 2)).sqrt()
-        return (found * luck).clamp(float(a[0]), float(a[-1]))
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedCoarseToFine":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()})
-        net = config.build(about["d"], about["c"])
-        net.load_state_dict({k: v.float() for k, v in tensors.items()})
-        net.precompute()
-        net.coarse_range = NoiseLevels(**about["noise_levels"])
-        return FittedCoarseToFine(net.to(resolve_device(device)).eval(), about, config.steps)
-
-
-class FittedCoarseToFine(CascadePosterior):
-    """A trained approach 4. `draw(…, stages=, augment=)` stops at a step, or mistrusts coarse values; `refine` starts
-    from coarse values of your own."""
+    def detail(self, i: int) -> Tensor:
+        """Stage 3: denoise the rest of the detail given coarse values."""
+        fields, rng, a = self.batch("left", i)
+        detail, coarse, values = self.augmented(fields, a, rng)
+        with torch.no_grad():
+            mean, features = self.net.fine_mean(coarse, detail)
+        denoiser, left = self.net.detail_denoiser(detail), values - mean
+        sigma = denoiser.noise_levels.for_training(torch.randn(len(left), generator=rng)).to(left)
+        noise = torch.randn(left.shape, generator=rng).to(left)
+        return denoiser.loss(left.flatten(0, 1), sigma.repeat_interleave(self.run.c), noise.flatten(0, 1),
+                             self.net.detail_conditioning(mean, features))
 
 
 APPROACH = CoarseToFine

@@ -1,9 +1,7 @@
-"""Coarse to fine: networks for what a Gaussian of known waves leaves, at each of three steps.
+"""The networks of the cascade: coarse values by diffusion, the average detail by regression, the rest by diffusion.
 
-Coarse values given observations, by diffusion; the average detail given coarse values, by a local field; fine values less that
-detail, by diffusion again. Every step starts at its closed form (`lattices`), and its network at zero. Saharia et al.
-2023 (a cascade; coarse values come with noise, and the next step is told how much), Mardani et al. 2023 (diffuse what a
-regression leaves), Chen et al. 2021 (a local field).
+Saharia et al. 2023 (a cascade with noise conditioning augmentation), Mardani et al. 2023 (diffuse what a regression
+leaves), Chen et al. 2021 (a local field). Every network starts at zero.
 """
 
 from typing import NamedTuple
@@ -12,179 +10,204 @@ import torch
 from torch import Tensor, nn
 
 from ...core.grid import cell_centres
-from ...core.types import ObservationBatch
-from ...diffusion.denoiser import DenoiseFn, Denoiser
-from ...diffusion.schedule import NoiseLevels
+from ...core.types import Fields, ObservationBatch
+from ...diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior
 from ...encoders.setconv import SetConv
 from ...fields.liif import LIIF
-from ...nn.networks import CONV, Block, ConvNet
-from ...nn.space_to_depth import depth_to_space, space_to_depth
-from .lattices import LEAST_SPREAD, ConditionedPoints, Detail, Lattices
-from .spectral_prior import SpectralPrior
+from ...nn.networks import CONV, Block, ConvNet, depth_to_space, space_to_depth
+from .spectral import LEAST, LEAST_STD, ConditionedPoints, Detail, Lattices, SpectralPrior
 
-WIDTHS = (0.5, 1.5, 4.0)             # of what gathers observations round a coarse point, in its cells
+SETCONV_WIDTHS = (0.5, 1.5, 4.0)     # lengthscales of the observations' channels, in cells of the coarse lattice
 
 
-class Known(NamedTuple):
-    """Coarse values of b functions given observations: mean (b, c, N), eigenvectors (b, c, N, N), eigenvalues (b, c, N), and
-    the observations gathered round each (b, k, *[side]*d)."""
+class CoarseGaussian(NamedTuple):
+    """The Gaussian of coarse values given observations of b functions: mean (b, c, N), eigenvectors (b, c, N, N),
+    eigenvalues (b, c, N)."""
 
     mean: Tensor
     Q: Tensor
     lam: Tensor
-    gathered: Tensor
 
 
-class CascadeNetwork(nn.Module):
-    """Networks and waves for functions of c channels over [-1, 1]^d. Values on lattices are channels-first,
-    (b, c, *[side]*d), in units of the waves and of the function's own loudness."""
+class CoarsePrior(nn.Module):
+    """Mean and std of clean coarse values under a CoarseGaussian, given x = clean + sigma · noise."""
 
-    def __init__(self, config, d: int, c: int):
-        super().__init__()
-        w, self.d, self.c, self.linear = config.width, d, c, config.linear
-        (self.side, self.fine), self.augment = config.lattices_for(d), tuple(config.augment)
-        self.waves = SpectralPrior(d, c, config.reach_for(d))
-        self.gather = SetConv(d, c, self.side, tuple(2 / self.side * width for width in WIDTHS))
-        self.coarse = ConvNet(d, c, 2 * c + self.gather.channels, w, config.dilations)
-        self.input = CONV[d](c + 1, w, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(d, w) for _ in range(config.depth))
-        self.field = LIIF(d, w, c, w, config.octaves)
-        self.per_cell = 2 if (self.fine // self.side) % 2 == 0 else 1
-        k = c * self.per_cell**d
-        self.detail = ConvNet(d, k, w + k, w, config.dilations)
-        nn.init.zeros_(self.field.answer[-1].weight), nn.init.zeros_(self.field.answer[-1].bias)
-        self.precompute()
-
-    def precompute(self) -> None:
-        """Make what follows from the waves: after they were measured or loaded."""
-        self.waves.precompute()
-        self.lattices, self._denoisers = Lattices(self.waves, self.side, self.fine), {}
-
-    @property
-    def places(self) -> tuple[Tensor, Tensor]:
-        """Of the coarse lattice and of the fine one: (N_C, d), (N_F, d)."""
-        return cell_centres((self.side,) * self.d), cell_centres((self.fine,) * self.d)
-
-    def grid(self, flat: Tensor) -> Tensor:
-        """(…, N) on either lattice -> (…, *[side]*d)."""
-        return flat.unflatten(-1, (round(flat.shape[-1] ** (1 / self.d)),) * self.d)
-
-    def units(self, values: Tensor, a: Tensor | float = 1.0) -> Tensor:
-        """Values (b, p, c) of functions -> (b, c, p) in units of the waves and of loudness a, a number or (b,)."""
-        a = torch.as_tensor(a, dtype=values.dtype, device=values.device).reshape(-1, 1, 1)
-        return ((values - self.waves.mean.to(values)) / self.waves.scale.to(values) / a).mT
-
-    def values(self, units: Tensor, a: Tensor) -> Tensor:
-        """The inverse of `units`: (b, c, p) -> (b, p, c)."""
-        return units.mT * a.to(units).reshape(-1, 1, 1) * self.waves.scale.to(units) + self.waves.mean.to(units)
-
-    # Step 1: coarse values given observations
-
-    def known(self, told: list[ConditionedPoints], seen: ObservationBatch, a: list[float]) -> Known:
-        """What closed forms make of the observations of b functions, each as loud as its a. `seen` are the same observations."""
-        mean, Q, lam = (torch.stack(part).float().to(self.waves.mean) for part in
-                        zip(*(t.coarse(x) for t, x in zip(told, a, strict=True)), strict=True))
-        loud = torch.tensor(a, dtype=torch.float32, device=seen.values.device)
-        values = self.units(seen.values, loud).mT * seen.mask[..., None]
-        noise = seen.noise_std / loud / self.waves.scale.mean()
-        return Known(mean, Q, lam, self.gather(ObservationBatch(seen.coords, values, seen.mask, noise)))
-
-    def start(self, x: Tensor, s: Tensor, known: Known) -> tuple[Tensor, Tensor]:
-        """The Gaussian's own answer to coarse x (b, c, N) at s (b, 1, 1), and its spread."""
-        mean, Q, lam, _ = known
+    def forward(self, x: Tensor, sigma, condition: CoarseGaussian) -> tuple[Tensor, Tensor]:
+        """x (b, c, N), sigma () or (b,) -> mean (b, c, N) and std (1 or b, c, N)."""
+        mean, Q, lam = condition
+        s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
         left = lam / (lam + s**2)
         clean = mean + (Q @ (left * (Q.mT @ (x - mean)[..., None])[..., 0])[..., None])[..., 0]
-        return clean, (Q.square() @ (left * s**2)[..., None])[..., 0].sqrt().clamp_min(LEAST_SPREAD)
+        return clean, (Q.square() @ (left * s**2)[..., None])[..., 0].sqrt().clamp_min(LEAST_STD)
 
-    def answer(self, x: Tensor, sigma, known: Known) -> tuple[Tensor, Tensor, Tensor]:
-        """Linear answer, its spread, and what the network adds in units of it: (b, c, N) each."""
+
+def as_grid(flat: Tensor, d: int) -> Tensor:
+    """(…, N) on a lattice -> (…, *[side]*d)."""
+    return flat.unflatten(-1, (round(flat.shape[-1] ** (1 / d)),) * d)
+
+
+class CoarseNetwork(ResidualNetwork):
+    """F of coarse values x (b, c, N), shown the prior's mean and std and the observations' channels (1 or b, k,
+    *[side]*d): (b, c, N)."""
+
+    def __init__(self, d: int, c: int, observed: int, width: int, dilations: tuple[int, ...]):
+        super().__init__()
+        self.d, self.net = d, ConvNet(d, c, 2 * c + observed, width, dilations)
+
+    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, observed: Tensor) -> Tensor:
         s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
-        clean, spread = self.start(x, s, known)
-        told = torch.cat([self.grid(clean), self.grid(spread.log()).expand(len(x), *[-1] * (self.d + 1)),
-                          known.gathered.expand(len(x), *[-1] * (self.d + 1))], 1)
-        surprise = (x - clean) / (s**2 + spread**2).sqrt()
-        return clean, spread, self.coarse(self.grid(surprise), s.reshape(-1).log() / 4, told).flatten(2)
+        features = torch.cat([as_grid(mean, self.d), as_grid(std.log().expand_as(x), self.d),
+                              observed.expand(len(x), *[-1] * (self.d + 1))], 1)
+        standardised = (x - mean) / (s**2 + std**2).sqrt()
+        return self.net(as_grid(standardised, self.d), s.reshape(-1).log() / 4, features).flatten(2)
 
-    def coarse_denoiser(self, known: Known) -> DenoiseFn:
-        """D of coarse x (n, c, N), given the observations of one function."""
-        def D(x: Tensor, sigma) -> Tensor:
-            clean, spread, found = self.answer(x, sigma, known)
-            return clean + spread * found
 
-        return D
+class AverageDetail(nn.Module):
+    """The average of a function given its coarse values, less a linear part: a local field of encoded coarse values."""
 
-    def coarse_loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, known: Known) -> Tensor:
-        """Mean |F − (clean − linear)/spread|² at clean + sigma·noise, (b, c, N) each, sigma (b,)."""
-        linear, spread, found = self.answer(clean + sigma[:, None, None] * noise, sigma, known)
-        return (found - (clean - linear) / spread).square().mean()
+    def __init__(self, d: int, c: int, width: int, depth: int, octaves: int):
+        super().__init__()
+        self.d = d
+        self.input = CONV[d](c + 1, width, 3, padding=1)
+        self.blocks = nn.ModuleList(Block(d, width) for _ in range(depth))
+        self.field = LIIF(d, width, c, width, octaves)
+        nn.init.zeros_(self.field.answer[-1].weight), nn.init.zeros_(self.field.answer[-1].bias)
 
-    # Step 2: the average detail given coarse values
-
-    def memory(self, coarse: Tensor, s: float) -> Tensor:
+    def encode(self, coarse: Tensor, s: float) -> Tensor:
         """Features (b, w, *[side]*d) of coarse values (b, c, N) that carry noise s."""
-        grid = self.grid(coarse)
+        grid = as_grid(coarse, self.d)
         h = self.input(torch.cat([grid, torch.full_like(grid[:, :1], s)], 1))
         for block in self.blocks:
             h = block(h)
         return h
 
-    def average(self, coarse: Tensor, s: float) -> Tensor:
-        """The linear part of the average detail, on the fine lattice: (b, c, N_F). Without `linear` it is nought."""
-        return coarse @ self.lattices.detail(s).gain.T.to(coarse) if self.linear else \
-            coarse.new_zeros(*coarse.shape[:2], self.fine**self.d)
-
-    def linear_at(self, coarse: Tensor, s: float, coords: Tensor) -> Tensor:
-        """The same anywhere, at coords (b, p, d): (b, p, c)."""
-        if not self.linear:
-            return coords.new_zeros(*coords.shape[:2], self.c)
-        waves, at = self.waves, self.lattices
-        K = at.among_coarse + (s**2 + 9e-6) * torch.eye(len(at.among_coarse)).double()
-        pull = torch.linalg.solve(K, coarse.double().cpu().mT).float()                                # (b, N_C, c)
-        across = waves.to_lattice(waves.axes(coords.float().cpu()), at.ticks[self.side].float())      # (b, p, N_C)
-        return (across @ pull).to(coords)
-
-    # Step 3: what is left on the fine lattice
-
-    def features(self, coarse: Tensor, s: float, memory: Tensor, average: Tensor) -> Tensor:
-        """What the third step hears: (b, w + k, *[cells]*d). Average detail of the whole, (b, c, N_F)."""
-        cells = self.fine // self.per_cell
-        wide = memory
-        for axis in range(2, 2 + self.d):
-            wide = wide.repeat_interleave(cells // self.side, axis)
-        return torch.cat([wide, space_to_depth(self.grid(average), cells)], 1)
-
-    def _residual(self, s: float) -> Denoiser:
-        """The denoiser where coarse values carry noise s; all share one network."""
-        if s not in self._denoisers:
-            detail: Detail = self.lattices.detail(s)
-            self._denoisers[s] = Denoiser(_Folded(self), detail.size, detail.spectrum)
-        return self._denoisers[s]
-
-    def residual_denoiser(self, s: float, features: Tensor) -> DenoiseFn:
-        """D of what is left, x (n, c, N_F), where coarse values carry noise s."""
-        D = self._residual(s)
-        return lambda x, sigma: D(x.flatten(0, 1), sigma, features).reshape(x.shape)
-
-    def residual_loss(self, left: Tensor, noise: Tensor, sigma: Tensor, s: float, features: Tensor) -> Tensor:
-        """EDM's loss of what is left (b, c, N_F), at left + sigma·noise, sigma (b,)."""
-        sigma = sigma.repeat_interleave(self.c)
-        return self._residual(s).loss(left.flatten(0, 1), sigma, noise.flatten(0, 1), features)
-
-    def detail_noise_levels(self, s: float) -> NoiseLevels:
-        """Noise levels of the third step."""
-        return self.lattices.detail(s).noise_levels
+    def forward(self, coords: Tensor, features: Tensor) -> Tensor:
+        """At coords (p, d) or (b, p, d): (b, p, c)."""
+        return self.field(coords, features)
 
 
-class _Folded(nn.Module):
-    """The network of the third step, on points folded into cells: x (b c, N_F), level (b c,) or (1,) -> as x."""
+class DetailNetwork(nn.Module):
+    """F of fine values x (b c, N), their channels in the batch, by space-to-depth: level (b c,) or (1,) -> as x."""
 
-    def __init__(self, net: CascadeNetwork):
+    def __init__(self, d: int, c: int, per_cell: int, features: int, width: int, dilations: tuple[int, ...]):
         super().__init__()
-        self.net = (net,)                                            # a tuple: it is not part of this module
+        self.d, self.c, self.per_cell, k = d, c, per_cell, c * per_cell**d
+        self.net = ConvNet(d, k, features + k, width, dilations)
+
+    def folded(self, flat: Tensor) -> Tensor:
+        """(b, c, N) -> (b, k, *[cells]*d)."""
+        grid = as_grid(flat, self.d)
+        return space_to_depth(grid, grid.shape[-1] // self.per_cell)
 
     def forward(self, x: Tensor, level: Tensor, features: Tensor) -> Tensor:
-        net = self.net[0]
-        flat = x.reshape(-1, net.c, net.fine**net.d)
-        cells = net.fine // net.per_cell
-        latent = net.detail(space_to_depth(net.grid(flat), cells), level[::net.c] if len(level) > 1 else level, features)
-        return depth_to_space(latent, net.c, net.per_cell).reshape(x.shape)
+        latent = self.folded(x.reshape(-1, self.c, x.shape[1]))
+        latent = self.net(latent, level[::self.c] if len(level) > 1 else level, features)
+        return depth_to_space(latent, self.c, self.per_cell).reshape(x.shape)
+
+
+class CascadeNetwork(nn.Module):
+    """The three networks, and the spectral prior of functions of c channels over [-1, 1]^d. Values on the coarse and
+    the fine lattice are (b, c, N), in units of the prior and of each function's own amplitude."""
+
+    def __init__(self, config, d: int, c: int):
+        super().__init__()
+        w, self.d, self.c, self.white = config.width, d, c, config.prior == "white"
+        self.side, self.fine = config.lattices_for(d)
+        self.spectral_prior = SpectralPrior(d, c, config.max_frequency_for(d))
+        self.setconv = SetConv(d, c, self.side, tuple(2 / self.side * width for width in SETCONV_WIDTHS))
+        coarse = CoarseNetwork(d, c, self.setconv.channels, w, config.denoiser_dilations)
+        self.coarse = Denoiser(coarse, WhitePrior() if self.white else CoarsePrior())
+        self.average = AverageDetail(d, c, w, config.depth, config.octaves)
+        per_cell = 2 if (self.fine // self.side) % 2 == 0 else 1
+        self.detail = DetailNetwork(d, c, per_cell, w, w, config.denoiser_dilations)
+        self.register_load_state_dict_post_hook(lambda module, keys: module.precompute())
+        self.precompute()
+
+    def precompute(self) -> None:
+        """Compute the covariances on the lattices, which follow from the spectral prior."""
+        self.lattices = Lattices(self.spectral_prior, self.side, self.fine)
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Points of the coarse lattice and of the fine one: (N_C, d), (N_F, d)."""
+        return cell_centres((self.side,) * self.d), cell_centres((self.fine,) * self.d)
+
+    def units(self, values: Tensor, a: Tensor | float = 1.0) -> Tensor:
+        """Values (b, p, c) of functions -> (b, c, p) in units of the prior and of amplitude a, a number or (b,)."""
+        a, prior = torch.as_tensor(a, dtype=values.dtype, device=values.device).reshape(-1, 1, 1), self.spectral_prior
+        return ((values - prior.mean.to(values)) / prior.scale.to(values) / a).mT
+
+    def values(self, units: Tensor, a: Tensor) -> Tensor:
+        """The inverse of `units`: (b, c, p) -> (b, p, c)."""
+        prior = self.spectral_prior
+        return units.mT * a.to(units).reshape(-1, 1, 1) * prior.scale.to(units) + prior.mean.to(units)
+
+    def estimated_amplitude(self, fields: Fields, detail: Detail, jitter: Tensor) -> Tensor:
+        """Amplitude (b,) of functions, by what coarse values leave open of fine ones along the main directions, times a
+        jitter (b,)."""
+        a, _ = self.spectral_prior.amplitudes()
+        if len(a) == 1:
+            return torch.ones(fields.n)
+        sites, fine = self.places
+        left = self.units(fields(fine)).cpu() - self.units(fields(sites)).cpu() @ detail.gain.T.float()
+        along, lam = left @ detail.prior.Q[:, -2 * len(sites):], detail.prior.lam[-2 * len(sites):]
+        found = (along.square() / lam).mean((1, 2)).sqrt()
+        return (found * jitter).clamp(float(a[0]), float(a[-1]))
+
+    # Stage 1: coarse values given observations
+
+    def condition(self, points: list[ConditionedPoints], observations: ObservationBatch,
+                  a: list[float]) -> Conditioning:
+        """Observations of b functions of amplitudes a, in two forms -> conditioning of the coarse denoiser."""
+        prior = None
+        if not self.white:
+            parts = zip(*(p.coarse(x) for p, x in zip(points, a, strict=True)), strict=True)
+            prior = CoarseGaussian(*(torch.stack(part).float().to(self.spectral_prior.mean) for part in parts))
+        amplitude = torch.tensor(a, dtype=torch.float32, device=observations.values.device)
+        values = self.units(observations.values, amplitude).mT * observations.mask[..., None]
+        noise = observations.noise_std / amplitude / self.spectral_prior.scale.mean()
+        seen = ObservationBatch(observations.coords, values, observations.mask, noise)
+        return Conditioning((self.setconv(seen),), prior)
+
+    # Stage 2: the average detail given coarse values
+
+    def linear(self, coarse: Tensor, detail: Detail) -> Tensor:
+        """The linear part of the average detail on the fine lattice, (b, c, N_F); zero with a white prior."""
+        return coarse.new_zeros(*coarse.shape[:2], self.fine**self.d) if self.white else \
+            coarse @ detail.gain.T.to(coarse)
+
+    def linear_at(self, coarse: Tensor, s: float, coords: Tensor) -> Tensor:
+        """The same anywhere, at coords (b, p, d), where coarse values carry noise s: (b, p, c)."""
+        if self.white:
+            return coords.new_zeros(*coords.shape[:2], self.c)
+        prior, at = self.spectral_prior, self.lattices
+        K = at.among_coarse + (s**2 + LEAST**2) * torch.eye(len(at.among_coarse)).double()
+        pull = torch.linalg.solve(K, coarse.double().cpu().mT).float()                               # (b, N_C, c)
+        tick = at.ticks[self.side].float()
+        across = prior.kernel_to_grid(prior.axis_features(coords.float().cpu()), tick)               # (b, p, N_C)
+        return (across @ pull).to(coords)
+
+    def fine_mean(self, coarse: Tensor, detail: Detail) -> tuple[Tensor, Tensor]:
+        """The average detail on the fine lattice (b, c, N_F), and the features of coarse values (b, w, *[side]*d)."""
+        features = self.average.encode(coarse, detail.s)
+        mean = self.linear(coarse, detail) + self.average(self.places[1].to(coarse), features).mT
+        return mean, features
+
+    # Stage 3: the rest of the detail on the fine lattice
+
+    def detail_denoiser(self, detail: Detail) -> Denoiser:
+        """The denoiser of x (b c, N_F) at one augmentation level; all levels share one network."""
+        denoiser = Denoiser(self.detail, WhitePrior(detail.size) if self.white else detail.prior)
+        denoiser.noise_levels = detail.noise_levels
+        return denoiser
+
+    def detail_conditioning(self, mean: Tensor, features: Tensor) -> Conditioning:
+        """Conditioning on what `fine_mean` gives."""
+        for axis in range(2, 2 + self.d):
+            features = features.repeat_interleave(self.fine // self.detail.per_cell // self.side, axis)
+        return Conditioning((torch.cat([features, self.detail.folded(mean)], 1),))
+
+    def denoise_detail(self, detail: Detail, conditioning: Conditioning) -> DenoiseFn:
+        """D of the rest of the detail x (n, c, N_F)."""
+        D = self.detail_denoiser(detail)
+        return lambda x, sigma: D(x.flatten(0, 1), sigma, conditioning).reshape(x.shape)

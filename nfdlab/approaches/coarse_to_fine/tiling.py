@@ -5,7 +5,6 @@ and the answers are blended by Hann's window before the next step: so all tiles 
 (Bar-Tal et al. 2023, eq. 5). The functions of the tiles, which agree on the lattice, are blended by the same window.
 """
 
-from collections.abc import Callable
 from itertools import product
 from math import pi, prod
 
@@ -15,8 +14,9 @@ from torch import Tensor
 from ...core.checks import require, require_count, require_seed
 from ...core.fields import EvaluatedFields
 from ...core.rng import normals
+from ...diffusion.denoiser import DenoiseFn
 from ...diffusion.samplers import sample
-from .posterior import CascadePosterior, Parts
+from . import CascadePosterior, CascadeState
 
 EDGE = 1e-6                          # weight of a tile at its own rim, so that the rim of the domain has one
 
@@ -66,43 +66,34 @@ def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, 
     know of one another only through those between them.
     """
     require_count(n), require_seed(seed)
-    net, d = model.net, model.net.d
+    net, d, device = model.net, model.net.d, model.device
     require(len(boxes) == d and all(isinstance(b, int) and b >= 1 for b in boxes), came=f"{boxes}",
             must=f"boxes: {d} whole numbers of at least 1.", why="Every axis is some boxes wide.", do="boxes=(3, 1).")
-    steps, s, at = steps or model.steps, model.about["config"]["usual"], model.device
-    sites, fine = Tiles(net.side, boxes), Tiles(net.fine, boxes)
-    told, none = model._told(None)                                                      # noqa: SLF001
-    a = model._begin(told, n, seed, s).a.to(at)                                         # noqa: SLF001
-    many, own = len(sites.starts), a.repeat(len(sites.starts))
+    steps, detail = steps or model.steps, model.details(model.augmentation())
+    sites, points = Tiles(net.side, boxes), model.condition(None)
+    many = len(sites.starts)
+    a = model.start(points, n, seed, detail.s).amplitude.to(device).repeat(many)
 
-    def walk(tiles: Tiles, D: Callable, sigmas: Tensor, use: str) -> Tensor:
+    def walk(side: int, D: DenoiseFn, levels: Tensor, use: str) -> Tensor:
+        tiles, levels = Tiles(side, boxes), levels.to(device)
         if not blended:
-            tiles = Tiles(tiles.side, boxes)
-            x = sigmas[0] * normals(seed, n, (many, net.c, tiles.side**d), use).transpose(0, 1).flatten(0, 1).to(at)
-            return sample(D, x, sigmas.to(at), method="dpmpp")
-        x = sigmas[0] * normals(seed, n, (net.c, *tiles.shape), use).to(at)
-        return tiles.cut(sample(lambda x, sigma: tiles.blend(D(tiles.cut(x), sigma)), x, sigmas.to(at), method="dpmpp"))
+            x = levels[0] * normals(seed, n, (many, net.c, side**d), use).transpose(0, 1).flatten(0, 1).to(device)
+            return sample(D, x, levels, method="dpmpp")
+        x = levels[0] * normals(seed, n, (net.c, *tiles.shape), use).to(device)
+        return tiles.cut(sample(lambda x, sigma: tiles.blend(D(tiles.cut(x), sigma)), x, levels, method="dpmpp"))
 
     with torch.no_grad():
-        ways = {float(v): net.coarse_denoiser(net.known([told], none, [float(v)])) for v in own.unique()}
-
-        def coarse_D(x: Tensor, sigma) -> Tensor:
-            out = torch.empty_like(x)
-            for value, way in ways.items():
-                out[own == value] = way(x[own == value], sigma)
-            return out
-
-        coarse = walk(sites, coarse_D, net.coarse_range.sigmas(steps), "wide coarse")   # (tiles n, c, N_C)
-        coarse = coarse + s * sites.cut(normals(seed, n, (net.c, *sites.shape), "wide augment").to(at))
-        memory, linear = net.memory(coarse, s), net.average(coarse, s)
-        average = linear + net.field(net.places[1].to(at), memory).mT
-        left_D = net.residual_denoiser(s, net.features(coarse, s, memory, average))
-        values = walk(fine, lambda x, sigma: average + left_D(x - average, sigma), net.detail_noise_levels(s).sigmas(steps),
+        coarse = walk(net.side, model.coarse_denoiser(None, points, a), net.coarse.noise_levels.sigmas(steps),
+                      "wide coarse")                                                    # (tiles n, c, N_C)
+        coarse = coarse + detail.s * sites.cut(normals(seed, n, (net.c, *sites.shape), "wide augment").to(device))
+        mean, features = net.fine_mean(coarse, detail)
+        D = net.denoise_detail(detail, net.detail_conditioning(mean, features))
+        values = walk(net.fine, lambda x, sigma: mean + D(x - mean, sigma), detail.noise_levels.sigmas(steps),
                       "wide fine")
-        waves = normals(seed, n, (many, net.c, net.waves.root.numel()), "wide waves").transpose(0, 1).flatten(0, 1)
-        parts = Parts(coarse, values - linear, waves.to(at), coarse.new_zeros(many * n, net.c, 0), own,
-                      own.new_full((many * n,), s))
-        return _joined(model.fields(None, parts.pack()), n, boxes, blended)
+        modes = normals(seed, n, (many, net.c, net.spectral_prior.root.numel()), "wide waves")
+        state = CascadeState(coarse, values - net.linear(coarse, detail), modes.transpose(0, 1).flatten(0, 1),
+                             coarse.new_zeros(many * n, net.c, 0), a, torch.full((many * n,), detail.s))
+        return _joined(model.fields(None, state.pack()), n, boxes, blended)
 
 
 def _joined(tiles: EvaluatedFields, n: int, boxes: tuple[int, ...], blended: bool) -> EvaluatedFields:

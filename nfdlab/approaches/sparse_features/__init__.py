@@ -157,7 +157,7 @@ class SparseFeatures:
     # its number of directions: 40, 112, 96
     expansion_rank: int | None = None
     # functions that it is measured on
-    expansion_draws: int = 16384
+    calibration_functions: int = 16384
     # fewest and most points that stand for a function in training: (64, 128), (250, 500), (300, 600)
     points: tuple[int, int] | None = None
     # features of a token in the denoiser
@@ -253,7 +253,7 @@ class SparseFeaturesLosses:
     def measure(self) -> None:
         """The tokeniser, the size of what the decoder's attention is to add, and the latents' noise levels."""
         tokeniser, run = self.net.tokeniser, self.run
-        fields = run.functions(self.config.expansion_draws, "statistics")
+        fields = run.functions(self.config.calibration_functions, "statistics")
         draws = fields(tokeniser.places.cpu()).to(run.device)
         tokeniser.measure(draws, seed=child(run.seed, "statistics"))
         part = fields[:min(256, fields.n)]

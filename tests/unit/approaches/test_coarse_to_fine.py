@@ -52,7 +52,7 @@ def untrained(d=1, s=0.0, c=1, slope=1.5):
     """A cascade on waves of a known law, its networks silent: all that is left are the closed forms."""
     config = CoarseToFine(coarse=6, fine=24, reach=12, width=8, depth=1, usual=s, measured=16)
     source = Kind(law(d, 12, slope, c))
-    model = config.fit(source, views=recipes.Views(usual=8, most=8), budget=nfd.Budget(steps=3), seed=0, device="cpu")
+    model = config.fit(source, views=recipes.TrainingViews(usual=8, most=8), budget=nfd.Budget(steps=3), seed=0, device="cpu")
     model.net.waves.load_state_dict(source.waves.state_dict())
     for last in (model.net.coarse.output[-1], model.net.detail.output[-1], model.net.field.answer[-1]):
         torch.nn.init.zeros_(last.weight), torch.nn.init.zeros_(last.bias)
@@ -221,7 +221,7 @@ def test_any_number_of_coordinates_and_channels(d, c):
     sizes = {1: {}, 2: {"coarse": 4, "fine": 8, "reach": 8}, 3: {"coarse": 2, "fine": 4, "reach": 4}}[d]
     source = Kind(law(d, 4, c=c))
     model = CoarseToFine(**sizes, width=8, depth=1, batch=2, measured=32).fit(
-        source, views=recipes.Views(usual=6, most=6), budget=nfd.Budget(steps=6), seed=0, device="cpu")
+        source, views=recipes.TrainingViews(usual=6, most=6), budget=nfd.Budget(steps=6), seed=0, device="cpu")
     points = places(11, d).float()
     seen = Observations(points[:5], source.draw(1, seed=9)(points[:5])[0], 0.1)
     draws = model.draw(seen, 3, seed=1, steps=3)

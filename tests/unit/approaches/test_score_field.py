@@ -22,7 +22,7 @@ SMALL = {"width": 16, "depth": 1, "heads": 2}
 def start(problem: str = "gp1d") -> ScoreFieldModel:
     """The approach before any learning: the measured expansion, and a network that adds nothing."""
     source = nfd.problems.get(problem)
-    config = ScoreField(**SMALL, expansion_draws=4096, batch=8)
+    config = ScoreField(**SMALL, calibration_functions=4096, batch=8)
     model = config.fit(source, views=recipes.views_for(source), budget=nfd.Budget(steps=1), seed=1, device="cpu")
     silence(model.net)
     return model
@@ -193,7 +193,7 @@ def test_a_lattice_of_another_size_is_refused():
 
 def test_it_learns_what_is_not_gaussian():
     """The sawtooth: after a minute's share of training the loss is below what the measured Gaussian leaves."""
-    config = ScoreField(**SMALL, expansion_draws=1024, batch=16, queries=16, lattice=32, expansion_side=64,
+    config = ScoreField(**SMALL, calibration_functions=1024, batch=16, queries=16, lattice=32, expansion_side=64,
                         expansion_rank=24, lr=3e-3)
     model = nfd.train(config, "sawtooth1d", budget=nfd.Budget(steps=150), device="cpu")
     fields = nfd.problems.get("sawtooth1d").draw(128, seed=9)
