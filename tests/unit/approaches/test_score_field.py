@@ -99,16 +99,16 @@ def test_on_a_gaussian_the_start_is_the_exact_denoiser(m):
                    (0.03, 0.3, 2.0, 15.0), seed=0)
     assert found["regret"].max() < 0.02
     x, places = clean + 0.3 * normals(0, 100, (64,), "noise"), torch.tensor([[-1.0], [-0.03], [0.999]])
-    told = [(lattice, x[0][:, None], 0.3)] + ([(seen.coords, seen.values, 0.05)] if m else [])
+    known = [(lattice, x[0][:, None], 0.3)] + ([(seen.coords, seen.values, 0.05)] if m else [])
     weights = problem.prior
-    for coords, values, noise_std in told:
+    for coords, values, noise_std in known:
         weights = weights.posterior(Observations(coords, values, noise_std))
     torch.testing.assert_close(model.denoise(x[:1, :, None], 0.3, seen)(places)[0], weights.moments(places)[0],
                                atol=0.01, rtol=0)
 
 
 def test_what_the_network_is_to_learn_has_unit_variance_at_every_level():
-    """The loss of a silent network is 1, whatever sigma and however many observations: 40 functions of few degrees each."""
+    """The loss of a silent network is 1, whatever sigma and however many observations: 64 functions of few degrees."""
     model, problem = start(), nfd.problems.get("gp1d")
     fields = problem.draw(64, seed=5)
     coords = 2 * torch.rand(64, 16, 1, generator=torch.Generator().manual_seed(0)) - 1
