@@ -161,5 +161,5 @@ def test_the_mixtures_mean_is_the_posterior_mean():
         spread = exact.std(0).mean()
         errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (pooled, mean)])
     several, one = torch.tensor(errors).mean(0)
-    assert several < 2 * (41 / (4096 / 3)) ** 0.5    # a regression on 40 observations, learned from a third of the draws
+    assert several < 2 * (41 / (4096 / 3)) ** 0.5    # a regression on 40, from a third of the draws
     assert one > 3 * several
