@@ -234,7 +234,7 @@ class StochasticField:
     # and its rank: 40, 112, 128
     expansion_rank: int | None = None
     # functions it is measured from
-    expansion_draws: int = 16384
+    calibration_functions: int = 16384
     # cells a side of the encoder's features: 32, 16, 8
     cells: int | None = None
     # points of the encoder's grid per cell and axis, a power of two: 4, 2, 2
@@ -298,7 +298,7 @@ class StochasticField:
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
         expansion = net.encoder.expansion
-        draws = source.draw(self.expansion_draws, seed=child(seed, "measure"))(expansion.places.cpu())
+        draws = source.draw(self.calibration_functions, seed=child(seed, "measure"))(expansion.places.cpu())
         expansion.calibrate(draws.to(run.device), seed=child(seed, "directions"))
         losses, (first, *others) = StochasticLosses(self, run, net), self.heads
         learned = [*net.encoder.parameters(), *net.heads[first].parameters()]

@@ -161,7 +161,7 @@ class TemporalField:
     # and their rank: 40, 112, 96
     expansion_rank: int | None = None
     # functions from which they are measured
-    expansion_draws: int = 16384
+    calibration_functions: int = 16384
     # channels of the denoiser
     width: int = 96
     # its blocks
@@ -258,8 +258,8 @@ class TemporalLosses:
             autoencoder.mean.copy_(self.films("statistics", size=256)[1].mean((0, 1)))
             return
         places, grid, parts = autoencoder.places.cpu(), autoencoder.grid.cpu(), []
-        for j, start in enumerate(range(0, config.expansion_draws, TOGETHER)):
-            fields = run.functions(min(TOGETHER, config.expansion_draws - start), "statistics", j)
+        for j, start in enumerate(range(0, config.calibration_functions, TOGETHER)):
+            fields = run.functions(min(TOGETHER, config.calibration_functions - start), "statistics", j)
             parts.append(fields(torch.cat([places, grid])).to(run.device))
         autoencoder.calibrate(*torch.cat(parts).split([len(places), len(grid)], 1), seed=child(run.seed, "statistics"))
         fields, values = self.films("size", size=64)
