@@ -73,14 +73,14 @@ def test_a_measurement_is_the_joint_gaussian_of_weights_and_latent():
     prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None]).updated(one["A"], one["y"], s)
     sigma = torch.tensor(0.7).double()
     _, clean, spread = measurement.condition(prior, one["z"], sigma)
-    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + measurement.own.diag()     # of the latent
+    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + measurement.own.diag()     # the clean latent's
     gain = cov @ torch.linalg.inv(cov + sigma**2 * torch.eye(3))
     expected = measurement.middle + prior.mean @ one["B"].T
     torch.testing.assert_close(clean, expected + (one["z"] - expected) @ gain.T)
     torch.testing.assert_close(spread[0].square(), (cov - gain @ cov).diagonal())
 
 
-def test_a_latent_measurement_is_found_by_regression():
+def test_a_measurement_is_found_by_regression():
     weights = normals(1, 4000, (6,), "a")
     matrix, middle = normals(2, 4, (6,), "B"), torch.tensor([0.0, 1.0, -1.0, 3.0])
     latents = middle + weights @ matrix.T + 0.2 * normals(3, 4000, (4,), "e")
@@ -92,7 +92,7 @@ def test_a_latent_measurement_is_found_by_regression():
     assert ((measurement.own / 0.04 - 1).abs() < 4.5 * (2 / 4000) ** 0.5).all()
 
 
-def test_the_log_marginal_likelihood_is_the_density_of_the_values(line):
+def test_log_marginal_likelihood_is_the_density_of_the_values(line):
     seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=1), nfd.patterns.Random(count=9), noise_std=0.1, seed=2)
     longer = ObservationBatch.of([seen, Observations(torch.zeros(12, 1), torch.zeros(12, 1))])          # padded
     posterior = line.condition(longer)
@@ -101,7 +101,7 @@ def test_the_log_marginal_likelihood_is_the_density_of_the_values(line):
     away = (seen.values - line.mean(seen.coords)[0]).double()[:, 0]
     exact = torch.distributions.MultivariateNormal(torch.zeros(9).double(), cov).log_prob(away)
     found = line.log_marginal_likelihood(longer, posterior)[0]
-    assert abs(float(found) - float(exact)) < 2e-3                                       # float32 sums of about 10
+    assert abs(float(found) - float(exact)) < 2e-3                                     # float32 sums of about 10
 
 
 @pytest.mark.parametrize("count", [1, 5, 20])
@@ -138,28 +138,28 @@ def test_every_channel_and_own_places_are_read_alike():
         torch.testing.assert_close(kl.residual_variance(places)[i], kl.residual_variance(places[i])[0])
 
 
-def test_components_are_assigned_by_their_covariance_alone():
+def test_components_are_found_by_their_covariance_alone():
     truth = torch.arange(3000) % 3
-    std = torch.tensor([[1.0, 1.0, 0.1], [0.1, 1.0, 1.0], [1.0, 0.1, 1.0]]).repeat_interleave(20, 1)[truth]
-    found = assign_components(std * normals(0, 3000, (60,), "v"), 3, seed=1)
+    spread = torch.tensor([[1.0, 1.0, 0.1], [0.1, 1.0, 1.0], [1.0, 0.1, 1.0]]).repeat_interleave(20, 1)[truth]
+    found = assign_components(spread * normals(0, 3000, (60,), "v"), 3, seed=1)
     table = torch.stack([(found[truth == j][:, None] == torch.arange(3)).float().mean(0) for j in range(3)])
     assert sorted(table.argmax(1).tolist()) == [0, 1, 2] and (table.amax(1) > 0.99).all()
 
 
-def test_components_averaged_by_responsibility_are_the_mean_of_the_mixture():
+def test_the_mixtures_mean_is_the_posterior_mean():
     """Against the exact posterior of three styles, which one expansion for all misses by far more."""
     problem, errors = nfd.problems.get("styles2d"), []
     mixture = measured(problem, 24, 96, kind=ExpansionMixture, cells=12, num_components=3)
-    one = measured(problem, 24, 96)
+    single = measured(problem, 24, 96)
     for i in range(6):
         seen = nfd.observe(problem.draw(1, seed=child(9, i)), nfd.patterns.Random(count=40), noise_std=0.05, seed=i)
         exact = problem.oracle().draw(seen, 600, seed=0)(mixture.grid)
         fine, beside = mixture(ObservationBatch.of([seen]))
         assert fine.shape == (1, mixture.fine, 24, 24) and beside.shape == (1, mixture.beside, 12, 12)
-        mean_of_all = depth_to_space(beside[:, :4], 1, 2).flatten(2).mT[0]
-        mean = one.predict(one.condition(ObservationBatch.of([seen])), mixture.grid)[0][0]
+        pooled = depth_to_space(beside[:, :4], 1, 2).flatten(2).mT[0]
+        mean = single.predict(single.condition(ObservationBatch.of([seen])), mixture.grid)[0][0]
         spread = exact.std(0).mean()
-        errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (mean_of_all, mean)])
-    ours, theirs = torch.tensor(errors).mean(0)
-    assert ours < 2 * (41 / (4096 / 3)) ** 0.5       # a regression on 40 observations, learned from a third of the draws
-    assert theirs > 3 * ours
+        errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (pooled, mean)])
+    several, one = torch.tensor(errors).mean(0)
+    assert several < 2 * (41 / (4096 / 3)) ** 0.5    # a regression on 40, from a third of the draws
+    assert one > 3 * several
