@@ -10,7 +10,7 @@ from nfdlab.approaches.modulated_field.meta_learning import MetaLearnedEncoder
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import Budget
 from nfdlab.fields.modulated import ModulatedSiren
-from nfdlab.observation.training_views import Views as TrainingViews
+from nfdlab.observation.training_views import TrainingViews
 
 MINE = [problem for approach, problem in store.shipped() if approach == "modulated_field"]
 SMALL = {"field_width": 24, "field_depth": 3, "width": 16, "encoder_dilations": (1,), "denoiser_dilations": (1,),
