@@ -291,42 +291,27 @@ class CoarseToFine:
     # "gaussian": both diffusions and the average detail start at a Gaussian whose spectrum is measured on draws;
     # "white": both denoisers start at a white Gaussian, and the average detail at zero
     prior: str = "gaussian"
-    # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
-    coarse_side: int | None = None
-    # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
-    fine_side: int | None = None
+    coarse_side: int | None = None           # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
+    fine_side: int | None = None             # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
     # largest frequency that is measured, in half-cycles of the box an axis: 64 in 1D and 2D, 8 in 3D
     max_frequency: int | None = None
     # noise conditioning augmentation: std of noise on coarse values in training (Ho et al. 2022)
     augmentation_levels: tuple[float, ...] = (0.0, 0.1, 0.3)
-    # the level of draws, one of these
-    augmentation: float = 0.0
-    # where draws stop: "all", "mean" or "coarse"
-    stages: str = "all"
-    # functions that the spectrum is measured on
-    calibration_functions: int = 2048
-    # channels of all networks
-    width: int = 32
-    # residual blocks of the encoder of coarse values
-    depth: int = 3
-    # Fourier octaves of the field's local coordinates
-    octaves: int = 3
-    # dilations of the residual blocks of both denoisers
-    denoiser_dilations: tuple[int, ...] = (1, 2, 1)
-    # functions in a batch
-    batch: int = 16
-    # query points of each function in a training step of the average detail
-    queries: int = 128
-    # training steps of the first diffusion on one batch of observations
-    reuse: int = 12
+    augmentation: float = 0.0                # the level of draws, one of these
+    stages: str = "all"                      # where draws stop: "all", "mean" or "coarse"
+    calibration_functions: int = 2048        # functions that the spectrum is measured on
+    width: int = 32                          # channels of all networks
+    depth: int = 3                           # residual blocks of the encoder of coarse values
+    octaves: int = 3                         # Fourier octaves of the field's local coordinates
+    denoiser_dilations: tuple[int, ...] = (1, 2, 1)  # dilations of the residual blocks of both denoisers
+    batch: int = 16                          # functions in a batch
+    queries: int = 128                       # query points of each function in a training step of the average detail
+    reuse: int = 12                          # training steps of the first diffusion on one batch of observations
     # shares of the budget: coarse values, average detail, rest of the detail
     budget_shares: tuple[float, float, float] = (0.2, 0.3, 0.5)
-    # share of the functions that are trained without their observations
-    unconditional_share: float = 0.1
-    # learning rate
-    lr: float = 1.5e-3
-    # sampling steps of each diffusion
-    steps: int = 24
+    unconditional_share: float = 0.1         # share of the functions that are trained without their observations
+    lr: float = 1.5e-3                       # learning rate
+    steps: int = 24                          # sampling steps of each diffusion
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.stages, STAGES, "stage")

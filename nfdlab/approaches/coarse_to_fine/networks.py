@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ...core.grid import cell_centres
 from ...core.types import Fields, ObservationBatch
 from ...diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior
-from ...encoders.setconv import SetConv
+from ...encoders.grid_channels import SetConv
 from ...fields.liif import LIIF
-from ...nn.networks import CONV, Block, ConvNet, depth_to_space, space_to_depth
+from ...nn.networks import CONV, ConvBlock, ConvNet, depth_to_space, space_to_depth
 from .spectral import LEAST, LEAST_STD, ConditionedPoints, Detail, Lattices, SpectralPrior
 
 SETCONV_WIDTHS = (0.5, 1.5, 4.0)     # lengthscales of the observations' channels, in cells of the coarse lattice
@@ -69,7 +69,7 @@ class AverageDetail(nn.Module):
         super().__init__()
         self.d = d
         self.input = CONV[d](c + 1, width, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(d, width) for _ in range(depth))
+        self.blocks = nn.ModuleList(ConvBlock(d, width) for _ in range(depth))
         self.field = LIIF(d, width, c, width, octaves)
         nn.init.zeros_(self.field.answer[-1].weight), nn.init.zeros_(self.field.answer[-1].bias)
 

@@ -13,7 +13,7 @@ from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.interpolation import WAYS, bridge, cross, noised, spherical, straight
 from nfdlab.diffusion.schedule import NoiseLevels, karras
-from nfdlab.fields.modulated import ModulatedSiren
+from nfdlab.fields.siren import ModulatedSiren
 
 MINE = [problem for approach, problem in store.shipped() if approach == "modulated_field"]
 

@@ -10,8 +10,8 @@ from nfdlab.approaches.sparse_conditional import SparseConditional
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget, ObservationBatch, Observations
-from nfdlab.encoders.gp_channels import GPChannels, matern
-from nfdlab.encoders.gp_ensemble import FAR, NEAR, GPEnsemble, mixture, standardised
+from nfdlab.encoders.grid_channels import GPChannels, matern
+from nfdlab.encoders.grid_channels import FAR, NEAR, GPEnsemble, mixture, standardised
 from nfdlab.latents.autoencoder import Autoencoder, GridEncoder
 from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent
 from nfdlab.latents.standardise import AmortisedGaussian, Standardise
