@@ -1,6 +1,6 @@
-"""The command line, `nfdlab`. Each command is a door: it reads what was typed, calls the library, shows what came.
+"""The command line, `nfdlab`. Each command reads its arguments, calls the library and prints the result.
 
-What is heavy is imported inside the commands, so that `nfdlab --help` answers at once.
+Heavy packages are imported inside the commands, so that `nfdlab --help` answers at once.
 """
 
 import os
@@ -12,8 +12,8 @@ from typer import Argument, Option
 from typer.core import TyperCommand, TyperGroup
 
 
-class Doors(TyperGroup):
-    """Errors in four parts are answers, not accidents: shown alone, in red, with exit code 2."""
+class RefusalGroup(TyperGroup):
+    """Commands whose errors in four parts are printed alone, in red, with exit code 2; others keep their traceback."""
 
     def invoke(self, ctx):
         try:
@@ -28,7 +28,7 @@ class Doors(TyperGroup):
 
 
 class NameValue(TyperCommand):
-    """Lets an option take a name and a value, `-p keep 0.1`, as papermill's does."""
+    """A command whose option -p takes a name and a value, `-p keep 0.1`, as papermill's does."""
 
     def parse_args(self, ctx, args):
         joined, rest = [], iter(args)
@@ -39,20 +39,19 @@ class NameValue(TyperCommand):
         return super().parse_args(ctx, joined)
 
 
-app = typer.Typer(cls=Doors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(cls=RefusalGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   epilog="NFDLAB_TRACEBACK=1 shows where a refusal came from.",
-                  help="Neural fields married to diffusion models, on sparse data, beside the exact answer.")
-EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+                  help="Neural fields married to diffusion models, on sparse data, beside the exact posterior.")
 Approach = Annotated[str, Argument(help="An approach, as `nfdlab list` names it.")]
 Problem = Annotated[str, Argument(help="A problem, as `nfdlab list` names it.")]
 Seed = Annotated[int, Option(help="Same seed, same numbers.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, …")]
-Threads = Annotated[int | None, Option(min=1, help="Cores to use; all unless told.")]
+Threads = Annotated[int | None, Option(min=1, help="Cores to use; all by default.")]
 
 
-@app.command(context_settings=EXTRA)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser, or only print the address.")] = True,
-        port: Annotated[int | None, Option(help="The first free one from 8888 on, unless told.")] = None):
+        port: Annotated[int | None, Option(help="By default the first free one from 8888 on.")] = None):
     """Open JupyterLab on the lessons. Further options go to JupyterLab as they are."""
     from .jupyter import lab as jupyterlab
     from .jupyter.lessons import home
@@ -62,7 +61,7 @@ def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser
 
 @app.command("list")
 def list_():
-    """What there is: approaches, problems, baselines, lessons, weights."""
+    """List approaches, problems, baselines, lessons and weights."""
     from .terminal import show_inventory
 
     show_inventory()
@@ -76,19 +75,16 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
         timeout: Annotated[int, Option(help="Seconds that one cell may take.")] = 1800):
     """Run a lesson from top to bottom and write a report that opens anywhere, with no network."""
     from . import report
-    from .terminal import bar, console, show_parameters
+    from .terminal import bar, console, interruptible, show_parameters
 
     try:
         given = dict(p.split("=", 1) for p in parameter or ())
     except ValueError:
         show_parameters(notebook)
         raise typer.BadParameter("-p takes a name and a value: -p seed 3") from None
-    try:
-        with bar(f"running {Path(notebook).stem}", "cells") as progress:
-            written = report.run(notebook, given, out, progress=progress, timeout=timeout)
-    except KeyboardInterrupt:
-        console.print("Stopped; no report was written.")
-        raise typer.Exit(130) from None
+    with (interruptible(lambda: "Stopped; no report was written."),
+          bar(f"running {Path(notebook).stem}", "cells") as progress):
+        written = report.run(notebook, given, out, progress=progress, timeout=timeout)
     console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s")
     console.print(f"{written.notebook}  the same as a notebook, executed", style="dim")
 
@@ -109,38 +105,48 @@ def train(approach: Approach, problem: Problem,
     import nfdlab
 
     from . import store
-    from .core.checks import require
     from .core.types import Budget
-    from .terminal import bar, console, training
+    from .terminal import console, interruptible, training
 
     use_threads(threads)
-    out = out or Path(store.shipped_name(approach, problem))
-    require(out.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(out),
-            why="The weights are written there when training ends.", do=f"-o {out.with_suffix('.safetensors')}")
+    out = weights_file(out or Path(store.shipped_name(approach, problem)))
     nfdlab.approaches.get(approach), nfdlab.problems.get(problem)      # unknown names are refused before the bar
     checkpoint = out.with_suffix(".checkpoint")
     if not resume:
         checkpoint.unlink(missing_ok=True)
     size = Budget.named(budget, checkpoint)
     size = size if seconds is None else Budget(seconds=seconds, checkpoint=checkpoint)
-    try:
-        with training(f"{approach} on {problem}", checkpoint.exists()) as watch:
-            fitted = nfdlab.train(approach, problem, budget=size, seed=seed, device=device, watch=watch)
-    except KeyboardInterrupt:
-        kept = checkpoint.exists()
-        console.print(f"{checkpoint} is kept; the same command goes on from there." if kept else "Nothing to keep yet.")
-        raise typer.Exit(130) from None
+    kept = f"{checkpoint} is kept; the same command goes on from there."
+    with (interruptible(lambda: kept if checkpoint.exists() else "Nothing to keep yet."),
+          training(f"{approach} on {problem}", checkpoint.exists()) as watch):
+        fitted = nfdlab.train(approach, problem, budget=size, seed=seed, device=device, watch=watch)
     nfdlab.save(fitted, out)
     checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
     if tasks:
-        from .evaluate.stamp import stamp
-
-        with bar(f"scoring {approach} on {problem}", "tasks") as progress:
-            stamp(fitted, nfdlab.problems.get(problem), tasks=tasks, progress=progress)
+        add_scores(fitted, approach, problem, tasks)
     nfdlab.save(fitted, out, dtype=torch.float16 if half else torch.float32)
     console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
+
+
+def weights_file(path: Path) -> Path:
+    """A path for weights; refused where it does not end in .safetensors."""
+    from .core.checks import require
+
+    require(path.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(path),
+            why="The weights are written there when training ends.", do=f"-o {path.with_suffix('.safetensors')}")
+    return path
+
+
+def add_scores(fitted, approach: str, problem: str, tasks: int) -> None:
+    """Score a fitted approach over so many tasks and record the scores in it."""
+    from . import problems
+    from .evaluate.stamp import stamp
+    from .terminal import bar
+
+    with bar(f"scoring {approach} on {problem}", "tasks") as progress:
+        stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
 
 
 @app.command()
@@ -152,31 +158,30 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           pattern: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
           noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
-          baselines: Annotated[bool, Option(help="Score the classical rivals on the same tasks.")] = True,
+          baselines: Annotated[bool, Option(help="Score the classical baselines on the same tasks.")] = True,
           out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
-    """The ratio table: scores beside the exact posterior's on the same tasks; 1.00 cannot be beaten."""
+    """Score an approach as a ratio to the exact posterior on the same tasks; 1.00 is the best possible."""
     import nfdlab
 
-    from . import baselines as rivals
+    from . import baselines as classical
     from .evaluate.table import compare
     from .terminal import bar, console, pattern_named, read_counts, show_table
 
     use_threads(threads)
-    place, kind, wanted = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
-    model = nfdlab.load(approach, device=device) if approach.endswith(".safetensors") else \
-        nfdlab.load(approach, problem, device=device)
-    everyone = {Path(approach).stem: model, **{n: rivals.get(n) for n in (rivals.names() if baselines else ())}}
+    source, kind, sizes = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
+    model = nfdlab.load(*([approach] if approach.endswith(".safetensors") else [approach, problem]), device=device)
+    contestants = {Path(approach).stem: model, **{n: classical.get(n) for n in classical.names() if baselines}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
-        table = compare(everyone, place, counts=wanted, pattern=kind, tasks=tasks, draws=draws, noise_std=noise,
-                        seed=seed, progress=progress)
+        table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
+                        noise_std=noise, seed=seed, progress=progress)
     show_table(table)
     if out is not None:
         console.print(f"{table.to_csv(out)}  {len(table.rows)} rows", style="dim")
 
 
 @app.command()
-def bench(contestants: Annotated[str | None, Option(help="Names or weights files; all unless told.")] = None,
-          problems: Annotated[str | None, Option(help="Names with commas; all unless told.")] = None,
+def bench(contestants: Annotated[str | None, Option(help="Names or weights files; all by default.")] = None,
+          problems: Annotated[str | None, Option(help="Names with commas; all by default.")] = None,
           patterns: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
           counts: Annotated[str | None, Option(help="Numbers of observations: 1,3,5.")] = None,
           shares: Annotated[str | None, Option(help="Or shares of a grid's cells: 0.01,0.05.")] = None,
@@ -184,24 +189,21 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
           tasks: Annotated[int, Option(min=1, help="Tasks for each pattern, size and seed.")] = 20,
           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
           noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
-          scores: Annotated[str | None, Option(help="crps,energy,…; all unless told; variograms cost most.")] = None,
-          jobs: Annotated[int | None, Option(min=1, help="Processes; one a core unless told.")] = None,
+          scores: Annotated[str | None, Option(help="crps,energy,…; all by default; variograms cost most.")] = None,
+          jobs: Annotated[int | None, Option(min=1, help="Processes; one a core by default.")] = None,
           out: Annotated[Path, Option("-o", "--out", help="The folder for table, ranking, picture.")] = Path("bench"),
           force: Annotated[bool, Option("--force", help="Compute everything anew.")] = False):
-    """Everyone on everything: one table, a ranking, a picture. Killed at any time, the same command goes on."""
-    from .evaluate import bench as everything
+    """Score all contestants on all problems: a table, a ranking, a picture. The same command resumes after a stop."""
+    from .evaluate import bench as benches
     from .panels.plots import benchmark
-    from .terminal import bar, console, read_counts, read_names, read_shares, show_ranking
+    from .terminal import bar, console, interruptible, read_counts, read_names, read_shares, show_ranking
 
-    try:
-        with bar("bench", "cells") as progress:
-            table = everything.bench(
-                read_names(contestants), read_names(problems), patterns=read_names(patterns), seeds=seeds, tasks=tasks,
-                counts=read_counts(counts), shares=read_shares(shares), draws=draws, noise_std=noise, jobs=jobs,
-                scores=read_names(scores) or everything.SCORES, out=out, force=force, progress=progress)
-    except KeyboardInterrupt:
-        console.print(f"Stopped; what is finished is kept in {out}, and the same command goes on from there.")
-        raise typer.Exit(130) from None
+    kept = f"Stopped; what is finished is kept in {out}; the same command resumes from there."
+    with interruptible(lambda: kept), bar("bench", "cells") as progress:
+        table = benches.bench(
+            read_names(contestants), read_names(problems), patterns=read_names(patterns), seeds=seeds, tasks=tasks,
+            counts=read_counts(counts), shares=read_shares(shares), draws=draws, noise_std=noise, jobs=jobs,
+            scores=read_names(scores) or benches.SCORES, out=out, force=force, progress=progress)
     show_ranking(table)
     (out / "bench.png").write_bytes(benchmark(table.ranking()).png())
     console.print(f"{out / 'bench.csv'}  {len(table.rows)} rows, with ranking.csv and bench.png", style="dim")
@@ -209,26 +211,26 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
 
 
 @app.command()
-def sync(check: Annotated[bool, Option("--check", help="Only say which pairs are stale; exit code 1 if any.")] = False,
+def sync(check: Annotated[bool, Option("--check", help="Only say what is stale; exit code 1 if anything.")] = False,
          source: Annotated[str, Option("--from", help="py, or ipynb after editing notebooks alone.")] = "py"):
-    """Make notebooks and their .py files agree."""
-    from . import pairs
+    """Make notebooks agree with their .py files, and the tables of README and APPROACHES with what they tell of."""
+    from . import pairs, tables
     from .jupyter.lessons import home, lessons
     from .terminal import console
 
-    folder = home() / "notebooks"
+    root, folder = home(), home() / "notebooks"
+    fresh = f"{len(lessons(folder))} pairs and the tables"
     if check:
-        stale = pairs.check(folder)
-        fresh = f"{len(lessons(folder))} pairs are fresh."
-        console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else fresh)
+        stale = pairs.check(folder) + tables.check(root)
+        console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else f"{fresh} are fresh.")
         raise typer.Exit(int(bool(stale)))
-    changed = pairs.sync(folder, source)
-    console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{len(lessons(folder))} pairs were fresh already.")
+    changed = pairs.sync(folder, source) + tables.sync(root)
+    console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{fresh} were fresh already.")
 
 
 @app.command()
 def doctor():
-    """What is installed and found here, and what is wrong with it; exit code 1 if something is."""
+    """Check the installation, kernel, weights and lessons; exit code 1 if something is wrong."""
     from .doctor import examine
     from .terminal import show_findings
 
@@ -236,7 +238,7 @@ def doctor():
 
 
 def use_threads(threads: int | None) -> None:
-    """Torch computes on this many cores; None leaves it to torch."""
+    """Set how many cores torch uses; None leaves it to torch."""
     if threads is not None:
         import torch
 

@@ -1,4 +1,4 @@
-"""What is installed and found on this machine, as a list of findings: for `nfdlab doctor`, and to show when asking."""
+"""Checks of the installation on this machine, as a list of findings: for `nfdlab doctor` and for questions of users."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "numpy", "scipy", "safetensors", "matplotlib", "plotly", "p
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, whether that is right, and what to do or to know."""
+    """One line: what was checked, what was found, whether that is right, and what to do."""
 
     what: str
     found: str
@@ -25,7 +25,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """All findings, in the order in which trouble usually starts."""
+    """All findings, the most frequent causes of trouble first."""
     return [Finding("nfdlab", f"{__version__} in {os.path.dirname(package)}"),
             Finding("Python", f"{platform.python_version()}, {sys.executable}", sys.version_info >= (3, 11),
                     "" if sys.version_info >= (3, 11) else "3.11 or newer is needed"),
@@ -33,7 +33,7 @@ def examine() -> list[Finding]:
 
 
 def packages() -> Finding:
-    """Versions of what the kit stands on, and what is missing."""
+    """Versions of required packages, and what is missing."""
     found, missing = [], []
     for name in PACKAGES:
         try:
@@ -45,7 +45,7 @@ def packages() -> Finding:
 
 
 def kernel() -> list[Finding]:
-    """Where notebooks run: here, always, under `nfdlab`; and what other Jupyter programs would take."""
+    """The Python that runs notebooks: this one under `nfdlab`; and the one that other Jupyter programs would start."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     from .jupyter.kernel import NAME, ThisEnvironment, python3_by_name
@@ -62,13 +62,13 @@ def kernel() -> list[Finding]:
 
 
 def backend() -> Finding:
-    """What matplotlib was told to draw with."""
+    """The matplotlib backend set in the environment."""
     name = os.environ.get("MPLBACKEND", "")
     return Finding("MPLBACKEND", name or "not set", True, "notebooks ignore it under nfdlab run" if name else "")
 
 
 def device() -> Finding:
-    """Where torch computes."""
+    """The device and threads of torch."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -77,21 +77,21 @@ def device() -> Finding:
 
 
 def weights() -> list[Finding]:
-    """Every weights file that came with the package, opened."""
+    """Every weights file of the package: its header is read."""
     lines = []
     for (approach, problem), path in store.shipped().items():
         try:
-            told = store.about(path)
-            right = (told.get("approach"), told.get("problem")) == (approach, problem)
+            about = store.about(path)
+            right = (about.get("approach"), about.get("problem")) == (approach, problem)
             lines.append(Finding(f"{approach} on {problem}", f"{path.stat().st_size / 1000:.0f} kB", right,
-                                 "" if right else "the file says it is another's"))
+                                 "" if right else "its header names another pair"))
         except ValueError as error:
             lines.append(Finding(f"{approach} on {problem}", path.name, False, str(error).splitlines()[-2].strip()))
     return lines or [Finding("weights", "none", False, f"nothing in {os.path.dirname(package)}/weights; install again")]
 
 
 def notebooks() -> list[Finding]:
-    """The lessons and their pairs."""
+    """The lessons: whether each pair of files agrees."""
     try:
         folder = home() / "notebooks"
     except ValueError:

@@ -12,12 +12,12 @@ from .core.rng import child, normals, uniforms
 from .core.types import Budget, Source, Watch, quiet
 from .observation.outline_views import OutlineViews
 from .observation.space_time_views import FrameViews
-from .observation.training_views import Views
+from .observation.training_views import TrainingViews
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {
-    ("score_field", "gp1d"): {"width": 48, "depth": 2, "measured": 16384},
-    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "measured": 16384},
+    ("score_field", "gp1d"): {"width": 48, "depth": 2, "expansion_draws": 16384},
+    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "expansion_draws": 16384},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
@@ -28,10 +28,10 @@ CONFIGS = {
         "estimates": "gp_ensemble", "kernels": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
         "encoder_dilations": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser_dilations": (1, 2, 4, 2, 1)},
     ("latent_field", "gp2d"): {"jitter": 0.02},
-    ("latent_field", "discs2d"): {"flat": 16, "width": 32, "linear": False, "guide": "particles", "num_particles": 256,
-                                  "steps": 12, "latents": 512, "reuse": 8},
-    ("latent_field", "photo2d"): {"folded": True, "pixels": True, "cells": 16, "fine": 2, "batch": 12, "queries": 256,
-                                  "share": 0.7, "jitter": 0.005},
+    ("latent_field", "discs2d"): {"autoencoder": "vector", "latent_channels": 16, "width": 32, "guide": "particles",
+                                  "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
+    ("latent_field", "photo2d"): {"autoencoder": "grid", "encoder_input": "pixels", "cells": 16, "points_per_cell": 2,
+                                  "batch": 12, "queries": 256, "autoencoder_share": 0.7, "jitter": 0.005},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "memory": 32},
     ("sparse_features", "stars2d"): {"side": 32, "draws": 3072, "depth": 3, "share": 0.1, "reuse": 4},
     ("temporal_field", "drift1dt"): {"side": 40, "rank": 200, "latent": 28, "draws": 32768, "width": 64, "depth": 2,
@@ -39,19 +39,19 @@ CONFIGS = {
     ("temporal_field", "two_speed1dt"): {"kinds": 2, "side": 33, "rank": 64, "latent": 7, "fine": 32, "draws": 262144,
                                          "width": 64, "depth": 2, "reuse": 4},
     ("temporal_field", "moving_disc2dt"): {"flat": 8, "width": 80, "share": 0.4},
-    ("weight_diffusion", "families1d"): {"nets": 16384, "rounds": 48},
-    ("modulated_field", "sawtooth1d"): {"share": 0.45},
-    ("modulated_field", "families1d"): {"least": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
+    ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
+    ("modulated_field", "sawtooth1d"): {"field_share": 0.45},
+    ("modulated_field", "families1d"): {"least_std": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
     ("modulated_field", "styles2d"): {
-        "batch": 16, "latents": 12, "noises": 1, "queries": 192, "sines": 64, "depth": 3, "scales": False,
-        "kinds": (3, 128), "share": 0.35, "denoiser": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05,
-        "steps": 16},
+        "batch": 16, "diffusion_batch": 12, "noise_draws": 1, "queries": 192, "field_width": 64, "field_depth": 3,
+        "modulate": "shift", "estimates": "mixture", "mixture_components": 3, "mixture_rank": 128, "field_share": 0.35,
+        "denoiser_dilations": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05, "steps": 16},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8), "places": 64,
                                    "knots": 33},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "layers": (64, 2), "reader": (1, 2, 4, 8),
                                          "evidence": 160, "lr": 2e-3, "places": 256, "knots": 33, "steps": 16},
-    ("adaptive_sampling", "step1d"): {"flat": 3, "fine": 16, "sharp": 48.0},
-    ("adaptive_sampling", "bump2d"): {"flat": 4},
+    ("adaptive_sampling", "step1d"): {"latent_channels": 3, "side": 256, "sharpness": 48.0},
+    ("adaptive_sampling", "bump2d"): {"latent_channels": 4},
 }
 # the same for pairs that train live and do not ship
 LIVE = {
@@ -59,26 +59,28 @@ LIVE = {
                                      "places": 256, "knots": 33, "steps": 16},
     ("stochastic_field", "terrain2d"): {"measured": 2048, "batch": 16, "width": 48, "reader": (1, 2, 4, 2),
                                         "knots": 33, "steps": 16},
-    ("latent_field", "digits2d"): {"flat": 32, "linear": False, "guide": "pigdm", "latents": 256, "reuse": 8},
-    ("latent_field", "stars2d"): {"flat": 24, "linear": False, "guide": "pigdm", "latents": 256, "reuse": 8},
+    ("latent_field", "digits2d"): {"autoencoder": "vector", "latent_channels": 32, "guide": "pigdm",
+                                   "diffusion_batch": 256, "reuse": 8},
+    ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
+                                  "diffusion_batch": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"draws": 3072, "reuse": 4, "share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
-         "modulated_field": {"width": 32, "sines": 96, "latents": 64, "reader": (1, 2), "denoiser": (1, 2, 4),
-                             "layers": (128, 3)},
+         "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
+                             "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
          "sparse_features": {"draws": 2048, "width": 32, "depth": 2, "memory": 32, "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
-         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "measured": 2048},
+         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "expansion_draws": 2048},
          "temporal_field": {"draws": 8192, "width": 48, "depth": 2, "memory": 32, "batch": 16, "queries": 96},
-         "weight_diffusion": {"nets": 2048, "layers": (192, 3)},
-         "adaptive_sampling": {"width": 32, "batch": 16, "latents": 128, "num_particles": 128},
+         "adaptive_sampling": {"width": 32, "batch": 16, "diffusion_batch": 128, "num_particles": 128},
+         "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "layers": (48, 2), "reader": (1, 2),
                               "measured": 4096}}
-TINY = {"num_particles": 64}                                                # where only steps are counted: nobody looks
-VIEWS = {"terrain2d": Views(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": Views(usual=80),
-         "styles2d": Views(usual=80), "stars2d": OutlineViews(usual=60, most=120),
+TINY = {"num_particles": 64}                                        # where only steps are counted: nobody looks
+VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
+         "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
 
 
@@ -124,9 +126,9 @@ def knobs(problem) -> dict:
     return {f.name: getattr(problem, f.name) for f in dataclass_fields(problem) if f.name != "side"}
 
 
-def views_for(problem) -> Views:
+def views_for(problem) -> TrainingViews:
     """How data of this problem will be hidden: more points where there are more dimensions."""
-    return VIEWS.get(problem.card.name, Views() if problem.d == 1 else Views(usual=120))
+    return VIEWS.get(problem.card.name, TrainingViews() if problem.d == 1 else TrainingViews(usual=120))
 
 
 def approach_for(name: str, problem, budget: Budget):

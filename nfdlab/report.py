@@ -1,7 +1,7 @@
-"""A lesson run from top to bottom, and one HTML file of what it showed, to send to somebody with nothing installed.
+"""Run a lesson from top to bottom and write what it showed as one HTML file that needs nothing installed.
 
-Papermill runs the `.py` itself, in the Python that called; `jupyter/page.py` writes the page. What is written, is
-written whole: a run that fails leaves no report, keeps an older one, and what it reached in `<name>.failed.ipynb`.
+Papermill runs the `.py` itself, in the Python that called; `jupyter/page.py` writes the page. Files are written whole:
+a run that fails leaves no report, keeps an older one, and saves its outputs so far in `<name>.failed.ipynb`.
 """
 
 import logging
@@ -23,7 +23,7 @@ from .jupyter.lessons import find, home, lesson_parameters, read, refuse, valida
 from .jupyter.page import html
 from .pairs import write_atomic
 
-logging.getLogger("papermill").addHandler(logging.NullHandler())      # what it would print, our errors say
+logging.getLogger("papermill").addHandler(logging.NullHandler())      # our errors contain what it would print
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Report:
 
 
 def ignore(done: int, total: int) -> None:
-    """A watcher that watches nothing."""
+    """A progress callback that does nothing."""
 
 
 def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir: str | Path = "reports", *,
@@ -67,7 +67,7 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
             name = f"Cell {where[0] + 1} of {len(lesson.cells)}" if where else "The cell that sets what you passed"
             refuse("value", f"{path.name}: every cell runs to its end.", failure.what,
                    f"{name} failed, the one that begins `{failure.cell.source.strip().splitlines()[0]}`.",
-                   f"Open {kept} to see how far it came; no report was written.")
+                   f"Open {kept} to see the outputs so far; no report was written.")
     seconds = time.perf_counter() - began
     page, executed = out / f"{path.stem}.html", out / f"{path.stem}.ipynb"
     write_atomic(page, _page(done, path, given, seconds))
@@ -77,7 +77,7 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
 
 
 class CellFailed(Exception):
-    """A cell did not end well: `what` happened in `cell`."""
+    """A cell failed: `what` happened in `cell`."""
 
     def __init__(self, cell: nbformat.NotebookNode, what: str):
         super().__init__(cell, what)
@@ -107,7 +107,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any]
     except CellTimeoutError as error:
         raise CellFailed(at[-1], f"it ran for more than {timeout} seconds") from error
     except DeadKernelError as error:
-        raise CellFailed(at[-1], "the Python that ran it died, most often for want of memory") from error
+        raise CellFailed(at[-1], "the Python that ran it ended, most often because memory ran out") from error
     progress(total, total)
     return done
 

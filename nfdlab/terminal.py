@@ -1,9 +1,11 @@
-"""What the commands show in a terminal: tables, bars, one clean error."""
+"""What the commands print in a terminal: tables, progress bars, errors; and how they read lists of values."""
 
 import re
 import signal
+from collections.abc import Callable
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,14 +15,24 @@ from rich.text import Text
 from .jupyter.lessons import find, home, lesson_parameters, lessons, read, refuse
 
 console = Console(highlight=False)
-aside = Console(stderr=True, highlight=False)       # bars and errors: what is piped on is the result alone
+aside = Console(stderr=True, highlight=False)       # bars and errors, so that only results go into a pipe
 METRICS = ("crps", "energy", "variogram", "rmse", "spread", "coverage90")
 
 
 def show_error(error: Exception) -> None:
-    """The four parts in a red frame, on standard error."""
+    """Print an error in four parts in a red frame, on standard error."""
     frame = Panel(Text(str(error)), border_style="red", title="refused", title_align="left")
     aside.print(frame)
+
+
+@contextmanager
+def interruptible(message: Callable[[], str]):
+    """On Ctrl-C print a message and leave with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(message())
+        raise typer.Exit(130) from None
 
 
 @contextmanager
@@ -35,7 +47,7 @@ def bar(title: str, unit: str):
 
 @contextmanager
 def training(title: str, resumed: bool):
-    """A bar with stage and loss; yields the watcher. The first Ctrl-C stops between two steps, so nothing is torn."""
+    """A bar with stage and loss; yields the watcher. The first Ctrl-C stops between two steps."""
     asked = []
 
     def ask(number, frame):
@@ -62,39 +74,34 @@ def training(title: str, resumed: bool):
 
 
 def show_parameters(notebook: str) -> None:
-    """What can be set in a lesson."""
-    table = _table("parameter", "type", "unless told", "meaning")
-    for p in lesson_parameters(find(notebook, home() / "notebooks")).values():
-        table.add_row(p.name, p.type, repr(p.default), p.help)
-    console.print(table)
+    """Print the parameters of a lesson."""
+    found = lesson_parameters(find(notebook, home() / "notebooks")).values()
+    console.print(_table("parameter", "type", "default", "meaning",
+                         rows=[(p.name, p.type, repr(p.default), p.help) for p in found]))
 
 
 def show_inventory() -> None:
-    """Approaches, problems, baselines, lessons and weights."""
+    """Print approaches, problems, baselines, lessons and weights."""
     from . import approaches, baselines, problems, store
 
-    table = _table("approach", "", "idea", title="approaches")
-    for name in approaches.names():
-        card = approaches.get(name).card
-        table.add_row(name, str(card.order), card.idea)
-    console.print(table)
-    table = _table("problem", "in", "what", "exact posterior", title="problems")
-    for name in problems.names():
-        table.add_row(name, *_problem(name))
-    console.print(table)
-    table = _table("baseline", "what", title="baselines")
-    for name in baselines.names():
-        table.add_row(name, _sentence(type(baselines.get(name)).__doc__))
-    console.print(table)
-    table = _table("lesson", "question", title="lessons")
-    for path in lessons(home() / "notebooks"):
-        prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-        table.add_row(path.stem, next(iter(re.findall(r"^# (.+)", prose, re.M)), ""))
-    console.print(table)
-    table = _table("weights of", "on", "file", "kB", title="weights")
-    for (approach, problem), path in store.shipped().items():
-        table.add_row(approach, problem, path.name, f"{path.stat().st_size / 1000:.0f}")
-    console.print(table)
+    cards = {name: approaches.get(name).card for name in approaches.names()}
+    parts = {
+        "approaches": (("approach", "", "idea"), [(n, str(card.order), card.idea) for n, card in cards.items()]),
+        "problems": (("problem", "in", "what", "exact posterior"), [(n, *_problem(n)) for n in problems.names()]),
+        "baselines": (("baseline", "what"),
+                      [(n, _sentence(type(baselines.get(n)).__doc__)) for n in baselines.names()]),
+        "lessons": (("lesson", "question"), [(path.stem, _question(path)) for path in lessons(home() / "notebooks")]),
+        "weights": (("weights of", "on", "file", "kB"),
+                    [(*pair, p.name, f"{p.stat().st_size / 1000:.0f}") for pair, p in store.shipped().items()]),
+    }
+    for title, (columns, rows) in parts.items():
+        console.print(_table(*columns, title=title, rows=rows))
+
+
+def _question(path) -> str:
+    """The title of a lesson."""
+    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    return next(iter(re.findall(r"^# (.+)", prose, re.M)), "")
 
 
 def _sentence(doc: str | None) -> str:
@@ -103,7 +110,7 @@ def _sentence(doc: str | None) -> str:
 
 
 def _problem(name: str) -> tuple[str, str, str]:
-    """Dimension, title and exact answer; of the one that is made of your data, words."""
+    """Dimension, title and exact posterior of a problem; of the one made from users' data, a description."""
     from . import problems
 
     try:
@@ -114,7 +121,7 @@ def _problem(name: str) -> tuple[str, str, str]:
 
 
 def show_table(table) -> None:
-    """The ratio table: a block for each contestant, a line for each number of observations, then mean and worst."""
+    """Print the ratio table: for each contestant a line for each number of observations, then mean and worst."""
     full = table.summary(intervals=True)
     tasks = len(table.rows) // (len(table.contestants) * len(table.counts))
     shown = _table("", "m", "CRPS", "95 %", *METRICS[1:-1], "coverage", title=(
@@ -127,12 +134,12 @@ def show_table(table) -> None:
         shown.add_row(name if first else "", str(m), values[0], f"{row['crps_low']:.3f}–{row['crps_high']:.3f}",
                       *values[1:], style="bold" if m == "mean" else None)
     console.print(shown)
-    best = "nothing beats 1.00 but luck" if table.reference == "exact" else "with no exact answer, go below 1.00"
+    best = "below 1.00 is only chance" if table.reference == "exact" else "below 1.00 is better than the reference"
     console.print(f"Lower is better: {best}. Spread should be 1.00, coverage of 90 % intervals 0.90.", style="dim")
 
 
 def show_ranking(table) -> None:
-    """The bench: a block for each problem, the best first; then who is not in it."""
+    """Print the ranking: a block for each problem, the best first; then what was left out and what failed."""
     ranking = table.ranking()
     others = [m for m in METRICS[1:] if m in ranking]
     for problem, rows in ranking.groupby("problem", sort=False):
@@ -159,19 +166,17 @@ def _digits(value: float) -> str:
 
 
 def show_findings(findings) -> int:
-    """The doctor's lines; the number of things wrong, at most 1."""
-    table = _table("", "what", "found", "note")
-    for f in findings:
-        table.add_row("[green]✓[/]" if f.right else "[red]✗[/]", f.what, Text(f.found), Text(f.note))
-    console.print(table)
+    """Print the findings of `nfdlab doctor`; returns 1 if something is wrong, else 0."""
+    console.print(_table("", "what", "found", "note", rows=[
+        ("[green]✓[/]" if f.right else "[red]✗[/]", f.what, Text(f.found), Text(f.note)) for f in findings]))
     wrong = sum(not f.right for f in findings)
-    verdict = f"[red]{wrong} of {len(findings)} need a look.[/]" if wrong else "[green]All is well.[/]"
+    verdict = f"[red]{wrong} of {len(findings)} need attention.[/]" if wrong else "[green]All is well.[/]"
     console.print(verdict)
     return int(wrong > 0)
 
 
 def pattern_named(name: str):
-    """A pattern's class by its name in small letters."""
+    """A pattern's class by its name, in any case."""
     from .core.checks import require_name
     from .observation import patterns
 
@@ -185,27 +190,33 @@ def read_names(text: str | None) -> tuple[str, ...] | None:
 
 def read_shares(text: str | None) -> tuple[float, ...] | None:
     """"0.01, 0.1" -> (0.01, 0.1)."""
-    try:
-        return None if text is None else tuple(map(float, read_names(text)))
-    except ValueError:
-        refuse("value", "--shares: numbers with commas between.", repr(text),
-               "Each is a share of a grid's cells that is kept.", "--shares 0.01,0.05,0.2")
+    return _read(text, float, "--shares: numbers with commas between.",
+                 "Each is a share of a grid's cells that is kept.", "--shares 0.01,0.05,0.2")
 
 
 def read_counts(text: str | None) -> tuple[int, ...] | None:
     """"1,3,5" -> (1, 3, 5)."""
-    if text is None:
-        return None
-    words = text.replace(",", " ").split()
-    if not words or not all(w.isdigit() for w in words):
-        refuse("value", "--counts: whole numbers with commas between.", repr(text),
-               "Each is a number of observations, with rows of its own in the table.", "--counts 1,3,5,10,20")
-    return tuple(int(w) for w in words)
+    return _read(text, int, "--counts: whole numbers with commas between.",
+                 "Each is a number of observations, with rows of its own in the table.", "--counts 1,3,5,10,20")
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def _read(text: str | None, kind: type, must: str, why: str, do: str) -> tuple | None:
+    """Numbers of a kind, at least one and none below zero; None for None."""
+    words = read_names(text)
+    try:
+        values = None if words is None else tuple(map(kind, words))
+    except ValueError:
+        values = ()
+    if values is not None and (not values or min(values) < 0):
+        refuse("value", must, repr(text), why, do)
+    return values
+
+
+def _table(*columns: str, title: str | None = None, rows=()) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False,
                   padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table

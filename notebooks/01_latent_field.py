@@ -42,7 +42,7 @@ from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.diffusion.schedule import karras
-from nfdlab.evaluate.error_breakdown import stages
+from nfdlab.evaluate.error_breakdown import error_breakdown
 from nfdlab.evaluate.scores import energy_distance
 from nfdlab.evaluate.table import compare
 from nfdlab.nn.networks import MLP
@@ -193,9 +193,9 @@ figure
 # what lies between the first bar and the second is the *generation gap*.
 
 # %%
-found = {"gp2d": stages(model, problem, counts=(20,), tasks=tasks, seed=seed),
-         "discs2d": stages(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
-plots.stages(found, title=f"gp2d: prior draws lie {found['gp2d'].prior:.4f} from fresh functions, other fresh ones {found['gp2d'].real:.4f}")
+found = {"gp2d": error_breakdown(model, problem, counts=(20,), tasks=tasks, seed=seed),
+         "discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
+plots.stages(found, title=f"gp2d: prior draws lie {found['gp2d'].prior:.4f} from fresh functions, other fresh ones {found['gp2d'].fresh:.4f}")
 
 # %%
 rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "cubic": nfd.baselines.get("cubic")}

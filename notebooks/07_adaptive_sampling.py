@@ -39,10 +39,10 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.baselines.adaptive_grid import adaptive_grid
-from nfdlab.core.acquisition import worth
+from nfdlab.core.acquisition import acquisition
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, stream
-from nfdlab.evaluate.active_learning import race, score_now, shrinkage
+from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkage
 from nfdlab.fields.refining import render_adaptive
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
@@ -97,9 +97,9 @@ figure
 # With observations $S$ so far and draws $f_1 \observations f_n \sim p(f \mid S)$ of a generative model, look where
 #
 # $$x^\star = \arg\max_x a(x), \qquad a = \underbrace{\operatorname{Var}_i f_i(x)}_{\text{variance}} \quad\text{or}\quad
-# \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{entropy: what the reading tells, in nats}}$$
+# \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{mutual information, in nats}}$$
 #
-# or the variance that a reading is expected to remove elsewhere (**gain**). For a step all three say: where half of the draws are
+# or the variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three say: where half of the draws are
 # up. Splitting an interval at the median of $N$ draws leaves $\frac{N+3}{2(N+2)}$ of it on average, nearly ½.
 #
 # Then the draws must hear the reading. The model squeezes a field into a few numbers $z$, a diffusion knows the law of $z$, and a
@@ -116,7 +116,7 @@ bank = halver.draw(None, 4096, seed=1)(line)[..., 0].cpu()                      
 weights, places = torch.ones(len(bank)), []
 for i in range(5):
     sixteen = bank[torch.multinomial(weights, 16, generator=stream(seed, "members", i))]
-    a = worth("variance", sixteen[..., None])                                      # = sixteen.var(0)
+    a = acquisition("variance", sixteen[..., None])                                      # = sixteen.var(0)
     top = (a >= a.max() - 1e-6).nonzero()[:, 0]
     index = int(top[len(top) // 2])                                                # the middle of the plateau
     reading = hidden(line[index:index + 1])[0, 0, 0] + s * torch.randn(1, generator=stream(seed, "reading", i))
@@ -135,9 +135,9 @@ print("looks at", [round(x, 2) for x in places], f"leave {high - low:.3f} of 2: 
 
 # %%
 now = Search(halver, d=1, seed=seed)
-assert torch.equal(now.worth(), worth("variance", now.draw(16)(now.candidates)))
+assert torch.equal(now.acquisition(), acquisition("variance", now.draw(16)(now.candidates)))
 rivals = {"exact": {"fitted": step.oracle()}, "model": {"fitted": halver}, "random": {"fitted": step.oracle(), "policy": "random"}}
-halving = race(rivals, step, looks=5, tasks=steps, seed=seed, draws=8)
+halving = learning_curves(rivals, step, looks=5, tasks=steps, seed=seed, draws=8)
 factors = shrinkage(halving)
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, part), colour in zip(halving.groupby("rival", sort=False), (style.EXACT, style.MODEL, style.BASELINE), strict=True):
@@ -168,10 +168,10 @@ panel
 # finding it?
 
 # %%
-rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model, entropy": {"fitted": model, "policy": "entropy"},
+rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model, mutual information": {"fitted": model, "policy": "mutual_information"},
           "grid": {"fitted": model, "policy": "grid"},
           "adaptive": {"fitted": model, "policy": adaptive_grid}}
-found = race(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
+found = learning_curves(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
 final = found[found["looks"] == looks].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
 usual = final.median()
 figure, ((ax,),) = style.picture(size=(7.2, 3.6))
@@ -199,13 +199,13 @@ for task in range(tasks + 3):
 pd.DataFrame(rows).groupby("", sort=False).mean().round(1)
 
 # %% [markdown]
-# **Variance or entropy?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading tells one bit.
+# **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading tells one bit.
 # Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?
 
 # %%
 halves = torch.tensor([1.0, -1.0]).repeat(8)
 places = torch.stack([halves, torch.linspace(-1, 1, 16)], 1)[..., None]            # two candidates
-pd.DataFrame({by: worth(by, places, 0.05) for by in ("variance", "entropy", "gain")}, index=["half and half", "spread evenly"]).round(3)
+pd.DataFrame({by: acquisition(by, places, 0.05) for by in ("variance", "mutual_information", "expected_error_reduction")}, index=["half and half", "spread evenly"]).round(3)
 
 # %% [markdown]
 # **The negative control.** A Gaussian surface. Its posterior covariance, $K - K_S (K_{SS} + s^2)^{-1} K_S^\top$, has no values in
@@ -216,7 +216,7 @@ pd.DataFrame({by: worth(by, places, 0.05) for by in ("variance", "entropy", "gai
 who = nfd.load("latent_field", "gp2d", device=device)                             # any model can be asked
 rivals = {"exact, variance": {"fitted": gauss.oracle(), "draws": 64}, "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
           "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"}}
-control = race(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
+control = learning_curves(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
 surface = gauss.draw(1, seed=seed)
 greedy, other = (Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1)))
 asked = Search(who, d=2, seed=seed).run(surface, 6)
@@ -233,7 +233,7 @@ pd.DataFrame({"RMSE after 16": last, "of the grid's": last / last["exact, grid"]
 # that drifts one way or the other, seen whole every fifth frame, where both look alike. *Predict:* can one look decide, and where?
 
 # %%
-before, after, table = [], {"entropy": [], "random": []}, nfd.cell_centres((16, 16))
+before, after, table = [], {"mutual_information": [], "random": []}, nfd.cell_centres((16, 16))
 for task in range(2 * tasks):
     wave = film.draw(1, seed=child(seed, "film", task))
     frames = nfd.observe(wave, nfd.patterns.Frames(every=5), noise_std=0.1, seed=task)
@@ -241,13 +241,13 @@ for task in range(2 * tasks):
     for policy, odds in after.items():
         one = Search(film.oracle(), d=2, seed=task, policy=policy, draws=32, noise_std=0.1, seen=frames, candidates=table)
         odds.append(film.prior.posterior(one.look(wave).seen).log_weights.exp().max())
-fresh = Search(film.oracle(), d=2, seed=task, policy="entropy", draws=64, noise_std=0.1, seen=frames, candidates=table)
+fresh = Search(film.oracle(), d=2, seed=task, policy="mutual_information", draws=64, noise_std=0.1, seen=frames, candidates=table)
 figure, axes = style.picture(1, 2, size=(8.0, 3.4))
 promised(axes[0, 0], fresh, "what a look would tell (nats)", style.EXACT, film.card.axes)
 draws = fresh.draw(200)(fresh.ask(1))[:, 0, 0]
 axes[0, 1].hist(draws, bins=40, color=style.EXACT, alpha=0.7)
 style.dress(axes[0, 1], title=f"Odds of the likelier way: {torch.stack(before).mean():.2f}; after one look\n"
-            f"at the cross {torch.stack(after['entropy']).mean():.2f}, at random {torch.stack(after['random']).mean():.2f}", x="value at the cross")
+            f"at the cross {torch.stack(after['mutual_information']).mean():.2f}, at random {torch.stack(after['random']).mean():.2f}", x="value at the cross")
 figure
 
 # %% [markdown]
@@ -330,7 +330,7 @@ pd.DataFrame(left).T.round(3)
 #
 # ```python
 # for n in (2, 4, 16, 64):
-#     table_ = race({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
+#     table_ = learning_curves({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
 #     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory for odd n", round((n + 3) / (2 * (n + 2)), 3))
 # ```
 #
@@ -350,7 +350,7 @@ pd.DataFrame(left).T.round(3)
 #
 # </details>
 #
-# **3 · Write a piece.** A policy of your own: every fourth look at random, the others by entropy. Does it find the right-hand hill
+# **3 · Write a piece.** A policy of your own: every fourth look at random, the others by mutual information. Does it find the right-hand hill
 # in spite of the wall?
 #
 # <details><summary>Solution</summary>
@@ -359,7 +359,7 @@ pd.DataFrame(left).T.round(3)
 # def careful(search, k):
 #     if search.m % 4 == 3:
 #         return 2 * torch.rand(k, 2, generator=stream(search.seed, "careful", search.m)) - 1
-#     return replace(search, policy="entropy").ask(k)
+#     return replace(search, policy="mutual_information").ask(k)
 #
 # end = Search(model, d=2, seed=seed, looks=looks, cloud=walled, policy=careful).run(right)
 # print(f"highest reading {end.seen.values.max():.2f}, RMSE {score_now(end, right):.3f}: contact alone does not mend the prior")
@@ -369,7 +369,7 @@ pd.DataFrame(left).T.round(3)
 #
 # ## Further reading
 #
-# - MacKay 1992, *Information-based objective functions for active data selection*: entropy, and why variance is its Gaussian case.
+# - MacKay 1992, *Information-based objective functions for active data selection*: mutual information, and why variance is its Gaussian case.
 # - Nolan et al. 2025, *Active diffusion subsampling*: diffusion draws choose the next pixels or lines of a scan.
 # - Elata, Michaeli & Elad 2024, *AdaSense*: the next measurement along the draws' principal directions.
 # - Chopin 2002, *A sequential particle filter method for static models*: weigh, and move only when the cloud is thin.

@@ -46,7 +46,7 @@ from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.interpolation import WAYS
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
-from nfdlab.evaluate.error_breakdown import stages
+from nfdlab.evaluate.error_breakdown import error_breakdown
 from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.table import compare
 from nfdlab.nn.networks import MLP
@@ -225,16 +225,16 @@ plots.ratios({name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.t
 
 # %% [markdown]
 # Over many more tasks than one can wait for, the shipped weights scored this when they were made. And where is the error
-# made: does the latent forget, does the prior dream, or are the observations misheard?
+# made: reconstruction, prior or conditioning?
 
 # %%
 scores = {name: fitted.about["scores"].get("crps", {}) for name, fitted in
           {"styles2d": painter, "families1d": model, "sawtooth1d": sawyer}.items()}
 display(pd.DataFrame(scores).round(3))
-found = {"families1d": stages(quick, waves, counts=(2, 4, 8), tasks=tasks, seed=seed),
-         "sawtooth1d": stages(sawyer, saws, counts=(2, 4, 8), tasks=tasks, seed=seed)}
-worst = max(found, key=lambda name: found[name].conditional)
-plots.stages(found, title=f"Three stages apart; given dots, {worst} is further from the exact answer")
+found = {"families1d": error_breakdown(quick, waves, counts=(2, 4, 8), tasks=tasks, seed=seed),
+         "sawtooth1d": error_breakdown(sawyer, saws, counts=(2, 4, 8), tasks=tasks, seed=seed)}
+worst = max(found, key=lambda name: found[name].conditioning)
+plots.stages(found, title=f"Three parts of the error; given observations, {worst} is further from the exact answer")
 
 # %% [markdown]
 # **Is the diffusion decoration?** Here the field sees the observations through the latent alone. Silence the latent, or take one made

@@ -1,86 +1,182 @@
-"""Approach 7: the diffusion says where to look, the field says what is there.
+"""Approach 7: active learning with a latent diffusion: measure where posterior draws disagree, update, measure again.
 
-A generative model whose draws can be asked anywhere knows what it does not know: where its draws disagree. So each
-measurement is taken where a reading would settle most, the draws hear it, and disagree elsewhere. The model itself is a
-small one made to be asked often: a field squeezed into a few numbers, a diffusion over those, and a cloud of draws that
-weighs what was read, carried from look to look.
+The model is small, because it is asked after each measurement: an *autoencoder* represents a field by a vector of a few
+numbers, with one field network f(x, latent) as decoder; a *denoiser* learns the distribution of the vectors; *sequential
+Monte Carlo* carries weighted draws from one measurement to the next.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from ..core.acquisition import worth
-from ..core.checks import require_coords, require_count
-from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
-from ..inference.latent_diffusion import LatentDiffusionConfig, LatentDiffusionPosterior, squeeze
-from ..inference.restoring import rebuilt
+from ..core.acquisition import acquisition
+from ..core.checks import require_coords, require_count, require_name
+from ..core.grid import cell_centres, to_grid
+from ..core.rng import seeded
+from ..core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
+from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
 from ..inference.sequential import SequentialPosterior
+from ..latents.importance_sampling import importance_sampled
+from ..latents.two_stage import TwoStageLosses
+from ..latents.vector_autoencoder import VectorAutoencoder
+from ..nn.networks import MLP
+from ..training import Run, Stage, reused
+
+PRIORS = ("white", "gaussian")
 
 
-@dataclass(frozen=True)
-class AdaptiveSampling(LatentDiffusionConfig):
-    """Sizes of the networks, as `LatentDiffusionConfig` says, made for few true dimensions and quick answers."""
+class AdaptiveSamplingNetwork(LatentNetwork):
+    """Autoencoder and denoiser. Shape of a latent: (k,)."""
 
-    card: ClassVar[Card] = Card(
-        7, "Looking where draws disagree",
-        "draw from the posterior, measure where the draws disagree most, draw again: few looks, well placed",
-        "Nolan et al. 2025 (active diffusion subsampling); Elata et al. 2024 (AdaSense); Chopin 2002 (carried draws)",
-        "costly measurements one at a time, of things that are local or have edges: steps, bumps, shapes",
-        "it never looks for what its prior has not met; for Gaussian fields where to look does not depend on what was "
-        "read, and a grid made beforehand is better; clouds hold codes of few true dimensions")
-    flat: int = 8
-    joint: int = 3
-    linear: bool = False
-    sized: bool = False
-    width: int = 48
-    layers: tuple[int, int] = (96, 2)
-    queries: int = 96
-    importance_sampled: float = 0.5
-    latents: int = 512
-    jitter: float = 0.003
-    reuse: int = 8
-    share: float = 0.7
-    auto_lr: float = 1e-2
-    steps: int = 8
-    guide: str = "particles"
-    num_particles: int = 256
-    rounds: int = 12                     # in which the cloud hears of what was seen, and moves
+    def __init__(self, config: "AdaptiveSampling", d: int, c: int):
+        super().__init__()
+        k, self.side = config.latent_channels, config.side_for(d)
+        self.shape = (k,)
+        self.autoencoder = VectorAutoencoder(d, c, self.side, k, config.width, config.depth, config.sharpness)
+        white = config.prior == "white"
+        self.gaussian = GaussianPrior(k) if white else None
+        self.denoiser = Denoiser(MLP(k, *config.denoiser_layers), None if white else GaussianPrior(k))
 
-    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedAdaptiveSampling":
-        """Train on endless fresh functions; `views` is not asked. Cancelled early, it returns what it has."""
-        net, about = squeeze(self, "adaptive_sampling", source, budget=budget, seed=seed, device=device, watch=watch)
-        return FittedAdaptiveSampling(net, about, self.steps)
+    @property
+    def covariance(self) -> GaussianPrior:
+        """The latents' Gaussian, for guidance: the denoiser's prior, or the one kept beside a white prior."""
+        return self.denoiser.prior if self.gaussian is None else self.gaussian
 
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedAdaptiveSampling":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedAdaptiveSampling(net, about, config.steps)
+    def grid_values(self, fields: Fields) -> Tensor:
+        """What the encoder is given: fields at the points of its grid, (n, c, *side)."""
+        shape = (self.side,) * fields.d
+        return to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1)
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return self.autoencoder.prepare(latent)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.autoencoder.evaluate(coords, prepared)
 
 
-class FittedAdaptiveSampling(LatentDiffusionPosterior):
+class AdaptiveSamplingPosterior(LatentPosterior):
     """A trained approach 7."""
 
-    sizes = AdaptiveSampling
+    @torch.no_grad()
+    def encode(self, fields: Fields) -> Tensor:
+        """Fields -> their latents (n, k) of unit scale."""
+        return self.net.autoencoder.encode(self.net.grid_values(fields).to(self.device))
 
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int, draws: int = 16, by: str = "variance",
             noise_std: float | None = None) -> Tensor:
-        """What a look at each of candidates (p, d) promises, (p,): the next look belongs where it is most.
+        """Acquisition value at each of candidates (p, d): (p,). Higher is better.
 
-        `by` is one of `core.worth`: variance, entropy or gain. A reading's noise is that of what was seen unless told.
+        `by`: an acquisition function of `core.acquisition`, from `draws` draws. `noise_std` of the next measurement:
+        that of `seen` unless given.
         """
         require_coords(candidates, self.about["d"]), require_count(draws, "draws", at_least=2)
         noise = noise_std if noise_std is not None else 0.05 if seen is None else seen.noise_std
-        return worth(by, self.draw(seen, draws, seed=seed)(candidates), noise)
+        return acquisition(by, self.draw(seen, draws, seed=seed)(candidates), noise)
 
-    def carried(self, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> SequentialPosterior:
-        """A cloud that has seen nothing yet: `tell` it readings as they come, `draw` from what it believes then; for
-        `believe` see `SequentialPosterior.start`."""
-        return SequentialPosterior.start(self, seed=seed, believe=believe)
+    def sequential(self, *, seed: int, log_prior: Callable[[Tensor], Tensor] | None = None) -> SequentialPosterior:
+        """Weighted draws of the prior, before any observation; `log_prior`: see `SequentialPosterior.start`."""
+        return SequentialPosterior.start(self, seed=seed, log_prior=log_prior)
+
+
+@dataclass(frozen=True)
+class AdaptiveSampling:
+    """Config of approach 7. None chooses by dimension."""
+
+    card: ClassVar[Card] = Card(
+        7, "Looking where draws disagree",
+        "draw from the posterior, measure where the draws disagree most, draw again: few measurements, well placed",
+        "Nolan et al. 2025 (active diffusion subsampling); Elata et al. 2024 (AdaSense); Chopin 2002 (sequential "
+        "Monte Carlo)",
+        "costly measurements one at a time, of things that are local or have edges: steps, bumps, shapes",
+        "it never looks for what its prior has not met; for Gaussian fields where to look does not depend on what was "
+        "read, and a grid made beforehand is better; particles suit latents of few effective dimensions only")
+    trained: ClassVar[type] = AdaptiveSamplingPosterior
+
+    # "gaussian": a Gaussian measured on latents; "white": a standard normal
+    prior: str = "gaussian"
+    # numbers in the latent vector
+    latent_channels: int = 8
+    # points a side of the encoder's grid: 128 in 1D, 32 in 2D, 16 in 3D
+    side: int | None = None
+    # channels of the field; the encoder has twice as many
+    width: int = 48
+    # hidden layers of the field
+    depth: int = 3
+    # factor on the initial weights of the field's first layer; large for fields with sharp edges
+    sharpness: float = 4.0
+    # width and depth of the denoiser
+    denoiser_layers: tuple[int, int] = (96, 2)
+    # functions in a batch of the autoencoder
+    batch: int = 32
+    # latents in a batch of the denoiser
+    diffusion_batch: int = 512
+    # training steps of the denoiser that use each batch of latents, with fresh noise
+    reuse: int = 8
+    # query points of each function in a training step
+    queries: int = 96
+    # share of the query points drawn where the function changes, by importance sampling
+    importance_share: float = 0.5
+    # standard deviation of the noise on latents while the decoder learns, in units of theirs
+    jitter: float = 0.003
+    # share of the budget for the autoencoder
+    autoencoder_share: float = 0.7
+    # learning rate of the denoiser
+    lr: float = 1.5e-3
+    # learning rate of the autoencoder
+    autoencoder_lr: float = 1e-2
+    # sampling steps
+    steps: int = 8
+    # how observations enter a draw
+    guide: str = "particles"
+    # particles of sequential Monte Carlo
+    num_particles: int = 256
+    # rounds of sequential Monte Carlo
+    rounds: int = 12
+
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior")
+
+    def side_for(self, d: int) -> int:
+        return self.side or {1: 128, 2: 32, 3: 16}[d]
+
+    def build(self, d: int, c: int, *, seed: int = 0) -> AdaptiveSamplingNetwork:
+        with seeded(seed):
+            return AdaptiveSamplingNetwork(self, d, c)
+
+    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> AdaptiveSamplingPosterior:
+        """Train on fresh functions; `views` is not used. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = AdaptiveSamplingLosses(self, run, net)
+        net.autoencoder.rescale(learn.raw_latents("first"))
+        latents = reused(learn.latents, self.reuse)
+        run.train(net, Stage("autoencode", learn.autoencode, net.autoencoder.parameters(), self.autoencoder_share,
+                             self.autoencoder_lr, after=learn.measure),
+                  Stage("diffuse", lambda i: learn.diffuse(latents(i), i), net.denoiser.parameters(),
+                        1 - self.autoencoder_share, self.lr))
+        return AdaptiveSamplingPosterior(
+            net, run.record("adaptive_sampling", self, **DecoderError.record(learn.errors())), self.steps)
+
+
+class AdaptiveSamplingLosses(TwoStageLosses):
+    """The losses of a training step i."""
+
+    def autoencode(self, i: int) -> Tensor:
+        """Stage 1: encode functions, decode them at query points, many of which lie where the function changes."""
+        config, auto, device, rng = self.config, self.net.autoencoder, self.run.device, self.run.rng("auto", i)
+        fields, values = self.batch(config.batch, "auto", i)
+        coords = self.run.queries(config.batch, config.queries, rng)
+        coords, weights = importance_sampled(values, coords, config.importance_share, rng)
+        latent = auto.encode(values)
+        noise = torch.randn(latent.shape, generator=rng).to(device)
+        latent = latent + config.jitter * latent.detach().std(0) * noise
+        errors = (auto(coords.to(device), latent) - fields(coords).to(device)).square()
+        return (errors * weights[..., None].to(device)).mean()
 
 
 APPROACH = AdaptiveSampling

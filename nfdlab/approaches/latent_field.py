@@ -1,48 +1,218 @@
-"""Approach 1: latent diffusion, and a neural field that decodes.
+"""Approach 1: latent diffusion with a neural field as decoder; observations guide the draw.
 
-An autoencoder squeezes a field into a latent latent, a few numbers on each cell of a coarse grid or one flat vector, at
-unit scale. Diffusion learns the law of the latents, and knows nothing of resolution. A local field decodes: it is asked
-at any place, and told how wide a pixel it is asked for. Observations never enter the training; they steer the draw.
+An *autoencoder* represents a field by a latent: a few numbers on each cell of a coarse grid, or one vector. A *denoiser*
+learns the distribution of the latents. The *decoder* is a neural field: it is asked at any point, and told the width of
+the pixel that it is asked for. Observations never enter training; they guide the sampler through the decoder.
 """
 
 from dataclasses import dataclass
+from math import log, prod
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from ..core.types import Budget, Card, Source, Views, Watch, quiet
-from ..inference.latent_diffusion import LatentDiffusionConfig, LatentDiffusionPosterior, squeeze
-from ..inference.restoring import rebuilt
+from ..core.checks import require_name
+from ..core.fields import EvaluatedFields
+from ..core.grid import cell_centres, to_grid
+from ..core.rng import seeded
+from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
+from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..latents.autoencoder import Autoencoder, GridLatent
+from ..latents.two_stage import TwoStageLosses
+from ..nn.networks import MLP, ConvNet
+from ..training import Run, Stage, reused
+
+AUTOENCODERS = ("linear", "convolutional", "vector", "grid")
+PRIORS = ("white", "gaussian")
+VALUES = ("points", "pixels")
+NARROW, WIDE = 2 / 256, 2 / 8        # widths of pixels in training, in units of the box
+LONGEST = 1024                       # numbers in a latent whose covariance is kept
+PARTS = 4                            # of a pixel along each axis, for its average
+
+
+class LatentFieldNetwork(LatentNetwork):
+    """Autoencoder and denoiser. Shape of a latent: (k, *cells), or (k,)."""
+
+    def __init__(self, config: "LatentField", d: int, c: int):
+        super().__init__()
+        cells, side, w, k = config.cells_for(d), config.side_for(d), config.width, config.latent_channels
+        vector, sized = config.autoencoder == "vector", config.decoder_output == "pixels"
+        self.side, self.encoder_input = side, config.encoder_input
+        if config.autoencoder == "grid":
+            k = c * (side // cells) ** d
+            self.autoencoder = GridLatent(d, c, side, cells, 0, w, config.octaves, sized, d < 3)
+        else:
+            self.autoencoder = Autoencoder(d, c, side, cells, k, 0, w, config.octaves, config.autoencoder == "linear",
+                                           k if vector else 0, sized)
+        self.shape = (k,) if vector else (k, *[cells] * d)
+        gaussian = GaussianPrior(prod(self.shape)) if prod(self.shape) <= LONGEST else None
+        white = config.prior == "white"
+        self.gaussian = gaussian if white else None
+        self.denoiser = Denoiser(MLP(k, *config.denoiser_layers) if vector else
+                                 ConvNet(d, k, 0, w, config.denoiser_dilations), None if white else gaussian)
+
+    @property
+    def covariance(self) -> GaussianPrior | None:
+        """The latents' Gaussian, for guidance: the denoiser's prior, or the one kept beside a white prior."""
+        prior = self.denoiser.prior
+        return prior if isinstance(prior, GaussianPrior) else self.gaussian
+
+    def grid_values(self, fields: Fields) -> Tensor:
+        """What the encoder is given: fields at the points of its grid or averaged over its pixels, (n, c, *side)."""
+        parts, shape = PARTS if self.encoder_input == "pixels" else 1, (self.side,) * fields.d
+        fine = tuple(parts * side for side in shape)
+        values = to_grid(fields(cell_centres(fine)), fine)
+        for axis in range(1, 1 + fields.d if parts > 1 else 1):
+            values = values.unflatten(axis, (self.side, parts)).mean(axis + 1)
+        return values.movedim(-1, 1)
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return self.autoencoder.prepare(latent)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
+        """The decoded fields at coords, averaged over boxes `size` wide; 0 is the value at a point."""
+        return self.autoencoder.evaluate(coords, prepared, size)
+
+
+class LatentFieldPosterior(LatentPosterior):
+    """A trained approach 1."""
+
+    @torch.no_grad()
+    def encode(self, fields: Fields) -> Tensor:
+        """Fields -> their latents (n, *shape) of unit scale."""
+        return self.net.autoencoder.encode(self.net.grid_values(fields).to(self.device))
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor, conditioning: Conditioning | None = None, size: float = 0.0) -> EvaluatedFields:
+        """Latents (n, *shape) of unit scale -> Fields: values at points, or averages over boxes `size` wide."""
+        prepared = self.net.prepare(latent)
+        return self.evaluated(lambda coords, part: self.net.evaluate(coords, tuple(t[part] for t in prepared), size),
+                              len(latent))
 
 
 @dataclass(frozen=True)
-class LatentField(LatentDiffusionConfig):
-    """Sizes of the networks, as `LatentDiffusionConfig` says: `flat` numbers in one vector, or, where 0, `latent` on each cell."""
+class LatentField:
+    """Config of approach 1. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         1, "Latent diffusion with a field decoder",
-        "compress fields into codes, diffuse the codes, decode each at any resolution; data steer the draw",
+        "compress fields into latents, diffuse the latents, decode each at any resolution; observations guide the draw",
         "Rombach et al. 2022 (latent diffusion); Chen et al. 2024 (image neural fields); Chen et al. 2021 (field)",
         "one prior for many questions: generation at any resolution, and any data a decoder can be compared with",
-        "a draw is never better than the autoencoder; steering is approximate where codes are far from Gaussian")
+        "a draw is never better than the autoencoder; guidance is approximate where latents are far from Gaussian")
+    trained: ClassVar[type] = LatentFieldPosterior
+
+    # "gaussian": a Gaussian measured on latents, white above 1024 numbers; "white": a standard normal
+    prior: str = "gaussian"
+    # "linear" or "convolutional": encoders to a grid of cells; "vector": to one vector; "grid": the latent is the grid
+    # that the encoder is given, and the field adds what interpolation misses
+    autoencoder: str = "linear"
+    # numbers per cell; of a "vector" in all; a "grid" autoencoder has one per point and channel
+    latent_channels: int = 4
+    # cells a side of the latent's grid: 16 in 1D, 8 in 2D, 4 in 3D
+    cells: int | None = None
+    # points of the encoder's grid per cell and axis, a power of two: 8 in 1D, else 4
+    points_per_cell: int | None = None
+    # what the encoder's grid holds: values at its "points", or averages over its "pixels"
+    encoder_input: str = "points"
+    # what the decoder learns: values at "points", or also averages over "pixels", whose width it is told
+    decoder_output: str = "pixels"
+    # channels of autoencoder and convolutional denoiser
+    width: int = 48
+    # Fourier octaves of the field's local coordinates
+    octaves: int = 3
+    # dilations of the residual blocks of the denoiser of a latent on cells
+    denoiser_dilations: tuple[int, ...] = (1, 2, 1, 2)
+    # width and depth of the denoiser of a vector
+    denoiser_layers: tuple[int, int] = (192, 3)
+    # functions in a batch of the autoencoder
+    batch: int = 32
+    # latents in a batch of the denoiser
+    diffusion_batch: int = 64
+    # training steps of the denoiser that use each batch of latents, with fresh noise
+    reuse: int = 1
+    # query points of each function in a training step
+    queries: int = 192
+    # standard deviation of the noise on latents while the decoder learns
+    jitter: float = 0.05
+    # share of the budget for the autoencoder
+    autoencoder_share: float = 0.5
+    # learning rate of the denoiser
+    lr: float = 1.5e-3
+    # learning rate of the autoencoder
+    autoencoder_lr: float = 2e-3
+    # sampling steps
+    steps: int = 20
+    # how observations enter a draw
+    guide: str = "linearised"
+    # particles of the guide "particles"
+    num_particles: int = 512
+
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")
+        require_name(self.encoder_input, VALUES, "encoder_input")
+        require_name(self.decoder_output, VALUES, "decoder_output")
+
+    def cells_for(self, d: int) -> int:
+        return self.cells or {1: 16, 2: 8, 3: 4}[d]
+
+    def side_for(self, d: int) -> int:
+        return self.cells_for(d) * (self.points_per_cell or {1: 8, 2: 4, 3: 4}[d])
+
+    def build(self, d: int, c: int, *, seed: int = 0) -> LatentFieldNetwork:
+        with seeded(seed):
+            return LatentFieldNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedLatentField":
-        """Train on endless fresh functions; `views` is not asked. Cancelled early, it returns what it has."""
-        net, about = squeeze(self, "latent_field", source, budget=budget, seed=seed, device=device, watch=watch)
-        return FittedLatentField(net, about, self.steps)
+            watch: Watch = quiet) -> LatentFieldPosterior:
+        """Train on fresh functions; `views` is not used. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = LatentFieldLosses(self, run, net)
+        if self.autoencoder == "grid":                       # the latent is known, so its scale is: measure it first
+            net.autoencoder.rescale(learn.raw_latents("calibrate"))
+        latents = reused(learn.latents, self.reuse)
+        run.train(net, Stage("autoencode", learn.autoencode, net.autoencoder.parameters(), self.autoencoder_share,
+                             self.autoencoder_lr, after=learn.measure),
+                  Stage("diffuse", lambda i: learn.diffuse(latents(i), i), net.denoiser.parameters(),
+                        1 - self.autoencoder_share, self.lr))
+        return LatentFieldPosterior(net, run.record("latent_field", self, **DecoderError.record(learn.errors())),
+                                    self.steps)
 
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedLatentField":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedLatentField(net, about, config.steps)
+
+class LatentFieldLosses(TwoStageLosses):
+    """The losses of a training step i."""
+
+    def autoencode(self, i: int) -> Tensor:
+        """Stage 1: encode functions, decode half of them at points and half averaged over pixels."""
+        config, auto, device, rng = self.config, self.net.autoencoder, self.run.device, self.run.rng("auto", i)
+        fields, values = self.batch(config.batch, "auto", i)
+        coords = self.run.queries(config.batch, config.queries, rng)
+        size = NARROW * torch.exp(torch.rand(config.batch, generator=rng) * log(WIDE / NARROW))
+        size = size * (torch.arange(config.batch) % 2) * (config.decoder_output == "pixels")
+        truth = box_averages(fields, coords, size, rng).to(device)
+        latent = auto.encode(values, by_batch=config.autoencoder != "grid")
+        latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(device)
+        coords = coords.to(device)
+        errors = (auto(coords, latent, size=size.to(device)) - truth).square().mean((1, 2))
+        if config.autoencoder == "grid":                     # relative to interpolation, which is nearly right for some
+            errors = errors / ((auto.between(auto.points(latent), coords) - truth).square().mean((1, 2)) + 1e-4)
+        return errors.mean()
 
 
-class FittedLatentField(LatentDiffusionPosterior):
-    """A trained approach 1."""
-
-    sizes = LatentField
+def box_averages(fields: Fields, coords: Tensor, size: Tensor, rng: torch.Generator) -> Tensor:
+    """Averages of b fields over boxes of widths (b,) centred at coords (b, q, d): (b, q, c). The value at the point
+    where the width is 0, else the mean of one random point in each of the box's 2^d parts."""
+    b, q, d = coords.shape
+    if not size.any():
+        return fields(coords)
+    corners = torch.cartesian_prod(*[torch.tensor([-0.5, 0.0])] * d).reshape(-1, 1, 1, d)
+    inside = corners + 0.5 * torch.rand(2**d, b, q, d, generator=rng)
+    places = (coords + size[:, None, None] * inside).clamp(-1, 1)
+    parts = [fields[i](coords[i] if size[i] == 0 else places[:, i].flatten(0, 1)) for i in range(b)]
+    return torch.cat([v if size[i] == 0 else v.unflatten(1, (2**d, q)).mean(1) for i, v in enumerate(parts)])
 
 
 APPROACH = LatentField

@@ -1,67 +1,105 @@
 """Approach 2: diffusion over the weights of neural fields.
 
-Each training function gets a small field of its own, whose few hundred weights, laid flat, are its latent. All are fitted
-at once, in batched products, from one shared initialisation: so that neuron 7 plays the same part in every one of them,
-and weights can be averaged, noised, denoised. A denoiser then learns their law. Observations never enter the training;
-they steer the draw, through the field that the weights render.
+A small field is fitted to each training function; its few hundred weights, laid flat, are the function's latent. All
+are fitted at once, in batched products, from one shared initialisation: so neuron 7 plays the same part in every field,
+and weights can be averaged, noised and denoised. A *denoiser* learns the distribution of the weights. Observations
+never enter training; they guide the sampler through the field that the weights render.
 """
 
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import require_count, require_name, require_seed
-from ..core.rng import child, seeded, stream
-from ..core.types import Budget, Card, Source, Views, Watch, quiet
-from ..diffusion.denoiser import Denoiser
-from ..diffusion.gaussian_prior import GaussianPrior
-from ..diffusion.schedule import NoiseLevels
-from ..fields.batched_mlp import STARTS, BatchedMLP, fit, misfit, places
-from ..inference.posterior import LatentPosterior
-from ..inference.restoring import rebuilt
-from ..latents.standardise import Standardise
-from ..nn.networks import MLP
-from ..training import Stage, resolve_device, train
+from ..core.checks import require_count, require_name
+from ..core.rng import child, seeded
+from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior, ResidualNetwork
+from ..fields.batched_mlp import BatchedMLP, fit, query_points, robust_loss
+from ..inference.posterior import LatentNetwork, LatentPosterior
+from ..nn.networks import MLP, Standardise
+from ..training import Run, Stage
 
-QUERIES = {1: 32, 2: 128, 3: 256}    # places at which a small field is compared with its function in a step
+INITIALISATIONS = ("shared", "random", "permuted")
+PRIORS = ("white", "gaussian")
+QUERIES = {1: 32, 2: 128, 3: 256}    # query points of each function in a step of the fits
 
 
-class Network(nn.Module):
-    """What makes weights of noise: their scale, their covariance, the denoiser."""
+class WeightDiffusionNetwork(LatentNetwork):
+    """Scale, covariance and denoiser of weights, and the small field that renders them. A latent is (size,)."""
 
     def __init__(self, config: "WeightDiffusion", d: int, c: int):
         super().__init__()
-        self.small = config.small_for(d, c)
-        self.shape = (self.small.size,)
-        self.register_buffer("begin", torch.zeros(1, self.small.size))      # where the first fit began, or all
-        self.unit = Standardise(self.small.size)
-        self.denoiser = Denoiser(MLP(self.small.size, *config.layers), known=GaussianPrior(self.small.size))
-        self.noise_levels: NoiseLevels | None = None                # measured on weights, once there are any
+        self.field = BatchedMLP(d, c, config.field_width, config.field_depth, config.omega)
+        self.shape, white = (self.field.size,), config.prior == "white"
+        self.register_buffer("initial", torch.zeros(1, self.field.size))            # where the (first) fit began
+        self.unit = Standardise(self.field.size)
+        gaussian = GaussianPrior(self.field.size)
+        self.gaussian = gaussian if white else None
+        self.denoiser = Denoiser(MLP(self.field.size, *config.denoiser_layers), None if white else gaussian)
 
     @property
-    def spectrum(self) -> GaussianPrior:
-        """The covariance of the weights."""
-        return self.denoiser.known
+    def covariance(self) -> GaussianPrior:
+        """Mean and covariance of the weights: the denoiser's prior, or kept beside a white prior for guidance."""
+        return self.denoiser.prior if self.gaussian is None else self.gaussian
 
-    def values(self, coords: Tensor, latent: Tensor) -> Tensor:
-        """The fields of weights at unit scale (n, size), at coords (p, d) or (n, p, d): (n, p, c)."""
-        return self.small(self.unit.restore(latent), coords)
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        """The weights of latents."""
+        return (self.unit.restore(latent),)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.field(prepared[0], coords)
 
 
-class Workshop(nn.Module):
-    """Network and the many fields it learns from: theta (nets, size). Only the network is kept."""
+class Silent(ResidualNetwork):
+    """F = 0: the denoiser is its prior."""
 
-    def __init__(self, net: Network, begin: Tensor, nets: int):
-        super().__init__()
-        self.net, self.theta = net, nn.Parameter(begin.expand(nets, -1).clone())
+    def forward(self, x: Tensor, sigma: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class GaussianWeights(WeightDiffusionNetwork):
+    """The same field under a Gaussian of the weights' mean and covariance in place of the diffusion model."""
+
+    def __init__(self, net: WeightDiffusionNetwork):
+        LatentNetwork.__init__(self)
+        self.field, self.shape, self.unit, self.gaussian = net.field, net.shape, net.unit, net.covariance
+        self.denoiser = Denoiser(Silent(), net.covariance)
+        self.denoiser.noise_levels = net.denoiser.noise_levels
+
+
+class WeightDiffusionPosterior(LatentPosterior):
+    """A trained approach 2."""
+
+    @cached_property
+    def gaussian(self) -> LatentPosterior:
+        """The rival: a Gaussian with the full covariance of the weights, drawn, guided and rendered by the same means.
+        What it does as well is not the diffusion model's work."""
+        return LatentPosterior(GaussianWeights(self.net), {**self.about, "approach": "gaussian_weights"}, self.steps)
+
+    def training_functions(self, source: Source) -> Fields:
+        """The functions that it was trained on, drawn again from the source that it was trained on."""
+        return source.draw(self.about["config"]["num_fields"], seed=self.about["data"])
+
+    def encode(self, fields: Fields, *, seed: int = 0) -> Tensor:
+        """Fields -> their latents (n, size) of unit scale: a small field fitted to each, from where training's
+        fits began."""
+        config = self.about["config"]
+        theta = fit(self.net.field, self.net.initial.cpu(), fields, seed=seed, lr=config["fit_lr"],
+                    l2_penalty=config["l2_penalty"], robust_scale=config["robust_scale"],
+                    queries=config["queries"] or QUERIES[fields.d])
+        return self.net.unit(theta.to(self.device))
+
+    def weights(self, latent: Tensor) -> Tensor:
+        """Latents (n, size) of unit scale -> weights of small fields (n, size)."""
+        return self.net.unit.restore(latent)
 
 
 @dataclass(frozen=True)
 class WeightDiffusion:
-    """Sizes, and where the fits begin: "shared", "random" (each its own) or "permuted" (shared, then shuffled)."""
+    """Config of approach 2. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         2, "Diffusion over weights",
@@ -69,117 +107,116 @@ class WeightDiffusion:
         "Erkoç et al. 2023 (HyperDiffusion); Peebles et al. 2022 (G.pt); Zeng et al. 2025 (memorisation)",
         "functions of several kinds, each a network that anything which runs networks can ask",
         "lives on a shared initialisation; hundreds of numbers for a function of two; fits come before any learning")
-    width: int = 16                      # of a small field,
-    depth: int = 2
-    omega: float = 6.0                   # and its highest frequency at first, in radians per unit of the box
-    nets: int = 8192                     # how many functions get one
-    start: str = "shared"
-    pull: float = 1e-4                   # times the squared way from the start, added to a field's misfit
-    edge: float = 0.1                    # misfits below it count by their square, above it by their size
-    queries: int | None = None           # places a field is compared at in a step; None chooses by dimension
-    rate: float = 1e-2                   # of the fits
-    share: float = 0.4                   # of the budget, for the fits; the rest is for diffusion
-    layers: tuple[int, int] = (256, 4)   # width and depth of the denoiser
+    trained: ClassVar[type] = WeightDiffusionPosterior
+
+    # "gaussian": a Gaussian measured on the weights; "white": a standard normal
+    prior: str = "gaussian"
+    # width of a small field
+    field_width: int = 16
+    # hidden layers of a small field
+    field_depth: int = 2
+    # highest initial frequency of a small field, in radians per unit of the box
+    omega: float = 6.0
+    # how many training functions get a small field
+    num_fields: int = 8192
+    # start of the fits: one "shared" by all, a "random" one each, or shared and the neurons "permuted" after the fit
+    initialisation: str = "shared"
+    # of the squared distance from the initialisation, beside the loss of a fit
+    l2_penalty: float = 1e-4
+    # errors of a fit count quadratically below it, linearly above
+    robust_scale: float = 0.1
+    # query points of each function in a step of the fits: 32 in 1D, 128 in 2D, 256 in 3D
+    queries: int | None = None
+    # learning rate of the fits
+    fit_lr: float = 1e-2
+    # share of the budget for the fits
+    fit_share: float = 0.4
+    # width and depth of the denoiser
+    denoiser_layers: tuple[int, int] = (256, 4)
+    # weights of fields in a batch of the denoiser
     batch: int = 128
+    # learning rate of the denoiser
     lr: float = 1.5e-3
-    steps: int = 8                       # of the sampler, unless told
-    guide: str = "particles"             # how observations steer, unless told,
-    num_particles: int = 256                     # and how many particles,
-    rounds: int = 24                     # moved how often
+    # sampling steps
+    steps: int = 8
+    # how observations enter a draw
+    guide: str = "particles"
+    # particles of the guide "particles"
+    num_particles: int = 256
+    # rounds of resampling and moving of the guide "particles"
+    rounds: int = 24
 
-    def small_for(self, d: int, c: int) -> BatchedMLP:
-        return BatchedMLP(d, c, self.width, self.depth, self.omega)
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior"), require_count(self.num_fields, "num_fields", 16)
+        require_name(self.initialisation, INITIALISATIONS, "initialisation")
 
-    def build(self, d: int, c: int, *, seed: int = 0) -> Network:
-        require_name(self.start, STARTS, "start"), require_count(self.nets, "nets", 16)
+    def build(self, d: int, c: int, *, seed: int = 0) -> WeightDiffusionNetwork:
         with seeded(seed):
-            return Network(self, d, c)
+            return WeightDiffusionNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedWeightDiffusion":
-        """Train on `nets` functions of the source; `views` is not asked. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, data = resolve_device(device), child(seed, "data")
-        fields = source.draw(self.nets, seed=data)
-        d, c = fields.d, fields.c
-        net, queries = self.build(d, c, seed=seed).to(place), self.queries or QUERIES[d]
-        begin = net.small.start(self.nets if self.start == "random" else 1, seed=child(seed, "start")).to(place)
-        net.begin.copy_(begin[:1])
-        shop = Workshop(net, begin, self.nets)
-
-        def away(coords: Tensor) -> Tensor:
-            return net.small(shop.theta, coords.to(place)) - fields(coords).to(place)
-
-        def render(i: int) -> Tensor:               # at the same places for all, so that what is alike stays alike
-            far = (shop.theta - begin).square().sum(1).mean()
-            return misfit(away(places(queries, d, seed=child(seed, "places", i))), self.edge) + self.pull * far
-
-        @cache
-        def latents() -> Tensor:                      # once the fits are done; also where training is resumed there
-            net.eval()
-            theta = shop.theta.detach()
-            if self.start == "permuted":
-                theta = net.small.permute(theta, seed=child(seed, "order"))
-            net.unit.calibrate(theta)
-            found = net.unit(theta)
-            net.noise_levels = NoiseLevels.of(found[:4096])
-            net.spectrum.calibrate(found)
-            return found
-
-        def diffuse(i: int) -> Tensor:
-            found, noise = latents(), stream(seed, "noise", i)
-            clean = found[torch.randint(self.nets, (self.batch,), generator=noise).to(place)]
-            sigma = net.noise_levels.for_training(torch.randn(len(clean), generator=noise)).to(place)
-            return net.denoiser.loss(clean, sigma, torch.randn(clean.shape, generator=noise).to(place))
-
-        last = Stage("diffuse", diffuse, list(net.denoiser.parameters()), 1 - self.share, self.lr)
-        train(shop, [Stage("fit", render, [shop.theta], self.share, self.rate), last], budget, watch)
-        latents()
-        with torch.no_grad():
-            floor = float(away(places(256, d, seed=child(seed, "floor"))).square().mean().sqrt())
-        about = {"approach": "weight_diffusion", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels),
-                 "floor": floor, "data": data}
-        return FittedWeightDiffusion(net, about, self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedWeightDiffusion":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedWeightDiffusion(net, about, config.steps)
+            watch: Watch = quiet) -> WeightDiffusionPosterior:
+        """Train on `num_fields` functions; `views` is not used. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        initial = net.field.initialise(self.num_fields if self.initialisation == "random" else 1,
+                                       seed=child(seed, "start")).to(run.device)
+        joint = JointFit(net, initial, self.num_fields)
+        learn = WeightDiffusionLosses(self, run, joint, initial, run.functions(self.num_fields))
+        run.train(joint, Stage("fit", learn.fit, [joint.theta], self.fit_share, self.fit_lr, after=learn.measure),
+                  Stage("diffuse", learn.diffuse, net.denoiser.parameters(), 1 - self.fit_share, self.lr))
+        return WeightDiffusionPosterior(net, run.record("weight_diffusion", self, floor=float(joint.floor),
+                                                    data=child(seed, "data")), self.steps)
 
 
-class Gaussian(nn.Module):
-    """The network with its denoiser taken away: of the weights it knows mean and covariance."""
+class JointFit(nn.Module):
+    """The network, and the weights theta (num_fields, size) that it learns from. Only the network is kept."""
 
-    def __init__(self, net: Network):
+    def __init__(self, net: WeightDiffusionNetwork, initial: Tensor, num_fields: int):
         super().__init__()
-        self.net, self.shape, self.noise_levels, self.spectrum = net, net.shape, net.noise_levels, net.spectrum
-        self.denoiser, self.values = net.spectrum.denoiser(), net.values
+        net.initial.copy_(initial[:1])
+        self.net, self.theta = net, nn.Parameter(initial.expand(num_fields, -1).clone())
+        self.register_buffer("floor", initial.new_tensor(torch.nan))             # root mean square error of the fits
 
 
-class FittedWeightDiffusion(LatentPosterior):
-    """A trained approach 2."""
+@dataclass(frozen=True)
+class WeightDiffusionLosses:
+    """The losses of a training step i, and what is measured between the stages."""
 
-    @cached_property
-    def gaussian(self) -> LatentPosterior:
-        """The rival: a Gaussian with the full covariance of the weights, drawn, steered and rendered by the same means.
-        What it does as well, diffusion need not be praised for."""
-        return LatentPosterior(Gaussian(self.net), {**self.about, "approach": "gaussian_weights"}, self.steps)
+    config: WeightDiffusion
+    run: Run
+    joint: JointFit
+    initial: Tensor
+    functions: Fields
 
-    def members(self, source: Source):
-        """The functions it was trained on, as Fields, drawn again from the problem it was trained on."""
-        return source.draw(self.about["config"]["nets"], seed=self.about["data"])
+    def errors(self, p: int, seed: int) -> Tensor:
+        """Fitted fields less their functions at p query points, the same for all: (num_fields, p, c)."""
+        coords = query_points(p, self.run.d, seed=seed)
+        return self.joint.net.field(self.joint.theta, coords.to(self.run.device)) - \
+            self.functions(coords).to(self.run.device)
 
-    def encode(self, fields, *, seed: int = 0) -> Tensor:
-        """Codes (n, size) of unit scale of fields: a small field fitted to each, begun where training began."""
-        config, begin = self.about["config"], self.net.begin.cpu()
-        theta = fit(self.net.small, begin, fields, seed=seed, rate=config["rate"], pull=config["pull"],
-                    edge=config["edge"], queries=config["queries"] or QUERIES[fields.d])
-        return self.net.unit(theta.to(self.device))
+    def fit(self, i: int) -> Tensor:
+        """Stage 1: all fields render their functions, and stay near their initialisation."""
+        errors = self.errors(self.config.queries or QUERIES[self.run.d], child(self.run.seed, "places", i))
+        distance = (self.joint.theta - self.initial).square().sum(1).mean()
+        return robust_loss(errors, self.config.robust_scale) + self.config.l2_penalty * distance
 
-    def weights(self, latent: Tensor) -> Tensor:
-        """Codes of unit scale (n, size) -> weights of small fields (n, size)."""
-        return self.net.unit.restore(latent)
+    @torch.no_grad()
+    def measure(self) -> None:
+        """The error of the fits; the scale of the weights, their Gaussian and their noise levels."""
+        net, theta, seed = self.joint.net, self.joint.theta, self.run.seed
+        self.joint.floor.copy_(self.errors(256, child(seed, "floor")).square().mean().sqrt())
+        if self.config.initialisation == "permuted":
+            theta.copy_(net.field.permute(theta, seed=child(seed, "order")))
+        net.unit.calibrate(theta)
+        latents = net.unit(theta)
+        net.covariance.calibrate(latents), net.denoiser.noise_levels.calibrate(latents[:4096])
+
+    def diffuse(self, i: int) -> Tensor:
+        """Stage 2: denoise the weights of random fields."""
+        rng = self.run.rng(i)
+        which = torch.randint(self.config.num_fields, (self.config.batch,), generator=rng).to(self.run.device)
+        return self.joint.net.denoiser.training_loss(self.joint.net.unit(self.joint.theta[which].detach()), rng)
 
 
 APPROACH = WeightDiffusion

@@ -1,4 +1,4 @@
-"""The classical rivals, as `Fitted`: four interpolations of scipy's and kriging. They train nothing: each call fits."""
+"""Classical baselines as `Fitted`: four interpolations by scipy, and kriging. Nothing is trained beforehand."""
 
 from importlib import import_module
 
@@ -14,7 +14,7 @@ def names() -> list[str]:
 
 
 def get(name: str, **knobs):
-    """The rival of that name, ready to draw: get("kriging").draw(seen, 64, seed=0)."""
+    """The baseline of that name: get("kriging").draw(seen, 64, seed=0)."""
     require_name(name, _HOMES, "baseline")
     kind = import_module(f"{__name__}.{_HOMES[name]}").BASELINES[name]
     for knob in knobs:

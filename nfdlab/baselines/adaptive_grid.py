@@ -1,7 +1,7 @@
-"""Adaptive sampling without a prior, by the package `adaptive`: look where the curve seen so far bends or stretches.
+"""Adaptive sampling without a prior, by the package `adaptive`: a policy for `observation.active.Search`.
 
-Learner1D halves the interval that is longest in the plane of place and value, Learner2D the triangle; neither knows
-that something may hide between two looks that agree. A policy for `sparsity.active.Search`.
+Learner1D halves the interval that is longest in the plane of place and value, Learner2D the triangle. Neither expects
+anything between two measurements that agree.
 """
 
 import torch
@@ -12,9 +12,9 @@ from ..observation.active import Search
 
 
 def adaptive_grid(search: Search, k: int = 1) -> Tensor:
-    """The next k places (k, d) that `adaptive`'s learner asks for, told what the search has seen (its first channel).
+    """The next k places (k, d) by `adaptive`'s learner, given the observations of the search (first channel).
 
-    Built anew each time from what was seen, so a search stays a value.
+    The learner is rebuilt from the observations each time, so a search stays a value.
     """
     from adaptive import Learner1D, Learner2D
 

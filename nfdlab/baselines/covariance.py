@@ -1,4 +1,4 @@
-"""The four stationary kernels that kriging chooses from: value, slope in the length-scale, and spectrum.
+"""Four stationary kernels for kriging: value, derivative by log lengthscale, and spectral samples.
 
 All are functions of u = r / lengthscale with unit variance: squared exponential and Matérn 1/2, 3/2, 5/2 in the order
 of their smoothness. Source: Rasmussen & Williams 2006, sec. 4.2.1.
@@ -34,9 +34,9 @@ def kernel(name: str, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def frequencies(name: str, n: int, count: int, d: int, *, seed: int) -> Tensor:
     """Angular frequencies (n, count, d) in float64 drawn from the kernel's spectrum at lengthscale 1.
 
-    A Gaussian for se, a multivariate t with 2 nu degrees of freedom for Matérn nu. Each draw has one Sobol' set shifted
-    by its own uniform vector: every frequency has the right law, so the covariance of a sum of such waves is exactly
-    the kernel, and a draw's frequencies are spread evenly, so that its own covariance is close.
+    A Gaussian for se, a multivariate t with 2 nu degrees of freedom for Matérn nu. Each draw has a Sobol' set with a
+    random shift of its own, so the covariance of a sum of such waves is the kernel in expectation and near it for
+    each draw.
     """
     nu = SMOOTHNESS[name]
     axes = d if nu is None else d + 1

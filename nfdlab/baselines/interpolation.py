@@ -1,8 +1,8 @@
-"""Interpolation by scipy: one curve through what was seen, and no word on how sure it is.
+"""Interpolation by scipy: one function through the observations, without uncertainty.
 
-A point forecast is a `Fitted` whose n draws are all the same function, so its CRPS is its absolute error and its
-intervals have no width. All take the observations at face value, noise included; values seen twice at a place are
-averaged. With nothing seen the answer is zero, the mean of standardised data.
+A point forecast is a `Fitted` whose n draws are the same function, so its CRPS is its absolute error and its intervals
+have no width. Noise is ignored; values at equal places are averaged. Without observations the answer is zero, the mean
+of standardised data.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.interpolate import (
-    CloughTocher2DInterpolator,
-    CubicSpline,
-    LinearNDInterpolator,
-    RBFInterpolator,
-)
+from scipy.interpolate import CloughTocher2DInterpolator, CubicSpline, LinearNDInterpolator, RBFInterpolator
 from scipy.spatial import QhullError, cKDTree
 from torch import Tensor
 
@@ -28,15 +23,15 @@ Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
 
 @dataclass(frozen=True)
 class _Interpolation:
-    """What the four share: prepare the points, fit a curve, and answer n times with it."""
+    """Base: prepare the points, fit a curve, return it n times."""
 
     def curve(self, x: np.ndarray, y: np.ndarray) -> Curve:
-        """Through places x (m, d), all distinct, and values y (m, c), m at least 1."""
+        """The interpolant of values y (m, c) at distinct places x (m, d), m >= 1: by nearest neighbour here."""
         tree = cKDTree(x)
         return lambda q: y[tree.query(q)[1]]
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
-        """n identical draws; `seed` and `steps` are accepted and have no meaning, nothing is random."""
+        """n identical draws; `seed` and `steps` have no effect."""
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
             return _nothing_seen(seen, n)
@@ -53,14 +48,14 @@ class _Interpolation:
 
 
 def _nothing_seen(seen: Observations | None, n: int) -> EvaluatedFields:
-    """Zero everywhere. `seen=None` does not say how many coordinates there are, so any number is answered."""
+    """Zero everywhere. With `seen=None` the number of coordinates is unknown, so any is accepted."""
     c = 1 if seen is None else seen.values.shape[1]
     return EvaluatedFields(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
                      None if seen is None else seen.coords.shape[1], c)
 
 
 def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Places and values in float64, in order of place, those of equal places averaged."""
+    """Places and values in float64, sorted by place, values at equal places averaged."""
     x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
     places, which, times = np.unique(x, axis=0, return_inverse=True, return_counts=True)
     sums = np.zeros((len(places), y.shape[1]))
@@ -75,7 +70,7 @@ class Nearest(_Interpolation):
 
 @dataclass(frozen=True)
 class Linear(_Interpolation):
-    """Straight lines in 1D, flat triangles or tetrahedra beyond (`LinearNDInterpolator`), outside them the nearest."""
+    """Piecewise linear (`np.interp`, `LinearNDInterpolator`); outside the hull the nearest."""
 
     def curve(self, x, y):
         if x.shape[1] == 1:
@@ -85,8 +80,7 @@ class Linear(_Interpolation):
 
 @dataclass(frozen=True)
 class Cubic(_Interpolation):
-    """A not-a-knot cubic spline in 1D, Clough and Tocher's in 2D; outside the hull the nearest. In 3D scipy has none,
-    and this is `Linear`."""
+    """Not-a-knot cubic spline in 1D, Clough-Tocher in 2D, linear in 3D; outside the hull the nearest."""
 
     def curve(self, x, y):
         if x.shape[1] == 1:
@@ -100,9 +94,8 @@ class Cubic(_Interpolation):
 
 @dataclass(frozen=True)
 class RBF(_Interpolation):
-    """Radial basis functions with a linear trend (`RBFInterpolator`): r³ in 1D (the natural cubic spline), thin plates
-    beyond. The trend goes on outside the hull. With too few points for a trend, a constant. `smoothing` lets it miss
-    noisy values, in scipy's units."""
+    """Radial basis functions with a linear trend (`RBFInterpolator`): r³ in 1D (the natural cubic spline), thin-plate
+    splines beyond. With too few points for a trend, a constant. `smoothing` in scipy's units."""
 
     smoothing: float = 0.0
 
@@ -114,7 +107,7 @@ class RBF(_Interpolation):
 
 
 def _inside_hull(kind, x: np.ndarray, y: np.ndarray, nearest: Curve) -> Curve:
-    """Triangulated where the points span the space; the nearest outside the hull, and everywhere if they do not."""
+    """`kind` inside the hull of the points, nearest outside, and everywhere if they do not span the space."""
     if len(x) <= x.shape[1]:
         return nearest
     try:

@@ -1,9 +1,9 @@
-"""Kriging: a Gaussian field whose mean, variance, length-scale and smoothness are learnt from one set of observations.
+"""Kriging: Gaussian-process regression with hyperparameters fitted to one set of observations.
 
-y = f(x) + noise of known size, f = mean + sqrt(variance) g(x / lengthscale), g with one of four kernels. The mean is
-unknown with standard deviation `mean_std` and integrated out; variance and length-scale maximise the evidence under
-weak log-normal priors (they matter below about ten points), and the kernel with the largest maximum is used. With three
-observations or fewer nothing can be learnt: zero mean, unit variance, the standardised data's own.
+y = f(x) + noise of known std, f = mean + sqrt(variance) g(x / lengthscale), g with one of four kernels. The mean has
+standard deviation `mean_std` and is integrated out; variance and lengthscale maximise the log marginal likelihood under
+weak log-normal priors (they matter below about ten points); the kernel with the largest maximum is used. With three
+observations or fewer nothing is fitted: zero mean and unit variance, as for standardised data.
 Source: Rasmussen & Williams 2006, eqs. 2.23-2.30, 5.8-5.9; draws: Wilson et al. 2020 (Matheron's rule).
 """
 
@@ -26,14 +26,14 @@ from .covariance import SMOOTHNESS, frequencies, kernel
 
 LEAST_NOISE = 1e-4                                   # keeps the covariance of repeated places invertible
 CHUNK = 100_000                                      # waves computed at a time: 0.8 MB stay in the cache
-USUAL = np.log([1.0, 0.4])                           # variance and lengthscale before anything is seen
+USUAL = np.log([1.0, 0.4])                           # variance and lengthscale without observations
 WIDTH = np.array([1.5, 1.2])                         # of their log-normal priors
 BOUNDS = np.log([[1e-4, 1e2], [0.01, 20.0]])
 STARTS = (0.15, 0.6)                                 # lengthscales the search begins from
 
 
 @dataclass(frozen=True)
-class Spread:
+class CovarianceModel:
     """The covariance of one channel: mean_std² + variance k(r / lengthscale)."""
 
     kernel: str
@@ -46,8 +46,9 @@ class Spread:
         return self.mean_std**2 + self.variance * kernel(self.kernel, cdist(a, b) / self.lengthscale)[0]
 
 
-def evidence(log: np.ndarray, name: str, r: np.ndarray, y: np.ndarray, noise_std: float, mean_std: float):
-    """Minus log evidence of y (m,), with the log-normal priors, and its gradient by log (variance, lengthscale)."""
+def objective(log: np.ndarray, name: str, r: np.ndarray, y: np.ndarray, noise_std: float, mean_std: float):
+    """Negative log marginal likelihood of y (m,) plus the log-normal priors, and its gradient by log (variance,
+    lengthscale)."""
     variance, lengthscale = np.exp(log)
     k, slope = kernel(name, r / lengthscale)
     K = variance * k + mean_std**2
@@ -80,27 +81,27 @@ class Kriging:
         require_number(self.mean_std, "mean_std", 0.0)
         require_count(self.features, "features")
 
-    def fit(self, seen: Observations | None) -> list[Spread]:
-        """What was learnt of each channel."""
+    def fit(self, seen: Observations | None) -> list[CovarianceModel]:
+        """The fitted covariance of each channel."""
         if require_seen(seen) is None or seen.m <= 3:
-            usual = Spread("matern52", *np.exp(USUAL), mean_std=0.0)
+            usual = CovarianceModel("matern52", *np.exp(USUAL), mean_std=0.0)
             return [usual] * (1 if seen is None else seen.values.shape[1])
         x, y, noise_std = _arrays(seen)
         r = cdist(x, x)
         return [self._best(r, channel, noise_std) for channel in y.T]
 
-    def _best(self, r: np.ndarray, y: np.ndarray, noise_std: float) -> Spread:
+    def _best(self, r: np.ndarray, y: np.ndarray, noise_std: float) -> CovarianceModel:
         found = []
         for name, start in product(self.kernels, STARTS):
             begin = np.log([max(y.var(), 0.01), start])
-            end = minimize(evidence, begin, (name, r, y, noise_std, self.mean_std), method="L-BFGS-B", jac=True,
+            end = minimize(objective, begin, (name, r, y, noise_std, self.mean_std), method="L-BFGS-B", jac=True,
                            bounds=BOUNDS, options={"maxiter": 30, "ftol": 1e-7})
             found.append((end.fun, name, *np.exp(end.x)))
         _, name, variance, lengthscale = min(found)
-        return Spread(name, float(variance), float(lengthscale), self.mean_std)
+        return CovarianceModel(name, float(variance), float(lengthscale), self.mean_std)
 
     def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation at coords, given what was learnt: (p, c), (p, c)."""
+        """Posterior mean and standard deviation at coords: (p, c), (p, c)."""
         at = coords.detach().cpu().double().numpy()
         mean, std = [], []
         for j, law in enumerate(self.fit(seen)):
@@ -117,9 +118,9 @@ class Kriging:
         return mean, std
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
-        """n functions: a draw of the prior, moved by the kriging of what it misses of the observations.
+        """n posterior draws by Matheron's rule: a prior draw plus the kriging of its residuals.
 
-        Matheron's rule: f + K(., x) (K + s²)^-1 (y - f(x) - s eps). `steps` has no meaning: nothing is iterated.
+        f + K(., x) (K + s²)^-1 (y - f(x) - s eps). `steps` has no effect.
         """
         require_count(n), require_seed(seed)
         channels = [_channel(law, seen, j, n, self.features, seed) for j, law in enumerate(self.fit(seen))]
@@ -131,17 +132,17 @@ class Kriging:
 
 
 def _arrays(seen: Observations) -> tuple[np.ndarray, np.ndarray, float]:
-    """Places and values in order of place, so that the order in which they came does not show in a draw."""
+    """Places and values sorted by place, so that draws do not depend on the order of observations."""
     x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
     order = np.lexsort((*y.T, *x.T[::-1]))
     return x[order], y[order], max(seen.noise_std, LEAST_NOISE)
 
 
-def _factor(law: Spread, x: np.ndarray, noise_std: float):
+def _factor(law: CovarianceModel, x: np.ndarray, noise_std: float):
     return cho_factor(law.between(x, x) + noise_std**2 * np.eye(len(x)), lower=True)
 
 
-def _channel(law: Spread, seen: Observations | None, j: int, n: int, features: int, seed: int):
+def _channel(law: CovarianceModel, seen: Observations | None, j: int, n: int, features: int, seed: int):
     """One channel's draws: (coords, part) -> (k, p) in float64."""
     a, b = normals(seed, n, (2, features), "kriging", j, dtype=torch.float64).unbind(1)
     height = torch.hypot(a, b) * (law.variance / features) ** 0.5     # a cos + b sin, as one wave

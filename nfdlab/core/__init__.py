@@ -1,1 +1,1 @@
-"""What everything else speaks: the types that travel, checks at the doors, seeds, grids. Knows nothing of the rest."""
+"""Types, argument checks, seeds, grids and acquisition functions. Imports nothing else of the package."""

@@ -1,7 +1,7 @@
-"""What a look at a place promises, from draws alone: how much they disagree there, and how much a reading would settle.
+"""Acquisition functions: draws of an unknown function at p candidates -> the value of one measurement at each.
 
-Values are (n, p, c): n draws of what is not known, at p places where one might look. Nothing else is asked of whoever
-made them, so an exact posterior, a trained model and a classical rival are asked alike. All answers are (p,).
+`values` (n, p, c): n draws of any posterior at p candidates; `noise_std`: of the measurement. Each function returns
+(p,); higher is better.
 """
 
 import math
@@ -12,41 +12,40 @@ from torch import Tensor
 
 from .checks import require, require_name, require_number
 
-LEAST_NOISE = 1e-3           # a reading without noise would settle between any two draws; so would one of this noise
+LEAST_NOISE = 1e-3           # below this noise one measurement tells any two draws apart, so less changes nothing
 NODES = 9                    # of Gauss-Hermite quadrature over one channel's noise
 CHUNK = 8_000_000            # numbers held at a time
 
 
 def variance(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
-    """The draws' variance, channels added: where a Gaussian would look. Lewis & Gale 1994 call it uncertainty."""
+    """Predictive variance, summed over channels (uncertainty sampling, Lewis & Gale 1994): (n, p, c) -> (p,)."""
     return values.var(0).sum(-1)
 
 
-def entropy(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
-    """What a reading would tell, in nats: the entropy of the draws blurred by the noise, less that of the noise.
+def mutual_information(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
+    """Mutual information between a noisy measurement and the function, in nats: (n, p, c) -> (p,).
 
-    I(f; y) = H(y) − H(noise) (Lindley 1956; MacKay 1992, eq. 3), with y from the mixture (1/n) Σ_i N(v_i, s²): for two
-    values far apart it is ln 2 however far, where the variance grows without end. By quadrature over the noise, exact
-    for a polynomial log density of degree 17, or of degree 3 where there are several channels.
+    I(f; y) = H(y) − H(noise) (Lindley 1956; MacKay 1992, eq. 3), y from the mixture (1/n) Σ_i N(v_i, s²). For two
+    distant values it is ln 2, while the variance grows with the distance. By quadrature over the noise: exact for a
+    polynomial log density of degree 17 with one channel, of degree 3 with several.
     """
     n, p, c = values.shape
     s = max(noise_std, LEAST_NOISE)
     z, weights = _nodes(c)
     step, found = max(1, CHUNK // (n * n * len(z) * c)), []
     for part in values.movedim(1, 0).double().split(step):                          # (p, n, c)
-        y = part[:, :, None] + s * z                                                # (p, n, k, c)
-        logs = -0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1)
+        logs = _log_likelihoods(part, z, s)
         density = logs.logsumexp(-1) - math.log(n)                                  # less the constant of the noise
         found.append(-0.5 * c - (density * weights).sum(-1).mean(-1))
     return torch.cat(found).clamp_min(0).to(values)
 
 
-def gain(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
-    """How much less variance a reading is expected to leave, on average over targets (n, q, c), or over the places.
+def expected_error_reduction(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
+    """Expected reduction of the mean variance at `targets` (n, q, c), or at the candidates: (n, p, c) -> (p,).
 
-    Each draw in turn is taken for the truth and read, at every node of the noise; the draws are weighed by how well
-    they explain the reading, and the variance of the weighed ones is taken from that of all. With few draws it
-    promises too much, since one draw may be all that explains a reading (Settles 2009, sec. 3.4: expected error).
+    Each draw in turn is taken as the truth and measured at every node of the noise. The draws are weighted by their
+    likelihood, and the variance of the weighted draws is subtracted from that of all. With few draws the value is too
+    high, since one draw may explain a measurement alone (Settles 2009, sec. 3.4: expected error reduction).
     """
     targets = values if targets is None else targets
     n, p, c = values.shape
@@ -58,31 +57,31 @@ def gain(values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None)
     before = flat.square().mean(0).sum() / size
     step, found = max(1, CHUNK // (n * len(z) * (n * c + flat.shape[1]))), []
     for part in values.movedim(1, 0).double().split(step):
-        y = part[:, :, None] + s * z
-        odds = (-0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1)).softmax(-1)   # (p, n, k, n)
+        odds = _log_likelihoods(part, z, s).softmax(-1)
         after = (odds @ flat.square().sum(1) - (odds @ flat).square().sum(-1)) / size
         found.append(before - (after * weights).sum(-1).mean(-1))
     return torch.cat(found).to(values)
 
 
-WORTHS = {"variance": variance, "entropy": entropy, "gain": gain}
+ACQUISITIONS = {"variance": variance, "mutual_information": mutual_information,
+                "expected_error_reduction": expected_error_reduction}
 
 
-def worth(by: str, values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
-    """One of the three, by name."""
+def acquisition(by: str, values: Tensor, noise_std: float = 0.05, targets: Tensor | None = None) -> Tensor:
+    """The acquisition function named `by` (one of `ACQUISITIONS`), its arguments checked: values (n, p, c) -> (p,)."""
     require(isinstance(values, Tensor) and values.ndim == 3 and len(values) >= 2,
             must="values: draws (n, p, c) at the candidates, n >= 2.", came=values,
-            why="One draw does not disagree with itself.", do="fitted.draw(seen, 16, seed=0)(candidates).")
+            why="Variance needs at least two draws.", do="fitted.draw(seen, 16, seed=0)(candidates).")
     require_number(noise_std, "noise_std", 0.0)
-    return WORTHS[require_name(by, WORTHS, "what to look by")](values, noise_std, targets)
+    return ACQUISITIONS[require_name(by, ACQUISITIONS, "acquisition")](values, noise_std, targets)
 
 
 def conditioned(values: Tensor, index: int, noise_std: float) -> Tensor:
-    """The draws as they would disagree once place `index` were read: (n, p, c), their mean as it was.
+    """The draws' deviations after a measurement at candidate `index`, around the same mean: (n, p, c) -> (n, p, c).
 
-    For draws of a Gaussian the covariance left does not depend on what is read, so k looks can be chosen at once.
-    One channel at a time, deviations A (p, n) become A (I − α a aᵀ), a the row read, α = 1/(β + s √β) and
-    β = aᵀa + s²: then A Aᵀ is what Kalman's formula leaves (the square-root filter of Potter 1963).
+    The posterior covariance of a Gaussian does not depend on the value measured, so k places can be chosen at once. One
+    channel at a time, deviations A (p, n) become A (I − α a aᵀ), a the row measured, α = 1/(β + s √β), β = aᵀa + s²:
+    then A Aᵀ is the covariance of Kalman's update (square-root filter, Potter 1963).
     """
     n, _, c = values.shape
     mean = values.mean(0)
@@ -96,8 +95,14 @@ def conditioned(values: Tensor, index: int, noise_std: float) -> Tensor:
     return mean + (away * (n - 1) ** 0.5).reshape(values.shape).to(values)
 
 
+def _log_likelihoods(part: Tensor, z: Tensor, s: float) -> Tensor:
+    """Log likelihoods, less their constant, of all draws given each draw measured at each node: (p, n, k, n)."""
+    y = part[:, :, None] + s * z                                                    # (p, n, k, c)
+    return -0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1)
+
+
 def _nodes(c: int) -> tuple[Tensor, Tensor]:
-    """Places (k, c) and weights (k,) at which a standard normal in c channels is averaged."""
+    """Nodes (k, c) and weights (k,) of a quadrature over a standard normal in c channels."""
     if c == 1:
         z, w = np.polynomial.hermite_e.hermegauss(NODES)
         return torch.as_tensor(z)[:, None], torch.as_tensor(w / w.sum())

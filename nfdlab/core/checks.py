@@ -1,6 +1,6 @@
-"""Errors that teach. Every refusal says what must hold, what came, why, and what to do.
+"""Argument checks. Every error says what must hold, what came, why, and what to do.
 
-Only public doors call these; inside the kit, shapes are trusted.
+Only public functions call these; internal code trusts its shapes.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def four_parts(must: str, came: str, why: str, do: str) -> str:
-    """The text of every refusal in the kit."""
+    """The text of every error message."""
     return f"{must}\n  came: {came}\n  why:  {why}\n  do:   {do}"
 
 
@@ -64,7 +64,7 @@ def require_count(count, what: str = "n", at_least: int = 1) -> int:
             must=f"{what}: a whole number, at least {at_least}.", came=count,
             why=f"{what} counts things.", do=f"Pass {what}={max(at_least, 8)}, say.")
     require(count >= at_least, must=f"{what}: at least {at_least}.", came=count,
-            why="Nothing can be drawn from fewer.", do=f"Ask for {what}={at_least} or more.")
+            why=f"Fewer make no sense for {what}.", do=f"Ask for {what}={at_least} or more.")
     return count
 
 
@@ -92,10 +92,10 @@ def require_finite(x: Tensor, what: str) -> Tensor:
 def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor:
     """Query coordinates: floats (p, d), or (n, p, d) where `n` is given, inside the box [-1, 1]^d.
 
-    A hair's breadth outside (1e-5) is rounding, not a mistake.
+    Up to 1e-5 outside counts as rounding.
     """
     require(isinstance(coords, Tensor), kind=TypeError, must="coords: a torch tensor of shape (p, d).", came=coords,
-            why="Fields are asked at coordinates.", do="torch.as_tensor(coords), or nfdlab.cell_centres((64,)).")
+            why="Fields are evaluated at coordinates.", do="torch.as_tensor(coords), or nfdlab.cell_centres((64,)).")
     require(coords.is_floating_point(), kind=TypeError, must="coords: floating point numbers.", came=coords,
             why="Coordinates are real numbers, not indices.", do="coords.float().")
     ranks = (2,) if n is None else (2, 3)
@@ -107,6 +107,6 @@ def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor
     require_finite(coords, "coords")
     worst = float(coords.abs().max()) if coords.numel() else 0.0
     require(worst <= 1 + 1e-5, must="coords: inside the box [-1, 1]^d.", came=f"{describe(coords)} reaching {worst:g}",
-            why="Fields are defined in the box; outside it nobody has seen anything.",
+            why="Fields are defined in the box only.",
             do="Scale your positions to [-1, 1] first (problems.arrays does it for data files).")
     return coords

@@ -1,4 +1,4 @@
-"""Grids are cell centres of the box [-1, 1]^d, first axis slowest, values channels-last. One convention only."""
+"""Grids of cell centres of the box [-1, 1]^d, first axis slowest, values channels-last."""
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +26,15 @@ def to_grid(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     return values.reshape(*values.shape[:-2], *shape, values.shape[-1])
 
 
-def from_grid(values: Tensor, d: int) -> Tensor:
-    """(…, *shape, c) with d grid axes -> (…, p, c): the inverse of to_grid."""
-    return values.flatten(-d - 1, -2)
+def take(memory: Tensor, index: Tensor) -> Tensor:
+    """Rows of memory (b, k, w) at indices (p, q) shared by all b, or (b, p, q) of each: (b, p, q, w)."""
+    if index.ndim == 2:
+        return memory[:, index]
+    return memory.gather(1, index.flatten(1)[..., None].expand(-1, -1, memory.shape[2])).unflatten(1, index.shape[1:])
 
 
 def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
-    """A grid (b, c, *[side]*d) at coords (p, d) or (b, p, d), linear between its points: (b, p, c).
+    """Linear interpolation of a grid (b, c, *[side]*d) at coords (p, d) or (b, p, d): (b, p, c).
 
     `cubic`, in up to two dimensions: the bicubic of picture programs (Keys 1981, a = −3/4), once differentiable.
     """

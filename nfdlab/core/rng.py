@@ -1,7 +1,7 @@
-"""The only source of randomness: streams derived from a seed by a hash, one stream a draw.
+"""Random streams derived from a seed by a hash, one for each draw: the only source of randomness.
 
-`child(seed, "data", 3)` is a new seed that no other use shares; seeds are never added, so no test task can lie
-inside a training stream. Noise is drawn on the CPU and moved, so CPU and GPU give the same picture.
+`child(seed, "data", 3)` is a new seed for one use. Seeds are never added, so no test task lies in a training stream.
+Noise is drawn on the CPU and moved, so CPU and GPU give the same results.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def stream(seed: int, *use) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Build modules under a seed, and leave torch's global random state as it was."""
+    """A context in which modules are initialised from a seed; torch's global random state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child(seed, "modules"))
         yield

@@ -1,7 +1,7 @@
-"""A grid read between its points by cubic splines: smooth, and an order more exact than cubic convolution.
+"""Cubic-spline interpolation of a grid: smooth, and an order more exact than cubic convolution.
 
-Bicubic reading as picture programs do it errs by half a percent where a wave has eight points. For a picture that is
-nothing; where observations are noisier by no more than a few percent, it is evidence for the wrong wave.
+Cubic convolution errs by half a percent for a wave of eight points. With noise of a few percent that is evidence for
+the wrong wave.
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ def table(grid: Tensor) -> Tensor:
 
 
 def taps(coords: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Which B-splines reach coords (p, d), and how far: (p, 4^d) each; the shares sum to one."""
+    """Indices and weights of the B-splines at coords (p, d): (p, 4^d) each; the weights sum to one."""
     place = (coords.clamp(-1, 1) + 1) / 2 * (side - 1)
     low = place.floor().clamp(0, side - 2)
     s = (place - low)[..., None]
@@ -45,6 +45,6 @@ def taps(coords: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def read(weights: Tensor, coords: Tensor, side: int) -> Tensor:
-    """A `table` at coords (p, d): (p, channels)."""
+    """Interpolate a `table` at coords (p, d): (p, channels)."""
     index, share = taps(coords.to(weights.dtype), side)
     return nn.functional.embedding_bag(index, weights, mode="sum", per_sample_weights=share)

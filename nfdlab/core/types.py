@@ -1,7 +1,7 @@
 """The types that travel between the parts of the kit. Letters: n draws, b functions in a batch, p query points,
 m observed points, d coordinates, c channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from .checks import require, require_coords, require_finite, require_name, requi
 
 @runtime_checkable
 class Fields(Protocol):
-    """n functions that can be asked anywhere in [-1, 1]^d."""
+    """n functions from [-1, 1]^d to c channels, evaluated at any coordinates."""
 
     n: int
     d: int
@@ -27,7 +27,7 @@ class Fields(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """What was seen of one function: coords (m, d), values (m, c), the noise's standard deviation in their units."""
+    """Noisy values of one function: coords (m, d), values (m, c), the noise's standard deviation in their units."""
 
     coords: Tensor
     values: Tensor
@@ -51,7 +51,7 @@ class Observations:
 
     @property
     def m(self) -> int:
-        """How many points were seen."""
+        """Number of observed points."""
         return len(self.coords)
 
     def sorted(self) -> "Observations":
@@ -64,21 +64,21 @@ class Observations:
 
 
 def require_seen(seen, d: int | None = None, c: int | None = None) -> Observations | None:
-    """What a `Fitted` may be asked about: None, or Observations of fields with d coordinates and c channels."""
+    """`seen` if it is None (the prior) or Observations of fields with d coordinates and c channels; else refused."""
     if seen is None:
         return None
     require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
-            came=seen, why="Answers need places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
+            came=seen, why="It needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
     right = d in (None, seen.coords.shape[1]) and c in (None, seen.values.shape[1])
     require(right, must=f"seen: coords (m, {d or 'd'}), values (m, {c or 'c'}).",
             came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
-            why="Another kind of field was seen.", do="Observe a field of the problem that the answer is about.")
+            why="They belong to another kind of field.", do="Observe a field of the problem of this posterior.")
     return seen
 
 
 @dataclass(frozen=True, eq=False)
 class ObservationBatch:
-    """b functions, each with its own points, padded to the longest: what amortised training sees.
+    """Observations of b functions, each with its own points, padded to the longest.
 
     coords (b, m, d), values (b, m, c), mask (b, m) True where a row is real, noise_std (b,).
     """
@@ -118,17 +118,18 @@ class ObservationBatch:
         return ObservationBatch(*(t.to(device) for t in (self.coords, self.values, self.mask, self.noise_std)))
 
 
+@runtime_checkable
 class Fitted(Protocol):
-    """A trained approach, the exact posterior, a classical baseline: all alike."""
+    """Posterior over functions: a trained approach, the exact posterior or a classical baseline."""
 
     def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
-        """n functions given what was seen; None (or no points) gives the prior. Draw i depends on seed and i only."""
+        """n posterior draws given `seen`; the prior where it is None or empty. Draw i depends on seed and i only."""
         ...
 
 
 @dataclass(frozen=True)
 class ProblemCard:
-    """What a problem is, in words a report can print."""
+    """Description of a problem, printed by reports."""
 
     name: str
     title: str
@@ -142,8 +143,9 @@ class ProblemCard:
     home: tuple[str, ...]            # the approaches whose lessons live here
 
 
+@runtime_checkable
 class Problem(Protocol):
-    """Where fields come from. A frozen dataclass: its fields are its knobs."""
+    """A distribution of functions. A frozen dataclass whose fields are its knobs."""
 
     card: ClassVar[ProblemCard]
 
@@ -152,13 +154,13 @@ class Problem(Protocol):
         ...
 
     def oracle(self) -> Fitted | None:
-        """The exact posterior, or None where nobody knows it."""
+        """The exact posterior, or None where there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class Card:
-    """What an approach is. `limits` says where it fails and may not be empty."""
+    """Description of an approach. `limits` says where it fails and may not be empty."""
 
     order: int
     title: str
@@ -170,7 +172,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of training, as a watcher sees it. `progress` runs from 0 to 1 over the whole budget."""
+    """One training step. `progress` runs from 0 to 1 over the whole budget."""
 
     index: int
     stage: str
@@ -179,11 +181,11 @@ class Step:
     progress: float
 
 
-Watch = Callable[[Step], Any]        # returns something true to cancel
+Watch = Callable[[Step], Any]        # a true result cancels training
 
 
 def quiet(step: Step) -> None:
-    """Watch nothing."""
+    """A watcher that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ class Budget:
 
     def __post_init__(self):
         require(self.seconds is not None or self.steps is not None, must="Budget: seconds, steps, or both.",
-                came="neither", why="Training on fresh data has no natural end.", do="Budget(seconds=120).")
+                came="neither", why="Training on fresh data has no end of its own.", do="Budget(seconds=120).")
         if self.seconds is not None:
             require_number(self.seconds, "Budget.seconds", 0.0, open_low=True)
         if self.steps is not None:
@@ -215,8 +217,9 @@ class Budget:
         return cls(seconds, steps, checkpoint, name)
 
 
+@runtime_checkable
 class Source(Protocol):
-    """All that an approach sees of a problem: endless fresh functions."""
+    """All that an approach sees of a problem: fresh functions without end."""
 
     def draw(self, n: int, *, seed: int) -> Fields:
         """n fresh functions."""
@@ -233,32 +236,26 @@ class Approach(Protocol):
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> Fitted:
-        """Learn from the source's functions, hidden as `views` hides them; return a new, finished object."""
+        """Train on the source's functions, observed through `views`; return a new, finished object."""
         ...
 
 
 @runtime_checkable
-class HasMoments(Protocol):
-    """Offers the pointwise mean and standard deviation without sampling."""
+class Trained(Protocol):
+    """What store, tests and panels may ask of a trained approach, beside `Fitted`."""
 
-    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """-> mean (p, c), std (p, c) of the function itself, without observation noise."""
-        ...
+    about: dict
+    device: torch.device
 
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
+        """As in `Fitted`."""
 
-@runtime_checkable
-class HasPath(Protocol):
-    """Offers the way from noise to sample, for a slider."""
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> Iterator:
+        """The way from noise to sample: an iterator of `diffusion.samplers.SamplerStep`."""
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
-        """Visits from pure noise to the end of `draw`, with the same numbers."""
-        ...
+    def fields(self, seen: Observations | None, latent: Tensor) -> Fields:
+        """The functions that latents (n, …) decode to."""
 
-
-@runtime_checkable
-class HasAsk(Protocol):
-    """Offers where to look next."""
-
-    def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
-        """What a look at each of candidates (p, d) promises: (p,)."""
-        ...
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as they are saved."""

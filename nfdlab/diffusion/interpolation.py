@@ -1,4 +1,4 @@
-"""Three ways from one latent to another: along the line, along the sphere, and by way of the noise."""
+"""Interpolation between two latents: linear, spherical, or through the noise (DDIM inversion)."""
 
 import torch
 from torch import Tensor
@@ -9,16 +9,16 @@ from .samplers import sample
 
 
 def straight(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """(1 − t) a + t b for each t (n,): latents (k, …) -> (n, k, …). Halfway it is shorter than either, so, in many
-    dimensions, unlike any latent that was ever seen."""
+    """Linear: (1 − t) a + t b for each t (n,): latents (k, …) -> (n, k, …). Halfway the norm is smaller than
+    that of a or b, so in many dimensions the latent is unlike any training latent."""
     t = t.to(a).reshape(-1, *[1] * a.ndim)
     return (1 - t) * a + t * b
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """sin((1 − t)θ)/sin θ a + sin(tθ)/sin θ b, θ the angle between a and b: as straight, but of the length of latents.
+    """Spherical: sin((1 − t)θ)/sin θ a + sin(tθ)/sin θ b, θ the angle between a and b; shapes as in `straight`.
 
-    Shoemake 1985; right for normals in many dimensions, which all have nearly the same length.
+    Shoemake 1985; right for normals in many dimensions, which all have nearly the same norm.
     """
     cosine = (a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-12)
     angle = torch.arccos(cosine.clamp(-1, 1))
@@ -29,7 +29,7 @@ def spherical(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def noised(denoise: DenoiseFn, x: Tensor, sigmas: Tensor) -> Tensor:
-    """The sampler walked backwards: clean x (n, …) up the levels, by Heun's rule, to the noise that it would come from.
+    """DDIM inversion: clean x (n, …) -> the noise that the deterministic sampler maps to it, by Heun's rule.
 
     `sigmas` as for a sampler, highest first, 0 at the end. Song et al. 2021 (DDIM), sec. 4.3.
     """
@@ -43,9 +43,9 @@ def noised(denoise: DenoiseFn, x: Tensor, sigmas: Tensor) -> Tensor:
 
 
 def bridge(denoise: DenoiseFn, a: Tensor, b: Tensor, t: Tensor, sigmas: Tensor) -> Tensor:
-    """Both latents up to noise, along the sphere there, and down again: every stop is a latent that the prior might draw.
+    """Invert both latents to noise, interpolate spherically there, sample back: every result is a draw of the prior.
 
-    Its ends are a and b, to the accuracy of the walk: more levels, closer. Su et al. 2023 (dual diffusion bridges).
+    The ends are a and b up to the integration error. Su et al. 2023 (dual diffusion implicit bridges).
     """
     high = noised(denoise, torch.stack([a, b]), sigmas)
     return sample(denoise, spherical(*high, t), sigmas, method="heun")
@@ -55,10 +55,10 @@ WAYS = ("straight", "spherical", "bridge")
 
 
 def cross(way: str, a: Tensor, b: Tensor, t: Tensor, denoise: DenoiseFn, sigmas: Tensor) -> Tensor:
-    """The latents at t (n,) on the way from a to b, each (k, …): (n, k, …)."""
+    """Latents at t (n,) between a and b (k, …), by one of `WAYS`: (n, k, …)."""
     require_name(way, WAYS, "way")
-    require(a.shape == b.shape, must="Two codes of one shape.", came=f"{tuple(a.shape)} and {tuple(b.shape)}",
-            why="A way leads from one to the other.", do="Take both from the same model's code().")
+    require(a.shape == b.shape, must="Two latents of one shape.", came=f"{tuple(a.shape)} and {tuple(b.shape)}",
+            why="Interpolation needs both in one space.", do="Take both from the same model's encode().")
     if way == "bridge":
         return bridge(denoise, a, b, t, sigmas)
     return (straight if way == "straight" else spherical)(a, b, t)

@@ -1,4 +1,4 @@
-"""Samplers: the way from noise to data under dx/dsigma = (x − D(x, sigma))/sigma. One step each, the loop once."""
+"""Samplers of the probability-flow ODE dx/dsigma = (x − D(x, sigma))/sigma, and of its SDE: a denoiser -> data."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .denoiser import DenoiseFn
 
 @dataclass(frozen=True)
 class SamplerStep:
-    """One stop on the way: step `index` of `total`, the level left, x after the step, what the denoiser saw in it."""
+    """Step `index` of `total`: the noise level `sigma` after it, x after it, and the denoiser's output in it."""
 
     index: int
     total: int
@@ -69,9 +69,9 @@ def fresh_noise(seed: int) -> Callable[[int, Tensor], Tensor]:
 
 @torch.no_grad()
 def path(denoise: DenoiseFn, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Iterator[SamplerStep]:
-    """Walk x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a Visit after each step.
+    """Integrate x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a SamplerStep after each.
 
-    `noise(i, x)` gives the fresh noise that `ancestral` needs (see fresh_noise). Start at mean + sigmas[0]·noise where
+    `noise(i, x)`: the fresh noise that `ancestral` needs (see fresh_noise). Start at mean + sigmas[0]·noise where
     the data's mean is not zero.
     """
     step = METHODS[require_name(method, METHODS, "sampler")]
@@ -89,6 +89,6 @@ def path(denoise: DenoiseFn, x: Tensor, sigmas: Tensor, *, method: str = "heun",
 
 def sample(denoise: DenoiseFn, x: Tensor, sigmas: Tensor, *, method: str = "heun", noise=None) -> Tensor:
     """The end of the path: (n, …)."""
-    for visit in path(denoise, x, sigmas, method=method, noise=noise):
-        x = visit.x
+    for step in path(denoise, x, sigmas, method=method, noise=noise):
+        x = step.x
     return x

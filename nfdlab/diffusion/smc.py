@@ -1,13 +1,12 @@
-"""Posterior draws by weighing and moving, in the space of the noise that a sampler starts from.
+"""Annealed sequential Monte Carlo in the noise space of a deterministic sampler: prior noise -> posterior particles.
 
-A deterministic sampler is a map x = push(u) from standard normal noise to data, so the posterior of x is that of u: a
-standard normal, times the likelihood of push(u). A cloud of prior draws hears the data a little louder each round;
-those that explain them well are doubled, others die, and each then moves, by steps that keep the posterior of u.
-Nothing is linearised, no gradient is asked for, humps may be many; the result is exact for the prior that the sampler
-really draws from, as the cloud grows. It needs data of few true dimensions, for a cloud cannot fill many.
+A deterministic sampler is a map x = push(u) from standard normal noise to data, so the posterior of u is a standard
+normal times the likelihood of push(u). Each round raises the likelihood's inverse temperature, resamples the particles
+and moves them by MCMC. No linearisation, no gradient, any number of modes; exact, as the number of particles grows, for
+the prior that the sampler really draws from. It needs data of few effective dimensions.
 
-Del Moral, Doucet & Jasra 2006, sec. 3 (tempering); Cotter et al. 2013, sec. 4 (the first move); ter Braak 2006 (the
-second).
+Del Moral, Doucet & Jasra 2006, sec. 3 (tempering); Cotter et al. 2013, sec. 4 (the first move: preconditioned
+Crank-Nicolson); ter Braak 2006 (the second: differential evolution).
 """
 
 import math
@@ -19,16 +18,17 @@ from torch import Tensor
 
 from ..core.checks import require, require_count
 from ..core.rng import stream
+from ..exact.normal import effective_sample_size
 from .samplers import SamplerStep
 
-KEEP = 0.5               # share of the cloud that a louder hearing leaves effective
-ACCEPTED = 0.25          # share of moves that should be taken: steps lengthen above it, shorten below
-SETTLING = 0.3           # share of the rounds that hear the data in full, and only move
+KEEP = 0.5               # effective share of the particles after each rise of the inverse temperature
+ACCEPTED = 0.25          # target acceptance rate: the stride grows above it, shrinks below
+FINAL = 0.3              # share of the rounds at temperature one, which only move
 
 
 @dataclass(frozen=True, eq=False)
 class SMCStep(SamplerStep):
-    """A round of `particles`: also the noise (n, …) that the cloud comes from."""
+    """A round of `annealed_smc`: also the noise (n, …) of its particles."""
 
     noise: Tensor
 
@@ -36,53 +36,46 @@ class SMCStep(SamplerStep):
 @torch.no_grad()
 def annealed_smc(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor], Tensor], noise: Tensor, *,
               seed: int, rounds: int = 24, count: int = 512, pushed: Tensor | None = None,
-              already: Callable[[Tensor], Tensor] | None = None) -> Iterator["SMCStep"]:
-    """From standard normals `noise` (N, …) to a cloud of `count` posterior draws: a Visit a round, x the cloud.
+                 already: Callable[[Tensor], Tensor] | None = None) -> Iterator[SMCStep]:
+    """Standard normals `noise` (N, …) -> `count` posterior particles: an SMCStep each round, x the particles.
 
     `push` (n, …) -> x (n, …), each row by itself; `log_likelihood` x (n, …) -> (n,). `pushed` is push(noise), if it is
-    known. Visit.sigma is how much louder than now the data may become, sqrt(1/heat − 1): 0 when they are heard in full.
-    With `already`, the log likelihood of what the cloud has heard before, `noise` are no normals but such a posterior's
-    draws, and moves keep to that as well.
+    known. SMCStep.sigma is sqrt(1/heat − 1), heat the inverse temperature: 0 at the full likelihood. `already` is the
+    log likelihood of earlier observations: `noise` are then draws of that posterior, and moves keep it as well.
     """
     require_count(rounds, "rounds", 2), require_count(count, "count", 8)
-    require(len(noise) >= count, must=f"noise: at least {count} rows, the size of the cloud.", came=noise,
-            why="The cloud is chosen among them.", do="Pass a few thousand.")
+    require(len(noise) >= count, must=f"noise: at least {count} rows, the number of particles.", came=noise,
+            why="The particles are resampled from them.", do="Pass a few thousand.")
     rng = stream(seed, "particles")
     u, x = noise, push(noise) if pushed is None else pushed
     logs, heat, stride = log_likelihood(x).double(), 0.0, 0.5
     known = torch.zeros_like(logs) if already is None else already(x).double()
-    warm = max(1, rounds - max(1, round(SETTLING * rounds)))
+    warm = max(1, rounds - max(1, round(FINAL * rounds)))
     for i in range(rounds):
         if heat < 1:
-            louder = 1.0 if i + 1 >= warm else _louder(logs, heat, KEEP * count)
-            if heat > 0:                                         # time runs out: even steps of log heat to the end
-                louder = max(louder, heat ** (1 - 1 / max(1, warm - i)))
-            chosen = resampled((louder - heat) * logs, count, rng)
-            u, x, logs, known, heat = u[chosen], x[chosen], logs[chosen], known[chosen], louder
+            hotter = 1.0 if i + 1 >= warm else _next_heat(logs, heat, KEEP * count)
+            if heat > 0:                                         # at least even steps of log heat up to round `warm`
+                hotter = max(hotter, heat ** (1 - 1 / max(1, warm - i)))
+            chosen = resampled((hotter - heat) * logs, count, rng)
+            u, x, logs, known, heat = u[chosen], x[chosen], logs[chosen], known[chosen], hotter
         for mine, other in _halves(count, rng):
             there, odds = _moved(u[mine], u[other], stride, rng)
             arrived = push(there)
-            heard = log_likelihood(arrived).double()
-            knew = torch.zeros_like(heard) if already is None else already(arrived).double()
-            ratio = heat * (heard - logs[mine]) + (knew - known[mine]) + odds
+            likely = log_likelihood(arrived).double()
+            knew = torch.zeros_like(likely) if already is None else already(arrived).double()
+            ratio = heat * (likely - logs[mine]) + (knew - known[mine]) + odds
             taken = mine[torch.rand(len(mine), generator=rng).log().to(ratio) < ratio]
             new = (torch.isin(mine, taken)).nonzero()[:, 0]
             u, x, logs, known = (t.index_copy(0, taken, v[new]) for t, v in
-                                 ((u, there), (x, arrived), (logs, heard), (known, knew)))
+                                 ((u, there), (x, arrived), (logs, likely), (known, knew)))
             stride = min(max(stride * math.exp(len(taken) / len(mine) - ACCEPTED), 0.005), 0.9)
         yield SMCStep(i, rounds, x.new_tensor(math.sqrt(1 / heat - 1)), x, x, u)
 
 
-def effective(log_weights: Tensor) -> float:
-    """How many draws of equal weight those weighed so are worth (Kong 1992)."""
-    w = (log_weights - log_weights.max()).exp()
-    return float(w.sum() ** 2 / w.square().sum())
-
-
-def _louder(logs: Tensor, heat: float, least: float) -> float:
-    """The highest inverse temperature at which weights exp((new − heat) logs) still count as `least` equal ones."""
+def _next_heat(logs: Tensor, heat: float, least: float) -> float:
+    """The highest inverse temperature at which weights exp((new − heat) logs) have an effective size of `least`."""
     def enough(new: float) -> bool:
-        return effective((new - heat) * logs) >= least
+        return effective_sample_size((new - heat) * logs) >= least
 
     if enough(1.0):
         return 1.0
@@ -94,23 +87,22 @@ def _louder(logs: Tensor, heat: float, least: float) -> float:
 
 
 def resampled(log_weights: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Indices (count,), each as often as its weight says, to within one (systematic resampling)."""
+    """Systematic resampling: indices (count,), each as often as its weight says to within one."""
     sums = (log_weights - log_weights.max()).exp().cumsum(0)
     even = (torch.arange(count) + torch.rand(1, generator=rng).double()) / count
     return torch.searchsorted(sums, even.to(sums) * sums[-1]).clamp_max(len(sums) - 1)
 
 
 def _halves(count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each half of the cloud beside the other: moves that look at others look at ones that stand still."""
+    """Each half of the particles beside the other, which stands still while the first moves."""
     mixed = torch.randperm(count, generator=rng)
     one, two = mixed[:count // 2], mixed[count // 2:]
     return iter(((one, two), (two, one)))
 
 
 def _moved(u: Tensor, others: Tensor, stride: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Where rows of u (n, …) might go, and the log odds of it under the standard normal (n,): by a coin, shrink and add
-    fresh noise, which keeps the normal as it is; or go along the difference of two others, along which the cloud lies.
-    """
+    """Proposals for rows of u (n, …) and their log density ratio under the standard normal (n,): half shrink and add
+    fresh noise, which keeps the normal as it is (ratio 0); half go along the difference of two other particles."""
     n = len(u)
     s = stride * torch.exp(0.7 * torch.randn(n, generator=rng)).clamp(0.1, 1 / stride).to(u)
     s = s.reshape(-1, *[1] * (u.ndim - 1))

@@ -1,1 +1,1 @@
-"""Observations -> features: sets of any size, in any order, anywhere, become something a network can hold."""
+"""Encoders: sets of observations of any size -> features of fixed size, independent of their order."""

@@ -1,8 +1,7 @@
-"""What classical kriging says, as channels: the mean and spread of a few fixed Matérn kernels, in closed form.
+"""Gaussian-process channels: posterior mean and standard deviation of a few fixed Matérn kernels on a grid.
 
-SetConv smooths; it does not invert. Where many observations pin a function down, the answer is the solution of a linear system,
-which convolutions learn slowly and a Cholesky factor gives at once. The kernels are generic and fit nothing; a network
-reads what each of them makes of the observations and learns where they are wrong.
+Where many observations determine a function, the posterior solves a linear system, which convolutions learn slowly and
+a Cholesky factor gives at once. The kernels are generic and not fitted; a network learns to correct them.
 """
 
 import math
@@ -49,7 +48,7 @@ class GPChannels(nn.Module):
         between, to_grid = torch.cdist(seen.coords, seen.coords), torch.cdist(seen.coords, self.grid.expand(b, -1, -1))
         pairs = real[:, :, None] * real[:, None]
         noise = seen.noise_std.clamp_min(LEAST_NOISE).square()[:, None]
-        # a padded row has no neighbours and a value of zero, so it says nothing
+        # a padded row has no neighbours and a value of zero, so it has no effect
         diagonal = torch.diag_embed((noise + (1 - real)).expand(b, m)).double()
         channels = []
         for smoothness, lengthscale in self.kernels:

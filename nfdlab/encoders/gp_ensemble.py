@@ -1,11 +1,8 @@
-"""Several krigings side by side, and how well each foretold the observations near every cell.
+"""Ensemble of Gaussian processes: means of several kernels on a grid, with local weights by leave-one-out prediction.
 
-One stationary kernel fitted to all observations is what classical kriging offers. Here each of a few kernels gives its mean on
-a fine grid; each observation is foretold from the others (leave-one-out, in closed form), and the scores, summed over a
-neighbourhood, say which kernel to believe *here* and how far wrong it is *here*. So roughness may change from place to
-place. All is in units of the observations' own mean and spread, so that high or steep fields look like any others.
-
-Rasmussen & Williams 2006, eqs. 5.10-5.12.
+Each kernel predicts each observation from the others in closed form (Rasmussen & Williams 2006, eqs. 5.10-5.12). Scores
+summed over a neighbourhood give the weight and the error of each kernel there, so roughness may vary in space. All is
+in units of the observations' own mean and standard deviation.
 """
 
 from typing import NamedTuple
@@ -18,41 +15,41 @@ from ..core.grid import cell_centres
 from ..core.types import ObservationBatch
 from .gp_channels import LEAST_NOISE
 
-NEAR, FAR = 0.3, 0.01        # width of a neighbourhood in units of the box; what an observation far away counts beside one here
-GROUP = 4                    # views solved together, of a like number of observations, since all are padded to the longest
+NEAR, FAR = 0.3, 0.01        # width of a neighbourhood in units of the box; weight of distant observations
+GROUP = 4                    # views solved together, of similar counts, since all are padded to the longest
 
 
 class GPEstimates(NamedTuple):
-    """What K kernels make of b views of c channels; all but `shift` and `scale` are in units of the observations."""
+    """Estimates of K kernels for b views of c channels; all but `shift`, `scale` in units of the observations."""
 
     means: Tensor            # (b, K, c, *[side]*d)
-    votes: Tensor            # (b, K, *[cells]*d): the log weight of each kernel, the largest 0
-    spreads: Tensor          # (b, K, *[cells]*d): of each kernel, mended by how far it was off near here
+    votes: Tensor            # (b, K, *[cells]*d): log weight of each kernel, the largest 0
+    spreads: Tensor          # (b, K, *[cells]*d): std of each kernel, corrected by its local error
     shift: Tensor            # (b, c), in units of the values: what was subtracted
     scale: Tensor            # (b,), what was divided by
 
     def beside(self) -> Tensor:
-        """The coarse channels for a reader: (b, 2K + 1, *[cells]*d)."""
+        """Coarse channels (log weights, log stds, log scale): (b, 2K + 1, *[cells]*d)."""
         votes, spreads = self.votes.clamp_min(-10) / 3, self.spreads.log()
         scale = self.scale.log().reshape(-1, *[1] * (votes.ndim - 1)).expand_as(votes[:, :1])
         return torch.cat([votes, spreads, scale], 1)
 
     def fine(self) -> Tensor:
-        """The means as channels of a picture: (b, K c, *[side]*d)."""
+        """The means as channels: (b, K c, *[side]*d)."""
         return self.means.flatten(1, 2)
 
 
 class GPEnsemble(nn.Module):
-    """ObservationBatch -> the same in units of its own observations, and GPEstimates. `kernels`: pairs (smoothness, lengthscale).
+    """ObservationBatch -> the batch in units of its own observations, and GPEstimates.
 
-    Matérn kernels, as mixtures of the same few Gaussians: a product over the axes, so a mean on a grid of side^d points
-    is a matrix product. Their variance, and that of the unknown level, is that of the observations.
+    `kernels`: pairs (smoothness, lengthscale) of Matérn kernels, as mixtures of the same few Gaussians; these are
+    products over the axes, so a mean on a grid of side^d points is a matrix product. Variance of kernels and level: 1.
     """
 
     def __init__(self, d: int, side: int, cells: int, kernels):
         super().__init__()
         require(len(kernels) > 0, must="kernels: at least one pair (smoothness, lengthscale).", came=kernels,
-                why="Something has to be kriged.", do="kernels=((1.5, 0.3),).")
+                why="An ensemble has at least one kernel.", do="kernels=((1.5, 0.3),).")
         self.d, self.K, self.cells = d, len(kernels), cells
         self.register_buffer("widths", 2.2 / side * 1.8 ** torch.arange(7.0), persistent=False)
         self.register_buffer("shares", torch.stack([mixture(self.widths, *pair) for pair in kernels]), persistent=False)
@@ -65,7 +62,7 @@ class GPEnsemble(nn.Module):
         counts, parts = seen.mask.sum(1), []
         order = counts.argsort()
         x, y, real = (nn.functional.pad(part, (0, 0, 0, 1)) for part in
-                      (seen.coords, seen.values, seen.mask[..., None].to(scale)))       # a row where there are no observations
+                      (seen.coords, seen.values, seen.mask[..., None].to(scale)))       # one row at least
         for rows in order.split(GROUP):
             m = max(1, int(counts[rows].max()))
             parts.append(self._krige(x[rows, :m], y[rows, :m], real[rows, :m, 0], seen.noise_std[rows]))
@@ -73,7 +70,7 @@ class GPEnsemble(nn.Module):
         return seen, GPEstimates(means, votes, spreads, shift, scale)
 
     def _krige(self, x: Tensor, y: Tensor, real: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means, votes, spreads of views x (b, m, d), y (b, m, c); real (b, m) is 0 at padding, which says nothing."""
+        """Means, log weights and stds of views x (b, m, d), y (b, m, c); real (b, m) is 0 at padding."""
         b, m, _ = x.shape
         pairs, noise = real[:, :, None] * real[:, None], noise_std.square()[:, None] * real + (1 - real)
         away = torch.cdist(x, self.centres.expand(b, -1, -1)).square()                          # (b, m, p)
@@ -88,11 +85,11 @@ class GPEnsemble(nn.Module):
             inverse = torch.linalg.solve_triangular(L, torch.eye(m).to(L).expand(b, m, m), upper=False)
             pull, exact = (inverse.mT @ (inverse @ y.double())).float(), inverse.square().sum(1).float()
             inverse = inverse.float()                    # K^-1 y, diag K^-1: differences of large numbers, so in double
-            miss = pull.square().mean(2) / exact         # of each observation, foretold from the others: squared, in variances
+            miss = pull.square().mean(2) / exact         # squared leave-one-out error, in variances
             votes.append(((exact.log() - miss)[:, None] * y.shape[2] / 2) @ near)
-            mended = (1 + (miss * real)[:, None] @ near) / (1 + near.sum(1, keepdim=True))
+            corrected = (1 + (miss * real)[:, None] @ near) / (1 + near.sum(1, keepdim=True))
             left = 2 - (inverse @ (k * real[..., None])).square().sum(1, keepdim=True)
-            spreads.append((left.clamp_min(1e-3) * mended).sqrt())
+            spreads.append((left.clamp_min(1e-3) * corrected).sqrt())
             means.append(self._means(share, pull, axes))
         votes, spreads = torch.cat(votes, 1), torch.cat(spreads, 1)
         grid = (self.cells,) * self.d
@@ -120,7 +117,7 @@ class GPEnsemble(nn.Module):
 
 
 def mixture(widths: Tensor, smoothness: float, lengthscale: float) -> Tensor:
-    """The shares of Gaussians of these widths, even in log, in a Matérn kernel: t^ν e^−t, t = ν w²/ℓ², from
+    """Weights of Gaussians of these log-even widths in a Matérn kernel: t^ν e^−t, t = ν w²/ℓ², from
     k(r) = ∫ t^(ν−1) e^(−t) exp(−ν r²/2tℓ²) dt / Γ(ν)."""
     t = smoothness * widths.double().square() / lengthscale**2
     share = t**smoothness * torch.exp(-t)
@@ -128,8 +125,8 @@ def mixture(widths: Tensor, smoothness: float, lengthscale: float) -> Tensor:
 
 
 def standardised(seen: ObservationBatch) -> tuple[ObservationBatch, Tensor, Tensor]:
-    """The same views in units of their observations; what was subtracted (b, c) and divided by (b,). One observation of value 0 ± 1 is
-    added to the observations for this, so that few of them change little."""
+    """Standardise each view by its own observations: the batch, shift (b, c) and scale (b,). One observation of value
+    0 ± 1 is added for this, so that few observations change little."""
     real, n = seen.mask[..., None].to(seen.values), 1 + seen.mask.sum(1).to(seen.values)
     shift = (seen.values * real).sum(1) / n[:, None]
     away = (seen.values - shift[:, None]) * real

@@ -1,7 +1,7 @@
-"""SetConv: scattered observations as channels of a picture, with no attention and no order.
+"""SetConv: scattered observations -> channels on a grid, independent of their order.
 
-At each cell of a grid and for each of a few widths: how much was seen near here (density), and its average. Nothing
-seen gives zeros, so the prior comes for free. Gordon et al. 2020 (ConvCNP), eq. 2.
+At each cell, for each of a few widths: the density of observations and their average. Without observations all are
+zero. Gordon et al. 2020 (ConvCNP), eq. 2.
 """
 
 import torch
@@ -14,8 +14,8 @@ from ..core.types import ObservationBatch
 class SetConv(nn.Module):
     """ObservationBatch -> (b, channels, *[side]*d). Widths are in units of the box, narrow to wide.
 
-    Channels: for each width and each value channel the average, weighed down where the density is small; the density
-    n/(1 + n); and, constant over the grid, ln of the noise level, so that the reader knows how far to trust an observation.
+    Channels: for each width the density n/(1 + n) and, for each value channel, the average (smaller at low density);
+    and the log noise level, constant over the grid.
     """
 
     def __init__(self, d: int, c: int, side: int, widths: tuple[float, ...]):

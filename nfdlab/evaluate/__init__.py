@@ -1,1 +1,1 @@
-"""The rulers: scores and calibration, continuity, cost, regret, and tables that set all beside the exact posterior."""
+"""Evaluation: scores, calibration, continuity, cost, regret, and tables of ratios to the exact posterior."""

@@ -1,4 +1,4 @@
-"""A race of searches: the same truths, the same noise at each look, and how wrong each is after every look."""
+"""Active learning measured: error of several searches after each measurement, on the same truths and noise."""
 
 from collections.abc import Mapping
 
@@ -16,16 +16,15 @@ POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
 
 
 @torch.no_grad()
-def race(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int, seed: int, draws: int = 64,
-         every: int = 1, noise_std: float = 0.05) -> pd.DataFrame:
-    """How `rivals` do at `looks` looks each on `tasks` fresh functions: a row for each rival, task and number of looks.
+def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int, seed: int,
+                    draws: int = 64, every: int = 1, noise_std: float = 0.05) -> pd.DataFrame:
+    """`looks` measurements by each of `rivals` on `tasks` functions: a row for each rival, task and number of looks.
 
-    rivals[name] are keywords of a `Search`: who believes (`fitted`), and by which `policy` it looks. Columns: rival,
-    task, looks, `rmse` of the mean of so many draws against the truth, and, for one coordinate, `width` of the interval
-    in which a step may still be. Scored after every `every` looks and at the end.
+    rivals[name] are keywords of a `Search`: `fitted`, `policy`, …. Columns: rival, task, looks, `rmse` of the mean of
+    `draws` draws, and, for one coordinate, `width` of the interval in which a step may be. A row every `every` looks.
     """
     require_seed(seed), require_count(looks, "looks"), require_count(tasks, "tasks"), require_count(every, "every")
-    require(len(rivals) > 0, must="rivals: at least one.", came=rivals, why="Somebody must look.",
+    require(len(rivals) > 0, must="rivals: at least one.", came=rivals, why="At least one search is required.",
             do='{"model": {"fitted": model}}.')
     rows = []
     for task in range(tasks):
@@ -44,13 +43,13 @@ def race(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int
 
 @torch.no_grad()
 def score_now(search: Search, truth: Fields, draws: int = 64) -> float:
-    """Root mean square error, over the box, of the mean of so many draws of what a search believes now."""
+    """Root mean square error, over the box, of the mean of `draws` draws of a search."""
     points = cell_centres(POINTS[search.d])
     return float((search.draw(draws)(points).mean(0).cpu() - truth(points)[0]).square().mean().sqrt())
 
 
 def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:
-    """By what factor a look shrinks the interval, over the first `looks` of a race: a row for each rival.
+    """Factor by which a measurement shrinks the interval, over the first `looks` measurements: a row for each rival.
 
     `each`: the mean of (width_m/2)^(1/m) over tasks, and its standard error; `whole`: (mean width/2)^(1/m). Halving
     every time is ½; splitting at the median of N draws of an exact posterior is (N + 3)/(2(N + 2)) on average, so

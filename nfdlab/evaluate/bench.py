@@ -1,11 +1,10 @@
-"""Every contestant on every problem through every pattern: one table, whatever interrupts the run.
+"""Benchmark of contestants on problems and patterns -> one table; an interrupted run continues.
 
-The run is a grid of cells (`cells.py`), computed in processes of one thread each. A finished cell is a small file that
-stays; the table is put together from those files, in the order of the grid. So it is the same, byte for byte, however
-many processes there were, and however often they were killed. One run at a time in a folder.
+The run is a grid of cells (`cells.py`), computed in processes of one thread each; a finished cell is a file. The table
+is made from those files in the order of the grid, so it is the same, byte for byte, for any number of processes and
+interruptions. One run at a time in a folder.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
@@ -23,7 +22,7 @@ from ..recipes import knobs
 from .cells import Cell, digest_of, head, read, run, sized
 from .provenance import require_same_problem
 from .ranking import RIVAL, Benchmark
-from .results import RATIOS, SHARES
+from .results import RATIOS, SHARES, write_whole
 from .table import COUNTS, REFERENCE, TWIN
 
 SCORES = (*RATIOS, *SHARES)
@@ -35,21 +34,20 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
           shares: Sequence[float] | None = None, seeds: int = 1, tasks: int = 20, draws: int = 64,
           noise_std: float = 0.05, scores: Sequence[str] = SCORES, jobs: int | None = None, out: str | Path = "bench",
           force: bool = False, progress: Callable[[int, int], object] | None = None) -> Benchmark:
-    """Compute what is not there yet, and write `out`/bench.csv and `out`/ranking.csv.
+    """Compute the cells that are missing, write `out`/bench.csv and `out`/ranking.csv, and return the table.
 
-    `contestants`: "exact", "exact_again" (the exact posterior's other draws, whose ratio to the first is the luck of so
-    many), baselines, approaches whose weights ship, weights files; unless told all that there are.
-    The reference, the exact posterior or else kriging, always takes part. `counts` of observations, or `shares` of a
-    base grid's cells. `seeds` times `tasks` tasks for each pattern and size. `scores` as `Table.metrics`; the variogram
-    costs most. `jobs` processes, unless told one a core. `force` computes everything anew: after a change of the code,
-    say. `progress(done, total)` is called after each cell.
+    `contestants` (default: all): "exact", "exact_again" (other draws of the exact posterior: the chance of so many
+    draws), baselines, approaches whose weights ship, weights files. The reference, the exact posterior or else kriging,
+    is always included. `counts` of observations, or `shares` of a base grid's cells; `seeds` times `tasks` tasks for
+    each pattern and size; `scores` as `Table.metrics`; `jobs` processes (default: one a core); `force` recomputes
+    everything. `progress(done, total)` is called after each cell.
     """
     require_count(tasks, "tasks"), require_count(draws, "draws", 2), require_number(noise_std, "noise_std", 0.0)
     jobs = cpu_count() if jobs is None else require_count(jobs, "jobs")
     columns = _columns(scores)
     cells, left_out = grid(contestants, problems, patterns=patterns, counts=counts, shares=shares, seeds=seeds)
     require(len(cells) > 0, must="At least one contestant that can answer one of the problems.",
-            came="; ".join(left_out) or "none", why="Nothing is left to do.", do="nfdlab list names what there is.")
+            came="; ".join(left_out) or "none", why="There is no cell to compute.", do="nfdlab list names all.")
     cells = [replace(c, tasks=tasks, draws=draws, noise_std=float(noise_std), scores=columns) for c in cells]
     out = Path(out)
     folder = out / "cells"
@@ -57,12 +55,13 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
     todo = [cell for cell in cells if force or read(cell, folder) is None]
     failed = _compute(todo, folder, jobs, lambda done: progress and progress(len(cells) - len(todo) + done, len(cells)))
     found = [read(cell, folder) for cell in cells if cell.name not in failed]
-    _write(out / "bench.csv", ",".join(head(columns)) + "\n" + "".join(line for rows in found for line in rows or ()))
+    lines = [",".join(head(columns)) + "\n", *(line for rows in found for line in rows or ())]
+    write_whole(out / "bench.csv", "".join(lines))
     for stale in folder.glob("*.part"):              # left by a process that was killed
         stale.unlink(missing_ok=True)
     table = Benchmark.read(out / "bench.csv", draws=draws, left_out=tuple(left_out),
                            failed=tuple(f"{name}: {error}" for name, error in failed.items()))
-    _write(out / "ranking.csv", table.ranking().to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    write_whole(out / "ranking.csv", table.ranking().to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     return table
 
 
@@ -134,7 +133,7 @@ def _contestants(names) -> list[str]:
 
 
 def _problems(names) -> Iterator[tuple[str, object]]:
-    """Name and problem; unless told, all that need nothing from the user."""
+    """Name and problem; by default all that need no data from the user."""
     for name in places.names() if names is None else _named(names, places.names(), "problem"):
         try:
             yield name, places.get(name)
@@ -160,7 +159,7 @@ def _weights(rival: str, problem) -> tuple[str, str, str]:
 
 
 class _Header:
-    """A trained approach as far as its file's header tells."""
+    """The record in the header of a weights file, without the weights."""
 
     def __init__(self, about: dict):
         self.about = about
@@ -185,12 +184,6 @@ def _columns(scores) -> tuple[str, ...]:
 
 def _named(names, known, what: str) -> list[str]:
     require(not isinstance(names, str) and len(names) > 0, must=f"{what}s: a list of at least one name.",
-            came=names if isinstance(names, str) else "none", why="The bench is a grid of them.",
+            came=names if isinstance(names, str) else "none", why="The bench is a grid of names.",
             do=f"One of: {', '.join(known)}.")
     return [require_name(name, known, what) for name in dict.fromkeys(names)]
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

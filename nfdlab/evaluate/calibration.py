@@ -1,7 +1,7 @@
-"""Whether draws are as sure as they should be: intervals that hold what they promise, ranks that are even.
+"""Calibration: coverage of intervals, at points and of functionals, and rank histograms.
 
-Shapes as in `scores`: draws (…, n, p, c), truth (…, p, c). A functional turns a function into one number, so it sees
-what coverage at single points cannot: whether the points of a draw belong together.
+Shapes as in `scores`: draws (…, n, p, c), truth (…, p, c). A functional maps a function to one number, so its coverage
+depends on the correlation between points too.
 """
 
 import torch
@@ -59,10 +59,10 @@ def functional_coverage(draws: Tensor, truth: Tensor, functional, *, level: floa
 
 
 def rank_histogram(draws: Tensor, truth: Tensor, *, bins: int | None = None) -> Tensor:
-    """Share of truths at each rank among their draws, all points together: (bins,), even where draws are calibrated.
+    """Share of truths at each rank among their draws, all points together: (bins,), uniform where draws are calibrated.
 
-    There are n + 1 ranks; `bins` has to divide n + 1 to merge neighbours without favour (13 and 5 divide 65). Where
-    truth and draws are equal the rank is split evenly among the ties. U-shaped: too sure. Humped: not sure enough.
+    There are n + 1 ranks; `bins` must divide n + 1 (13 and 5 divide 65). Where truth and draws are equal the rank is
+    split evenly among the ties. U-shaped: overconfident. Humped: underconfident.
     Source: Hamill 2001.
     """
     n = draws.shape[-3]
@@ -75,30 +75,6 @@ def rank_histogram(draws: Tensor, truth: Tensor, *, bins: int | None = None) -> 
     counts = edges.cumsum(0)[:-1]
     if bins is not None:
         require((n + 1) % bins == 0, must=f"bins: a divisor of {n + 1}.", came=bins,
-                why=f"{n} draws leave {n + 1} ranks to share out evenly.", do="64 draws: 5 or 13 bins.")
+                why=f"{n} draws have {n + 1} ranks.", do="64 draws: 5 or 13 bins.")
         counts = counts.reshape(bins, -1).sum(-1)
     return counts / counts.sum()
-
-
-def qice(draws: Tensor, truth: Tensor, *, bins: int = 5) -> float:
-    """Quantile interval calibration error: mean over bins of |share of truths in it - 1 / bins|. 0 is calibrated.
-
-    The bins are runs of ranks, so that they are even for an exact sampler with any number of draws; N truths that do
-    not depend on one another leave it at 0.8 sqrt((bins - 1) / N) / bins. Source: Han et al. 2022 (CARD).
-    """
-    return float((rank_histogram(draws, truth, bins=bins) - 1 / bins).abs().mean())
-
-
-def spread_skill(draws: Tensor, truth: Tensor, *, bins: int = 10) -> tuple[Tensor, Tensor]:
-    """Predicted against found error in `bins` groups of points of growing predicted spread: (bins,) and (bins,).
-
-    Spread is sqrt((1 + 1/n) mean variance), error the root mean square of the mean's; equal where calibrated.
-    With few draws the groups are sorted by chance too: 8 exact draws of points all alike give ratios 0.6 to 1.4.
-    Source: Fortin et al. 2014.
-    """
-    n = draws.shape[-3]
-    expected = ((1 + 1 / n) * draws.var(-3)).flatten()
-    found = (draws.mean(-3) - truth).square().flatten()
-    groups = expected.argsort().tensor_split(bins)
-    return (torch.stack([expected[g].mean().sqrt() for g in groups]),
-            torch.stack([found[g].mean().sqrt() for g in groups]))

@@ -1,14 +1,13 @@
-"""One cell of the bench: a contestant, a problem, a pattern, a size and a seed, on some tasks; a file on disk.
+"""One cell of the bench: contestant, problem, pattern, size and seed -> scores of its tasks, in a file.
 
-Task i of a cell has streams of its own, derived from (seed, problem, pattern, size, i), and its draws from the
-contestant's name besides: so all contestants answer the same questions, and their scores are paired. A cell's file is
-named by a hash of its definition, ends with a checksum of itself, and appears whole or not at all.
+Task i has streams of its own, derived from (seed, problem, pattern, size, i); draws depend on the contestant's name
+too. So tasks are the same for all contestants and scores are paired. A cell's file is named by a hash of its
+definition, ends with a checksum and appears whole or not at all.
 """
 
 import csv
 import io
 import json
-import os
 import traceback
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -23,6 +22,7 @@ from ..core.grid import cell_centres
 from ..core.rng import child
 from ..observation import patterns
 from ..observation.observing import observe
+from .results import write_whole
 from .table import GRIDS, REFERENCE, TWIN, measured
 
 FORMAT = 1
@@ -32,10 +32,9 @@ KEYS = ("problem", "pattern", "size", "contestant", "seed", "task", "m")        
 
 @dataclass(frozen=True)
 class Cell:
-    """`size` counts observations where it is whole, and is the share of a base grid's cells that is kept where not.
-
-    `weights` is the file of a trained contestant, "" of others; its name may change, its `digest` may not. `knobs` are
-    the problem's, as text. `scores` are columns of `table.measured`.
+    """`size`: a number of observations (int) or the share of a base grid's cells (float). `scores`: columns of
+    `table.measured`. `knobs`: the problem's, as text. `weights`: the file of a trained contestant, "" of others; its
+    name may change, its `digest` may not.
     """
 
     problem: str
@@ -57,12 +56,12 @@ class Cell:
 
     @property
     def definition(self) -> str:
-        """All that its numbers depend on, as JSON."""
-        told = {k: v for k, v in asdict(self).items() if k != "weights"}
-        return json.dumps({"format": FORMAT, "nfdlab": _version(), **told}, sort_keys=True)
+        """All that its scores depend on, as JSON."""
+        settings = {k: v for k, v in asdict(self).items() if k != "weights"}
+        return json.dumps({"format": FORMAT, "nfdlab": _version(), **settings}, sort_keys=True)
 
     def path(self, folder: Path) -> Path:
-        """Where its scores lie."""
+        """Its file."""
         return folder / f"{_digest(self.definition.encode())}.csv"
 
 
@@ -78,7 +77,7 @@ def run(cell: Cell, folder: Path) -> tuple[str, str]:
 
 
 def compute(cell: Cell) -> list[list]:
-    """A row for each task: KEYS, then the scores. Scored together: a third of the time."""
+    """A row for each task: KEYS, then the scores."""
     problem = _problem(cell.problem)
     fitted = contestant(cell.contestant, cell.problem, cell.weights, cell.digest)
     source, points, pattern = problems.held_out(problem), cell_centres(GRIDS[problem.d]), sized(cell.pattern, cell.size)
@@ -98,7 +97,7 @@ def compute(cell: Cell) -> list[list]:
 
 @lru_cache(maxsize=8)
 def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
-    """Who answers: the exact posterior (None where there is none), a baseline, or the approach of a weights file."""
+    """The exact posterior (None where there is none), a baseline, or the approach of a weights file."""
     if weights:
         return store.load(weights, device="cpu")
     return _problem(problem).oracle() if name in (REFERENCE, TWIN) else baselines.get(name)
@@ -110,25 +109,21 @@ def _problem(name: str):
 
 
 def sized(pattern: str, size: int | float):
-    """A pattern by its name in small letters, of so many points or of such a share."""
+    """A pattern by name, with `size` points (int) or a share of cells (float)."""
     return patterns.ALL[pattern](**{"count" if isinstance(size, int) else "share": size})
 
 
 def write(cell: Cell, folder: Path, rows: list[list]) -> Path:
-    """The cell's file: its definition, a head, the rows, a checksum. Numbers are written so that they read back."""
+    """Write the cell's file: definition, head, rows, checksum."""
     out = io.StringIO()
     out.write(f"# {cell.definition}\n")
     csv.writer(out, lineterminator="\n").writerows([head(cell.scores), *rows])
     text = out.getvalue()
-    path = cell.path(folder)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(f"{text}# {_digest(text.encode())}\n", encoding="utf-8")
-    os.replace(part, path)
-    return path
+    return write_whole(cell.path(folder), f"{text}# {_digest(text.encode())}\n")
 
 
 def read(cell: Cell, folder: Path) -> list[str] | None:
-    """The rows of a cell as lines of csv; None where there is no file, or a torn one."""
+    """The rows of a cell as lines of csv; None where there is no file, or an incomplete one."""
     try:
         text, _, end = cell.path(folder).read_text(encoding="utf-8").rstrip("\n").rpartition("\n")
     except (OSError, UnicodeDecodeError):
@@ -144,7 +139,7 @@ def head(scores: tuple[str, ...]) -> list[str]:
 
 
 def digest_of(path: Path) -> str:
-    """What a weights file is, whatever its name."""
+    """Hash of a weights file, which does not depend on its name."""
     return _digest(path.read_bytes())
 
 

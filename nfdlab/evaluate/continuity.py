@@ -1,7 +1,7 @@
-"""Whether draws are functions, and as rough or smooth as the truth at every zoom.
+"""Continuity: consistency of draws as functions, and their roughness against the truth's at every scale.
 
-`consistency` is a law: it must be 0 up to rounding. The others compare draws with truths and are 0, or 1 for the two
-that are ratios, where both have the same statistics. All take `Fields`, ask them where they need to, and forget.
+`consistency` must be 0 up to rounding. The others compare draws with truths: 0, or 1 for the two ratios, where both
+have the same statistics.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,8 @@ FLOOR = 1e-9                                         # of the variance: powers b
 def consistency(fields: Fields, coords: Tensor, *, seed: int = 0, tries: int = 4) -> float:
     """The largest |draws(coords)[:, i] - draws(coords[i])| over the field's spread; 0 up to rounding for functions.
 
-    coords (p, d). Asked again: in another order, at a random half, at each of `tries` single points, piece by piece,
-    and with other points of its own for each draw. Fairness: white noise a query, or a normalisation over the queries,
-    breaks it by about 1; it does not depend on how good the draws are.
+    coords (p, d) are evaluated again: permuted, a random half, `tries` single points, piece by piece, and with other
+    points for each draw. Fresh noise a query, or a normalisation over queries, breaks it by about 1.
     """
     require_coords(coords, fields.d), require_count(tries, "tries"), require_seed(seed)
     rng, whole, p = stream(seed, "consistency"), fields(coords), len(coords)
@@ -43,8 +42,8 @@ def spectrum_error(fields: Fields, truth: Fields, *, base: tuple[int, ...] | Non
     """Mean |log power ratio|, draws to truths, at each scale: {scale: error}; 0 where both are equally rough.
 
     At scale s both are asked on the cell centres of s times `base`; the mean is over the wavenumbers 1 up to that
-    grid's Nyquist's. Powers of less than 1e-9 of the truths' variance are drowned. Fairness: a spectrum is known from
-    few functions only roughly: in 1D, n exact draws beside n truths err by about 1.1 / sqrt(n).
+    grid's Nyquist's. Powers below 1e-9 of the truths' variance are ignored. In 1D n exact draws against n truths
+    err by about 1.1 / sqrt(n).
     """
     base = BASE[fields.d] if base is None else base
     out = {}
@@ -90,10 +89,10 @@ def gradient_error(fields: Fields, truth: Fields, coords: Tensor, *, step: float
 
 def flicker(fields: Fields, truth: Fields, *, frames: int = 16, space: tuple[int, ...] | None = None,
             rate: int = 8) -> float:
-    """Energy of the second time difference at `rate` times the frame rate, draws to truths: 1 is as calm as the truth.
+    """Energy of the second time difference at `rate` times the frame rate, draws to truths: 1 is as in the truth.
 
-    Time is the first axis; `space` is the grid of the others (16 cells a side unless told). Draws that jump between
-    frames, or that the codes of neighbouring frames pull apart, are above 1; over-smoothed ones below.
+    Time is the first axis; `space` is the grid of the others (16 cells a side unless told). Draws that jump
+    between frames are above 1, over-smoothed ones below.
     """
     require_count(frames, "frames"), require_count(rate, "rate")
     shape = (frames * rate, *((16,) * (fields.d - 1) if space is None else space))

@@ -1,4 +1,4 @@
-"""What an answer costs: seconds to fit, milliseconds a draw, points a second, and beside them the machine's ceiling."""
+"""Cost of a posterior: seconds to fit, milliseconds a draw, query points a second, against the matmul ceiling."""
 
 import time
 from collections.abc import Callable
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..core.capabilities import record_of
 from ..core.checks import require_coords, require_count, require_seed
 from ..core.rng import normals
 from ..core.types import Fitted, Observations
 
-RUNS = 3                         # the fastest of so many: what slows a run down is never the contestant
+RUNS = 3                         # the fastest run counts: other processes only slow a run down
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`fit_seconds` None where nothing was trained or nobody noted it; `flops_per_point` None where torch sees none.
+    """`fit_seconds`: None where nothing was trained or recorded; `flops_per_point`: None where torch counts none.
 
-    `share` = points_per_second · flops_per_point / ceiling: how much of the machine's float32 matrix product the field
-    uses when it is asked. Only products are counted: a field of sines or table look-ups may be fast with a low share.
+    `share` = points_per_second · flops_per_point / ceiling, of the machine's float32 matrix product. Only products are
+    counted, so a field of sines or table look-ups may be fast with a low share.
     """
 
     fit_seconds: float | None
@@ -38,15 +39,15 @@ class Cost:
 def cost(fitted: Fitted, seen: Observations | None, points: Tensor, *, draws: int = 64, seed: int = 0) -> Cost:
     """Measure one contestant: `draws` draws given `seen`, asked at `points` (p, d).
 
-    A draw ends when it can be asked; a field that puts its work off until then pays at the points. Each point of each
-    draw counts as one. The ceiling is measured in the same run, with the same threads.
+    A lazy field pays at the points, not at the draw. Each point of each draw counts as one. The ceiling is measured in
+    the same run, with the same threads.
     """
     require_count(draws, "draws"), require_seed(seed), require_coords(points)
     fields, drawing = _fastest(lambda: fitted.draw(seen, draws, seed=seed))
     _, asking = _fastest(lambda: fields(points))
     asked = draws * len(points)
     flops = _flops(lambda: fields(points)) / asked
-    about = getattr(fitted, "about", None) or {}
+    about = record_of(fitted)
     return Cost(fit_seconds=about.get("seconds") or (about.get("budget") or {}).get("seconds"),
                 ms_per_draw=1e3 * drawing / draws, points_per_second=asked / asking, flops_per_point=flops or None,
                 ceiling=ceiling(seed=seed), threads=torch.get_num_threads())

@@ -1,10 +1,11 @@
-"""Which stage is at fault: the latent that forgets, the prior that dreams, or the steering that mishears."""
+"""Error of a latent approach, attributed to reconstruction, prior or conditioning."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from .. import problems
+from ..core.capabilities import HasLatents
 from ..core.checks import require, require_count, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -15,30 +16,30 @@ from .table import GRIDS, score
 
 
 @dataclass(frozen=True)
-class Stages:
-    """`floor`: root mean square error of decoded latents of fresh functions, as a share of their own spread.
-    `prior`: energy distance of as many prior draws to fresh functions, and `real`: of other fresh functions to them.
-    `conditional`: CRPS given observations, as a ratio to the exact posterior's, averaged over how many were seen.
+class ErrorBreakdown:
+    """`reconstruction`: RMS error of decode(encode(fresh functions)), over their standard deviation.
+    `prior`: energy distance of prior draws to fresh functions; `fresh`: the same of other fresh functions.
+    `conditioning`: CRPS given observations as a ratio to the exact posterior's, averaged over numbers of observations.
     """
 
-    floor: float
+    reconstruction: float
     prior: float
-    real: float
-    conditional: float
+    fresh: float
+    conditioning: float
     table: Table
 
     @property
-    def gap(self) -> float:
-        """The generation gap, in units of the energy distance: what sampling adds to what the latent loses anyway."""
-        return self.prior - self.real
+    def generation_gap(self) -> float:
+        """Energy distance of the prior draws beyond that between fresh functions."""
+        return self.prior - self.fresh
 
 
-def stages(fitted: Fitted, problem: Problem, *, counts=None, tasks: int = 20, functions: int = 256, seed: int = 0,
-           points: Tensor | None = None) -> Stages:
-    """Measure an approach over latents, one that offers `latent(fields)` and `decode(latents)`, stage by stage."""
-    require(hasattr(fitted, "encode") and hasattr(fitted, "decode"), kind=TypeError, came=fitted,
-            must="fitted: an approach over codes, with code(fields) and decode(codes).",
-            why="Its first stage is measured alone.", do="evaluate.table.score for all others.")
+def error_breakdown(fitted: Fitted, problem: Problem, *, counts=None, tasks: int = 20, functions: int = 256,
+                    seed: int = 0, points: Tensor | None = None) -> ErrorBreakdown:
+    """Measure an approach that offers `encode(fields)` and `decode(latents)`, stage by stage, at `points` (p, d)."""
+    require(isinstance(fitted, HasLatents), kind=TypeError, came=fitted,
+            must="fitted: an approach over latents, with encode(fields) and decode(latents).",
+            why="Its reconstruction is measured alone.", do="evaluate.table.score for all others.")
     require_count(functions, "functions", 8), require_seed(seed)
     points = cell_centres(GRIDS[problem.d]) if points is None else points
     source = problems.held_out(problem)
@@ -47,5 +48,6 @@ def stages(fitted: Fitted, problem: Problem, *, counts=None, tasks: int = 20, fu
     kept = fitted.decode(fitted.encode(truths))(points)
     drawn = fitted.draw(None, functions, seed=child(seed, "drawn"))(points)
     table = score(fitted, problem, counts=counts, tasks=tasks, seed=seed)
-    return Stages(float((kept - real).square().mean().sqrt() / real.std()), float(energy_distance(drawn, real)),
-                  float(energy_distance(others, real)), float(table.ratio("crps").loc["mean"].iloc[0]), table)
+    return ErrorBreakdown(float((kept - real).square().mean().sqrt() / real.std()),
+                          float(energy_distance(drawn, real)), float(energy_distance(others, real)),
+                          float(table.ratio("crps").loc["mean"].iloc[0]), table)

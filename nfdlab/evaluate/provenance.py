@@ -1,7 +1,8 @@
-"""Weights answer for the problem they were trained on, and for no other."""
+"""Provenance: trained weights are refused for any other problem than theirs."""
 
 import json
 
+from ..core.capabilities import record_of
 from ..core.checks import describe, require
 from ..recipes import knobs, refit_line
 
@@ -9,17 +10,16 @@ from ..recipes import knobs, refit_line
 def require_same_problem(fitted, problem) -> None:
     """Refuse a trained `fitted` whose problem has another name or other knobs, with the line that refits.
 
-    The side of the data is no knob. The exact posterior and the classical baselines carry no record (`about`) of a
-    problem, and may be asked about any.
+    The side of the data is no knob. The exact posterior and baselines carry no record (`about`) and fit any problem.
     """
-    about = getattr(fitted, "about", None) or {}
+    about = record_of(fitted)
     if "problem" not in about:
         return
     name, mine, theirs = problem.card.name, _plain(knobs(problem)), _plain(about.get("knobs", {}))
     theirs.pop("side", None)
     require(about["problem"] == name and mine == theirs, must=f"A model trained on {_words(name, mine)}.",
             came=f"weights of {_words(about['problem'], theirs)}",
-            why="The prior is in the weights: of another problem they give a sure and wrong answer.",
+            why="The weights hold the prior: on another problem their answer is wrong and confident.",
             do=refit_line(about.get("approach", "sparse_conditional"), problem))
 
 

@@ -1,7 +1,7 @@
-"""The bench's table as an answer: who comes how close to the exact posterior, with intervals, and where each is worst.
+"""Ranking of a benchmark: ratios to the exact posterior on each problem, with intervals and worst cases.
 
-For each problem a ratio of mean scores at every pattern and size, over the same tasks; their average ranks, and the
-worst is shown (`results.Table`). Ratios of different problems are never averaged: not everyone answers all of them.
+For each problem a ratio of mean scores at every pattern and size, over the same tasks; contestants are ranked by the
+average (`results.Table`). Ratios of different problems are never averaged, since contestants differ between them.
 """
 
 import csv
@@ -30,19 +30,19 @@ class Benchmark:
     failed: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: str | Path, **told) -> "Benchmark":
+    def read(cls, path: str | Path, **rest) -> "Benchmark":
         """From a bench.csv, every number as it was."""
-        require(Path(path).is_file(), must="path: a bench.csv.", came=str(path), why="Nothing is there.",
+        require(Path(path).is_file(), must="path: a bench.csv.", came=str(path), why="There is no such file.",
                 do="nfdlab bench -o FOLDER writes one.")
         with open(path, encoding="utf-8", newline="") as lines:      # pandas alone rounds the last digit, or may
             rows = pd.DataFrame(list(csv.DictReader(lines)))
         whole = {name: int for name in ("seed", "task", "m")}
         scores = {name: float for name in rows.columns if name not in KEYS}
-        return cls(rows.astype(whole | scores), **told)
+        return cls(rows.astype(whole | scores), **rest)
 
     @cached_property
     def problems(self) -> list[str]:
-        """Those whose reference has answered something."""
+        """Problems with scores of the reference."""
         have = self.rows.groupby("problem", sort=False)["contestant"].unique()
         return [name for name, found in have.items() if self._reference(found) in found]
 
@@ -51,9 +51,9 @@ class Benchmark:
         return REFERENCE if REFERENCE in found else RIVAL
 
     def table(self, problem: str) -> Table:
-        """The ratios of one problem: a case is a pattern and a size.
+        """The ratios of one problem, on the tasks of the reference; a case is a pattern and a size.
 
-        Compared on the tasks that the reference has answered; who has not answered all of those is left out.
+        Contestants without scores of all those tasks are left out.
         """
         require_name(problem, self.problems, "problem of this bench")
         rows = self.rows[self.rows["problem"] == problem]
@@ -70,8 +70,8 @@ class Benchmark:
         return {name: self.table(name) for name in self.problems}
 
     def ranking(self, metric: str = "crps") -> pd.DataFrame:
-        """A row for each problem and contestant, the best first: the metric's ratio averaged over cases with its 95 %
-        interval, the worst case and which it is, then the averages of the other metrics."""
+        """A row for each problem and contestant, best first: the metric's ratio averaged over cases, its 95 % interval,
+        the worst case, and the averages of the other metrics."""
         rows = []
         for problem, table in self.tables.items():
             found = []

@@ -1,4 +1,4 @@
-"""Where on the way from noise to data a denoiser is wrong: its distance from the exact one, at each noise level."""
+"""Regret of a denoiser: its squared distance from the exact one at each noise level."""
 
 from collections.abc import Callable
 
@@ -14,14 +14,14 @@ DenoiseFn = Callable[[Tensor, float], Tensor]         # D(x (n, k), sigma) -> me
 
 @torch.no_grad()
 def regret(denoiser: DenoiseFn, exact: DenoiseFn, clean: Tensor, sigmas, *, seed: int) -> pd.DataFrame:
-    """How far D is from the exact D*, on x = clean + sigma·ε: a row for each sigma.
+    """Distance of D from the exact D*, on x = clean + sigma·ε: a row for each sigma.
 
-    clean (n, k) are fresh draws of what D* is exact for, at the k points that `Exact.at(seen, points)` was told.
+    clean (n, k) are fresh draws of the distribution that D* is exact for (`Exact.at(seen, points)`, k points).
     Columns, each with its standard error in the next, ending in _error:
-    `regret`     E|D - D*|² / E|clean - D*|², the excess over what nobody can know: 0 is exact, 1 doubles the loss;
+    `regret`     E|D - D*|² / E|clean - D*|², the excess over the least possible loss: 0 is exact, 1 doubles it;
     `integrand`  sigma^-3 E|D - D*|², whose integral over sigma bounds KL(data, model) of the variance-exploding
-                 diffusion (Song et al. 2021, Theorem 1, with g² = 2 sigma): where on the way the model loses most.
-    The noise is the same at every sigma, so that curves are smooth and two denoisers are compared in pairs.
+                 diffusion (Song et al. 2021, Theorem 1, with g² = 2 sigma): it shows the levels that lose most.
+    The noise is the same at every sigma, so curves are smooth and denoisers are compared in pairs.
     """
     require(isinstance(clean, Tensor) and clean.ndim == 2 and len(clean) > 1, must="clean: a tensor (n, k), n >= 2.",
             came=clean, why="A mean and its error are taken over n vectors.", do="prior.at(points).draw(256, seed=0).")

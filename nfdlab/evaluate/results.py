@@ -1,12 +1,11 @@
-"""The table: every contestant's scores on the same tasks, and their ratios to the exact posterior's draws.
+"""Table of scores of contestants on the same tasks, and their ratios to a reference.
 
-A ratio is (mean over tasks of a contestant's score) / (mean over tasks of the reference's), at each number of
-observations m; then the ratios are averaged over m, so that the data-rich end, where scores are small, counts as much
-as the sparse one. Intervals are 95 %, by resampling tasks in pairs: the luck of the tasks, which both share, cancels.
+A ratio is (mean score of a contestant) / (mean score of the reference) over tasks, at each number of observations m;
+the ratios are then averaged over m, so that large m, where scores are small, counts as much as small m. Intervals are
+95 %, by a paired bootstrap over tasks.
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,13 +23,11 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """`rows`: one for each contestant, m and task, with columns crps, energy, variogram, mse, variance, psnr,
-    coverage90, maximum90, integral90, or some of them. m is a number of observations, or any label of a case.
-    `reference` is the contestant that ratios are taken to: "exact", or a rival.
+    """`rows`: one for each contestant, m and task, with scores as columns (`evaluate.table.SCORES`, or some of them).
 
-    In `summary`, `rmse` is the ratio of root mean square errors of the means, `spread` that of root mean predictive
-    variances, 1 where the contestant is exactly as sure as the reference. The shares of truths inside 90 % intervals,
-    at points and of the maximum and the integral over the box, are not ratios.
+    m is a number of observations, or any label of a case; `reference` the contestant that ratios are taken to. In
+    `summary`, `rmse` is the ratio of root mean square errors, `spread` that of root mean predictive variances. The
+    shares of truths inside 90 % intervals, at points and of maximum and integral over the box, are not ratios.
     """
 
     rows: pd.DataFrame
@@ -95,7 +92,7 @@ class Table:
             rng = np.random.default_rng(child(self.seed, "bootstrap", m if isinstance(m, str) else int(m)))
             self._boot[m] = rng.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), RESAMPLES) / len(mine)
         weights = self._boot[m]
-        if not ours.any():                           # a point forecast as reference has no spread to divide by
+        if not ours.any():                           # a point forecast as reference has no variance to divide by
             return float("nan"), np.full(RESAMPLES, np.nan)
         value, again = mine.mean() / ours.mean(), (weights @ mine) / (weights @ ours)
         if metric in ROOTS:
@@ -116,17 +113,11 @@ class Table:
         return pd.concat(parts, names=["contestant", "m"])
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write `rows`; a file of that name is replaced only when the new one is whole."""
+        """Write `rows`; an existing file is replaced only when the new one is complete."""
         path = Path(path)
         require(path.parent.is_dir(), must="path: a file name in a folder that exists.", came=str(path),
                 why="The table is written there.", do=f"Make the folder {path.parent} first.")
-        part = path.with_name(path.name + ".part")
-        try:
-            self.rows.to_csv(part, index=False)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        return path
+        return write_whole(path, self.rows.to_csv(index=False))
 
     def __str__(self) -> str:
         return f"{self._title()}\n{self._text().to_string()}"
@@ -143,16 +134,24 @@ class Table:
         """The summary with two decimals, and the interval of the CRPS beside it."""
         full = self.summary(intervals=True)
         text = pd.DataFrame({metric: full[metric].map("{:.2f}".format) for metric in self.metrics})
-        text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in _pairs(full)]
+        text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in
+                         zip(full["crps_low"], full["crps_high"], strict=True)]
         return text
 
 
-def _pairs(full: pd.DataFrame) -> Iterator[tuple[float, float]]:
-    return zip(full["crps_low"], full["crps_high"], strict=True)
+def write_whole(path: Path, text: str) -> Path:
+    """Write a file by way of a temporary one, so that it appears whole or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
 
 
 def _distance(metric: str, value: float) -> float:
-    """How bad a value is: large ratios, spreads far from 1 either way, shares far from 0.90."""
+    """How bad a value is: a large ratio, a spread far from 1, a share far from 0.90."""
     if metric in SHARES:
         return abs(value - 0.9)
     return abs(np.log(max(value, 1e-12))) if metric == "spread" else value

@@ -1,8 +1,8 @@
-"""How good an answer is, when the answer is n draws and the truth is one function.
+"""Scores of n draws against one true function.
 
 Every score takes draws (…, n, p, c) and truth (…, p, c), values at the same p points, and gives one number for each
 task of the leading axes. Lower is better, except `psnr`. *Fair* means: its expectation is the score of the distribution
-the draws come from, whatever n, so eight draws and eight hundred measure the same thing (Ferro 2014).
+the draws come from, whatever n, so any number of draws measures the same (Ferro 2014).
 """
 
 import torch
@@ -48,7 +48,7 @@ def energy(draws: Tensor, truth: Tensor) -> Tensor:
 
     mean_i |x_i - y| - sum_{i<j} |x_i - x_j| / (n (n - 1)), with |.| the root mean square over points and channels: the
     Euclidean norm over sqrt(p c), so that its size does not depend on how finely the field is asked.
-    It is nearly blind to lost correlation: read it beside `variogram`.
+    It hardly depends on correlation: read it beside `variogram`.
     Source: Gneiting & Raftery 2007, eq. 22.
     """
     n = draws.shape[-3]
@@ -62,10 +62,10 @@ def energy(draws: Tensor, truth: Tensor) -> Tensor:
 
 
 def energy_distance(one: Tensor, two: Tensor) -> Tensor:
-    """How far two sets of functions (n, p, c), (m, p, c) are apart as distributions: ().
+    """Energy distance between two sets of functions (n, p, c), (m, p, c): ().
 
     2 mean |x − y| − mean |x − x'| − mean |y − y'|, each mean over different functions, |.| the root mean square over
-    points and channels. Nought on average for two sets from one distribution, so a small one may come out negative.
+    points and channels. Zero on average for two sets of one distribution, so it may be slightly negative.
     Source: Székely & Rizzo 2013, eq. 2.
     """
     x, y = one.flatten(1) / one[0].numel() ** 0.5, two.flatten(1) / two[0].numel() ** 0.5
@@ -124,9 +124,9 @@ def variance(draws: Tensor) -> Tensor:
 
 
 def spread_ratio(draws: Tensor, truth: Tensor) -> Tensor:
-    """Spread over skill, one number for all tasks: sqrt((1 + 1/n) mean variance) / sqrt(mean square error): ().
+    """Spread-error ratio, one number for all tasks: sqrt((1 + 1/n) mean variance) / sqrt(mean square error): ().
 
-    1 where spread tells the size of the error; below 1, too sure. The factor 1 + 1/n is the error of a mean of n draws.
+    1 where calibrated; below 1, overconfident. The factor 1 + 1/n is the error of a mean of n draws.
     Source: Fortin et al. 2014, eq. 15.
     """
     n = draws.shape[-3]

@@ -1,4 +1,4 @@
-"""Scores against the share that is kept: a curve for each pattern and contestant, and the area under it."""
+"""Scores against the observed share: a curve for each pattern and contestant, and the area under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,7 @@ SHARES = (0.01, 0.03, 0.1, 0.3)
 class Curves:
     """`tables`: pattern's name -> ratios at each share (m is the number of points). `shares`: m -> share, a pattern's.
 
-    `practised` names the patterns that training saw; the others ask whether a model has learnt the problem or the
-    pattern.
+    `practised`: names of the patterns used in training; on the others a model must have learned the problem itself.
     """
 
     tables: dict[str, Table]
@@ -39,10 +38,9 @@ class Curves:
         return pd.DataFrame(rows)
 
     def areas(self, metric: str = "crps") -> pd.DataFrame:
-        """The area under each curve over log share, divided by its width: an average ratio, with its 95 % interval.
+        """Average ratio over log share (area under the curve / its width) with its 95 % interval.
 
-        A row for each pattern and contestant; `practised` says whether training saw the pattern. With one share the
-        area is the ratio.
+        A row for each pattern and contestant; `practised` says whether training used the pattern.
         """
         rows = []
         for pattern, table in self.tables.items():
@@ -54,7 +52,7 @@ class Curves:
         return pd.DataFrame(rows)
 
     def across(self, metric: str = "crps") -> pd.DataFrame:
-        """The areas as a table of patterns by contestants, those never practised last."""
+        """The areas as a table of patterns by contestants, patterns not used in training last."""
         wide = self.areas(metric).pivot(index=["practised", "pattern"], columns="contestant", values=metric)
         return wide[next(iter(self.tables.values())).contestants].sort_index(ascending=[False, True])
 
@@ -64,8 +62,8 @@ def sparsity_curve(contestants: dict[str, Fitted], problem: Problem, *, shares: 
                    **how) -> Curves:
     """Score contestants at each share of a base grid's cells, `of` a side, through each pattern.
 
-    `patterns` are anything that gives a pattern from share= and of=; `how` goes to `compare`: tasks, draws, seed, ….
-    Fairness: the same tasks for all contestants at one pattern and share, so every interval is paired.
+    `patterns`: classes of patterns, made with share= and of=; `how` goes to `compare`: tasks, draws, seed, …. All
+    contestants get the same tasks at one pattern and share, so intervals are paired.
     """
     shares = sorted(require_number(share, "share", 0.0, 1.0, open_low=True) for share in shares)
     sizes = [round(share * of**problem.d) for share in shares]

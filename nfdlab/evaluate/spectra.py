@@ -1,4 +1,4 @@
-"""How much of a field's variance lies at each wavenumber: the radial power spectrum, from values on a grid."""
+"""Radial power spectrum of fields from their values on a grid."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The scores a trained approach carries with it: measured over many tasks when it was made, and kept in its file."""
+"""Scores kept with a trained approach: measured over many tasks when it is made, saved in its header."""
 
 from ..baselines import get as baseline
 from ..core.types import Fitted, Problem
@@ -13,11 +13,11 @@ COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2
 
 
 def whole_frames(*gaps: int) -> dict:
-    """The prior, and whole frames of 16 cells a side, every so many of 16."""
+    """The prior, and every g-th of 16 whole frames of 16 cells a side."""
     return {0: None} | {f"every {gap}": patterns.Frames(every=gap) for gap in gaps}
 
 
-# or other ways to look than random places, by a label
+# other patterns than random places, by label
 CASES = {"powerlaw2d": {0: None, 16: patterns.Random(count=16), 64: patterns.Random(count=64),
                         "grid of 64": patterns.Grid(count=64)},
          "drift1dt": whole_frames(2, 4, 8), "two_speed1dt": whole_frames(3, 5, 7),
@@ -31,10 +31,10 @@ def stamp(fitted: Fitted, problem: Problem, *, tasks: int = 200, seed: int = 1, 
     about["scores"][metric][m] is a number, m a string as JSON keys are; "mean" and "worst" are over m. Ratios to
     kriging are named so in about["scores"]["to"].
     """
-    rival = None if problem.oracle() is not None else baseline("kriging")
+    reference = None if problem.oracle() is not None else baseline("kriging")
     name = problem.card.name
     table = score(fitted, problem, counts=COUNTS.get(name), pattern=CASES.get(name, patterns.Random), tasks=tasks,
-                  seed=seed, against=rival, progress=progress)
+                  seed=seed, against=reference, progress=progress)
     kept = {metric: {str(m): round(float(v), 4) for m, v in table.ratio(metric)[metric].items()} for metric in KEPT}
-    fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if rival is None else "kriging"}
+    fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if reference is None else "kriging"}
     return table

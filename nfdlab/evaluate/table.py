@@ -1,7 +1,7 @@
-"""Score contestants on fresh tasks beside the exact posterior: same truth, same observations, same number of draws.
+"""Score contestants and the exact posterior on the same tasks: same truth, observations and number of draws -> Table.
 
-Task i with m observations has streams of its own, derived from (seed, m, i), so more tasks only append, and the same
-seed gives the same tasks whoever is scored. Truths come from the side of the problem that training never sees.
+Task i with m observations has its own streams, derived from (seed, m, i), so more tasks only append and every
+contestant gets the same ones. Truths come from the side of the problem that training never sees.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import baselines, problems
+from ..core.capabilities import HasSize, record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -23,7 +24,7 @@ from .results import Table
 
 GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8)}      # where fields are compared, unless told: all pairs of points count
 COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60)}
-REFERENCE, TWIN = "exact", "exact_again"             # the twin draws anew: its ratio shows the luck of 64 draws
+REFERENCE, TWIN = "exact", "exact_again"             # the twin has other draws: its ratio shows their chance
 
 
 def score(fitted: Fitted, problem: Problem, *, counts=None, pattern=patterns.Random, tasks: int = 100, draws: int = 64,
@@ -39,10 +40,10 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
             against: Fitted | None = None, progress: Callable[[int, int], object] | None = None) -> Table:
     """Several contestants on the same tasks, and the reference as the last row.
 
-    `counts`: numbers of observations, 0 for the prior. `pattern`: anything that gives a pattern from count=; or one
-    pattern as it is, or a dictionary of label and pattern, None for the prior (then no counts). `points` (p, d): where
-    fields are compared. `against`: what ratios are taken to; unless told the exact posterior, and kriging where there
-    is none. `progress(done, total)` is called after each task.
+    `counts`: numbers of observations, 0 for the prior. `pattern`: a class of patterns, made with count=; or one pattern
+    or a dictionary {label: pattern}, None for the prior (then no counts). `points` (p, d): where fields are compared.
+    `against`: the reference of the ratios; by default the exact posterior, or kriging where there is none.
+    `progress(done, total)` is called after each task.
     """
     require(isinstance(contestants, dict) and len(contestants) > 0, kind=TypeError,
             must="contestants: a dictionary of name and Fitted.", came=contestants,
@@ -93,9 +94,9 @@ def measure(draws: Tensor, truth: Tensor, d: int) -> dict[str, float]:
 
 @torch.inference_mode()
 def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
-    """Scores of many tasks at once, all unless told: draws (…, n, p, c), truth (…, p, c) -> (…,) each.
+    """Scores of many tasks at once: draws (…, n, p, c), truth (…, p, c) -> (…,) for each of `columns`.
 
-    n equal draws, a point forecast, have the scores of one (`scores`), at a hundredth of the work.
+    n equal draws (a point forecast) have the scores of one draw, which is far cheaper.
     """
     draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
     scores.check(draws, truth)
@@ -105,9 +106,8 @@ def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tupl
 
 
 def name_of(fitted) -> str:
-    """What to call a contestant: the approach it was trained by, else its class in small letters."""
-    about = getattr(fitted, "about", None) or {}
-    return about.get("approach", type(fitted).__name__.lower())
+    """Name of a contestant: its approach, else its class in lower case."""
+    return record_of(fitted).get("approach", type(fitted).__name__.lower())
 
 
 def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
@@ -119,7 +119,7 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
             require(len(pattern) > 0, must="pattern: at least one label and pattern.", came=pattern,
                     why="Each has its own rows.", do="pattern={'every 4': nfdlab.patterns.Frames(every=4)}.")
             return list(pattern.items())
-        return [(pattern.size(d) if hasattr(pattern, "size") else len(pattern.coords(d, seed=0)), pattern)]
+        return [(pattern.size(d) if isinstance(pattern, HasSize) else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
             came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")

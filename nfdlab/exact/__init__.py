@@ -1,5 +1,5 @@
-"""Exact answers: priors whose posterior and denoiser have a closed form, each written once.
+"""Priors whose posterior and denoiser have a closed form.
 
-`normal`, `finite` are distributions of vectors (values at chosen points, weights of a basis), with `condition` and
-`denoiser`; `gaussian`, `mixture`, `enumerated` are distributions of functions, with `draw`, `posterior` and `at`.
+`normal`, `finite`: distributions of vectors (values at points, weights of a basis), with `condition` and `denoiser`.
+`gaussian`, `mixture`, `enumerated`, `threshold`: distributions of functions, with `draw`, `posterior` and `at`.
 """

@@ -1,8 +1,8 @@
-"""Families with a few parameters: enumerate them all, weigh each by how well it explains what was seen.
+"""Posterior of a family of functions with a few parameters, by enumeration of the parameter box.
 
-The parameter box is cut into cells; a cell's weight is the likelihood at its centre; a draw picks a cell by weight and
-a place in it uniformly. Cells that fit best are cut again until many share the weight, so that a cell stays small
-against the posterior's width however many points are seen.
+The box is divided into cells; a cell's weight is the likelihood at its centre; a draw chooses a cell by weight and a
+place in it uniformly. The best cells are divided again until many share the weight, so that cells are small beside the
+posterior however many points are observed.
 """
 
 import math
@@ -13,26 +13,26 @@ import torch
 from torch import Tensor
 
 from ..core.fields import CHUNK, EvaluatedFields
-from ..core.rng import uniforms
+from ..core.rng import choose, uniforms
 from ..core.types import Observations
 from .finite import Finite
-from .mcmc import precompute
-from ..core.rng import choose
+from .mcmc import differential_evolution
+from .normal import Conditional, effective_sample_size
 
-CELLS = 10_000, 100_000      # as many cells as are weighed at once, for many and for few observations
+CELLS = 10_000, 100_000      # cells evaluated at once, for many and for few observations
 WORK = 1_500_000             # cells times observations of one pass, between those two
-FIRST = 64                   # observations that the first pass listens to; each later pass to twice as many
-SHARED = 1000                # cut again until the weight is spread over so many cells (their effective number)
+FIRST = 64                   # observations used in the first pass; each later pass uses twice as many
+SHARED = 1000                # divide again until this effective number of cells shares the weight
 CUTS = 10                    # passes at most
-FEW = 3                      # parameters that cells can hold; of more, cells are the start of chains
+FEW = 3                      # parameters that cells suffice for; with more they start Markov chains
 POINTS, MOVES = 2000, (8, 16)
-SLACK = 400.0                # cells e^-400 less likely than the best are hopeless even if their centre fits ill
-SUMMED = 500, 20_000_000     # cells, and cells times places, that moments sum over at least and at most
-LEAST_NOISE = 1e-3           # below this the cells are wider than the likelihood
+SLACK = 400.0                # cells e^-400 less likely than the best are dropped
+SUMMED = 500, 20_000_000     # cells at least, and cells times places at most, that moments sum over
+LEAST_NOISE = 1e-3           # below this noise the cells are wider than the likelihood
 
 
 @dataclass(frozen=True, eq=False)
-class Enumerated:
+class Enumerated(Conditional):
     """Functions family(params (h, q), coords (p, d) or (h, p, d)) -> (h, p, c) with parameters uniform in unit cells.
 
     `family` takes parameters in [0, 1)^q (it scales them itself). `centres` (h, q) and `widths` (q,) are the cells.
@@ -53,19 +53,19 @@ class Enumerated:
         return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)))
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n functions: a cell chosen by weight, then a place in it."""
+        """n functions: a cell by weight, then a uniform place in it."""
         which = choose(self.log_weights, n, seed=seed)
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
         return member(self.family, self.centres[which] + jitter * self.widths, self.d, self.c)
 
     def _logs(self, params: Tensor, coords: Tensor, values: Tensor, noise_std: float) -> Tensor:
-        """Log likelihood of each of some parameters (h, q), less its constant: (h,)."""
+        """Log likelihood of parameters (h, q), less its constant: (h,)."""
         step = max(1, CHUNK // (8 * max(1, values.numel())))
         misfit = [(self.family(part, coords) - values).square().sum((1, 2)) for part in params.split(step)]
         return -torch.cat(misfit).double() / (2 * noise_std**2)
 
     def _cut(self, logs: Tensor, cells: int) -> "Enumerated":
-        """The cells that fit best, each cut in 2^q, `cells` in all. The prior is uniform, so only kept cells count."""
+        """The best cells, each divided in 2^q, `cells` in all. The prior is uniform, so only kept cells count."""
         q = len(self.widths)
         best = logs.topk(min(len(logs), cells // 2**q))
         kept = best.indices[best.values > best.values[0] - SLACK].sort().values
@@ -74,48 +74,45 @@ class Enumerated:
         return replace(self, centres=centres, widths=self.widths / 2)
 
     def update(self, seen: Observations) -> tuple["Enumerated", Tensor]:
-        """The prior given what was seen; and its evidence, the log of the mean likelihood over the prior.
+        """Posterior given `seen`, and the log marginal likelihood (log of the mean likelihood over the prior).
 
-        What is cut is chosen by rank, not by weight: a cell whose centre misfits but whose inside may fit is kept (a
-        jump between centre and edge misfits by the whole jump). Large cells need few observations to be ruled out.
+        Cells are chosen by rank, not by weight: the centre of a cell may misfit by a whole jump though its inside fits.
+        Few observations suffice to rule out large cells.
         """
-        noise_std, heard = max(seen.noise_std, LEAST_NOISE), FIRST
+        noise_std, used = max(seen.noise_std, LEAST_NOISE), FIRST
         mixed = even(seen.m, 1)[:, 0].argsort()
         coords, values = seen.coords.float().cpu()[mixed], seen.values.float().cpu()[mixed]
-        now, logs = self, self._logs(self.centres, coords[:heard], values[:heard], noise_std)
+        now, logs = self, self._logs(self.centres, coords[:used], values[:used], noise_std)
         for _ in range(CUTS):
-            if heard >= seen.m and effective(logs) >= SHARED:
+            if used >= seen.m and effective_sample_size(logs) >= SHARED:
                 break
-            heard *= 2
-            cells = min(max(WORK // max(1, values[:heard].numel()), CELLS[0]), CELLS[1])
+            used *= 2
+            cells = min(max(WORK // max(1, values[:used].numel()), CELLS[0]), CELLS[1])
             now = now._cut(logs, cells)
-            logs = self._logs(now.centres, coords[:heard], values[:heard], noise_std)
+            logs = self._logs(now.centres, coords[:used], values[:used], noise_std)
         constant = 0.5 * values.numel() * math.log(2 * math.pi * noise_std**2)
-        evidence = logs.logsumexp(0) + now.widths.double().log().sum() - constant
+        log_marginal = logs.logsumexp(0) + now.widths.double().log().sum() - constant
         kept = (logs > logs.max() - 21).nonzero()[:, 0]              # e^-21 = 1e-9
         now = replace(now, centres=now.centres[kept], log_weights=logs[kept] - logs.max())
         if len(now.widths) > FEW:
-            now = now._settled(lambda params: self._logs(params, coords, values, noise_std), values.numel())
-        return now, evidence
+            now = now._sampled(lambda params: self._logs(params, coords, values, noise_std), values.numel())
+        return now, log_marginal
 
-    def _settled(self, log_density: Callable[[Tensor], Tensor], m: int) -> "Enumerated":
-        """Points for cells: the cells that could be kept are too few and too wide to be summed over."""
+    def _sampled(self, log_density: Callable[[Tensor], Tensor], m: int) -> "Enumerated":
+        """MCMC samples in place of cells, which with many parameters are too few and too wide to be summed over."""
         params = self._thinned(POINTS)[0]
         params = params + self.widths * (even(*params.shape) - 0.5)
-        points = precompute(params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1), log_density,
-                        min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1]), seed=0)
+        begin = params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1)
+        moves = min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
+        points = differential_evolution(begin, log_density, moves, seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 
-    def posterior(self, seen: Observations) -> "Enumerated":
-        """The family given what was seen."""
-        return self.update(seen)[0]
-
     def at(self, coords: Tensor) -> Finite:
-        """Values at coords (p, d) of every cell's centre, flattened: the vectors (h, p·c) of a finite set."""
+        """Joint distribution of the values at coords (p, d): a finite set of vectors (h, p·c), one for each cell."""
         return Finite(self.family(self.centres.to(coords), coords).flatten(1), self.log_weights.to(coords))
 
     def moments(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation at coords: (p, c), (p, c). At very many places some cells stand for all."""
+        """Mean and standard deviation at coords: (p, c), (p, c). At very many places, of a subset of the cells."""
         centres, w = self._thinned(max(SUMMED[0], SUMMED[1] // max(1, len(coords) * self.c)))
         out = []
         for piece in coords.split(max(1, CHUNK // 64)):
@@ -130,7 +127,7 @@ class Enumerated:
         return torch.cat(means), torch.cat(stds)
 
     def _thinned(self, most: int) -> tuple[Tensor, Tensor]:
-        """Cells and weights; if more than `most`, so many equal ones at even steps of the summed weight."""
+        """Cells and weights; if more than `most`, so many of equal weight by systematic resampling."""
         w = self.log_weights.softmax(0)
         if len(w) <= most:
             return self.centres, w
@@ -145,14 +142,8 @@ def member(family, params: Tensor, d: int, c: int) -> EvaluatedFields:
 
 
 def even(n: int, q: int) -> Tensor:
-    """n points spread evenly over [0, 1)^q, in no visible order: (n, q). The R sequence of Roberts 2018."""
+    """Low-discrepancy sequence of n points in [0, 1)^q: (n, q). The R sequence of Roberts 2018."""
     root = 2.0
     for _ in range(40):                                  # the real root of x^(q+1) = x + 1, golden for q = 1
         root = (1 + root) ** (1 / (q + 1))
     return (torch.arange(1, n + 1).double()[:, None] * root ** -torch.arange(1, q + 1).double()).frac().float()
-
-
-def effective(logs: Tensor) -> float:
-    """How many equal weights would be spread as these log weights are: (Σw)²/Σw²."""
-    w = (logs - logs.max()).exp()
-    return float(w.sum() ** 2 / w.square().sum())

@@ -12,7 +12,7 @@ from ..core.rng import choose
 
 @dataclass(frozen=True, eq=False)
 class Finite:
-    """Vectors (h, k) with log_weights (h,). The denoiser of a data set, or of an enumerated family seen at k points."""
+    """Vectors (h, k) with log_weights (h,): a data set, or an enumerated family evaluated at k points."""
 
     vectors: Tensor
     log_weights: Tensor
@@ -24,7 +24,7 @@ class Finite:
 
     @classmethod
     def union(cls, log_weights: Tensor, sets: tuple["Finite", ...]) -> "Finite":
-        """One of several sets by weight (j,), then one of its vectors."""
+        """Mixture of several sets with weights (j,)."""
         logs = [w.to(s.log_weights) + s.log_weights.log_softmax(0) for w, s in zip(log_weights, sets, strict=True)]
         return cls(torch.cat([s.vectors for s in sets]), torch.cat(logs))
 

@@ -1,4 +1,4 @@
-"""Gaussian fields as a basis with Gaussian weights: f(x) = Φ(x) w. A draw is a function, the posterior is exact."""
+"""Gaussian fields in weight space: f(x) = Φ(x) w with Gaussian weights w. The posterior is exact."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..core.fields import CHUNK, EvaluatedFields
 from ..core.types import Observations
-from .normal import Normal
+from .normal import Conditional, Normal
 
 
 @dataclass(frozen=True, eq=False)
-class Gaussian:
+class Gaussian(Conditional):
     """A Gaussian field with one channel: basis(coords (…, p, d)) -> (…, p, k), weights a Normal over (k,)."""
 
     basis: Callable[[Tensor], Tensor]
@@ -33,14 +33,10 @@ class Gaussian:
         return EvaluatedFields(rule, n, self.d, width=w.shape[1])
 
     def update(self, seen: Observations) -> tuple["Gaussian", Tensor]:
-        """The same field given what was seen, solved in float64; and its evidence, the log density of what was seen."""
+        """Posterior given `seen`, solved in float64, and the log marginal likelihood."""
         A, y = self.basis(seen.coords.double().cpu()), seen.values[:, 0].double().cpu()
-        weights, evidence = self.weights.update(A, y, seen.noise_std)
-        return Gaussian(self.basis, self.d, weights), evidence
-
-    def posterior(self, seen: Observations) -> "Gaussian":
-        """The same field given what was seen."""
-        return self.update(seen)[0]
+        weights, log_marginal = self.weights.update(A, y, seen.noise_std)
+        return Gaussian(self.basis, self.d, weights), log_marginal
 
     def at(self, coords: Tensor) -> Normal:
         """The distribution of the values at coords (p, d)."""

@@ -1,4 +1,4 @@
-"""Points that nearly follow a law, moved until they do: Markov chains that learn their stride from one another."""
+"""Differential-evolution Markov chain Monte Carlo (ter Braak 2006): points and a log density -> posterior samples."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from ..core.rng import stream
 
 
-def precompute(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int, *, seed: int) -> Tensor:
-    """Points (h, q) in the unit box after `moves` Metropolis steps each towards log_density (h, q) -> (h,).
+def differential_evolution(points: Tensor, log_density: Callable[[Tensor], Tensor], moves: int, *, seed: int) -> Tensor:
+    """Metropolis moves of points (h, q) in the unit box towards log_density (h, q) -> (h,): (h, q) after `moves` each.
 
-    A step is a multiple of the difference of two other points, so it has the law's own shape; every tenth is the whole
-    difference, which crosses from one hump to another. Differential evolution Markov chain: ter Braak 2006, eq. 2.
-    Each half moves by differences within the other, so that a step's chances there and back are the same.
+    A proposal is a multiple of the difference of two other points, so it has the shape of the target; every tenth is
+    the whole difference, which crosses from one mode to another (ter Braak 2006, eq. 2). Each half moves by differences
+    within the other half, so that proposals are symmetric.
     """
     rng, (h, q) = stream(seed, "settle"), points.shape
     points, logs = points.clone(), log_density(points)

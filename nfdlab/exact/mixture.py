@@ -1,4 +1,4 @@
-"""Mixtures of fields: one of several kinds of function, nobody says which."""
+"""Mixtures of distributions of functions, conditioned exactly."""
 
 import math
 from dataclasses import dataclass
@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from ..core.fields import EvaluatedFields
-from ..core.rng import child
+from ..core.rng import child, choose
 from ..core.types import Observations
 from .finite import Finite
-from ..core.rng import choose
-from .normal import NormalMixture
+from .normal import Conditional, NormalMixture
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(Conditional):
     """Σ_j exp(log_weights_j) · part j: all of the parts Gaussian, or all Enumerated."""
 
     log_weights: Tensor
@@ -34,33 +33,29 @@ class Mixture:
         return cls(torch.full((len(parts),), -math.log(len(parts)), dtype=torch.float64), parts)
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n functions: a kind chosen by weight, then a draw of it."""
+        """n functions: a component by weight, then a draw of it."""
         which = choose(self.log_weights, n, seed=seed)
-        kinds = [p.draw(n, seed=child(seed, "kind", j)) for j, p in enumerate(self.parts)]
+        draws = [p.draw(n, seed=child(seed, "kind", j)) for j, p in enumerate(self.parts)]
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             asked = torch.arange(n)[part]
             out = coords.new_empty(len(asked), coords.shape[-2], self.c)
-            for j, kind in enumerate(kinds):
+            for j, component in enumerate(draws):
                 mine = (which[asked] == j).nonzero()[:, 0]
                 if len(mine):
-                    out[mine] = kind.rule(coords if coords.ndim == 2 else coords[mine], asked[mine])
+                    out[mine] = component.rule(coords if coords.ndim == 2 else coords[mine], asked[mine])
             return out
 
-        return EvaluatedFields(rule, n, self.d, self.c, max(kind.width for kind in kinds))
+        return EvaluatedFields(rule, n, self.d, self.c, max(component.width for component in draws))
 
     def update(self, seen: Observations) -> tuple["Mixture", Tensor]:
-        """Each kind given what was seen, weighed by how well it explains it; and the evidence of them all."""
+        """Posterior given `seen` (each component conditioned and reweighted), and the log marginal likelihood."""
         parts, logs = zip(*(p.update(seen) for p in self.parts), strict=True)
         logs = self.log_weights + torch.stack(logs)
         return Mixture(logs - logs.logsumexp(0), parts), logs.logsumexp(0)
 
-    def posterior(self, seen: Observations) -> "Mixture":
-        """The mixture given what was seen; `log_weights.exp()` are the odds of each kind."""
-        return self.update(seen)[0]
-
     def at(self, coords: Tensor) -> NormalMixture | Finite:
-        """The distribution of the values at coords (p, d)."""
+        """Joint distribution of the values at coords (p, d)."""
         here = tuple(p.at(coords) for p in self.parts)
         return Finite.union(self.log_weights, here) if isinstance(here[0], Finite) else NormalMixture(
             self.log_weights, here)

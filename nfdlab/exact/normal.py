@@ -3,21 +3,31 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from ..core.rng import normals, uniforms
+from ..core.rng import choose, normals
+from ..core.types import Observations
 
 LEAST_NOISE = 1e-5           # measurements without noise are conditioned on with this standard deviation
+
+
+class Conditional:
+    """Base of distributions of functions with `update(seen)` -> (posterior, log marginal likelihood of `seen`)."""
+
+    def posterior(self, seen: Observations) -> Self:
+        """The posterior of `update`; of a mixture `log_weights.exp()` are the probabilities of its components."""
+        return self.update(seen)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Normal:
     """N(mean, R Rᵀ) over vectors: mean (k,), R = root · Π (I + V diag(gain) Vᵀ) with a factor for each conditioning.
 
-    root is (k, r), or None for the identity; each V is (r, q) with orthonormal columns, gain (q,). So what was seen
-    costs a few columns, however many weights there are, and every covariance is positive by construction.
+    root is (k, r), or None for the identity; each V is (r, q) with orthonormal columns, gain (q,). Conditioning costs a
+    few columns, however many weights there are, and every covariance is positive by construction.
     """
 
     mean: Tensor
@@ -36,7 +46,7 @@ class Normal:
 
     @property
     def rank(self) -> int:
-        """How many standard normals make a draw."""
+        """Number of standard normals that make a draw."""
         return len(self.mean) if self.root is None else self.root.shape[1]
 
     def rows(self, A: Tensor) -> Tensor:
@@ -70,7 +80,7 @@ class Normal:
         return Normal(A @ self.mean + shift, self.rows(A))
 
     def update(self, A: Tensor, y: Tensor, noise_std: float) -> tuple["Normal", Tensor]:
-        """The posterior of x given y = A x + s·ε, A (q, k), y (q,); and log N(y; A mean, A cov Aᵀ + s²), its evidence.
+        """Posterior of x given y = A x + s·ε, A (q, k), y (q,), and the log marginal likelihood of y.
 
         With A R / s = U S Vᵀ the mean moves by R V S/(1 + S²) Uᵀ(y − A mean)/s and R gets the factor (I + V S² Vᵀ)^-½
         (Rasmussen & Williams 2006, eqs. 2.11 and 2.30, in singular values).
@@ -82,8 +92,8 @@ class Normal:
         moved = self.mean + self.spread((inside * S / wide @ Vt)[None])[0]
         outside = away - U @ inside
         constant = len(y) * torch.log(torch.tensor(2 * torch.pi * s * s, dtype=torch.float64))
-        evidence = -0.5 * (outside @ outside + (inside.square() / wide).sum() + wide.log().sum() + constant)
-        return replace(self, mean=moved, seen=(*self.seen, (Vt.T, wide.rsqrt() - 1))), evidence
+        log_marginal = -0.5 * (outside @ outside + (inside.square() / wide).sum() + wide.log().sum() + constant)
+        return replace(self, mean=moved, seen=(*self.seen, (Vt.T, wide.rsqrt() - 1))), log_marginal
 
     def condition(self, A: Tensor, y: Tensor, noise_std: float) -> "Normal":
         """The posterior of `update`."""
@@ -158,3 +168,9 @@ class NormalMixture:
             return (r * torch.stack([d(x, sigma) for d in denoisers])).sum(0)
 
         return D
+
+
+def effective_sample_size(log_weights: Tensor) -> float:
+    """Effective sample size of weighted draws: (Σw)²/Σw² (Kong 1992)."""
+    w = (log_weights - log_weights.max()).exp()
+    return float(w.sum() ** 2 / w.square().sum())

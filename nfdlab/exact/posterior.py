@@ -1,4 +1,4 @@
-"""The exact posterior of a problem as a `Fitted`: the ruler, asked the same way as any model."""
+"""The exact posterior of a problem as a `Fitted`: same interface as a trained model."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from ..core.types import Observations, require_seen
 
 @dataclass(frozen=True, eq=False)
 class Exact:
-    """`prior` is any of Gaussian, Mixture, Enumerated."""
+    """`prior`: a Gaussian, Mixture, Enumerated or Threshold."""
 
     prior: object
 
     def _given(self, seen: Observations | None):
-        require_seen(seen, self.prior.d, getattr(self.prior, "c", 1))      # Gaussians and mixtures have one channel
+        require_seen(seen, self.prior.d, self.prior.c)
         if seen is None or seen.m == 0:
             return self.prior
         return self.prior.posterior(seen)

@@ -1,4 +1,4 @@
-"""A step at an unknown place: the posterior of the place is constant between one observation and the next."""
+"""Posterior of a step at an unknown place θ: piecewise constant between observations."""
 
 from dataclasses import dataclass, field
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ..core.fields import EvaluatedFields
-from ..core.rng import uniforms
+from ..core.rng import choose, uniforms
 from ..core.types import Observations
 from .enumerated import LEAST_NOISE, member
 from .finite import Finite
-from ..core.rng import choose
+from .normal import Conditional
 
 
 def step(params: Tensor, coords: Tensor) -> Tensor:
@@ -19,8 +19,8 @@ def step(params: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold:
-    """1[x > θ] on [-1, 1], θ uniform within pieces between `edges` (h + 1,), pieces weighed by log_weights (h,)."""
+class Threshold(Conditional):
+    """1[x > θ] on [-1, 1], θ uniform within pieces between `edges` (h + 1,), with log_weights (h,) of the pieces."""
 
     edges: Tensor = field(repr=False)
     log_weights: Tensor = field(repr=False)
@@ -40,7 +40,7 @@ class Threshold:
         return member(step, theta[:, None], 1, 1)
 
     def update(self, seen: Observations) -> tuple["Threshold", Tensor]:
-        """Given what was seen; and its evidence.
+        """Posterior given `seen`, and the log marginal likelihood.
 
         A piece's weight is its length times its likelihood, and between two observations the likelihood is constant.
         """
@@ -55,12 +55,8 @@ class Threshold:
         logs = inside - 0.5 * (misfit + constant)
         return Threshold(edges, logs - logs.logsumexp(0)), logs.logsumexp(0)
 
-    def posterior(self, seen: Observations) -> "Threshold":
-        """The step given what was seen."""
-        return self.update(seen)[0]
-
     def below(self, x: Tensor) -> Tensor:
-        """P(θ < x), the chance that the step is up at x: x (p,) -> (p,) in float64."""
+        """P(θ < x), the probability that the value at x is 1: x (p,) -> (p,) in float64."""
         steps = torch.cat([torch.zeros(1, dtype=torch.float64), self.log_weights.softmax(0).cumsum(0)])
         x = x.double().cpu().clamp(-1, 1)
         i = torch.searchsorted(self.edges, x).clamp(1, len(self.edges) - 1)
@@ -68,7 +64,7 @@ class Threshold:
         return torch.lerp(steps[i - 1], steps[i], share)
 
     def at(self, coords: Tensor) -> Finite:
-        """Values at coords (p, 1): of p places there are only p + 1 different views of a step, so the set is exact."""
+        """Joint distribution of the values at coords (p, 1): a finite set, as p places show p + 1 steps."""
         order = coords[:, 0].argsort()
         chance = self.below(coords[order, 0])
         ends = torch.cat([torch.zeros(1).double(), chance, torch.ones(1).double()])

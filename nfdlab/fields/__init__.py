@@ -1,1 +1,1 @@
-"""Neural fields: networks from coordinates to values, told which function to be by a latent, features or tokens."""
+"""Neural fields: networks from coordinates to values, conditioned on a latent, grid features or tokens."""

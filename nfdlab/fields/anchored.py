@@ -1,12 +1,13 @@
-"""A field that asks the tokens near by: no grid, and yet a detail costs only its own corner.
+"""Neural field with local tokens at fixed anchors: (coords, tokens) -> values.
 
-A query attends to the k nearest of a few anchors. Weights fall with distance and reach zero where the k-th nearest
-anchor changes, so the field is continuous. Zhang et al. 2022 (3DILG), sec. 3.2, weigh latents by distance in this way.
+A query attends to its k nearest anchors. Weights fall with distance and reach zero where the k-th nearest anchor
+changes, so the field is continuous. Distance-weighted latents: Zhang et al. 2022 (3DILG), sec. 3.2.
 """
 
 import torch
 from torch import Tensor, nn
 
+from ..core.grid import take
 from .encodings import Fourier
 
 
@@ -26,7 +27,7 @@ class AnchoredField(nn.Module):
         nn.init.zeros_(self.answer[-1].weight), nn.init.zeros_(self.answer[-1].bias)
 
     def attend(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Which anchors speak at coords (…, d), and how much: indices and weights (…, near) that sum to one."""
+        """Attention to the nearest anchors at coords (…, d): indices and weights (…, near) that sum to one."""
         away = (coords[..., None, :] - self.anchors).square().sum(-1)
         if self.near == len(self.anchors):
             squares, index = away.sort(-1)
@@ -41,10 +42,5 @@ class AnchoredField(nn.Module):
     def forward(self, coords: Tensor, memory: Tensor) -> Tensor:
         index, weights = self.attend(coords)
         offset = (coords[..., None, :] - self.anchors[index]) / (4 * self.reach)
-        if index.ndim == 2:
-            heard = memory[:, index]
-        else:
-            flat = index.flatten(1)[..., None].expand(-1, -1, memory.shape[2])
-            heard = memory.gather(1, flat).unflatten(1, index.shape[1:])
-        heard = nn.functional.silu(heard + self.place(self.encode(offset)))                  # (b, p, near, width)
-        return self.answer((weights[..., None] * heard).sum(-2))
+        tokens = nn.functional.silu(take(memory, index) + self.place(self.encode(offset)))   # (b, p, near, width)
+        return self.answer((weights[..., None] * tokens).sum(-2))

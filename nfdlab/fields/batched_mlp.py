@@ -1,4 +1,4 @@
-"""Many small fields at once: the parameters of each are one row of a matrix, and all are asked in batched products."""
+"""Batched MLPs: many small fields, whose parameters are the rows of a matrix, evaluated in batched products."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream, uniforms
+from ..core.types import Fields
 from ..exact.enumerated import even
 
 
 @dataclass(frozen=True)
 class BatchedMLP:
-    """A field from d coordinates to c channels, whose parameters are a row theta (size,): a layer of sines, then layers
-    of tanh, then a linear one. `omega` is the highest frequency at first, in radians per unit of the box."""
+    """MLP from d coordinates to c channels, whose parameters are a row theta (size,): a layer of sines, then layers of
+    tanh, then a linear one. `omega` is the highest initial frequency, in radians per unit of the box."""
 
     d: int
     c: int = 1
@@ -30,7 +31,7 @@ class BatchedMLP:
 
     @property
     def size(self) -> int:
-        """How many parameters one field has."""
+        """The number of parameters of one field."""
         return sum((a + 1) * b for a, b in self.sizes)
 
     def layers(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -38,7 +39,7 @@ class BatchedMLP:
         parts = iter(theta.split([m for a, b in self.sizes for m in (a * b, b)], 1))
         return [(next(parts).reshape(-1, a, b), next(parts).reshape(-1, 1, b)) for a, b in self.sizes]
 
-    def flat(self, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def flatten(self, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
         """The inverse of `layers`."""
         return torch.cat([part.flatten(1) for layer in layers for part in layer], 1)
 
@@ -54,18 +55,18 @@ class BatchedMLP:
     def fields(self, theta: Tensor) -> EvaluatedFields:
         """Rows of parameters as Fields."""
         return EvaluatedFields(lambda coords, part: self(theta[part].to(coords), coords), len(theta), self.d, self.c,
-                         2 * self.width)
+                               2 * self.width)
 
-    def start(self, n: int = 1, *, seed: int) -> Tensor:
+    def initialise(self, n: int = 1, *, seed: int) -> Tensor:
         """n random initialisations (n, size), each from its own stream: Sitzmann et al. 2020 for the sines and their
         phases, sqrt(6/fan in) after them, biases zero."""
         u = 2 * uniforms(seed, n, (self.size,), "weights", dtype=torch.float32) - 1
         layers = [(weight * (1 / a if k == 0 else math.sqrt(6 / a)), bias * (k == 0))
                   for k, ((weight, bias), (a, _)) in enumerate(zip(self.layers(u), self.sizes, strict=True))]
-        return self.flat(layers)
+        return self.flatten(layers)
 
     def permute(self, theta: Tensor, *, seed: int) -> Tensor:
-        """The hidden neurons of each field in an order of its own: other rows, the same fields."""
+        """Permute the hidden neurons of each field at random: other parameters (n, size), the same functions."""
         layers, n = self.layers(theta), len(theta)
         for k in range(self.depth):
             order = uniforms(seed, n, (self.width,), "order", k).argsort(1).to(theta.device)
@@ -73,45 +74,43 @@ class BatchedMLP:
             columns = order[:, None]
             layers[k] = weight.take_along_dim(columns, 2), bias.take_along_dim(columns, 2)
             layers[k + 1] = after.take_along_dim(order[..., None], 1), rest
-        return self.flat(layers)
+        return self.flatten(layers)
 
 
-STARTS = ("shared", "random", "permuted")
+def query_points(p: int, d: int, *, seed: int) -> Tensor:
+    """Low-discrepancy query points in the box, shifted at random: (p, d)."""
+    return 2 * ((even(p, d) + torch.rand(d, generator=stream(seed, "shift"))) % 1) - 1
 
 
-def places(n: int, d: int, *, seed: int) -> Tensor:
-    """n places spread evenly over the box, shifted at random: (n, d)."""
-    return 2 * ((even(n, d) + torch.rand(d, generator=stream(seed, "shift"))) % 1) - 1
+def robust_loss(error: Tensor, scale: float) -> Tensor:
+    """Charbonnier loss, the mean of sqrt(error² + scale²) − scale: quadratic for errors below `scale`, linear above, so
+    that a jump slightly off its place costs little. Charbonnier et al. 1994."""
+    return ((error.square() + scale**2).sqrt() - scale).mean()
 
 
-def misfit(away: Tensor, edge: float) -> Tensor:
-    """sqrt(away² + edge²) − edge, mean over everything: squares where small, sizes where large, so that a jump a hair
-    off its place costs its width, not more. Charbonnier et al. 1994."""
-    return ((away.square() + edge**2).sqrt() - edge).mean()
+def fit(mlp: BatchedMLP, initial: Tensor, fields: Fields, *, seed: int, steps: int = 400, lr: float = 1e-2,
+        l2_penalty: float = 1e-4, robust_scale: float = 0.1, queries: int = 32) -> Tensor:
+    """Parameters (n, size) fitted to n `fields`, all at once, by Adam from `initial` (1 or n, size).
 
-
-def fit(small: BatchedMLP, begin: Tensor, fields, *, seed: int, steps: int = 400, rate: float = 1e-2,
-        pull: float = 1e-4, edge: float = 0.1, queries: int = 32) -> Tensor:
-    """Rows (n, size) of the small fields fitted to n `fields`, all at once, by Adam from `begin` (1 or n, size).
-
-    `pull`·|theta − begin|² keeps each where it began unless its function asks otherwise. Every step compares all fields
-    at the same places, so that what is alike stays alike.
+    `l2_penalty`·|theta − initial|² keeps parameters near their start. Every step compares all fields at the same query
+    points, so that similar functions get similar parameters.
     """
-    theta = begin.expand(fields.n, -1).clone().requires_grad_()
-    adam = torch.optim.Adam([theta], rate, betas=(0.9, 0.99))
+    theta = initial.expand(fields.n, -1).clone().requires_grad_()
+    adam = torch.optim.Adam([theta], lr, betas=(0.9, 0.99))
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     with torch.enable_grad():
         for i in range(steps):
-            coords = places(queries, small.d, seed=child(seed, "places", i))
-            loss = misfit(small(theta, coords) - fields(coords), edge) + pull * (theta - begin).square().sum(1).mean()
+            coords = query_points(queries, mlp.d, seed=child(seed, "places", i))
+            distance = (theta - initial).square().sum(1).mean()
+            loss = robust_loss(mlp(theta, coords) - fields(coords), robust_scale) + l2_penalty * distance
             adam.zero_grad()
             loss.backward()
             adam.step(), rates.step()
     return theta.detach()
 
 
-def nearest(values: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-    """For values (n, p, c) of functions, the distance (rms over places) to the nearest of members (N, p, c), and which
-    it is: (n,), (n,)."""
-    found = torch.cdist(values.flatten(1), members.flatten(1), compute_mode="donot_use_mm_for_euclid_dist").min(1)
+def nearest(values: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Nearest neighbours of functions: values (n, p, c) among others (N, p, c) -> root mean square distance over the
+    points, and index: (n,), (n,)."""
+    found = torch.cdist(values.flatten(1), others.flatten(1), compute_mode="donot_use_mm_for_euclid_dist").min(1)
     return found.values / values[0].numel() ** 0.5, found.indices

@@ -1,4 +1,4 @@
-"""A field that asks a set: each query coordinate attends to latent tokens.
+"""Neural field by cross-attention: each query coordinate attends to latent tokens.
 
 Zhang et al. 2023 (3DShape2VecSet), sec. 4.3.
 """
@@ -11,8 +11,7 @@ from .encodings import Fourier
 class CrossAttentionField(nn.Module):
     """Field of (coords (b, p, d), tokens (b, k, width)) -> (b, p, c).
 
-    Every query attends by itself, so the value at a point never depends on what else is asked; and the order of the
-    tokens means nothing.
+    Every query attends by itself, so values do not depend on other queries, nor on the order of the tokens.
     """
 
     def __init__(self, d: int, c: int = 1, width: int = 64, heads: int = 4, octaves: int = 5):
@@ -27,9 +26,9 @@ class CrossAttentionField(nn.Module):
         return self.attend(coords, tokens)[0]
 
     def attend(self, coords: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (b, p, c), and which token speaks at each point: weights (b, p, k) that sum to one."""
+        """Values (b, p, c), and attention weights (b, p, k) that sum to one."""
         coords = coords.expand(len(tokens), *coords.shape[-2:])
         query = self.query(self.encode(coords))
         keys = self.norm_tokens(tokens)
-        heard, weights = self.ask(self.norm_query(query), keys, keys, need_weights=True)
-        return self.answer(query + heard), weights
+        read, weights = self.ask(self.norm_query(query), keys, keys, need_weights=True)
+        return self.answer(query + read), weights

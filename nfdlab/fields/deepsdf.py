@@ -1,8 +1,8 @@
-"""A field of place and latent together: one network whose first layer hears both, so a shape that moves is learned once.
+"""DeepSDF: a neural field of coordinates and one latent vector, (coords, latent) -> values.
 
-Where a latent says how far a shape is moved, W x + V z is W (x − shift): every place that the shape can be at shares the
-same weights, which a grid of cells has to learn cell by cell. The price is that nothing is local: fields of many
-details need a wide network. Park et al. 2019 (DeepSDF), sec. 4.
+If a latent is the shift of a shape, W x + V z is W (x − shift): all places share the same weights, which a grid of
+cells has to learn cell by cell. Nothing is local, so fields with many details need a wide network.
+Park et al. 2019 (DeepSDF), sec. 4.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class DeepSDF(nn.Module):
     """Field of (coords, latent (b, k)) -> values (b, p, c); coords (p, d) shared or (b, p, d).
 
-    `depth` hidden layers; the first is drawn `sharp` times wider than usual, so that edges are within its reach.
+    `depth` hidden layers; the weights of the first are `sharp` times larger than usual, for sharp edges.
     """
 
     def __init__(self, d: int, k: int, c: int = 1, width: int = 64, depth: int = 3, sharp: float = 4.0):
@@ -27,6 +27,6 @@ class DeepSDF(nn.Module):
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
         return self.read(coords, self.condition(latent))
 
-    def read(self, coords: Tensor, heard: Tensor) -> Tensor:
-        """Values at coords, of what was heard of a latent (b, width), once."""
-        return self.answer(self.place(coords) + heard[:, None])
+    def read(self, coords: Tensor, projected: Tensor) -> Tensor:
+        """Values at coords of a projected latent `self.condition(latent)` (b, width)."""
+        return self.answer(self.place(coords) + projected[:, None])

@@ -1,4 +1,4 @@
-"""Coordinates as sines and cosines, so that a network sees fine detail. Output size is known before the first call."""
+"""Fourier features of coordinates: x -> sines and cosines."""
 
 import math
 

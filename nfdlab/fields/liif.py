@@ -1,21 +1,21 @@
-"""A field with local memory: features on a grid of cells, read near the query, decoded relative to the cell's centre.
+"""LIIF: a neural field with features on a grid of cells, (coords, grid features) -> values at any resolution.
 
-Around a query the 2^d nearest cells each give an answer, from their features and the offset to their centre, and the
-answers are blended linearly; so the field is continuous, exact at any resolution, and a detail costs only its own cell.
-Chen, Liu & Wang 2021 (LIIF), eq. 3 and 4.
+Each of the 2^d cells around a query gives an answer from its features and the offset to its centre; the answers are
+blended linearly, so the field is continuous. Chen, Liu & Wang 2021 (LIIF), eq. 3 and 4.
 """
 
 import torch
 from torch import Tensor, nn
 
+from ..core.grid import take
 from .encodings import Fourier
 
 
 class LIIF(nn.Module):
     """Field of (coords, memory (b, w, *cells)) -> values (b, p, c); coords (p, d) shared or (b, p, d).
 
-    With `sized` it is also told how wide each query is, in units of the box: trained on averages over boxes of that
-    width it answers with averages, 0 being the value at a point (the cell of LIIF, eq. 4).
+    With `sized` the width of each query, in units of the box, is an input too: trained on averages over boxes of that
+    width the field gives averages, 0 being the value at a point (cell decoding, LIIF, eq. 4).
     """
 
     def __init__(self, d: int, features: int, c: int = 1, width: int = 64, octaves: int = 3, sized: bool = False):
@@ -28,7 +28,7 @@ class LIIF(nn.Module):
         self.answer = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, c))
 
     def project(self, memory: Tensor) -> Tensor:
-        """The part of the first layer that needs no coordinates, once a memory: (b, w, *cells) -> (b, cells, width)."""
+        """The part of the first layer that needs no coordinates: (b, w, *cells) -> (b, prod cells, width)."""
         return self.prepare(memory.flatten(2).transpose(1, 2))
 
     def forward(self, coords: Tensor, memory: Tensor, size: Tensor | float = 0.0) -> Tensor:
@@ -36,7 +36,6 @@ class LIIF(nn.Module):
 
     def read(self, coords: Tensor, projected: Tensor, cells: tuple[int, ...], size: Tensor | float = 0.0) -> Tensor:
         """Values at coords from a projected memory (b, prod cells, width); size (b,) or a number, of all queries."""
-        b, width = projected.shape[0], projected.shape[2]
         sizes = torch.tensor(cells, device=coords.device)
         place = (coords.clamp(-1, 1) + 1) / 2 * sizes - 0.5                # 0 at the first centre, in cells
         low = torch.minimum(place.floor().clamp_min(0), (sizes - 2).clamp_min(0).to(place))
@@ -49,12 +48,8 @@ class LIIF(nn.Module):
         for axis in range(self.d):
             index = index * cells[axis] + corner[..., axis].long()
         near = self.place(self.encode(offset / 1.5))                       # (…, p, 2^d, width)
-        if index.ndim == 2:
-            heard = projected[:, index]
-        else:
-            flat = index.flatten(1)[..., None].expand(-1, -1, width)
-            heard = projected.gather(1, flat).reshape(b, *index.shape[1:], width)
+        features = take(projected, index)
         if self.size is not None:                                          # in cells
-            wide = torch.as_tensor(size, dtype=heard.dtype, device=heard.device).reshape(-1, 1) * cells[0] / 2
-            heard = heard + self.size(wide)[:, None, None]
-        return (blend[..., None] * self.answer(heard + near)).sum(-2)
+            wide = torch.as_tensor(size, dtype=features.dtype, device=features.device).reshape(-1, 1) * cells[0] / 2
+            features = features + self.size(wide)[:, None, None]
+        return (blend[..., None] * self.answer(features + near)).sum(-2)

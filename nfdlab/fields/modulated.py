@@ -1,4 +1,4 @@
-"""One shared SIREN, many functions: a latent shifts the phase of every sine."""
+"""Modulated SIREN: one shared network, a latent shifts the phase of every sine."""
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from .siren import Siren
 class ModulatedSiren(nn.Module):
     """Field of (coords (b, p, d), latent (b, k)) -> (b, p, c): the latent becomes one shift a sine by a linear map.
 
-    A latent (b, k, *cells) on a grid is read at the query first, so that each place is shifted by what is near. With
-    `scales` the latent also stretches what goes into each sine (FiLM): a frequency may then depend on the function, which
-    shifts alone spell out slowly. Both start small, the scales at one.
+    A latent (b, k, *cells) on a grid is interpolated at the query first. With `scales` the latent also scales the input
+    of each sine (FiLM), so that frequencies may depend on the function. Both start small, the scales at one.
 
     Dupont et al. 2022, sec. 3 (shifts, by one linear map); Bauer et al. 2023, sec. 3 (latents on a grid); Perez et al.
     2018 (scales).
@@ -32,7 +31,9 @@ class ModulatedSiren(nn.Module):
     def shifts(self, latent: Tensor) -> Tensor:
         """(…, k) -> (…, depth, width): the shift of each layer, in radians; with `scales` (…, depth, 2 width)."""
         shift = self.shift(latent).unflatten(-1, (-1, self.width))
-        return shift if self.scale is None else torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
+        if self.scale is None:
+            return shift
+        return torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
         return self.with_shifts(coords, self.local(coords, latent))
@@ -42,8 +43,7 @@ class ModulatedSiren(nn.Module):
         return self.shifts(interpolate(latent, coords) if latent.ndim > 2 else latent)
 
     def with_shifts(self, coords: Tensor, shifts: Tensor) -> Tensor:
-        """The field under given shifts (b, depth, width), or (b, p, depth, width) of each place: shallow layers of one
-        latent, deep layers of another, say."""
+        """The field with given shifts (b, depth, width), or (b, p, depth, width) for each place: values (b, p, c)."""
         x = coords.expand(len(shifts), *coords.shape[-2:])
         if shifts.ndim == 3:
             shifts = shifts[:, None]
@@ -54,8 +54,3 @@ class ModulatedSiren(nn.Module):
                 shift, stretch = shift.chunk(2, -1)
                 x = torch.sin(sine.before(x) * (1 + stretch) + shift)
         return self.siren.output(x)
-
-
-def zero_latent(b: int, latent: int) -> Tensor:
-    """The latent of the shared field itself, no modulation: (b, latent)."""
-    return torch.zeros(b, latent)

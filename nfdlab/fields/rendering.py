@@ -1,4 +1,4 @@
-"""Ask fields on a large grid, a piece at a time, straight into an array or a file."""
+"""Rendering: Fields -> values on a large grid, a piece at a time, into an array or a file."""
 
 import numpy as np
 import torch
@@ -11,20 +11,12 @@ from ..core.types import Fields
 def render(fields: Fields, shape: tuple[int, ...], out=None, *, chunk: int = 65_536):
     """Values of every draw on the cell centres of `shape`: (n, *shape, c).
 
-    `out` may be a numpy array or memmap of that shape (any float type) and is filled and returned; without it a tensor
-    is made. At most `chunk` values are computed at a time, so memory beside the output stays bounded.
+    `out`: a numpy array or memmap of that shape (any float type), filled and returned; by default a new tensor. At most
+    `chunk` values are computed at a time, so memory beside the output is bounded.
     """
-    require(isinstance(shape, (tuple, list)) and len(shape) == fields.d, must=f"shape: a tuple of {fields.d} sizes.",
-            came=shape, why="A grid has one size for each coordinate.", do=f"render(fields, {(256,) * fields.d}).")
+    shape, out = require_grid(fields, shape, out)
     require_count(chunk, "chunk")
-    shape = tuple(shape)
     centres = [cell_centres((s,))[:, 0] for s in shape]
-    full = (fields.n, *shape, fields.c)
-    if out is None:
-        out = torch.empty(full)
-    require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out,
-            why="One value for each draw, cell and channel.",
-            do="np.lib.format.open_memmap('picture.npy', 'w+', np.float32, shape).")
     flat = out.reshape(fields.n, -1, fields.c)
     require(isinstance(out, torch.Tensor) or np.shares_memory(flat, out), must="out: contiguous in memory.",
             came=out, why="It is filled in place, piece by piece.", do="Pass a fresh array or memmap.")
@@ -36,3 +28,15 @@ def render(fields: Fields, shape: tuple[int, ...], out=None, *, chunk: int = 65_
         values = fields(torch.stack([c[i] for c, i in zip(centres, where, strict=True)], -1))
         flat[:, start:start + len(index)] = values.cpu() if isinstance(out, torch.Tensor) else values.cpu().numpy()
     return out
+
+
+def require_grid(fields: Fields, shape, out) -> tuple[tuple[int, ...], object]:
+    """A grid with one size for each coordinate, and an array for its values: `out`, or a new tensor."""
+    require(isinstance(shape, (tuple, list)) and len(shape) == fields.d, must=f"shape: a tuple of {fields.d} sizes.",
+            came=shape, why="A grid has one size for each coordinate.", do=f"shape={(256,) * fields.d}.")
+    full = (fields.n, *shape, fields.c)
+    out = torch.empty(full) if out is None else out
+    require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out,
+            why="One value for each draw, cell and channel.",
+            do="np.lib.format.open_memmap('picture.npy', 'w+', np.float32, shape).")
+    return tuple(shape), out

@@ -1,4 +1,4 @@
-"""SIREN: a field made of sines, with the initialisation that keeps its activations steady through depth."""
+"""SIREN: a neural field of sine layers, initialised so that activations keep their scale through depth."""
 
 import math
 
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 class Sine(nn.Module):
     """sin(omega (W x + b + shift)). Sitzmann et al. 2020, sec. 3.2 and their supplement 1.5.
 
-    Initialisation: W ~ U(±1/fan_in) in the first layer, U(±sqrt(6/fan_in)/omega) after it, which feeds
-    the second sine unit spread and each later one s'² = 1 − exp(−2s²), settling at 0.893: neither dies nor explodes.
-    Biases start at zero after the first layer, whose own give random phases.
+    Initialisation: W ~ U(±1/fan_in) in the first layer, U(±sqrt(6/fan_in)/omega) after it, so that the input
+    of the second sine has std 1 and that of each later one s'² = 1 − exp(−2s²), which converges to 0.893. Biases start
+    at zero after the first layer, where they are random phases.
     """
 
     def __init__(self, fan_in: int, fan_out: int, omega: float, first: bool = False):
@@ -23,7 +23,7 @@ class Sine(nn.Module):
             nn.init.zeros_(self.linear.bias)
 
     def before(self, x: Tensor) -> Tensor:
-        """What goes into the sine, modulation aside."""
+        """Input of the sine, without modulation."""
         return self.omega * self.linear(x)
 
     def forward(self, x: Tensor, shift: Tensor | float = 0.0) -> Tensor:
@@ -33,7 +33,7 @@ class Sine(nn.Module):
 class Siren(nn.Module):
     """Field (…, d) -> (…, c): `depth` sine layers of `width`, then a linear one.
 
-    omega is the highest frequency asked of the first layer, in radians per unit of the box; 30 suits images, 10–15
+    omega is the highest frequency of the first layer, in radians per unit of the box; 30 suits images, 10–15
     functions with at most ten periods across [-1, 1].
     """
 

@@ -1,18 +1,19 @@
-"""A field in space and time that asks the latents of a few frames: any moment between them, any place, any frame rate."""
+"""Neural field in space and time: (coords, latents of frames) -> values at any time and place."""
 
 import torch
 from torch import Tensor, nn
 
+from ..core.grid import take
 from .encodings import Fourier
 
-FOUR = 4                             # frames that a moment asks: two before it, two after
+FOUR = 4                             # frames around a time: two before, two after
 
 
 def around(latent: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """The latents of the four frames round a moment, and how far it lies between the inner two.
+    """Latents of the four frames around each time, and its position between the inner two, in [0, 1].
 
     latent (b, k, frames), times (p,) shared or (b, p) in [-1, 1], frames cell-centred: (b, p, 4, k) and (p,) or (b, p).
-    Past the first and the last frame latents go on in a straight line.
+    Beyond the first and the last frame latents are extrapolated linearly.
     """
     first, last = 2 * latent[..., :1] - latent[..., 1:2], 2 * latent[..., -1:] - latent[..., -2:-1]
     if latent.shape[-1] == 1:
@@ -22,10 +23,7 @@ def around(latent: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     place = (times + 1) / 2 * frames - 0.5
     low = place.floor().clamp(-1, frames - 1)
     index = low.long()[..., None] + torch.arange(1, 1 + FOUR, device=latent.device)                    # (…, p, 4)
-    if times.ndim == 1:
-        return longer[:, index], place - low
-    flat = index.flatten(1)[..., None].expand(-1, -1, longer.shape[2])
-    return longer.gather(1, flat).unflatten(1, index.shape[1:]), place - low
+    return take(longer, index), place - low
 
 
 def between(four: Tensor, share: Tensor) -> Tensor:
@@ -41,9 +39,8 @@ def between(four: Tensor, share: Tensor) -> Tensor:
 class SpaceTimeField(nn.Module):
     """Field of (coords (p, d) or (b, p, d), time first; latents (b, k, frames)) -> (b, p, c).
 
-    The latent at a moment is the cubic through the four frames round it, and what layers add that see the four and where
-    the moment lies between them; it then scales and shifts the layers that decode a place (Perez et al. 2018). What is
-    added and what is decoded start at zero.
+    The latent at a time is the cubic interpolation of the four frames around it plus a learned correction; it scales
+    and shifts (FiLM, Perez et al. 2018) the layers that decode a place. Correction and output start at zero.
     """
 
     def __init__(self, d: int, k: int, c: int, width: int, depth: int, octaves: int):
@@ -59,7 +56,7 @@ class SpaceTimeField(nn.Module):
         nn.init.zeros_(self.output.weight), nn.init.zeros_(self.output.bias)
 
     def at(self, latent: Tensor, times: Tensor) -> Tensor:
-        """The latent at moments (p,) or (b, p): (b, p, k)."""
+        """The latent at times (p,) or (b, p): (b, p, k)."""
         four, share = around(latent, times)
         middle = between(four, share)
         where = torch.stack([share - 0.5, share * (1 - share)], -1).expand(*middle.shape[:2], 2)

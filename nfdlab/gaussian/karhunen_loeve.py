@@ -2,9 +2,9 @@
 
 A random function is expanded in the eigenfunctions of its own covariance, f = mean + Σ_j φ_j a_j + residual, with
 uncorrelated weights a_j (Karhunen 1947, Loève 1948). Mean, eigenfunctions and residual variance are measured on a grid
-from draws; nothing is fitted. Given observations or a noisy latent, Bayes' rule for Gaussian weights gives the answer of
-least squared error among linear ones: the posterior itself where functions are Gaussian, and elsewhere where a network
-should start.
+from draws; nothing is fitted. Given observations or a noisy latent, Bayes' rule for Gaussian weights gives the answer
+of least squared error among linear ones: the posterior itself where functions are Gaussian, and elsewhere where a
+network should start.
 """
 
 import math
@@ -18,9 +18,11 @@ from ..core.checks import require
 from ..core.grid import cell_centres, interpolate, to_grid
 from ..core.rng import normals, seeded
 from ..core.types import ObservationBatch
+from ..nn.networks import space_to_depth
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
-SORTED = 40                  # leading weights by which draws are sorted
+LEADING = 40                 # principal components by which draws are assigned to the components of a mixture
+RIDGE = 1e-4                 # of the regression of latents on weights, in units of their variance
 OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)
 
 
@@ -72,7 +74,7 @@ class WeightPosterior:
 
 
 class KarhunenLoeve(nn.Module):
-    """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f(x) = mean(x) + Σ_j φ_j(x) a_j + residual(x).
+    """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f = mean + Σ_j φ_j a_j + residual.
 
     a ~ (0, I), so the φ_j carry the eigenvalues. All is measured on `side` points an axis, walls included, and
     interpolated between them. What `rank` directions leave at a point is taken as white, of this variance. Before
@@ -144,7 +146,8 @@ class KarhunenLoeve(nn.Module):
     def log_marginal_likelihood(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
         """Log marginal likelihood of the observations of b functions, (b,); `posterior` is `condition(seen)`.
 
-        With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006, eq. 2.30.
+        With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006,
+        eq. 2.30.
         """
         real = seen.mask[..., None].to(seen.values)
         variance = seen.noise_std.square().reshape(-1, 1, 1) + self.residual_variance(seen.coords)
@@ -173,12 +176,14 @@ class LatentMeasurement(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor, latents: Tensor) -> None:
-        """Regress latents (b, k) on weights a (b, r) of the same functions."""
+        """Regress latents (b, k) on weights a (b, r) of the same functions. A small ridge silences directions that hold
+        next to no variance, whose weights are all but unknown."""
         a, z = weights.double(), latents.double()
-        a, middle = torch.cat([a, torch.ones_like(a[:, :1])], 1), z.mean(0)
-        found = torch.linalg.lstsq(a, z - middle).solution
-        own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1])
-        self.middle.copy_(middle + found[-1]), self.matrix.copy_(found[:-1].T), self.own.copy_(own.clamp_min(1e-6))
+        middle, mean = z.mean(0), a.mean(0)
+        a = a - mean
+        found = torch.linalg.solve(a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1]).to(a), a.T @ (z - middle))
+        own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1] - 1)
+        self.middle.copy_(middle - mean @ found), self.matrix.copy_(found.T), self.own.copy_(own.clamp_min(1e-6))
 
     def condition(self, posterior: WeightPosterior, noisy: Tensor,
                   sigma: Tensor) -> tuple[WeightPosterior, Tensor, Tensor]:
@@ -193,7 +198,7 @@ class LatentMeasurement(nn.Module):
 
 
 class LatentGaussian(nn.Module):
-    """Joint Gaussian of a latent and its field, measured on draws: the prior of a denoiser, conditioned on observations.
+    """Joint Gaussian of a latent and its field, measured on draws: a denoiser's prior, conditioned on observations.
 
     `condition` makes a WeightPosterior of observations; given that and the noisy latent x (n, *shape), the call gives
     mean and std of the clean latent. Without a posterior nothing was observed.
@@ -233,59 +238,60 @@ class LatentGaussian(nn.Module):
 
 
 class ExpansionMixture(nn.Module):
-    """ObservationBatch -> `fine` channels (b, kinds c, *[side]*d) and coarse ones (b, `beside`, *[cells]*d).
+    """Mixture of Karhunen-Loève expansions: ObservationBatch -> estimates of the field as channels of two grids.
 
-    Fine are each kind's means. Coarse are their average by evidence and each kind's mean, folded into the cells, then
-    each kind's spread at the cells' centres and its log share of the evidence.
+    The fine ones, (b, fine, *[side]*d), are each component's posterior mean. The coarse ones, (b, beside, *[cells]*d),
+    are the mixture's mean and each component's, points of a cell as channels; then each component's log std at the
+    cells' centres and its log responsibility. Conditioned in closed form; Tipping & Bishop 1999.
     """
 
-    def __init__(self, d: int, c: int, side: int, cells: int, kinds: int, rank: int):
+    def __init__(self, d: int, c: int, side: int, cells: int, num_components: int, rank: int):
         super().__init__()
-        self.each = nn.ModuleList(KarhunenLoeve(d, c, side, rank) for _ in range(kinds))
-        self.register_buffer("share", torch.full((kinds,), 1 / kinds))
-        self.fine, self.shape, self.cells = kinds * c, (side,) * d, (cells,) * d
-        self.beside = (kinds + 1) * c * (side // cells) ** d + kinds * c + kinds
+        self.components = nn.ModuleList(KarhunenLoeve(d, c, side, rank) for _ in range(num_components))
+        self.register_buffer("component_weights", torch.full((num_components,), 1 / num_components))
+        self.fine, self.shape, self.cells = num_components * c, (side,) * d, (cells,) * d
+        self.beside = (num_components + 1) * c * (side // cells) ** d + num_components * (c + 1)
         self.register_buffer("grid", cell_centres(self.shape), persistent=False)
         self.register_buffer("centres", cell_centres(self.cells), persistent=False)
 
     @property
     def places(self) -> Tensor:
         """Where `calibrate` wants values: (side^d, d)."""
-        return self.each[0].places
+        return self.components[0].places
 
     @torch.no_grad()
     def calibrate(self, draws: Tensor, *, seed: int) -> None:
-        """From values (b, side^d, c) of fresh functions at `places`."""
-        kind = sort(draws.flatten(1), len(self.each), seed=seed)
-        for j, expansion in enumerate(self.each):
-            expansion.calibrate(draws[kind == j], seed=seed)
-            self.share[j] = (kind == j).float().mean()
+        """Measure components and their weights from values (b, side^d, c) of fresh functions at `places`."""
+        component = assign_components(draws.flatten(1), len(self.components), seed=seed)
+        for j, expansion in enumerate(self.components):
+            expansion.calibrate(draws[component == j], seed=seed)
+            self.component_weights[j] = (component == j).float().mean()
 
     @torch.no_grad()
     def forward(self, seen: ObservationBatch) -> tuple[Tensor, Tensor]:
-        means, spreads, evidence = [], [], []
-        for expansion in self.each:
-            belief = expansion.condition(seen)
-            evidence.append(expansion.log_marginal_likelihood(seen, belief))
-            moved = belief.predict_mean(expansion.rows(self.grid)).unflatten(-1, (-1, expansion.c))
+        means, log_stds, log_likelihoods = [], [], []
+        for expansion in self.components:
+            posterior = expansion.condition(seen)
+            log_likelihoods.append(expansion.log_marginal_likelihood(seen, posterior))
+            moved = posterior.predict_mean(expansion.rows(self.grid)).unflatten(-1, (-1, expansion.c))
             means.append(to_grid(expansion.mean(self.grid) + moved, self.shape).movedim(-1, 1))
-            variance = expansion.predict(belief, self.centres)[1].expand(len(moved), -1, -1)
-            spreads.append(to_grid(variance, self.cells).movedim(-1, 1).log() / 2)
-        votes = torch.log_softmax(torch.stack(evidence, 1) + self.share.log(), 1)                    # (b, kinds)
-        means = torch.stack(means, 1)                                                                # (b, kinds, c, …)
-        pooled = (votes.exp().reshape(*votes.shape, *[1] * (means.ndim - 2)) * means).sum(1)
-        folded = [space_to_depth(part, self.cells[0]) for part in (pooled, *means.unbind(1))]
-        votes = votes.clamp_min(-8) / 4
-        votes = votes.reshape(*votes.shape, *[1] * len(self.cells)).expand(-1, -1, *self.cells)
-        return means.flatten(1, 2), torch.cat([*folded, *spreads, votes], 1)
+            variance = expansion.predict(posterior, self.centres)[1].expand(len(moved), -1, -1)
+            log_stds.append(to_grid(variance, self.cells).movedim(-1, 1).log() / 2)
+        logs = torch.log_softmax(torch.stack(log_likelihoods, 1) + self.component_weights.log(), 1)  # responsibilities
+        means = torch.stack(means, 1)                                                      # (b, num_components, c, …)
+        mean = (logs.exp().reshape(*logs.shape, *[1] * (means.ndim - 2)) * means).sum(1)
+        coarse = [space_to_depth(part, self.cells[0]) for part in (mean, *means.unbind(1))]
+        logs = logs.clamp_min(-8) / 4                                                      # as large as other channels
+        logs = logs.reshape(*logs.shape, *[1] * len(self.cells)).expand(-1, -1, *self.cells)
+        return means.flatten(1, 2), torch.cat([*coarse, *log_stds, logs], 1)
 
 
-def sort(flat: Tensor, kinds: int, *, seed: int) -> Tensor:
-    """Which kind each of b vectors is, by a mixture of Gaussians of their leading weights: (b,) whole numbers."""
+def assign_components(vectors: Tensor, num_components: int, *, seed: int) -> Tensor:
+    """Components (b,) of vectors (b, k), by a mixture of Gaussians fitted to their leading principal components."""
     from sklearn.mixture import GaussianMixture
 
-    x = flat.double() - flat.double().mean(0)
+    x = vectors.double() - vectors.double().mean(0)
     with seeded(seed):
-        weights = torch.pca_lowrank(x, q=SORTED, center=False, niter=4)[0] * len(x) ** 0.5           # whitened
-    found = GaussianMixture(kinds, max_iter=200, random_state=seed % 2**32).fit_predict(weights.cpu().numpy())
-    return torch.as_tensor(found).to(flat.device)
+        weights = torch.pca_lowrank(x, q=LEADING, center=False, niter=4)[0] * len(x) ** 0.5          # whitened
+    mixture = GaussianMixture(num_components, max_iter=200, random_state=seed % 2**32)
+    return torch.as_tensor(mixture.fit_predict(weights.cpu().numpy())).to(vectors.device)

@@ -1,10 +1,10 @@
-"""A cloud of draws carried from look to look: each reading weighs it anew, and only a thin cloud moves.
+"""Sequential Monte Carlo over observations: the posterior as weighted particles, updated one measurement at a time.
 
-Sequential Monte Carlo with one observation at a time (Chopin 2002): the posterior of m looks is the prior for look
-m + 1. It starts as the bank of prior latents that `particles` chooses from; while enough of them explain what was seen,
-weights are all that changes and nothing is sampled. Where too few are left they are doubled, and each then moves by
-steps that keep the posterior of everything seen so far. Exact for the prior that the sampler really draws from, as
-`particles` is, but the readings come in an order, and members remember it: at the level of their Monte Carlo error.
+The posterior of m observations is the prior for observation m + 1 (Chopin 2002). It starts as the bank of prior draws
+that the guide "particles" resamples from. While the effective sample size is large enough only weights change. Where it
+is not, the particles are resampled and moved by MCMC steps that keep the posterior of all observations so far. Exact, as
+the number of particles grows, for the prior that the sampler really draws from; observations in another order give the
+same posterior up to Monte Carlo error.
 """
 
 from collections.abc import Callable
@@ -17,81 +17,79 @@ from ..core.checks import require, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream
 from ..core.types import Observations, require_seen
-from ..diffusion.smc import annealed_smc, effective, resampled
-from .decoder_guidance import BANK, likelihood
-from .posterior import LatentPosterior
+from ..diffusion.smc import annealed_smc, resampled
+from ..exact.normal import effective_sample_size
+from .posterior import CANDIDATES, LatentPosterior
 
-ROUNDS, LEAST = 12, 4                # half of these moves, once the cloud is thin: it starts from the last posterior
+LEAST_ROUNDS = 4                     # of moves
 
 
 @dataclass(frozen=True, eq=False)
 class SequentialPosterior:
-    """What a trained approach believes after the looks so far: latents x (N, *shape), the noise they come from, and how
-    likely each is (N,), in logs."""
+    """The posterior of a trained model after some observations: particles x (N, *shape), the sampler's noise that they
+    come from, and their unnormalised log weights (N,)."""
 
     model: LatentPosterior
     seed: int
     noise: Tensor = field(repr=False)
     x: Tensor = field(repr=False)
-    logs: Tensor = field(repr=False)
+    log_weights: Tensor = field(repr=False)
     seen: Observations | None = None
-    believe: Callable[[Tensor], Tensor] | None = None
+    log_prior: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
-    def start(cls, model: LatentPosterior, *, seed: int, believe: Callable[[Tensor], Tensor] | None = None) -> "SequentialPosterior":
-        """Before anything was seen. `believe`, latents (n, *shape) -> (n,) in logs, is what else is held of them: the
-        prior is then the model's times its exponential, −1e4 where a latent is held to be impossible."""
+    def start(cls, model: LatentPosterior, *, seed: int,
+              log_prior: Callable[[Tensor], Tensor] | None = None) -> "SequentialPosterior":
+        """The prior, before any observation. `log_prior` x (n, *shape) -> (n,): the model's prior is multiplied by its
+        exponential; −1e4 excludes a latent."""
         require_seed(seed)
-        noise, x = model.bank(BANK * model.about["config"]["num_particles"], model.steps, "dpmpp", seed=0)
-        logs = x.new_zeros(len(x), dtype=torch.float64) if believe is None else believe(x).double()
-        return cls(model, seed, noise, x, logs, None, believe)
+        noise, x = model.bank(CANDIDATES * model.about["config"]["num_particles"], model.steps, "dpmpp", seed=0)
+        log_weights = x.new_zeros(len(x), dtype=torch.float64) if log_prior is None else log_prior(x).double()
+        return cls(model, seed, noise, x, log_weights, None, log_prior)
 
     @property
-    def effective(self) -> float:
-        """How many equal draws the weighed ones are worth."""
-        return effective(self.logs)
+    def effective_sample_size(self) -> float:
+        """How many equally weighted draws the particles are worth."""
+        return effective_sample_size(self.log_weights)
 
     @torch.no_grad()
     def tell(self, news: Observations) -> "SequentialPosterior":
-        """What is believed once these readings came in too."""
+        """The posterior given these observations too."""
         about = self.model.about
         if require_seen(news, about["d"], about["c"]) is None or news.m == 0:
             return self
         if self.seen is not None:
             require(news.noise_std == self.seen.noise_std, must=f"noise_std: {self.seen.noise_std}, as before.",
-                    came=news.noise_std, why="What was seen has one noise.", do="Start a cloud of its own.")
+                    came=news.noise_std, why="All observations have one noise level.", do="Start another posterior.")
         seen = news if self.seen is None else Observations(torch.cat([self.seen.coords, news.coords]),
                                                            torch.cat([self.seen.values, news.values]), news.noise_std)
-        logs = self.logs + likelihood(self.model, news)(self.x).double()
+        log_weights = self.log_weights + self.model.log_likelihood(news)(self.x).double()
         count = about["config"]["num_particles"]
-        if effective(logs) >= (count if len(logs) > count else count / 2):
-            return replace(self, logs=logs, seen=seen)
-        own = child(self.seed, "look", seen.m)
-        noise, x = self._copied(own)
-        moved = annealed_smc(self._push, likelihood(self.model, news), noise, seed=own, pushed=x, count=count,
-                          rounds=max(LEAST, about["config"].get("rounds", ROUNDS) // 2), already=self._heard)
-        for visit in moved:
-            noise, x = visit.noise, visit.x
-        return replace(self, noise=noise, x=x, logs=x.new_zeros(len(x), dtype=torch.float64), seen=seen)
+        if effective_sample_size(log_weights) >= (count if len(log_weights) > count else count / 2):
+            return replace(self, log_weights=log_weights, seen=seen)
+        seed, rounds = child(self.seed, "look", seen.m), about["config"]["rounds"] // 2      # it starts near its target
+        noise, x = self._resampled(seed)
+        push = self.model.push(self.model.steps, "dpmpp")[0]
+        for step in annealed_smc(push, self.model.log_likelihood(news), noise, seed=seed, pushed=x, count=count,
+                                 rounds=max(LEAST_ROUNDS, rounds), already=self._log_density):
+            noise, x = step.noise, step.x
+        return replace(self, noise=noise, x=x, log_weights=x.new_zeros(len(x), dtype=torch.float64), seen=seen)
 
-    def _copied(self, seed: int) -> tuple[Tensor, Tensor]:
-        """Noise and latents with weights turned into numbers of copies: what was heard before counts as drawn."""
-        if float(self.logs.max() - self.logs.min()) == 0:
+    def _resampled(self, seed: int) -> tuple[Tensor, Tensor]:
+        """Noise and particles of equal weight, before the new observations."""
+        if float(self.log_weights.max() - self.log_weights.min()) == 0:
             return self.noise, self.x
-        chosen = resampled(self.logs, len(self.x), stream(seed, "before"))
+        chosen = resampled(self.log_weights, len(self.x), stream(seed, "before"))
         return self.noise[chosen], self.x[chosen]
 
-    def _push(self, u: Tensor) -> Tensor:
-        return self.model.push(self.model.steps, "dpmpp")[0](u)
-
-    def _heard(self, x: Tensor) -> Tensor:
-        """The logs of what was held, and seen, before the news."""
-        found = x.new_zeros(len(x)) if self.believe is None else self.believe(x)
-        return found if self.seen is None else found + likelihood(self.model, self.seen)(x)
+    def _log_density(self, x: Tensor) -> Tensor:
+        """`log_prior` plus the log likelihood of the observations so far: x (n, *shape) -> (n,)."""
+        found = x.new_zeros(len(x)) if self.log_prior is None else self.log_prior(x)
+        return found if self.seen is None else found + self.model.log_likelihood(self.seen)(x)
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n of its members by their weights, as Fields; more only append."""
+        """n draws, particles by their weights, as Fields; a larger n only appends."""
         require_count(n), require_seed(seed)
-        which = torch.multinomial(self.logs.softmax(0).cpu(), 4 * self.model.about["config"]["num_particles"], True,
-                                  generator=stream(seed, "members"))
+        which = torch.multinomial(self.log_weights.softmax(0).cpu(), 4 * self.model.about["config"]["num_particles"],
+                                  True, generator=stream(seed, "members"))
         return self.model.fields(None, self.x[which[torch.arange(n) % len(which)]])

@@ -1,1 +1,1 @@
-"""What stands between the kit and Jupyter: lessons, the kernel they run in, JupyterLab's start, the report page."""
+"""Jupyter: lessons and their parameters, the kernel they run in, the start of JupyterLab, the page of a report."""

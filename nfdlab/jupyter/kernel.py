@@ -1,7 +1,7 @@
-"""Which Python a notebook runs in: the one that started it, always.
+"""The kernel of notebooks: always the Python that started it.
 
-Jupyter looks a kernel up by name, and "python3" may be another environment's, left in the user's folder years ago.
-Here the name `python3` is bound to `sys.executable`, for JupyterLab (`ThisEnvironment`) and for reports (`headless`).
+Jupyter finds a kernel by name, and "python3" in the user's folder may belong to another environment. Here the name
+`python3` is bound to `sys.executable`, for JupyterLab (`ThisEnvironment`) and for reports (`headless`).
 """
 
 import os
@@ -15,7 +15,7 @@ NAME = "python3"
 
 
 class ThisEnvironment(KernelSpecManager):
-    """Kernels as usual, save that `python3` is the Python this runs in."""
+    """The kernels of Jupyter, except that `python3` is the Python this runs in."""
 
     def find_kernel_specs(self) -> dict[str, str]:
         return {**super().find_kernel_specs(), NAME: RESOURCES}
@@ -27,10 +27,10 @@ class ThisEnvironment(KernelSpecManager):
 
 
 def headless(folder: Path) -> type[AsyncKernelManager]:
-    """A kernel for reports, which keeps its sockets in `folder` (private, short-lived).
+    """A kernel manager for reports, with its sockets in `folder` (private, short-lived).
 
-    NFDLAB_HEADLESS=1 makes panels compute pictures ahead, for readers without a kernel. MPLBACKEND is dropped: where it
-    says `agg`, as it often does on servers, the kernel would show no figure at all, silently.
+    NFDLAB_HEADLESS=1 makes panels compute pictures ahead, for readers without a kernel. MPLBACKEND is removed: with
+    `agg`, which is frequent on servers, the kernel would show no figure and no error.
     """
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"} | {"NFDLAB_HEADLESS": "1"}
 

@@ -1,4 +1,4 @@
-"""JupyterLab on the lessons, started from the Python that called, so that kernel, widgets and kit are of one piece."""
+"""Start JupyterLab on the lessons, from the Python that called, so that kernel, widgets and package fit together."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ FIRST = "notebooks/00_start_here.ipynb"
 
 
 def command(root: Path, *, browser: bool = True, port: int | None = None, extra: list[str] = ()) -> tuple[list, dict]:
-    """Arguments and environment for JupyterLab; `extra` comes last, so it has the last word.
+    """Arguments and environment for JupyterLab; `extra` comes last, so it overrides the others.
 
     The token stays on and the server listens on this machine only. Two settings come with the package: a double click
     on a .py opens it as a notebook, and no news pop-up.
@@ -29,7 +29,7 @@ def command(root: Path, *, browser: bool = True, port: int | None = None, extra:
 
 
 def start(arguments: list[str], environment: dict[str, str]) -> int:
-    """Become JupyterLab, so that Ctrl-C and signals reach it alone; where that cannot be, run it and wait."""
+    """Replace this process by JupyterLab, so that signals reach it alone; on Windows, run it and wait."""
     if os.name == "posix":
         sys.stdout.flush()
         sys.stderr.flush()

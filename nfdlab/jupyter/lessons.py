@@ -1,4 +1,4 @@
-"""Lessons: where they are, what is in one, and what can be set from outside before it runs."""
+"""Lessons: finding, reading and parametrising the notebooks."""
 
 import ast
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class Parameter:
 
 
 def lesson_parameters(path: Path) -> dict[str, Parameter]:
-    """What can be set from outside, from the cell tagged `parameters`, as papermill itself reads it."""
+    """The parameters of a lesson by name, from its cell tagged `parameters`, as papermill reads it."""
     import papermill
 
     found = papermill.inspect_notebook(read(path))
@@ -103,7 +103,7 @@ def lesson_parameters(path: Path) -> dict[str, Parameter]:
 
 
 def validate(parameters: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
-    """`given` with every value of its declared type; text is read as a command line gives it ("3", "true").
+    """The given values, each in its declared type; text is parsed as a command line gives it ("3", "true").
 
     Unknown names (KeyError, with the nearest one), wrong types (TypeError) and words not among the choices (ValueError)
     are refused here, before anything runs; papermill would only warn, or inject the text as it is.
@@ -133,6 +133,6 @@ def _typed(p: Parameter, value: Any) -> Any:
                f"The lesson declares `{p.name}: {p.type} = {p.default!r}`.", f"Pass {p.name} {p.default}, for example.")
     if p.choices and value not in p.choices:
         near = get_close_matches(value, p.choices, n=1)
-        refuse("value", f"{p.name}: one of {', '.join(p.choices)}.", came, "The lesson knows no other.",
+        refuse("value", f"{p.name}: one of {', '.join(p.choices)}.", came, "The lesson lists no other.",
                f"Did you mean {near[0]!r}?" if near else f"Pass {p.name} {p.default}.")
     return value

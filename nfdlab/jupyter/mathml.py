@@ -1,12 +1,12 @@
-"""Mathematics that needs no script and no font from elsewhere: LaTeX to MathML, when the report is written."""
+"""LaTeX to MathML, which browsers show without scripts or fonts from the network."""
 
 import re
 
 from latex2mathml.converter import convert
 
-# What lessons write and the converter does not know, in words it does.
+# LaTeX of the lessons that the converter does not know, and its equivalent.
 SAME = {r"\begin{aligned}": r"\begin{align*}", r"\end{aligned}": r"\end{align*}", r"\arg": r"\operatorname{arg}"}
-# What the converter says and a browser shows badly: \sim is a relation, bars are fences, log x needs a thin space.
+# Output of the converter that browsers show badly: \sim is a relation, bars are fences, log x needs a thin space.
 MENDED = {
     r"<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",
     r"<mi>(&#x000[0-9A-F]{2};)</mi>": r'<mi mathvariant="normal">\1</mi>',          # one letter of \mathrm, upright
@@ -17,7 +17,7 @@ LEFT_OVER = re.compile(r">\\[A-Za-z]|<mi>&(amp;)?</mi>")
 
 
 def mathml(latex: str, block: bool = False) -> str:
-    """`<math>` for a formula; ValueError where a part of it is not understood, rather than a picture that lies."""
+    """`<math>` for a formula; ValueError where a part of it is not understood, rather than a wrong formula."""
     source = latex.strip()
     for theirs, ours in SAME.items():
         source = re.sub(re.escape(theirs) + r"(?![A-Za-z])", lambda _, ours=ours: ours, source)

@@ -1,8 +1,8 @@
 """An executed notebook as one HTML file that needs no network and no kernel.
 
-Left to itself, nbconvert's page is blank offline wherever a widget or a plotly figure was, and its mathematics is raw.
-Here panels become sliders over frames computed ahead, plotly's script is written into the page once (only where there
-is a figure), formulas are MathML, and a content security policy forbids the page to fetch anything at all.
+The page of nbconvert is blank offline wherever a widget or a plotly figure was, and shows LaTeX as source. Here panels
+become sliders over frames computed ahead, plotly's script is written into the page once (only where there is a figure),
+formulas are MathML, and a content security policy forbids the page to fetch anything at all.
 """
 
 import base64
@@ -105,16 +105,16 @@ def slider(sweep: dict, number: int) -> str:
 
 
 class Writer:
-    """Turns cells into HTML, counting what needs a number."""
+    """Writes cells as HTML, and numbers sweeps and plots."""
 
     def __init__(self, folder: Path):
         self.folder, self.sweeps, self.plots = Path(folder), 0, 0
         self.highlight = Highlight2HTML(pygments_lexer="python")
 
     def bundle(self, data: dict) -> str:
-        """One displayed result: the most alive of its forms that lives without a kernel."""
+        """One displayed result, in its most interactive form that works without a kernel."""
         plain = "".join(data.get("text/plain", ""))
-        alt = "Figure" if plain.startswith("<") else plain        # <Figure size 640x480 with 1 Axes> tells nobody much
+        alt = "Figure" if plain.startswith("<") else plain        # not <Figure size 640x480 with 1 Axes>
         if SWEEP in data:
             self.sweeps += 1
             return slider(data[SWEEP], self.sweeps)

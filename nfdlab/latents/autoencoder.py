@@ -78,6 +78,10 @@ class Autoencoder(nn.Module):
         the autoencoder learns: scaled by the batch's own statistics."""
         return (self.unit.by_batch if by_batch else self.unit)(self.encoder(grid))
 
+    def rescale(self, raw: Tensor) -> None:
+        """Set the scale to that of raw latents (b, k, …)."""
+        self.unit.calibrate(raw)
+
     def prepare(self, latent: Tensor, features: Tensor | None = None) -> tuple[Tensor, ...]:
         """What the field computes once for latents, before any query."""
         return (self.decoder.field.project(self.decoder(latent, features)),)

@@ -1,19 +1,19 @@
-"""Ask where a function changes: places drawn more often there, and weighed so that every mean stays what it was.
+"""Importance sampling of query points: more of them where a function changes, weighted so that no mean changes.
 
-A small hill on a plain, or one jump, is met by few of the places drawn evenly, and a decoder that learns from those
-learns slowly. Importance sampling (Owen & Zhou 2000, sec. 2, as a mixture that keeps weights bounded).
+Few evenly drawn points meet a small bump or a jump, so a decoder learns it slowly. Owen & Zhou 2000, sec. 2: a mixture
+with the even density, which bounds the weights.
 """
 
 import torch
 from torch import Tensor
 
 
-def importance_sampled(values: Tensor, coords: Tensor, share: float, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Places (b, q, d) of which the first `share` is replaced, and the weights (b, q) of all.
+def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Functions on a grid (b, c, *[side]*d), even points (b, q, d) -> points (b, q, d) and weights (b, q).
 
-    values (b, c, *[side]*d) are the functions on a grid, coords places drawn evenly. A replaced place lies evenly in a
-    cell drawn by how much values change between it and its neighbours. Weights are even density / density of the
-    mixture, so at most 1 / (1 − share), and the mean of weight · h(place) estimates that of h over the box.
+    The first `share` of the points is replaced by points that lie evenly in cells drawn in proportion to how much the
+    function changes between a cell and its neighbours. Weights are even density / density of the mixture, at most
+    1 / (1 − share); the mean of weight · h(point) estimates that of h over the box.
     """
     b, q, d = coords.shape
     side, many = values.shape[-1], round(share * q)
@@ -24,9 +24,9 @@ def importance_sampled(values: Tensor, coords: Tensor, share: float, noise: torc
         change.narrow(axis - 1, 0, n).add_(step), change.narrow(axis - 1, 1, n).add_(step)
     odds = change.flatten(1) + 1e-6 * (1 + change.flatten(1).amax(1, keepdim=True))
     odds = odds / odds.sum(1, keepdim=True)
-    cells = torch.multinomial(odds, many, True, generator=noise)
+    cells = torch.multinomial(odds, many, True, generator=rng)
     index = torch.stack(torch.unravel_index(cells, (side,) * d), -1)
-    inside = (index + torch.rand(b, many, d, generator=noise)) * (2 / side) - 1
+    inside = (index + torch.rand(b, many, d, generator=rng)) * (2 / side) - 1
     places = torch.cat([inside, coords[:, many:]], 1)
     at = ((places + 1) * (side / 2)).long().clamp(0, side - 1)
     flat = torch.zeros(b, q, dtype=torch.long)

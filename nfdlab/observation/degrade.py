@@ -1,4 +1,4 @@
-"""What instruments do to what was seen: noise, rounding, losses. Each gives new observations that own up to it."""
+"""Degraded observations: more noise, rounding, losses. The noise level follows."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from ..core.types import Observations
 
 
 def with_noise(seen: Observations, noise_std: float, *, seed: int) -> Observations:
-    """More noise on every value: noise_std·ε. Independent noises add in variance."""
+    """Observations with noise_std·ε added to the values; variances add."""
     _require_some(seen), require_number(noise_std, "noise_std", 0.0)
     noise = torch.randn(seen.values.shape, generator=stream(require_seed(seed), "with_noise"))
     return replace(seen, values=seen.values + noise_std * noise.to(seen.values),
@@ -19,10 +19,10 @@ def with_noise(seen: Observations, noise_std: float, *, seed: int) -> Observatio
 
 
 def quantise(seen: Observations, step: float) -> Observations:
-    """Values rounded to multiples of `step`, as by a coarse instrument.
+    """Observations with values rounded to multiples of `step`.
 
-    The error of rounding is even on ±step/2, with variance step²/12 (Bennett 1948), as long as step is small beside
-    what the values span. The noise grows by that.
+    The rounding error is uniform on ±step/2 with variance step²/12 (Bennett 1948), for a step that is small beside the
+    range of the values; it is added to the noise.
     """
     _require_some(seen), require_number(step, "step", 0.0, open_low=True)
     return replace(seen, values=(seen.values / step).round() * step,
@@ -30,7 +30,7 @@ def quantise(seen: Observations, step: float) -> Observations:
 
 
 def drop(seen: Observations, share: float, *, seed: int) -> Observations:
-    """A share of the points lost at random, to the nearest whole point. A larger share loses the same ones and more."""
+    """Observations with a share of the points removed at random; a larger share removes the same ones and more."""
     _require_some(seen), require_number(share, "share", 0.0, 1.0)
     order = torch.randperm(seen.m, generator=stream(require_seed(seed), "drop"))
     kept = order[round(share * seen.m):].sort().values
@@ -39,4 +39,4 @@ def drop(seen: Observations, share: float, *, seed: int) -> Observations:
 
 def _require_some(seen) -> None:
     require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations.", came=seen,
-            why="What was seen gets worse; nothing seen cannot.", do="nfdlab.observe(truth, pattern, seed=1).")
+            why="There must be something to degrade.", do="nfdlab.observe(truth, pattern, seed=1).")

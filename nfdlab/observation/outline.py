@@ -1,5 +1,6 @@
 """The pattern that looks at the field itself: points on and near its outline, where it crosses a level."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +19,9 @@ _TRIES, _ROUNDS, _HALVINGS = 4096, 400, 30
 class Outline(Random):
     """Points where the field's first channel crosses `level`, then moved by a normal jitter of `width` along each axis.
 
-    `level` None is halfway between the lowest and the highest value. By `share` too the points lie on the outline, not
-    at cells' centres. Places that depend on the field tell about it by themselves: an answer that takes them as given,
-    the exact posterior too, leaves that unused.
+    `level` None is halfway between the lowest and the highest value. `share` sets the number of points only; they are
+    not cell centres. The places themselves carry information about the field, which a posterior that takes them as
+    given (the exact one too) does not use.
     """
 
     level: float | None = None
@@ -35,14 +36,14 @@ class Outline(Random):
     def coords(self, d: int, *, seed: int) -> Tensor:
         """Refused: without a field there is no outline."""
         require(False, must="Outline: the field whose outline it is.", came=f"d={d} and no field",
-                why="Other patterns know where to look before they see; this one follows the shape.",
+                why="Other patterns do not depend on the field; this one follows its shape.",
                 do="nfdlab.observe(fields, pattern, seed=0), or pattern.places(fields, seed=0).")
 
     def places(self, fields: Fields, *, seed: int) -> Tensor:
-        """Places (m, d) in [-1, 1]^d on and near the outline of one function, even along its length.
+        """Places (m, d) in [-1, 1]^d on and near the outline of one function, uniform along its length.
 
-        Needles of two cells of the base grid are thrown at random; those that cross the outline do so in proportion to
-        its length (Buffon 1777), and halving each finds where.
+        Needles two cells of the base grid long are thrown at random; they cross the outline in proportion to its length
+        (Buffon 1777). Bisection then finds where.
         """
         rng, d, m = stream(require_seed(seed), "Outline"), fields.d, self.size(fields.d)
 
@@ -66,9 +67,14 @@ class Outline(Random):
                 came=f"values from {low:g} to {high:g}, {len(inner)} crossings found",
                 why="The outline lies where the field crosses the level.",
                 do="Another level; level=None is halfway between the lowest and the highest value.")
-        inner, outer = inner[:m], outer[:m]
-        for _ in range(_HALVINGS if m else 0):
-            middle = (inner + outer) / 2
-            above = (values(middle) > level)[:, None]
-            inner, outer = torch.where(above, middle, inner), torch.where(above, outer, middle)
+        inner = bisected(inner[:m], outer[:m], lambda at: values(at) > level, _HALVINGS if m else 0)
         return fold(inner + self.width * torch.randn(m, d, generator=rng))
+
+
+def bisected(inner: Tensor, outer: Tensor, above: Callable[[Tensor], Tensor], halvings: int) -> Tensor:
+    """Bisection between places (…, d) above a level and places below it, by `above` (…, d) -> (…,)."""
+    for _ in range(halvings):
+        middle = (inner + outer) / 2
+        inside = above(middle)[..., None]
+        inner, outer = torch.where(inside, middle, inner), torch.where(inside, outer, middle)
+    return inner

@@ -1,4 +1,4 @@
-"""Views for practising on shapes: some functions are seen along their outline, the others as `Views` does."""
+"""Training views of shapes: some functions are seen along their outline, the others as by `TrainingViews`."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,19 @@ from torch import Tensor
 
 from ..core.rng import child, stream
 from ..core.types import Fields, ObservationBatch
+from .outline import bisected
 from .spacetime import fold
-from .training_views import Views
+from .training_views import TrainingViews
 
 NEEDLES, LENGTH, HALVINGS = 384, 0.3, 7              # off by less than 0.003 after so many halvings
 
 
 @dataclass(frozen=True)
-class OutlineViews(Views):
-    """As `Views`, but a share `outlined` of the functions show points where they cross `level`, from one side to the
-    other, moved by a normal jitter of `jitter`; up to `corners` of them. Half of those show only a part of the outline.
+class OutlineViews(TrainingViews):
+    """As `TrainingViews`, but a share `outlined` of the functions is seen where it crosses `level`.
 
-    Needles are thrown, and those that cross are halved, as in the pattern Outline, all functions at a time.
+    Up to `corners` points each, moved by a normal jitter of `jitter`; half of these functions show only a part of the
+    outline. Crossings are found as by the pattern Outline, for all functions at once.
     """
 
     outlined: float = 0.6
@@ -27,7 +28,7 @@ class OutlineViews(Views):
     jitter: float = 0.02
 
     def __call__(self, fields: Fields, *, seed: int) -> ObservationBatch:
-        """One view of each of the b functions: their own places, counts and noise levels."""
+        """Each of the b functions at its own places, with its own count and noise level."""
         plain = super().__call__(fields, seed=child(seed, "plain"))
         rng, b, d = stream(seed, "outlined"), fields.n, fields.d
         places, real = self.crossings(fields, rng)
@@ -38,10 +39,9 @@ class OutlineViews(Views):
         shown = ((places - middle) * away).sum(-1) > 0.6 * cut[:, None]              # a part: all on one side of a line
         real = real & (shown | (cut < -1)[:, None])
         real = real & (real.cumsum(1) <= count[:, None])
-        values = fields(places)
-        values = values + plain.noise_std[:, None, None] * torch.randn(values.shape, generator=rng)
+        seen = self.measured(fields, places, real, plain.noise_std, rng)
         outlined = (torch.rand(b, generator=rng) < self.outlined) & (real.any(1) | (count == 0))
-        return _either(outlined, ObservationBatch(places, values, real, plain.noise_std), plain)
+        return _either(outlined, seen, plain)
 
     def crossings(self, fields: Fields, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Places (b, m, d) on the outlines and near them, in random order, and which of them are real (b, m)."""
@@ -58,21 +58,17 @@ class OutlineViews(Views):
         order = crossed.long().argsort(dim=1, descending=True, stable=True)[:, :self.corners, None].expand(-1, -1, d)
         inner = torch.where(high[..., None], one, other).gather(1, order)
         outer = torch.where(high[..., None], other, one).gather(1, order)
-        for _ in range(HALVINGS):
-            middle = (inner + outer) / 2
-            inside = above(middle)[..., None]
-            inner, outer = torch.where(inside, middle, inner), torch.where(inside, outer, middle)
+        inner = bisected(inner, outer, above, HALVINGS)
         return fold(inner + self.jitter * torch.randn(inner.shape, generator=rng)), crossed.gather(1, order[..., 0])
 
 
 def _either(chosen: Tensor, one: ObservationBatch, other: ObservationBatch) -> ObservationBatch:
-    """Of each function the first view where chosen (b,), else the second, padded to one length."""
+    """For each function the first view where `chosen` (b,), else the second, padded to one length."""
     m = max(one.mask.shape[1], other.mask.shape[1])
 
-    def longer(x: Tensor) -> Tensor:
-        return torch.cat([x, x.new_zeros(len(x), m - x.shape[1], *x.shape[2:])], 1)
+    def either(a: Tensor, b: Tensor) -> Tensor:
+        a, b = (torch.cat([x, x.new_zeros(len(x), m - x.shape[1], *x.shape[2:])], 1) for x in (a, b))
+        return torch.where(chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
-    mask = torch.where(chosen[:, None], longer(one.mask), longer(other.mask))
-    coords, values = (torch.where(chosen[:, None, None], longer(a), longer(b)) * mask[..., None]
-                      for a, b in ((one.coords, other.coords), (one.values, other.values)))
-    return ObservationBatch(coords, values, mask, one.noise_std)
+    return ObservationBatch(either(one.coords, other.coords), either(one.values, other.values),
+                            either(one.mask, other.mask), one.noise_std)

@@ -1,10 +1,8 @@
-"""Where we get to look. A pattern is a frozen dataclass, sized by `count=` or by `share=`.
+"""Patterns: where a function is observed. Frozen dataclasses, sized by `count=` or by `share=`.
 
-`count` points lie anywhere in the box. `share` keeps that share of the cells of a base grid, `of` cells a side, and the
-points are those cells' centres. Every pattern gives exactly as many points as it says, all distinct, inside the box.
-
-In space-time, where the first coordinate is time, the base grid of `Frames` and `Sensors` is `frames` by `cells` a side
-in space, and `Frames` may also be sized by `every=`. Only `Outline` looks at the field itself.
+`count` points lie anywhere in the box; `share` keeps that share of the cells of a base grid, `of` a side, as cell
+centres. Every pattern gives exactly that many points, all distinct, inside the box. The base grid of `Frames`
+and `Sensors` is `frames` by `cells` a side; `Frames` may be sized by `every=`. Only `Outline` depends on the field.
 """
 
 from .outline import Outline

@@ -1,4 +1,4 @@
-"""Points scattered over the box, evenly or not: the patterns that know nothing but how many coordinates there are."""
+"""Patterns of points scattered over the box, uniformly or not."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,7 @@ from ..core.rng import stream
 
 
 def require_one_size(pattern, **sizes) -> None:
-    """A pattern has one size: a count of points, a share of a grid, or every so many of something."""
+    """Check that exactly one of the sizes (count, share, every) is given, and its range."""
     name = type(pattern).__name__
     given = {key: size for key, size in sizes.items() if size is not None}
     require(len(given) == 1, must=f"{name}: {', '.join(f'{key}=' for key in sizes)}: one of them.",
@@ -27,7 +27,7 @@ def require_one_size(pattern, **sizes) -> None:
 
 @dataclass(frozen=True)
 class Random:
-    """Anywhere, evenly at random."""
+    """Uniformly at random."""
 
     in_time: ClassVar[bool] = False                                 # whether the first coordinate must be time
     count: int | None = None
@@ -39,7 +39,7 @@ class Random:
         require_count(self.of, "of")
 
     def size(self, d: int) -> int:
-        """How many points this pattern gives in d dimensions."""
+        """Number of points in d dimensions."""
         return self.count if self.share is None else round(self.share * self.of**d)
 
     def coords(self, d: int, *, seed: int) -> Tensor:
@@ -52,7 +52,7 @@ class Random:
         return cells[self._weights(cells, rng).add(1e-12).multinomial(m, generator=rng)] if m else cells[:0]
 
     def _scatter(self, m: int, d: int, rng: torch.Generator) -> Tensor:
-        """m places anywhere: drawn by thinning even ones with the pattern's own weights."""
+        """m places anywhere: uniform ones, thinned by the pattern's density."""
         keep = torch.empty(0, d)
         while len(keep) < m:
             if not len(keep):
@@ -66,7 +66,7 @@ class Random:
         return self._density(cells, self._shape(cells.shape[1], rng)).double()
 
     def _shape(self, d: int, rng: torch.Generator):
-        """What is random about the pattern beside the places themselves."""
+        """Random parameters of the pattern beside the places."""
         return None
 
     def _density(self, places: Tensor, shape) -> Tensor:
@@ -76,7 +76,7 @@ class Random:
 
 @dataclass(frozen=True)
 class Block(Random):
-    """Random, but nothing inside a missing block that covers `missing` of the box; it lies anywhere."""
+    """Random, except inside a block at a random place that covers a share `missing` of the box."""
 
     missing: float = 0.5
 
@@ -98,7 +98,7 @@ class Block(Random):
 
 @dataclass(frozen=True)
 class Clusters(Random):
-    """A few clumps of the given width, anywhere."""
+    """A few Gaussian clusters of the given width, anywhere."""
 
     clusters: int = 3
     width: float = 0.1
@@ -111,8 +111,8 @@ class Clusters(Random):
     def _shape(self, d, rng):
         return 2 * torch.rand(self.clusters, d, generator=rng) - 1
 
-    def _density(self, places, middles):
-        r2 = (places[:, None] - middles).square().sum(-1)
+    def _density(self, places, centres):
+        r2 = (places[:, None] - centres).square().sum(-1)
         return torch.exp(-r2 / (2 * self.width**2)).amax(1)
 
 
@@ -157,10 +157,9 @@ class Grid(Random):
         return weights
 
 
-
 @dataclass(frozen=True)
 class Border(Random):
-    """Only along the walls of the box: no point lies further than `width` from the nearest one."""
+    """Within `width` of the walls of the box."""
 
     width: float = 0.1
 

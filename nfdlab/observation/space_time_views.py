@@ -1,4 +1,4 @@
-"""Views for practising on films: whole frames with others missing, a few sensors, observations anywhere, the past alone."""
+"""Training views of films: whole frames with others missing, fixed sensors, scattered points, the past alone."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,19 @@ from ..core.checks import require_count, require_number
 from ..core.grid import cell_centres
 from ..core.rng import stream
 from ..core.types import Fields, ObservationBatch
+from .training_views import NoisyViews
 
 
 @dataclass(frozen=True)
-class FrameViews:
-    """Views of b functions of (t, *space). Each shows, at even odds of its kind:
+class FrameViews(NoisyViews):
+    """Fields (b functions of (t, *space)) -> ObservationBatch, each function seen in one of three ways.
 
-    `whole`: some of `frames` frames, all of their `cells` cells a side, each kept with a chance that is even on
-    [0, `most`], or, for half of them, every g-th, g = 2 … 8; `fixed`: one to `sensors` places, in all frames; the rest:
-    up to `usual` observations anywhere. Of all, `cut` show nothing after some moment, and `nothing` show nothing at all. Of the
-    noise levels, `other_noise` are log-even on `noise_range`, the rest `noise_std`.
+    A share `whole` shows some of `frames` frames, `cells` cells a side: each kept with a probability uniform on
+    [0, `most`], or, for half of them, every g-th, g = 2 … 8. A share `fixed` shows one to `sensors` places in all
+    frames. The rest shows up to `usual` points anywhere. Of all, a share `cut` is hidden after some moment and a share
+    `nothing` is hidden entirely.
 
-    Voleti et al. 2022 (MCVD) hide past and future of a film at random for the same reason: one network, all tasks.
+    Voleti et al. 2022 (MCVD) hide past and future at random too, so that one network learns all tasks.
     """
 
     frames: int = 16
@@ -32,9 +33,6 @@ class FrameViews:
     usual: int = 120
     cut: float = 0.25
     nothing: float = 0.1
-    noise_std: float = 0.05
-    other_noise: float = 0.35
-    noise_range: tuple[float, float] = (0.01, 0.5)
 
     def __post_init__(self):
         for name in ("frames", "cells", "sensors", "usual"):
@@ -43,7 +41,7 @@ class FrameViews:
             require_number(getattr(self, name), name, 0.0, 1.0)
 
     def __call__(self, fields: Fields, *, seed: int) -> ObservationBatch:
-        """One view of each of the b functions: their own places, counts and noise levels."""
+        """Each of the b functions at its own places, with its own count and noise level."""
         rng, b, d = stream(seed, "filming"), fields.n, fields.d
 
         def uniform(*shape: int) -> Tensor:
@@ -52,25 +50,20 @@ class FrameViews:
         kind = uniform(b)
         parts = [(kind < self.whole, *self._frames(b, d, uniform)),
                  ((kind >= self.whole) & (kind < self.whole + self.fixed), *self._sensors(b, d, uniform)),
-                 (kind >= self.whole + self.fixed, *self._dots(b, d, uniform))]
+                 (kind >= self.whole + self.fixed, *self._scattered(b, d, uniform))]
         until = torch.where(uniform(b) < self.cut, 2 * uniform(b) - 1, 2.0)
         until = torch.where(uniform(b) < self.nothing, -2.0, until)
-        m = max(int(real[mine].sum(1).max()) if mine.any() else 1 for mine, _, real in parts)
-        coords, mask = torch.zeros(b, max(1, m), d), torch.zeros(b, max(1, m), dtype=torch.bool)
+        m = max(1, *(int(real[mine].sum(1).max()) if mine.any() else 1 for mine, _, real in parts))
+        coords, mask = torch.zeros(b, m, d), torch.zeros(b, m, dtype=torch.bool)
         for mine, places, real in parts:
-            k = min(max(1, m), places.shape[1])                      # the real ones come first
+            k = min(m, places.shape[1])                              # the real ones come first
             coords[mine, :k], mask[mine, :k] = places[mine, :k], real[mine, :k]
         mask = mask & (coords[..., 0] < until[:, None])
-        low, high = (torch.tensor(x).log() for x in self.noise_range)
-        level = torch.exp(low + uniform(b) * (high - low))
-        noise_std = torch.where(uniform(b) < self.other_noise, level, self.noise_std)
-        coords = coords * mask[..., None]
-        values = fields(coords)
-        values = values + noise_std[:, None, None] * torch.randn(values.shape, generator=rng)
-        return ObservationBatch(coords, values * mask[..., None], mask, noise_std)
+        level, choice = uniform(b), uniform(b)
+        return self.measured(fields, coords, mask, self.noise_levels(choice, level), rng)
 
     def _frames(self, b: int, d: int, uniform) -> tuple[Tensor, Tensor]:
-        """Places (b, frames·cells^(d−1), d), frames kept first, and which are real."""
+        """Places (b, frames·cells^(d−1), d), kept frames first, and which are real."""
         at = torch.arange(self.frames)
         kept = uniform(b, self.frames) < self.most * uniform(b, 1)
         every = 2 + (7 * uniform(b, 1)).long()
@@ -90,7 +83,7 @@ class FrameViews:
         coords = torch.cat([times, places.expand(-1, -1, self.frames, -1)], -1).flatten(1, 2)
         return coords, torch.arange(self.sensors * self.frames) < many[:, None] * self.frames
 
-    def _dots(self, b: int, d: int, uniform) -> tuple[Tensor, Tensor]:
+    def _scattered(self, b: int, d: int, uniform) -> tuple[Tensor, Tensor]:
         """Places (b, usual, d) and which are real."""
         many = (uniform(b) * (self.usual + 1)).long()
         return 2 * uniform(b, self.usual, d) - 1, torch.arange(self.usual) < many[:, None]

@@ -31,7 +31,7 @@ class _OnFrames:
         return {"count": self.count, "share": self.share}
 
     def size(self, d: int) -> int:
-        """How many points this pattern gives in d dimensions, time among them."""
+        """Number of points in d dimensions, time included."""
         return self.count if self.share is None else round(self.share * self.frames * self.cells ** (d - 1))
 
     def coords(self, d: int, *, seed: int) -> Tensor:
@@ -45,7 +45,7 @@ class _OnFrames:
         return self.frames * self.cells ** (d - 1)
 
     def _why(self, d: int) -> str:
-        return f"{self.frames} frames of {self.cells}^{d - 1} cells are all there is to see."
+        return f"{self.frames} frames of {self.cells}^{d - 1} cells are all there are."
 
     def _space(self, d: int) -> Tensor:
         """Cell centres (cells^(d - 1), d - 1): the places of a frame. Without space, one place of no coordinates."""
@@ -54,10 +54,10 @@ class _OnFrames:
 
 @dataclass(frozen=True)
 class Frames(_OnFrames):
-    """Missing frames: some frames are seen whole, `cells` cells a side, and nothing is seen between them.
+    """Some frames are seen whole, `cells` a side, the others not at all.
 
-    `every=g` keeps frames 0, g, 2g, …; `count` points or a `share` of them are frames at random, as many as it takes,
-    the last of them cut short. With time alone (d = 1) a frame is one point, and every=g a regular sample.
+    `every=g` keeps frames 0, g, 2g, …; `count` or `share` take random frames, the last one in part. With time alone
+    (d = 1) a frame is one point.
     """
 
     every: int | None = None
@@ -66,7 +66,7 @@ class Frames(_OnFrames):
         return super()._sizes() | {"every": self.every}
 
     def size(self, d: int) -> int:
-        """How many points this pattern gives in d dimensions, time among them."""
+        """Number of points in d dimensions, time included."""
         return super().size(d) if self.every is None else math.ceil(self.frames / self.every) * len(self._space(d))
 
     def _pairs(self, m: int, d: int, rng: torch.Generator) -> Tensor:
@@ -78,9 +78,9 @@ class Frames(_OnFrames):
 
 @dataclass(frozen=True)
 class Sensors(_OnFrames):
-    """A few fixed places, each seen in all frames; the last one falls silent when the points are used up.
+    """A few fixed places, each seen in all frames; the last one only until the points are used up.
 
-    By `count` they stand anywhere, by `share` at centres of cells. Without space (d = 1) there is room for one.
+    By `count` anywhere, by `share` at cell centres. Without space (d = 1) there is one place.
     """
 
     def _room(self, d: int) -> float:
@@ -103,10 +103,10 @@ class Sensors(_OnFrames):
 
 @dataclass(frozen=True)
 class Tracks(Random):
-    """A few ships or satellites on straight courses that turn back at the walls, and report in turns at even times.
+    """Moving sensors on straight courses that bounce off the walls and report in turns at even times.
 
-    At `speed` 1 a course crosses the box about once while time does. By `share` the cells nearest to the courses are
-    kept, as wide as `width` or wider if that takes more.
+    At `speed` 1 a course crosses the box about once. By `share` the cells nearest to the courses are kept, within about
+    `width`.
     """
 
     in_time: ClassVar[bool] = True
@@ -121,7 +121,7 @@ class Tracks(Random):
         require_number(self.width, "width", 0.0, 1.0, open_low=True)
 
     def at(self, times: Tensor, courses) -> Tensor:
-        """Where each track is: times (p, 1) -> places (p, tracks, d - 1)."""
+        """Position of each track: times (p, 1) -> places (p, tracks, d - 1)."""
         start, velocity = courses
         return fold(start + velocity * (times[:, None] + 1))
 
@@ -140,5 +140,5 @@ class Tracks(Random):
 
 
 def fold(places: Tensor) -> Tensor:
-    """Places anywhere, folded back into the box at its walls as a ball that bounces: [1, 2] -> [1, 0]."""
+    """Places reflected into the box at its walls: [1, 2] -> [1, 0]."""
     return 1 - (torch.remainder(places + 1, 4) - 2).abs()

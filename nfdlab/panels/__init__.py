@@ -1,4 +1,4 @@
-"""Everything that draws: one style, lesson figures, live panels. Nothing below this folder knows a plot."""
+"""Everything that draws: one style, lesson figures, live panels. No other package imports a plotting library."""
 
 from importlib import import_module
 

@@ -1,17 +1,16 @@
-"""The bench as a picture: a panel for each problem, a row for each contestant, ratios with intervals on a log axis."""
+"""The ranking as a picture: axes for each problem, a row for each contestant, ratios with intervals on a log axis."""
 
 import pandas as pd
 
 from ..core.checks import require
 from . import style
-from .charts import colour_of
-from .style import Picture, dress, picture
+from .style import Picture, colour_of, dress, headline, picture
 
 ACROSS = 3                       # panels in a row
 
 
 def benchmark(ranking: pd.DataFrame, *, metric: str = "crps", title: str | None = None) -> Picture:
-    """Observations, best on top: the ratio averaged over cases with its 95 % interval, and a tick where it is worst.
+    """A point for each contestant, best on top: its mean ratio with the 95 % interval, a tick at the worst.
 
     `ranking` as `evaluate.ranking.Benchmark.ranking` gives it. The line at 1 is the reference's own.
     """
@@ -29,8 +28,7 @@ def benchmark(ranking: pd.DataFrame, *, metric: str = "crps", title: str | None 
         reference = rows["to"].iloc[0]
         dress(ax, title=f"{problem}, to {reference}" if reference != "exact" else problem,
               x=f"{metric.upper()} ratio" if i >= len(blocks) - across else None)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 1, color=style.INK)
+    headline(figure, title, larger=1, weight="normal")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Lesson figures with axes: curves and bands, ratios against what is seen, training losses, spectra."""
+"""Lesson figures with axes: curves and bands, score ratios, training losses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,28 +8,22 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
-from ..evaluate.error_breakdown import Stages
+from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
-from .style import Picture, dress, legend, picture
+from .axes import draw_observations, require_d
+from .style import Picture, colour_of, dress, headline, legend, picture
 
-ROLES = {"truth": style.TRUTH, "exact": style.EXACT, "baseline": style.BASELINE, "kriging": style.BASELINE,
-         "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "nearest": "#c8c8c8"}
 _POINTS = 481
-
-
-def colour_of(name: str) -> str:
-    """The colour of a contestant by its name: truth black, exact … blue, baselines grey, anything else is a model."""
-    return ROLES.get(name, style.EXACT if name.startswith("exact") else style.MODEL)
 
 
 def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations | None = None, title: str | None = None,
           window: tuple[float, float] = (-1.0, 1.0), curves: int = 4, band: bool = True, **bundles: Fields) -> Picture:
-    """Curves over one coordinate: truth, observations, and a bundle of draws for each further keyword.
+    """Curves over one coordinate: truth, observations, and draws for each further keyword.
 
     bands(card, truth=truth, seen=seen, exact=draws, model=draws): mean, 90 % band and `curves` thin draws of each, on
-    top of one another. `band=False` shows draws only. One function is one line.
+    top of one another. `band=False` shows draws only. A single draw is one line.
     """
-    _one_axis(truth, *bundles.values())
+    require_d(1, "plots.row for two coordinates.", truth, *bundles.values())
     xs = torch.linspace(*window, _POINTS)[:, None]
     x = xs[:, 0].numpy()
     figure, ((ax,),) = picture(size=(7.2, 3.4))
@@ -51,21 +45,17 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
         ax.plot(x, truth(xs)[0, :, 0].cpu().numpy(), color=style.TRUTH, lw=1.4, label="truth")
     if seen is not None and seen.m:
         inside = (seen.coords[:, 0] >= window[0]) & (seen.coords[:, 0] <= window[1])
-        dots(ax, seen.coords[inside, 0].numpy(), seen.values[inside, 0].numpy(), label=f"{int(inside.sum())} seen")
+        shown = Observations(seen.coords[inside], seen.values[inside], seen.noise_std)
+        draw_observations(ax, shown, label=f"{shown.m} seen")
     ax.set_xlim(*window)
     dress(ax, title=title, x=card.axes[0], y=f"value ({card.units})")
     legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
-def dots(ax, x, y, size: float = 26, fills=style.DOT, **rest):
-    """Observations: white observations ringed black, or filled by value."""
-    return ax.scatter(x, y, s=size, c=fills, edgecolors=style.RING, linewidths=0.9, zorder=5, **rest)
-
-
 def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: str = "CRPS",
            to: str = "exact posterior", aim: float | None = None) -> Picture:
-    """Scores against what was seen, as ratios to a reference, 1.00 its own.
+    """Scores against the number of observations, as ratios to a reference, whose own is 1.00.
 
     Shapes: curves[name][m] = value, or (value, low, high), or a DataFrame's rows of those.
     `nfdlab.score(...).ratio("crps")` .T is such a table. `aim` is a dashed line.
@@ -90,15 +80,15 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
     return figure
 
 
-def stages(found: Mapping[str, Stages], *, title: str | None = None) -> Picture:
-    """Three bars for each approach over codes: what the code loses, how far prior draws are from the truth's, and the
-    answer to observations. Blue marks what nothing can beat."""
+def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> Picture:
+    """Three bars for each latent diffusion: reconstruction error of the latent, distance of prior draws from the true
+    functions, score given observations. Blue marks the best possible value."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
-    shown = (("what the code loses", "rms error / spread", [s.floor for s in found.values()], [0.0] * len(found)),
-             ("the prior's draws", "energy distance to the truth", [s.prior for s in found.values()],
-              [s.real for s in found.values()]),
-             ("given observations", "CRPS / exact", [s.conditional for s in found.values()], [1.0] * len(found)))
+    shown = (("reconstruction error", "rms error / std", [s.reconstruction for s in found.values()], [0.0] * len(found)),
+             ("prior draws", "energy distance to the truth", [s.prior for s in found.values()],
+              [s.fresh for s in found.values()]),
+             ("given observations", "CRPS / exact", [s.conditioning for s in found.values()], [1.0] * len(found)))
     for ax, (words, unit, values, best) in zip(axes, shown, strict=True):
         ax.barh(places, values, height=0.55, color=style.MODEL, alpha=0.85)
         ax.vlines(best, places - 0.36, places + 0.36, color=style.EXACT, lw=style.THICK)
@@ -109,14 +99,13 @@ def stages(found: Mapping[str, Stages], *, title: str | None = None) -> Picture:
         ax.locator_params(axis="x", nbins=4)
         dress(ax, title=words, x=unit)
     axes[0].set_yticks(places, names)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+    headline(figure, title)
     return figure
 
 
 def losses(seconds: Sequence[float], values: Sequence[float], stages: Sequence[str], *,
            title: str | None = None) -> Picture:
-    """The losses of a training, one panel for each stage: every step faint, medians of neighbours strong."""
+    """Training losses, one panel for each stage: every step faint, medians of neighbours strong."""
     seconds, values, stages = np.asarray(seconds, float), np.asarray(values, float), np.asarray(stages)
     names = list(dict.fromkeys(stages.tolist())) or ["training"]
     figure, axes = picture(1, len(names), size=(3.6 * len(names) + 0.6, 2.6))
@@ -134,19 +123,3 @@ def medians(x: np.ndarray, y: np.ndarray, bins: int = 80) -> tuple[np.ndarray, n
     """Medians of runs of neighbours, at most `bins` of them."""
     parts = [p for p in np.array_split(np.arange(len(y)), min(bins, len(y) // 6 + 1)) if len(p)]
     return np.array([x[p].mean() for p in parts]), np.array([np.median(y[p]) for p in parts])
-
-
-def spectra(curves: Mapping[str, tuple], *, title: str | None = None, unit: str = "cycles across the box") -> Picture:
-    """Power against wavenumber, both on log axes: curves[name] = (wavenumber (k,), power (k,))."""
-    figure, ((ax,),) = picture(size=(5.6, 3.4))
-    for name, (wavenumber, power) in curves.items():
-        ax.loglog(wavenumber, power, color=colour_of(name), lw=2.2 if name == "truth" else 1.5, label=name)
-    dress(ax, title=title, x=f"wavenumber ({unit})", y="power")
-    legend(ax)
-    return figure
-
-
-def _one_axis(*bundles) -> None:
-    for fields in bundles:
-        require(fields is None or fields.d == 1, must="fields of one coordinate.", came=fields,
-                why="Bands are drawn over an axis.", do="plots.row for two coordinates.")

@@ -1,4 +1,4 @@
-"""The sliders of a panel, and their two-way bond with a `State`. Core ipywidgets only; all work from the keyboard."""
+"""The controls of a panel, read into a `State` and written from one. Core ipywidgets; all work from the keyboard."""
 
 import math
 
@@ -6,7 +6,7 @@ import ipywidgets as W
 
 from ..core.types import Problem
 from ..observation import patterns
-from .state import CLOSEST, SAMPLERS, SIZES, VIEWS, State, offered, with_changes
+from .state import MAX_SCALE, SAMPLERS, SIZES, VIEWS, State, offered, with_changes
 from .style import percent
 
 _OFFERED = {
@@ -20,19 +20,20 @@ _OFFERED = {
 }
 _DRAWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _CELLS = 64
+_PLAIN = ("problem", "pattern", "noise", "seed", "draws", "sampler", "steps", "device", "view", "scale", "time")
 
 
 def kept_options(state: State, d: int) -> list[tuple[str, float]]:
-    """What the `kept` slider offers, as points · share, share · points or gap · points, the state's own value among
-    them."""
-    name, own = state.sized(d)
+    """Labels and values of the `kept` slider, the state's own included: points · share, or size · points."""
+    name, own = state.size(d)
     words = {"count": lambda m, size: f"{m} · {percent(m / _CELLS**d)}",
              "share": lambda s, size: f"{percent(s)} · {size}", "every": lambda gap, size: f"1 in {gap} · {size}"}[name]
-    return [(words(v, with_changes(state, **{name: v}).hide(d).size(d)), v) for v in sorted({*_OFFERED[name][d], own})]
+    return [(words(v, with_changes(state, **{name: v}).sized_pattern(d).size(d)), v)
+            for v in sorted({*_OFFERED[name][d], own})]
 
 
 class Controls:
-    """All widgets of a panel. `read()` is the state they stand at; `write(state, problem)` moves them."""
+    """All input widgets of a panel. `read` gives the state they show; `write(state, problem)` sets them to a state."""
 
     def __init__(self, names: list[str], devices: list[str]):
         def make(kind, description, **rest):
@@ -49,7 +50,7 @@ class Controls:
         self.steps = make(W.IntSlider, "steps", min=2, max=60, continuous_update=False)
         self.device = make(W.Dropdown, "device", options=devices)
         self.view = make(W.Dropdown, "view", options=VIEWS)
-        self.scale = make(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(CLOSEST), step=0.25, value=1,
+        self.scale = make(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(MAX_SCALE), step=0.25, value=1,
                           readout_format=".3g", continuous_update=True)
         self.centre = [make(W.FloatSlider, name, min=-1.0, max=1.0, step=0.02, readout_format=".2f")
                        for name in ("centre", "centre 2")]
@@ -58,11 +59,10 @@ class Controls:
 
     def all(self) -> list[W.Widget]:
         """Every widget whose value is part of the state."""
-        return [self.problem, self.pattern, self.kept, self.noise, self.seed, self.draws, self.sampler, self.steps,
-                self.device, self.view, self.scale, *self.centre, self.time]
+        return [self.kept, *self.centre, *(getattr(self, name) for name in _PLAIN)]
 
     def on_move(self, call) -> None:
-        """Call `call(state)` after each move of a hand; not while `write` moves them."""
+        """Call `call(widget)` after each move by the user; not while `write` sets them."""
         def moved(change):
             if not self._writing:
                 call(change["owner"])
@@ -70,20 +70,18 @@ class Controls:
             widget.observe(moved, "value")
 
     def read(self, base: State, d: int) -> State:
-        """`base` with every knob as it stands. Where the middle is asked for, `centre` stays empty."""
-        kept = {self.sized_by: self.kept.value}
+        """`base` with the value of every widget. `centre` stays empty where it is the middle of the box."""
+        values = {name: getattr(self, name).value for name in _PLAIN}
         centre = tuple(c.value for c in self.centre[:d])
-        return with_changes(base, problem=self.problem.value, pattern=self.pattern.value, noise=self.noise.value,
-                       seed=self.seed.value, draws=self.draws.value, sampler=self.sampler.value, steps=self.steps.value,
-                       device=self.device.value, view=self.view.value, scale=min(self.scale.value, CLOSEST),
-                       time=self.time.value, centre=centre if any(centre) else (), **kept)
+        return with_changes(base, **values | {"scale": min(self.scale.value, MAX_SCALE), self.sized_by: self.kept.value,
+                                              "centre": centre if any(centre) else ()})
 
     def write(self, state: State, problem: Problem) -> None:
-        """Move every widget to a state of a problem. Values off a slider's scale widen it."""
+        """Set every widget to a state of a problem. Values beyond a slider's range widen it."""
         d, axes, shown = problem.d, problem.card.axes, min(problem.d, 2)
         self._writing = True
         try:
-            self.sized_by, value = state.sized(d)
+            self.sized_by, value = state.size(d)
             self.kept.index = 0
             self.kept.options = kept_options(state, d)
             self.kept.value = value
@@ -91,8 +89,7 @@ class Controls:
             self.draws.options = sorted({*_DRAWS, state.draws})
             self.noise.max = max(self.noise.max, state.noise)
             self.seed.max, self.steps.max = max(self.seed.max, state.seed), max(self.steps.max, state.steps)
-            for name in ("problem", "pattern", "noise", "seed", "draws", "sampler", "steps", "device", "view", "scale",
-                         "time"):
+            for name in _PLAIN:
                 getattr(self, name).value = getattr(state, name)
             self.time.layout.display, self.time.description = None if d > 2 else "none", axes[0]
             for i, slider in enumerate(self.centre):
@@ -103,8 +100,8 @@ class Controls:
             self._writing = False
 
     def board(self, stop: W.Button, status: W.HTML) -> W.HBox:
-        """The widgets in three columns: what is seen, who answers, where one looks."""
-        seen = W.VBox([self.problem, self.pattern, self.kept, self.noise, self.seed])
-        asked = W.VBox([self.draws, self.sampler, self.steps, self.device, W.HBox([stop, status])])
-        looked = W.VBox([self.view, self.scale, *self.centre, self.time])
-        return W.HBox([seen, asked, looked], layout=W.Layout(flex_flow="row wrap", max_width="960px"))
+        """The widgets in three columns: observations, sampling, window."""
+        observed = W.VBox([self.problem, self.pattern, self.kept, self.noise, self.seed])
+        sampling = W.VBox([self.draws, self.sampler, self.steps, self.device, W.HBox([stop, status])])
+        window = W.VBox([self.view, self.scale, *self.centre, self.time])
+        return W.HBox([observed, sampling, window], layout=W.Layout(flex_flow="row wrap", max_width="960px"))

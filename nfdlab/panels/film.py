@@ -1,4 +1,4 @@
-"""Films side by side, at any frame rate, as an animated GIF or an MP4: the same draws, asked at more moments."""
+"""Films side by side as an animated GIF or an MP4, at any frame rate: the same draws, evaluated at more moments."""
 
 import base64
 from collections.abc import Mapping
@@ -15,11 +15,12 @@ from ..core.checks import four_parts, require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
 from . import style
-from .charts import colour_of
+from .axes import require_some
+from .style import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
 CURVES = 8                           # draws shown of a film of curves
-ASKED = 48                           # places a side that a picture is asked at, at most
+MAX_SIDE = 48                           # query points a side, at most
 NEAR = 1 / 16                        # observations this near in time are shown
 
 
@@ -31,7 +32,7 @@ class Film:
     rate: float = 8.0
 
     def gif(self, path: str | Path | None = None) -> bytes | Path:
-        """An animated GIF that goes round and round: its bytes, or the path it was written to."""
+        """An endless animated GIF: its bytes, or the path it was written to."""
         sheets = [Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in self.frames]
         out = BytesIO()
         sheets[0].save(out, "GIF", save_all=True, append_images=sheets[1:], duration=round(1000 / self.rate), loop=0)
@@ -41,7 +42,7 @@ class Film:
         return Path(path)
 
     def mp4(self, path: str | Path) -> Path:
-        """An MP4 file, by way of the ffmpeg that comes with imageio-ffmpeg; refused in words where that is missing."""
+        """An MP4 file, written with the ffmpeg of imageio-ffmpeg; refused where that is missing."""
         require(str(path).endswith(".mp4"), must="path: a file that ends in .mp4.", came=str(path),
                 why="The ending is what players go by.", do='film.mp4("film.mp4").')
         try:
@@ -79,8 +80,7 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
     Of (t, x, y) a tile shows the first draw as a picture; of (t, x) up to eight draws as curves over x. Limits are
     those of the first entry. `seen`: a blue bar under the tiles marks the moments at which something was seen.
     """
-    require(len(answers) > 0, must="answers: at least one.", came="none", why="Each is a tile.",
-            do='film({"truth": truth, "draw": draws[0]}).')
+    require_some("answers", answers, 'film({"truth": truth, "draw": draws[0]}).')
     require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)
     d = {fields.d for fields in answers.values()}
     require(d in ({2}, {3}), must="fields of (t, x) or of (t, x, y).", came=f"d = {sorted(d)}",
@@ -105,14 +105,14 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
 
 def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:
     """Each entry's first draw: (frames, side, side, 3). The second coordinate runs across, the third up."""
-    asked = min(side, ASKED)
-    space = cell_centres((asked, asked)).reshape(asked, asked, 2).transpose(0, 1).flip(0).reshape(-1, 2)
+    queried = min(side, MAX_SIDE)
+    space = cell_centres((queried, queried)).reshape(queried, queried, 2).transpose(0, 1).flip(0).reshape(-1, 2)
     table, tiles, limits = np.frombuffer(style.lut(style.FIELD_MAP), np.uint8).reshape(256, 3), [], None
     for fields in answers.values():
         values = torch.stack([fields[0](torch.cat([t.expand(len(space), 1), space], 1))[0, :, 0].cpu() for t in times])
         limits = limits or (float(values.min()), float(values.max()) + 1e-6)
         share = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
-        levels = (255 * share).byte().reshape(-1, asked, asked).numpy()
+        levels = (255 * share).byte().reshape(-1, queried, queried).numpy()
         sheets = [Image.fromarray(level).resize((side, side), Image.Resampling.BILINEAR) for level in levels]
         tiles.append(table[np.stack([np.asarray(sheet) for sheet in sheets])])
     return tiles

@@ -1,4 +1,4 @@
-"""What the kernel around a panel is doing: whether anybody looks, and who handles a click while a cell runs."""
+"""The kernel around a panel: whether it makes a report, and which thread handles a click while a cell runs."""
 
 import os
 
@@ -13,9 +13,9 @@ def headless() -> bool:
 def answer_while_busy(widget: W.Widget) -> None:
     """Let a widget's events be handled while a cell runs.
 
-    The browser sends them to a thread beside the cell's. But ipykernel (7.4) hands answers to a widget to the thread
-    that last changed it, and that was the cell's, so a click would wait for the cell to end. Forgetting who changed
-    it leaves the choice to the browser. Kernels without that memory, or without such threads, are not touched.
+    The browser sends them to a thread beside the cell's. But ipykernel (7.4) handles events of a widget in the thread
+    that last changed it, which was the cell's, so a click would wait for the cell to end. Without the record of that
+    thread the browser's choice holds. Kernels without this record, or without such threads, are not touched.
     """
     if widget.comm is not None:
         vars(widget.comm).pop("_reply_subshell_id", None)

@@ -1,4 +1,4 @@
-"""Who plays when the problem or the device changes: the model handed in, or its sibling from the shipped weights."""
+"""The model and the reference for a problem and a device: the model given, or its sibling from the shipped weights."""
 
 import threading
 
@@ -6,11 +6,11 @@ import torch
 
 from .. import approaches, baselines, problems
 from ..core.checks import require, require_name
-from ..core.types import Fitted, Problem
+from ..core.types import Fitted, Problem, Trained
 from ..evaluate.provenance import require_same_problem
 from ..exact.posterior import Exact
 from ..store import load
-from .view import LEVELS, Rivals, trained
+from .view import LEVELS, Comparison
 
 
 def devices() -> list[str]:
@@ -19,23 +19,27 @@ def devices() -> list[str]:
     return ["auto", "cpu", *found, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
-class Cast:
-    """Rivals for a problem's name and a device. The pair handed in keeps its own problem, knobs and all."""
+def require_model(model) -> None:
+    """Refuse what is not a `Fitted`."""
+    require(isinstance(model, Fitted), kind=TypeError, must="model: a Fitted, something with draw(seen, n, seed=).",
+            came=model, why="The panel needs its draws.",
+            do='nfdlab.load("sparse_conditional", "gp1d"), or problem.oracle().')
+
+
+class Lineup:
+    """Comparisons by the name of a problem and a device. The pair given first keeps its own problem and knobs."""
 
     def __init__(self, model: Fitted, problem: Problem):
-        require(hasattr(problem, "card") and hasattr(problem, "oracle"), kind=TypeError, must="problem: a Problem.",
-                came=problem, why="The panel draws its truths and knows its exact answer.",
-                do='nfdlab.problems.get("gp1d").')
-        require(hasattr(model, "draw"), kind=TypeError, must="model: a Fitted, something with draw(seen, n, seed=).",
-                came=model, why="The panel asks it for draws.",
-                do='nfdlab.load("sparse_conditional", "gp1d"), or problem.oracle().')
+        require(isinstance(problem, Problem), kind=TypeError, must="problem: a Problem.", came=problem,
+                why="The panel draws its truths and its exact posterior.", do='nfdlab.problems.get("gp1d").')
+        require_model(model)
         require_same_problem(model, problem)
         self.model, self.problem = model, problem
-        self._known: dict[tuple[str, str], Rivals] = {}
+        self._known: dict[tuple[str, str], Comparison] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Problems the panel offers: curves, pictures and films that need no data of a user's, and its own."""
+        """Names of the problems offered: its own, and those of one to three coordinates that need no user's data."""
         offered = [name for name in problems.names() if name != "arrays" and _drawable(name)]
         own = self.problem.card.name
         return offered if own in offered else [own, *offered]
@@ -45,30 +49,30 @@ class Cast:
         own = self.problem.card.name
         return self.problem if name == own else problems.get(require_name(name, self.names(), "problem of the panel"))
 
-    def rivals(self, name: str, device: str = "auto") -> Rivals:
-        """Model and ruler for a problem; refuses, in words, where no weights are shipped."""
+    def comparison(self, name: str, device: str = "auto") -> Comparison:
+        """Model and reference for a problem; refused where no weights are shipped."""
         with self._lock:
             if (name, device) not in self._known:
                 problem = self.find(name)
                 oracle = problem.oracle()
-                ruler = baselines.get("kriging") if oracle is None else oracle
-                self._known[name, device] = Rivals(
-                    problem, self._model(problem, device), self._label(), ruler,
+                reference = baselines.get("kriging") if oracle is None else oracle
+                self._known[name, device] = Comparison(
+                    problem, self._model(problem, device), self._label(), reference,
                     "kriging" if oracle is None else "exact posterior", oracle is not None)
             return self._known[name, device]
 
     def _label(self) -> str:
-        if trained(self.model):
+        if isinstance(self.model, Trained):
             return self.model.about.get("approach", "model")
         return "exact, other draws" if isinstance(self.model, Exact) else type(self.model).__name__.lower()
 
     def _model(self, problem: Problem, device: str) -> Fitted:
         model, own = self.model, problem is self.problem
-        if trained(model):
+        if isinstance(model, Trained):
             approach = model.about["approach"]
             if not own:
                 return load(approach, problem.card.name, device=device)       # shipped weights of the same approach
-            if device not in ("auto", getattr(getattr(model, "device", None), "type", "auto")):
+            if device not in ("auto", model.device.type):
                 return approaches.get(approach).restore(model.about, model.tensors(), device)
             return model
         if isinstance(model, Exact) and not own:

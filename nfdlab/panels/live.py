@@ -1,23 +1,24 @@
-"""A slider never queues: one worker thread, the newest request wins, and a drag shows frames all along.
+"""A worker thread for the newest request only: a slider never queues, and a drag shows frames all along.
 
-Cancelling at once shows nothing during a drag, because each move cancels the run before its first picture; so a stale
-run goes on to its first picture and is stopped at the next breath after it.
+Cancelling at once would show nothing during a drag, because each move would cancel the run before its first picture. So
+a stale run goes on to its first picture, and is stopped at the next yield after it.
 """
 
 import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 
 class Latest:
     """Runs `work(request)` for the newest request only, in one thread of its own.
 
-    `work(request)` is a generator. It yields pictures, roughest first, and None wherever a run that nobody waits for
-    may stop ("a breath"). `show(picture)` is called for the first picture of every run, then at most every `every`
-    seconds, and always for the last. `fail(error)` gets whatever `work` or `show` raises; the worker lives on.
-    With `synchronous=True`, submit returns when everything is shown (reports, tests).
+    `work(request)` is a generator. It yields pictures, previews first, and None wherever an outdated run may stop.
+    `show(picture)` is called for the first picture of every run, then at most every `every` seconds, and always for
+    the last. `fail(error)` gets whatever `work` or `show` raises; the worker goes on. With `synchronous=True`, submit
+    returns when everything is shown (reports, tests).
     """
 
     def __init__(self, work: Callable[[Any], Iterable], show: Callable[[Any], None], fail: Callable[[Exception], None],
@@ -47,7 +48,7 @@ class Latest:
             self._run(*mine)
 
     def stop(self) -> None:
-        """Drop what waits and stop what runs at its next breath, first picture or not; what is shown stays."""
+        """Drop what waits and stop what runs at its next yield, first picture or not; what is shown stays."""
         with self._change:
             self._halted, self._request = self._newest, None
             self._change.notify_all()
@@ -59,12 +60,6 @@ class Latest:
             self._closed = True
             self._change.notify_all()
         atexit.unregister(self._at_exit)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something runs or waits."""
-        with self._change:
-            return self._busy or self._request is not None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until nothing runs or waits; False if that took longer than `timeout` seconds."""
@@ -84,7 +79,8 @@ class Latest:
         try:
             self._pictures(number, self.work(request))
         except Exception as error:                                  # noqa: BLE001 - a panel shows every error
-            self._tell(error)
+            with suppress(Exception):                               # a `fail` that fails has nowhere to report to
+                self.fail(error)
         finally:
             with self._change:
                 self._busy = False
@@ -106,12 +102,6 @@ class Latest:
             self.show(waiting)
 
     def _at_exit(self) -> None:
-        """An interpreter that ends while a thread is inside torch aborts: let the run reach its next breath first."""
+        """An interpreter that ends while a thread is inside torch aborts: let the run reach its next yield first."""
         self.close()
         self._thread.join(20)
-
-    def _tell(self, error: Exception) -> None:
-        try:
-            self.fail(error)
-        except Exception:                                           # noqa: BLE001 - nobody is left to tell
-            return

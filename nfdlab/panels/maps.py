@@ -1,4 +1,4 @@
-"""Lesson figures of fields over two coordinates: the row of six, the zoom ladder, a surface to turn in your hands."""
+"""Lesson figures of fields over two coordinates: a row of maps, a ladder of query scales, a surface in 3D."""
 
 from collections.abc import Mapping
 
@@ -7,55 +7,52 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
+from .axes import colour_bar, draw_map, draw_observations, fit_page, map_limits, require_d
 from .captions import nice
-from .charts import colour_of, dots
-from .page import Page, window_points
-from .style import Picture, dress, picture
-
-WHOLE = ((-1.0, 1.0), (-1.0, 1.0))
+from .page import BOX, Page, window_around, window_points
+from .style import Picture, colour_of, dress, headline, picture
 
 
 def row(card: ProblemCard, *, truth: Fields, seen: Observations, model: Fields, exact: Fields | None = None,
-        names: tuple[str, str] = ("exact", "model"), window=WHOLE, side: int = 160,
+        names: tuple[str, str] = ("exact", "model"), window=BOX, side: int = 160,
         title: str | None = None) -> Picture:
     """Truth, observations, exact mean, model mean, error of the model's mean, its uncertainty: shared limits and axes.
 
     Without `exact` that picture is left out. `names` are written over the two means; `window` is a part of the box.
     """
-    _two_axes(truth, model, exact)
+    require_d(2, "plots.bands for one coordinate.", truth, model, exact)
     page = Page.of(window, card.axes)
     points = page.points(side)
     target, values = truth(points)[0, :, 0].cpu(), model(points).cpu()[..., 0]
     best = None if exact is None else exact(points).cpu()[..., 0].mean(0)
-    error, spread = values.mean(0) - target, values.std(0) if len(values) > 1 else torch.zeros_like(target)
-    low, high = (float(q) for q in torch.quantile(target, torch.tensor([0.002, 0.998])))
+    error, std = values.mean(0) - target, values.std(0) if len(values) > 1 else torch.zeros_like(target)
     rms = float(error.square().mean().sqrt())
     limit = nice(2.5 * rms)
-    fields = (style.FIELD_MAP, low, high)
+    fields = style.FIELD_MAP, *map_limits(target)
     cells = [("truth", target, fields), (f"{seen.m} seen", None, fields), (f"{names[0]}: mean", best, fields),
              (f"{names[1]}: mean", values.mean(0), fields),
              (f"error, RMS {style.number(rms, 2)}", error, (style.ERROR_MAP, -limit, limit)),
-             ("uncertainty", spread, (style.SPREAD_MAP, 0.0, limit))]
+             ("uncertainty", std, (style.STD_MAP, 0.0, limit))]
     cells = [cell for cell in cells if exact is not None or not cell[0].startswith(names[0] + ":")]
     figure, axes = picture(1, len(cells), size=(2.0 * len(cells), 3.1 if title else 2.9), sharex=True, sharey=True)
-    for i, (ax, (words, shown, (name, bottom, top))) in enumerate(zip(axes[0], cells, strict=True)):
-        mark = _field(ax, shown, side, page, name, bottom, top) if shown is not None else _seen(ax, seen, page, *fields)
-        bar = figure.colorbar(mark, ax=ax, location="bottom", fraction=0.05, pad=0.03, aspect=30)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=style.FONT - 2, length=2, labelcolor=style.SOFT)
-        bar.ax.locator_params(nbins=3)
+    for i, (ax, (words, shown, colours)) in enumerate(zip(axes[0], cells, strict=True)):
+        if shown is None:
+            ax.set_facecolor(style.EMPTY)
+            mark = draw_observations(ax, seen, page, size=14 if seen.m < 150 else 6, colours=colours)
+        else:
+            mark = draw_map(ax, shown.reshape(side, side).numpy(), page, *colours)
+        colour_bar(figure, mark, ax, aspect=30, font=style.FONT - 2, bins=3)
         ink = colour_of(words.split(":")[0]) if ":" in words else style.INK
         dress(ax, title=words, ink=ink, x=card.axes[page.across], y=card.axes[page.up] if i == 0 else None)
-        _frame(ax, page)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+        fit_page(ax, page, 3, equal=True)
+    headline(figure, title)
     figure.supxlabel(f"values in {card.units}", fontsize=style.FONT - 1, color=style.SOFT)
     return figure
 
 
 def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float, ...] | None = None,
            scales: tuple[float, ...] = (1, 2, 4, 8, 16, 32), side: int = 160, title: str | None = None) -> Picture:
-    """Closer and closer at the same number of pixels: a row for each entry (its first draw), a column for each scale.
+    """The first draw of each entry at growing query scales, in the same number of pixels: a column for each scale.
 
     rows: {"truth": truth, "model": draws}. In 1D each picture is a curve with limits of its own.
     """
@@ -66,9 +63,7 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
     high = (1.5 if d == 1 else 1.95) * len(rows) + 0.4
     figure, axes = picture(len(rows), len(scales), size=(1.75 * len(scales), high))
     for col, scale in enumerate(scales):
-        half = 1.0 / scale
-        middles = [min(max(x, half - 1.0), 1.0 - half) for x in centre]
-        window = tuple((x - half, x + half) for x in middles)
+        window = window_around(centre, scale)
         points = window_points(window, side if d == 2 else 321, card.axes)
         values = {name: fields(points)[0, :, 0].cpu() for name, fields in rows.items()}
         both = torch.cat(list(values.values()))
@@ -77,27 +72,26 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
             if d == 1:
                 ax.plot(points[:, 0].numpy(), shown.numpy(), color=colour_of(name), lw=1.3)
             else:
-                _frame(ax, page := Page.of(window, card.axes))
-                _field(ax, shown, side, page, style.FIELD_MAP, low, high)
+                fit_page(ax, page := Page.of(window, card.axes), 3, equal=True)
+                draw_map(ax, shown.reshape(side, side).numpy(), page, style.FIELD_MAP, low, high)
             first = col == 0
             dress(ax, title=f"×{scale:g}" if ax is axes[0, col] else None, y=name if first else None)
             ax.locator_params(nbins=3)
             ax.tick_params(labelsize=style.FONT - 2, labelleft=d == 1 or first)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=style.FONT + 2, color=style.INK, fontweight="bold")
+    headline(figure, title)
     return figure
 
 
 def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = None, side: int = 96,
             height: float = 0.35, title: str | None = None):
-    """The first draw as a plotly surface to turn in your hands, observations as white observations. `height`: of the tallest.
+    """The first draw as a plotly surface that can be turned, observations as white points. `height`: of the tallest.
 
-    A figure at rest: never inside a live loop.
+    Too slow for a live panel.
     """
     import plotly.graph_objects as go
 
-    _two_axes(fields)
-    page = Page.of(WHOLE, card.axes)
+    require_d(2, "plots.bands for one coordinate.", fields)
+    page = Page.of(BOX, card.axes)
     points = page.points(side)
     z = fields(points)[0, :, 0].cpu().reshape(side, side).numpy().round(4)
     x, y = points[:side, page.across].numpy(), points[::side, page.up].numpy()
@@ -116,29 +110,3 @@ def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = No
     if page.bottom > page.top:
         figure.update_scenes(yaxis_autorange="reversed")
     return figure
-
-
-def _field(ax, values: torch.Tensor, side: int, page: Page, name: str, low: float, high: float):
-    extent = (page.left, page.right, page.bottom, page.top)
-    return ax.imshow(values.reshape(side, side).numpy(), extent=extent, cmap=name, vmin=low, vmax=high,
-                     interpolation="nearest")
-
-
-def _seen(ax, seen: Observations, page: Page, name: str, low: float, high: float):
-    ax.set_facecolor(style.EMPTY)
-    size = 14 if seen.m < 150 else 6
-    x, y, values = (t.numpy() for t in (seen.coords[:, page.across], seen.coords[:, page.up], seen.values[:, 0]))
-    return dots(ax, x, y, size, values, cmap=name, vmin=low, vmax=high)
-
-
-def _frame(ax, page: Page) -> None:
-    ax.set_xlim(page.left, page.right)
-    ax.set_ylim(page.bottom, page.top)
-    ax.set_aspect("equal")
-    ax.locator_params(nbins=3)
-
-
-def _two_axes(*bundles) -> None:
-    for fields in bundles:
-        require(fields is None or fields.d == 2, must="fields of two coordinates.", came=fields,
-                why="They are drawn as pictures.", do="plots.bands for one coordinate.")

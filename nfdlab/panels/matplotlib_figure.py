@@ -1,4 +1,4 @@
-"""A frame as a matplotlib figure: the panel's picture for reports, print, and front ends that show no widgets."""
+"""A frame as a matplotlib figure: for reports, print, and front ends that show no widgets."""
 
 from io import BytesIO
 from textwrap import fill
@@ -7,26 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from . import style
-from .captions import (
-    as_draws,
-    error_limit,
-    error_title,
-    rival_title,
-    ruler_colour,
-    seen_title,
-    spread_title,
-    truth_title,
-    value_limits,
-)
-from .charts import dots
+from . import captions, style
+from .axes import colour_bar, draw_map, draw_observations, fit_page
 from .page import Page
 from .style import Picture, dress, picture
 from .view import Frame, Summary
 
 
 def still(frame: Frame) -> Picture:
-    """The picture of a frame, at rest."""
+    """The picture of a frame."""
     return _curves(frame) if len(frame.window) == 1 else _maps(frame)
 
 
@@ -43,7 +32,7 @@ def stack(figures: list[Picture], dpi: float = 110) -> bytes:
     return out.getvalue()
 
 
-def _bundle(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
+def _summary(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
     """The draws as thin curves, or mean, band and a few of them."""
     if draws:
         ax.plot(xs, summary.draws.T.numpy(), color=colour, lw=style.THIN, alpha=style.DRAW_ALPHA)
@@ -54,66 +43,48 @@ def _bundle(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
 
 
 def _curves(frame: Frame) -> Picture:
-    card, seen, blue = frame.rivals.problem.card, frame.drawn.given.seen, ruler_colour(frame)
-    xs, truth, limit = frame.coords[:, 0].numpy(), frame.truth.numpy(), error_limit(frame)
+    comparison, blue, draws = frame.comparison, captions.reference_colour(frame), captions.as_draws(frame)
+    xs, truth, limit = frame.coords[:, 0].numpy(), frame.truth.numpy(), captions.error_limit(frame)
     figure, axes = picture(2, 2, size=(9.2, 4.7), sharex=True, height_ratios=(2.9, 1))
-    names = frame.rivals.ruler_name, frame.rivals.model_name
-    for ax, summary, colour, name in zip(axes[0], (frame.ruler, frame.model), (blue, style.MODEL), names, strict=True):
-        _bundle(ax, xs, summary, colour, as_draws(frame))
-        if summary is frame.model and not as_draws(frame):
-            for end in (frame.ruler.low, frame.ruler.high):
+    both = ((frame.reference, blue, comparison.reference_name), (frame.model, style.MODEL, comparison.model_name))
+    for ax, (summary, colour, name) in zip(axes[0], both, strict=True):
+        _summary(ax, xs, summary, colour, draws)
+        if summary is frame.model and not draws:
+            for end in (frame.reference.low, frame.reference.high):
                 ax.plot(xs, end.numpy(), color=blue, lw=0.9, ls=(0, (4, 3)))
         ax.plot(xs, truth, color=style.TRUTH, lw=1.4)
-        dots(ax, seen.coords[:, 0].numpy(), seen.values[:, 0].numpy(), clip_on=False)
-        dress(ax, title=rival_title(frame, name), ink=colour, y=f"value ({card.units})" if ax is axes[0, 0] else None)
-        ax.set_ylim(*value_limits(frame))
+        draw_observations(ax, frame.drawn.task.seen, clip_on=False)
+        dress(ax, title=captions.draws_title(frame, name), ink=colour,
+              y=f"value ({comparison.problem.card.units})" if ax is axes[0, 0] else None)
+        ax.set_ylim(*captions.value_limits(frame))
         ax.locator_params(nbins=6)
-    for summary, colour in ((frame.ruler, blue), (frame.model, style.MODEL)):
+    for summary, colour, _ in both:
         axes[1, 0].plot(xs, summary.mean.numpy() - truth, color=colour, lw=1.3)
         axes[1, 1].plot(xs, summary.std.numpy(), color=colour, lw=1.3)
     axes[1, 0].set_ylim(-limit, limit)
     axes[1, 1].set_ylim(0, limit)
-    for ax, title in zip(axes[1], (error_title(frame), spread_title(frame)), strict=True):
-        dress(ax, title=title, x=card.axes[0])
+    for ax, title in zip(axes[1], (captions.error_title(frame), captions.STD_TITLE), strict=True):
+        dress(ax, title=title, x=comparison.problem.card.axes[0])
         ax.locator_params(axis="y", nbins=3)
     axes[0, 0].set_xlim(*frame.window[0])
     return figure
 
 
 def _maps(frame: Frame) -> Picture:
-    card, seen, limit = frame.rivals.problem.card, frame.near, error_limit(frame)
-    page = Page.of(frame.window, frame.axes)
-    units = fill(card.units, 34)
+    page, seen, units = Page.of(frame.window, frame.axes), frame.near, fill(frame.comparison.problem.card.units, 34)
     figure, axes = picture(2, 3, size=(9.2, 7.4 + 0.5 * units.count("\n")), sharex=True, sharey=True)
-    fields = style.FIELD_MAP, *value_limits(frame)
-    answers = [(s.draws if as_draws(frame) else s.mean) for s in (frame.ruler, frame.model)]
-    cells = ((truth_title(frame), frame.truth, fields, style.INK), (seen_title(frame), None, fields, style.INK),
-             (rival_title(frame, frame.rivals.ruler_name), answers[0], fields, ruler_colour(frame)),
-             (rival_title(frame, frame.rivals.model_name), answers[1], fields, style.MODEL),
-             (error_title(frame), frame.model.mean - frame.truth, (style.ERROR_MAP, -limit, limit), style.INK),
-             (spread_title(frame), frame.model.std, (style.SPREAD_MAP, 0.0, limit), style.INK))
-    places = seen.coords[:, page.across].numpy(), seen.coords[:, page.up].numpy()
-    extent = [page.left, page.right, page.bottom, page.top]
-    for i, (ax, (title, values, (name, low, high), ink)) in enumerate(zip(axes.flat, cells, strict=True)):
+    for i, (ax, (title, values, colours, ink)) in enumerate(zip(axes.flat, captions.map_cells(frame), strict=True)):
         if values is None:
             ax.set_facecolor(style.EMPTY)
-            dots(ax, *places, 20 if seen.m < 150 else 9, seen.values[:, 0].numpy(), cmap=name, vmin=low, vmax=high)
-            shown = ax.collections[-1]
+            shown = draw_observations(ax, seen, page, size=20 if seen.m < 150 else 9, colours=colours)
         else:
-            tile = _tile(values.reshape(-1, frame.side, frame.side).numpy())
-            shown = ax.imshow(tile, extent=extent, cmap=name, vmin=low, vmax=high, interpolation="nearest")
+            shown = draw_map(ax, _tile(values.reshape(-1, frame.side, frame.side).numpy()), page, *colours)
             if i == 5:
-                dots(ax, *places, 3)
+                draw_observations(ax, seen, page, size=3)
         dress(ax, title=title, ink=ink, x=frame.axes[page.across] if i > 2 else None,
               y=frame.axes[page.up] if i % 3 == 0 else None)
-        ax.locator_params(nbins=4)
-        ax.set_xlim(extent[:2])
-        ax.set_ylim(extent[2:])
-        ax.set_aspect("equal")
-        bar = figure.colorbar(shown, ax=ax, location="bottom", fraction=0.05, pad=0.03, aspect=32)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=style.FONT - 1, length=2, labelcolor=style.SOFT)
-        bar.ax.locator_params(nbins=4)
+        fit_page(ax, page, 4, equal=True)
+        bar = colour_bar(figure, shown, ax, aspect=32, font=style.FONT - 1, bins=4)
         bar.set_label(units, fontsize=style.FONT - 1, color=style.SOFT)
     return figure
 

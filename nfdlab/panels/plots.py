@@ -1,10 +1,9 @@
 """The figures of the lessons: plain functions from data to a figure. Titles are handed in, computed from numbers."""
 
 from .benchmark import benchmark
-from .charts import bands, losses, ratios, spectra, stages
-from .gallery import gallery
+from .charts import bands, losses, ratios, stages
 from .maps import ladder, row, surface
-from .multiples import fans, meet, pages
+from .multiples import fans, gallery, meet, pages
 
-__all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "losses", "meet", "pages", "ratios", "row", "spectra",
-           "stages", "surface"]
+__all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "losses", "meet", "pages", "ratios", "row", "stages",
+           "surface"]

@@ -1,4 +1,4 @@
-"""What was computed last, kept for a while: a small memory that several threads may use."""
+"""A least-recently-used cache that several threads may share."""
 
 import threading
 from collections import OrderedDict
@@ -6,22 +6,22 @@ from collections.abc import Hashable
 
 
 class Recent:
-    """The last `size` things that were kept, by key."""
+    """The last `size` values that were used, by key."""
 
     def __init__(self, size: int = 12):
-        self.size, self._kept, self._lock = size, OrderedDict(), threading.Lock()
+        self.size, self._values, self._lock = size, OrderedDict(), threading.Lock()
 
     def get(self, *key: Hashable):
-        """What was kept under the key, or None."""
+        """The value under the key, or None."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
 
     def keep(self, value, *key: Hashable):
-        """Keep a value under the key, let go of the oldest, and return the value."""
+        """Store a value under the key, drop the oldest beyond `size`, and return the value."""
         with self._lock:
-            self._kept[key] = value
-            while len(self._kept) > self.size:
-                self._kept.popitem(last=False)
+            self._values[key] = value
+            while len(self._values) > self.size:
+                self._values.popitem(last=False)
         return value

@@ -1,126 +1,102 @@
 """The panel: sliders, one picture, one line of scores. `explore(model, problem)` opens it.
 
-A thin shell: the controls make a `State`, a worker turns it into a `Frame`, painters turn that into one `<svg>`.
-A move shows a quick preview (few sampler steps, in 2D few pixels), refined when the hand rests. What was drawn is kept,
-so that moving the window only decodes the same draws again.
+The controls make a `State`, a worker turns it into a `Frame`, painters turn that into one `<svg>`. A move shows a quick
+preview (few sampler steps, in 2D few pixels), refined when the slider rests. Draws are cached, so that moving the
+window only evaluates the same draws again.
 """
 
 import time
 from collections.abc import Iterator
 
 import ipywidgets as W
-from IPython.display import display
 
 from ..core.checks import require_name
-from ..core.types import Fitted, Problem
+from ..core.types import Fitted, Problem, Trained
 from . import sweeps
+from .base import LivePanel
 from .controls import Controls
-from .kernel import answer_while_busy, headless
-from .lineup import Cast, devices
-from .live import Latest
+from .lineup import Lineup, devices
 from .matplotlib_figure import still
 from .recent import Recent
 from .state import State, offered, with_changes
-from .status import error_box, note, scores_line
+from .status import note, scores_line
+from .style import Picture
 from .svg import paint
-from .view import LEVELS, Drawn, Frame, Rivals, answering, look, looking, reveal, trained
+from .view import LEVELS, Comparison, Frame, ModelDraws, draw_model, last, make_task, read_window
 
-ROUGH_STEPS = 5                  # of the sampler, for a preview
-_AFRESH = {"count": None, "share": None, "every": None, "centre": (), "time": 0.0}     # another problem has its own
+PREVIEW_STEPS = 5                # of the sampler
+_RESET = {"count": None, "share": None, "every": None, "centre": (), "time": 0.0}     # when the problem changes
 
 
 def explore(model: Fitted, problem: Problem, **state) -> "Panel":
-    """Sliders for a model on a problem: what is seen, who answers, where one looks. Further keywords say where they
-    start, explore(model, problem, count=5, scale=4.0, view="draws"); `State` lists them."""
+    """Sliders for a model on a problem: observations, sampling, window. Further keywords say where they start,
+    explore(model, problem, count=5, scale=4.0, view="draws"); `State` lists them."""
     return Panel(model, problem, **state)
 
 
-class Panel(W.VBox):
-    """The sliders and the picture they make. `state` is where they stand, `move(**changes)` moves them by code,
+class Panel(LivePanel):
+    """The sliders and their picture. `state` is what they show, `move(**changes)` sets them by code,
     `still(**changes)` is the same picture as a matplotlib figure, `close()` ends the panel's thread."""
 
     def __init__(self, model: Fitted, problem: Problem, **start):
-        self.cast = Cast(model, problem)
-        start = {"draws": 32 if problem.d == 1 else 16} | start        # a picture asks 65 536 places of each draw
-        self._state = with_changes(State(problem=problem.card.name), **start)
+        self.lineup = Lineup(model, problem)
+        start = {"draws": 32 if problem.d == 1 else 16} | start        # a picture has 65 536 points of each draw
+        state = with_changes(State(problem=problem.card.name), **start)
         self._recent = Recent()
-        self._latest = Latest(self._work, self._show, self._fail, synchronous=headless())
-        self.controls = Controls(self.cast.names(), devices())
+        self.controls = Controls(self.lineup.names(), devices())
         self.stop = W.Button(description="Stop", tooltip="stop computing; the picture stays",
                              layout=W.Layout(width="80px"))
         self.status, self.picture, self.scores, self.error = W.HTML(), W.HTML(), W.HTML(), W.HTML()
-        self._write(self._state)
-        super().__init__([self.controls.board(self.stop, self.status), self.error, self.picture, self.scores])
-        self.add_class("nfdlab-panel")
-        self.controls.on_move(self._moved)
+        self._write(state)
+        self.controls.on_move(lambda widget: self._guarded(self._moved, widget))
         self.stop.on_click(self._stop)
-        for widget in (*self.controls.all(), self.stop):
-            answer_while_busy(widget)
-        if headless():
-            self._ipython_display_ = self._display_report           # two displays, where a bundle is one
-        else:
-            self._latest.submit(self._state)
+        super().__init__(state, [self.controls.board(self.stop, self.status), self.error, self.picture, self.scores],
+                         [*self.controls.all(), self.stop], "nfdlab-panel")
 
     @property
-    def state(self) -> State:
-        """Where the sliders stand."""
-        return self._state
-
-    def move(self, **changes) -> "Panel":
-        """Move sliders by code: panel.move(count=3, scale=8.0). Refuses what the sliders cannot do."""
-        if changes.get("problem", self._state.problem) != self._state.problem:
-            changes = self._afresh(changes["problem"]) | changes
-        state = with_changes(self._state, **changes)
-        self._write(state)
-        self._state = state
-        self._latest.submit(state)
-        return self
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Until the picture is finished; False if that takes longer than `timeout` seconds."""
-        return self._latest.wait(timeout)
+    def summary(self) -> str:
+        """What the panel is, in a few words."""
+        return f"nfdlab panel on {self._state.problem}"
 
     def frame(self, side: int | None = None, **changes) -> Frame:
-        """The numbers behind the picture, for this state or one a few knobs away."""
+        """The data of the picture, for this state or one with some fields replaced."""
         state = with_changes(self._state, **changes)
-        rivals = self.cast.rivals(state.problem, state.device)
-        for drawn in self._drawing(state, rivals):
-            found = drawn
-        return look(state, rivals, found, side)
+        comparison = self.lineup.comparison(state.problem, state.device)
+        return last(read_window(state, comparison, last(self._drawing(state, comparison)), side))
 
-    def still(self, **changes):
+    def still(self, **changes) -> Picture:
         """The same picture as a matplotlib figure, for reports and front ends without widgets."""
         return still(self.frame(**changes))
 
-    def close(self) -> None:
-        """End the worker thread and the widgets."""
-        if hasattr(self, "_latest"):                                # a panel refused at its door has none
-            self._latest.close()
-        super().close()
+    def bundles(self) -> list[dict]:
+        """What a report shows."""
+        return sweeps.bundles(self)
+
+    def _changed(self, **changes) -> State:
+        if changes.get("problem", self._state.problem) != self._state.problem:
+            changes = self._reset(changes["problem"]) | changes
+        return with_changes(self._state, **changes)
 
     def _write(self, state: State) -> None:
-        problem = self.cast.find(state.problem)
+        problem = self.lineup.find(state.problem)
         require_name(state.device, devices(), "device of this machine")
-        state.look_at(problem.d)
+        state.window(problem.d)                                     # refuses a centre with too many numbers
         self.controls.write(state, problem)
 
-    def _afresh(self, name: str) -> dict:
-        """What changes with the problem: its own sizes and window, and a pattern that makes sense for it."""
-        suits = self._state.pattern in offered(self.cast.find(name))
-        return _AFRESH | {"pattern": self._state.pattern if suits else "random"}
+    def _reset(self, name: str) -> dict:
+        """What changes with the problem: its own sizes and window, and a pattern that fits it."""
+        fits = self._state.pattern in offered(self.lineup.find(name))
+        return _RESET | {"pattern": self._state.pattern if fits else "random"}
 
     def _moved(self, widget) -> None:
-        try:
-            name = self.controls.problem.value
-            if name != self._state.problem:                         # another problem: its own counts and window
-                self._state = with_changes(self._state, problem=name, **self._afresh(name))
-                self._write(self._state)
-            elif widget is self.controls.pattern:                   # frames have sizes of their own
-                self._state = with_changes(self._state, pattern=widget.value)
-                self._write(self._state)
-            self._state = self.controls.read(self._state, self.cast.find(name).d)
-        except Exception as error:                                  # noqa: BLE001 - callbacks have no other voice
-            return self._fail(error)
+        name = self.controls.problem.value
+        if name != self._state.problem:                             # another problem: its own counts and window
+            self._state = self._changed(problem=name)
+            self._write(self._state)
+        elif widget is self.controls.pattern:                       # frames have sizes of their own
+            self._state = with_changes(self._state, pattern=widget.value)
+            self._write(self._state)
+        self._state = self.controls.read(self._state, self.lineup.find(name).d)
         self._latest.submit(self._state)
 
     def _stop(self, button) -> None:
@@ -136,56 +112,43 @@ class Panel(W.VBox):
         if scores:
             self.scores.value = scores
 
-    def _fail(self, error: Exception) -> None:
-        self.error.value = error_box(error)
-        self.status.value = note("stopped by an error")
-
     def _work(self, state: State) -> Iterator:
-        """Pictures of a state, roughest first; None where a run that nobody waits for may stop."""
-        start, rivals = time.perf_counter(), self.cast.rivals(state.problem, state.device)
-        levels = LEVELS[rivals.problem.d]
-        quick = trained(rivals.model) and state.steps > ROUGH_STEPS
-        if quick and self._recent.get(state.drawn_by(), state.steps) is None:
-            rough = yield from _breathing(self._drawing(state, rivals, ROUGH_STEPS))
-            yield from self._pictures(state, rivals, rough, levels[0], None)
-            levels = levels[1:] or levels                           # the roughest was shown already
-        drawn = yield from _breathing(self._drawing(state, rivals))
+        """Pictures of a state, previews first; None where an outdated run may stop."""
+        start, comparison = time.perf_counter(), self.lineup.comparison(state.problem, state.device)
+        levels = LEVELS[comparison.problem.d]
+        quick = isinstance(comparison.model, Trained) and state.steps > PREVIEW_STEPS
+        if quick and self._recent.get(state.draws_key(), state.steps) is None:
+            preview = yield from _interruptible(self._drawing(state, comparison, PREVIEW_STEPS))
+            yield from self._pictures(state, comparison, preview, levels[0], None)
+            levels = levels[1:] or levels                           # the coarsest was shown already
+        drawn = yield from _interruptible(self._drawing(state, comparison))
         for side in levels:
-            yield from self._pictures(state, rivals, drawn, side, start if side == levels[-1] else None)
+            yield from self._pictures(state, comparison, drawn, side, start if side == levels[-1] else None)
 
-    def _drawing(self, state: State, rivals: Rivals, steps: int | None = None) -> Iterator[Drawn | None]:
-        """The task and the model's draws, remembered; None at each step of a sampler, what was drawn at the end."""
-        key = state.drawn_by(), steps or state.steps
+    def _drawing(self, state: State, comparison: Comparison, steps: int | None = None) -> Iterator[ModelDraws | None]:
+        """The task and the model's draws, cached; None at each step of a sampler, the draws at the end."""
+        key = state.draws_key(), steps or state.steps
         drawn = self._recent.get(*key)
         if drawn is None:
-            given = self._recent.get(state.seen_by())
-            given = given or self._recent.keep(reveal(state, rivals), state.seen_by())
-            drawn = yield from _breathing(answering(state, rivals, given, steps))
+            task = self._recent.get(state.task_key())
+            task = task or self._recent.keep(make_task(state, comparison), state.task_key())
+            drawn = yield from _interruptible(draw_model(state, comparison, task, steps))
             self._recent.keep(drawn, *key)
         yield drawn
 
     @staticmethod
-    def _pictures(state: State, rivals: Rivals, drawn: Drawn, side: int, since: float | None) -> Iterator:
-        frame = yield from _breathing(looking(state, rivals, drawn, side))
-        if since is None:                                           # better ones are on their way
+    def _pictures(state: State, comparison: Comparison, drawn: ModelDraws, side: int, since: float | None) -> Iterator:
+        frame = yield from _interruptible(read_window(state, comparison, drawn, side))
+        if since is None:                                           # better ones follow
             yield paint(frame), "", "refining …"
         else:
             yield paint(frame), scores_line(frame), f"done in {time.perf_counter() - since:.2f} s"
 
-    def _repr_mimebundle_(self, **kwargs):
-        found = dict(super()._repr_mimebundle_(**kwargs) or {})
-        found["text/plain"] = f"nfdlab panel on {self._state.problem}; .still() gives its picture without widgets"
-        return found | sweeps.bundles(self)[0] if headless() else found
 
-    def _display_report(self) -> None:
-        for bundle in sweeps.bundles(self):
-            display(bundle, raw=True)
-
-
-def _breathing(pieces: Iterator) -> Iterator:
-    """Run a computation piece by piece, yielding None after each, and return what came last."""
-    last = None
+def _interruptible(pieces: Iterator) -> Iterator:
+    """Run a generator, yielding None after each piece, and return the last piece."""
+    result = None
     for piece in pieces:
-        last = piece
+        result = piece
         yield None
-    return last
+    return result

@@ -1,23 +1,26 @@
-"""Where the sliders stand: one frozen `State`, checked once, that says everything a picture depends on."""
+"""The state of a panel's controls: one frozen `State`, validated once, that determines the whole picture."""
 
 from dataclasses import dataclass, fields, replace
 
+from ..core.capabilities import FollowsField
 from ..core.checks import require, require_count, require_name, require_number, require_seed
 from ..observation import patterns
+from .page import Window, window_around
 
 SAMPLERS = ("dpmpp", "heun", "euler", "ancestral")
 VIEWS = ("mean ± band", "draws")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-CLOSEST = 32.0                   # the largest query scale: a window of 1/32 of each side
-USUAL, GAP = {1: 8, 2: 80, 3: 400}, 5      # seen unless told: points, by how many coordinates; every so many frames
+MAX_SCALE = 32.0                 # the largest query scale: a window of 1/32 of each side
+DEFAULT_COUNT = {1: 8, 2: 80, 3: 400}      # observed points, by the number of coordinates
+DEFAULT_EVERY = 5                # of the pattern "frames": one frame in so many is observed
 SIZES = ("count", "share", "every")
 
 
 @dataclass(frozen=True)
 class State:
-    """Every knob of a panel. `count` points are seen, or a `share` of the pattern's base grid, or, of frames, one in
-    `every`; nothing said means 8 points in 1D, 80 in 2D, 400 in 3D, one frame in five. The window is 1/`scale` of the
-    box around `centre` (the middle if empty). Of three coordinates the first is held at `time`."""
+    """Every control of a panel. `count` points are observed, or a `share` of the pattern's base grid, or, of frames,
+    one in `every`; by default 8 points in 1D, 80 in 2D, 400 in 3D, one frame in five. The window is 1/`scale` of the
+    box around `centre` (the middle if empty). With three coordinates the first is held at `time`."""
 
     problem: str = "gp1d"
     pattern: str = "random"
@@ -36,7 +39,8 @@ class State:
     device: str = "auto"
 
     def __post_init__(self):
-        require_name(self.pattern, patterns.ALL, "pattern")
+        for name, known in (("pattern", patterns.ALL), ("sampler", SAMPLERS), ("view", VIEWS), ("device", DEVICES)):
+            require_name(getattr(self, name), known, name)
         sizes = {name: getattr(self, name) for name in SIZES if getattr(self, name) is not None}
         require(len(sizes) <= 1, must="count=, share= or every=: one of them.",
                 came=", ".join(f"{name}={size}" for name, size in sizes.items()), why="How much is seen is one number.",
@@ -44,74 +48,68 @@ class State:
         require(self.every is None or self.pattern == "frames", must='every= with pattern="frames".',
                 came=f'every={self.every}, pattern="{self.pattern}"', why="Only frames are seen every so often.",
                 do="count=8, or share=0.05.")
-        if self.count is not None:
-            require_count(self.count, "count", at_least=0)
+        for name, least in (("count", 0), ("every", 1), ("draws", 1), ("steps", 2)):
+            if getattr(self, name) is not None:
+                require_count(getattr(self, name), name, least)
         if self.share is not None:
             require_number(self.share, "share", 0.0, 1.0, open_low=True)
-        if self.every is not None:
-            require_count(self.every, "every")
         require_number(self.noise, "noise", 0.0)
         require_number(self.time, "time", -1.0, 1.0)
-        require_count(self.draws, "draws")
-        require_name(self.sampler, SAMPLERS, "sampler")
-        require_count(self.steps, "steps", at_least=2)
-        require_number(self.scale, "scale", 1.0, CLOSEST)
+        require_number(self.scale, "scale", 1.0, MAX_SCALE)
         require(isinstance(self.centre, (tuple, list)), kind=TypeError, must="centre: a tuple of d numbers.",
                 came=self.centre, why="The window has a middle on each axis.", do="centre=(0.0, 0.0) in 2D.")
         object.__setattr__(self, "centre", tuple(require_number(x, "centre", -1.0, 1.0) for x in self.centre))
-        require_name(self.view, VIEWS, "view")
         require_seed(self.seed)
-        require_name(self.device, DEVICES, "device")
 
-    def look_at(self, d: int) -> tuple[tuple[float, float], ...]:
-        """The window: (low, high) on each axis of the picture, moved inwards where it would leave the box. A picture of
-        d = 3 has the last two."""
+    def window(self, d: int) -> Window:
+        """The window on the axes of the picture: both of d = 2, the last two of d = 3."""
         k = min(d, 2)
         require(len(self.centre) in (0, k), must=f"centre: {k} numbers, one for each axis.", came=self.centre,
                 why=f"A picture of {self.problem} has {k} axes.", do=f"centre={(0.0,) * k}.")
-        half = 1.0 / self.scale
-        middles = (min(max(x, half - 1.0), 1.0 - half) for x in (self.centre or (0.0,) * k))
-        return tuple((x - half, x + half) for x in middles)
+        return window_around(self.centre or (0.0,) * k, self.scale)
 
-    def hide(self, d: int):
-        """The pattern, sized."""
-        name, size = self.sized(d)
+    def sized_pattern(self, d: int):
+        """The observation pattern in its size, for d coordinates."""
+        name, size = self.size(d)
         return patterns.ALL[self.pattern](**{name: size})
 
-    def sized(self, d: int) -> tuple[str, float]:
-        """How much is seen, as the size's name and number: ("count", 80)."""
+    def size(self, d: int) -> tuple[str, float]:
+        """How much is observed, as name and number: ("count", 80)."""
         for name in SIZES:
             if getattr(self, name) is not None:
                 return name, getattr(self, name)
-        return ("every", GAP) if self.pattern == "frames" else ("count", USUAL[d])
+        return ("every", DEFAULT_EVERY) if self.pattern == "frames" else ("count", DEFAULT_COUNT[d])
 
-    def seen_by(self) -> "State":
-        """This state with everything levelled that the truth, the observations and the ruler do not depend on."""
-        return replace(self.drawn_by(), sampler=SAMPLERS[0], steps=2, device="auto")
+    def task_key(self) -> "State":
+        """This state with everything that truth, observations and reference do not depend on set to defaults."""
+        return replace(self.draws_key(), sampler=SAMPLERS[0], steps=2, device="auto")
 
-    def drawn_by(self) -> "State":
-        """This state with everything levelled that no draw depends on: looking closer never draws anew."""
+    def draws_key(self) -> "State":
+        """This state with everything that no draw depends on set to defaults: a closer look draws nothing anew."""
         return replace(self, scale=1.0, centre=(), time=0.0, view=VIEWS[0])
 
 
-def with_changes(state: State, **changes) -> State:
-    """A state with some knobs moved; an unknown knob is named, with the nearest one. Setting one size drops the others,
-    and so does leaving or taking up frames."""
-    known = [f.name for f in fields(State)]
+def changed(state, **changes):
+    """A state with some fields replaced; an unknown name is refused, with the nearest known one."""
     for knob in changes:
-        require_name(knob, known, "knob of the panel")
-    frames = [pattern == "frames" for pattern in (state.pattern, changes.get("pattern", state.pattern))]
-    if frames[0] != frames[1] or any(changes.get(size) is not None for size in SIZES):
-        changes = dict.fromkeys(SIZES) | changes
+        require_name(knob, [f.name for f in fields(state)], "knob of the panel")
     return replace(state, **changes)
 
 
+def with_changes(state: State, **changes) -> State:
+    """`changed` for a `State`: one size replaces the others, and so does a change to or from frames."""
+    frames = [pattern == "frames" for pattern in (state.pattern, changes.get("pattern", state.pattern))]
+    if frames[0] != frames[1] or any(changes.get(size) is not None for size in SIZES):
+        changes = dict.fromkeys(SIZES) | changes
+    return changed(state, **changes)
+
+
 def offered(problem) -> list[str]:
-    """Names of the patterns that make sense for a problem: some need time, and beside one that follows the field no
-    answer that takes its places as given is exact."""
+    """Names of the patterns that fit a problem. Some need time. One that follows the field is left out where there is
+    an exact posterior, which takes the places of observations as given."""
     unknown = problem.card.exact.startswith("none")
     return [name for name, kind in patterns.ALL.items()
-            if (timed(problem) or not kind.in_time) and (unknown or not hasattr(kind, "places"))]
+            if (timed(problem) or not kind.in_time) and (unknown or not issubclass(kind, FollowsField))]
 
 
 def timed(problem) -> bool:

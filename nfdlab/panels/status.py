@@ -1,40 +1,39 @@
-"""The lines under a picture: this task's two scores, the ratio measured over many tasks, errors in red."""
+"""The lines of text of a panel: scores of this task, the ratio measured over many tasks, notes and errors."""
 
 from html import escape
 
+from ..core.types import Trained
 from . import style
+from .captions import reference_colour
 from .view import Frame
 
 _BOX = "padding:4px 10px;margin:2px 0;border-radius:6px;line-height:1.45;font-size:13px"
 
 
 def scores_line(frame: Frame) -> str:
-    """This task's CRPS of both, and the ratio over many tasks where the weights carry it."""
-    mine, ruler = frame.drawn.score, frame.drawn.given.ruler_score
-    name, other = frame.rivals.model_name, frame.rivals.ruler_name
-    blue = style.EXACT if frame.rivals.exact else style.BASELINE
-    task = (f"This task, CRPS: {_ink(name, style.MODEL)} <b>{style.number(mine)}</b>, "
-            f"{_ink(other, blue)} <b>{style.number(ruler)}</b>{_stand_in(frame)} (one task's ratio is mostly luck).")
+    """CRPS of model and reference on this task, and their ratio over many tasks where the weights store it."""
+    comparison = frame.comparison
+    stand_in = "" if comparison.exact else " in place of an exact posterior, which is unknown"
+    task = (f"This task, CRPS: {_ink(comparison.model_name, style.MODEL)} <b>{style.number(frame.drawn.score)}</b>, "
+            f"{_ink(comparison.reference_name, reference_colour(frame))} "
+            f"<b>{style.number(frame.drawn.task.reference_score)}</b>{stand_in} "
+            "(the ratio of one task is mostly noise).")
     return (f'<div class="nfdlab-scores" style="{_BOX};background:{style.PAPER};color:{style.INK}">{task} '
             f"{many_tasks(frame)}</div>")
 
 
 def many_tasks(frame: Frame) -> str:
-    """The ratio to the ruler that was measured over many tasks, at the count nearest to what is seen now."""
-    about = getattr(frame.rivals.model, "about", None) or {}
-    scores = about.get("scores") or {}
+    """The ratio to the reference over many tasks, at the stored number of observations nearest to that of the frame."""
+    model = frame.comparison.model
+    scores = model.about.get("scores") or {} if isinstance(model, Trained) else {}
     ratios = {int(m): float(r) for m, r in (scores.get("crps") or {}).items() if str(m).isdigit()}
     if not ratios:
         return "No ratio over many tasks is stored with this model; nfdlab.score measures one."
-    m = frame.drawn.given.seen.m
+    m = frame.drawn.task.seen.m
     nearest = min(ratios, key=lambda count: (abs(count - m), count))
     tasks = f"Over {scores['tasks']} tasks" if "tasks" in scores else "Over many tasks"
-    return f"{tasks} at m = {nearest}: <b>{ratios[nearest]:.2f} ×</b> the CRPS of {escape(frame.rivals.ruler_name)}."
-
-
-def _stand_in(frame: Frame) -> str:
-    """Says so where nobody knows the exact answer."""
-    return "" if frame.rivals.exact else " in place of an exact answer, which nobody knows"
+    reference = escape(frame.comparison.reference_name)
+    return f"{tasks} at m = {nearest}: <b>{ratios[nearest]:.2f} ×</b> the CRPS of {reference}."
 
 
 def _ink(words: str, colour: str) -> str:
@@ -42,12 +41,12 @@ def _ink(words: str, colour: str) -> str:
 
 
 def note(words: str) -> str:
-    """A small grey line: what the panel is doing."""
+    """A small grey line of HTML: what the panel is doing."""
     return f'<span class="nfdlab-note" style="font-size:12px;opacity:0.75">{escape(words)}</span>'
 
 
 def error_box(error: BaseException) -> str:
-    """An error in red, in full, in its own lines."""
+    """An error as HTML: red, in full, its line breaks kept."""
     words = escape(f"{type(error).__name__}: {error}")
     return (f'<div class="nfdlab-error" role="alert" style="{_BOX};background:#fdecea;color:{style.ALERT};'
             f'white-space:pre-wrap;font-family:monospace">{words}</div>')

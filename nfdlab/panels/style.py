@@ -1,9 +1,8 @@
-"""The one style of every picture: who has which colour, which map shows what, how a number is written.
+"""The style of every picture: colours of contestants, colour maps, fonts, and how a number is written.
 
-Truth black, observations white observations ringed black, exact posterior blue, model orange, baselines grey (a palette that
-survives colour blindness: Okabe & Ito 2008). Fields in one perceptually uniform map, errors in one diverging map
-centred at zero, uncertainty in a third that glows where little is known. Every picture carries its own white paper, so
-that black stays black on a dark theme and in print.
+Truth black, observations white circles ringed black, exact posterior blue, model orange, baselines grey (a palette for
+colour-blind readers: Okabe & Ito 2008). Fields in one perceptually uniform map, errors in one diverging map centred at
+zero, uncertainty in a third. Every picture has its own white background, so that black stays black on a dark theme.
 """
 
 from functools import cache
@@ -17,11 +16,18 @@ from matplotlib.figure import Figure
 TRUTH, EXACT, MODEL, BASELINE = "#000000", "#0072b2", "#d55e00", "#767676"
 DOT, RING = "#ffffff", "#000000"
 PAPER, INK, SOFT, FAINT, EMPTY, ALERT = "#ffffff", "#222222", "#5c5c5c", "#dddddd", "#ececec", "#b3261e"
-FIELD_MAP, ERROR_MAP, SPREAD_MAP = "viridis", "PRGn", "magma"
+FIELD_MAP, ERROR_MAP, STD_MAP = "viridis", "PRGn", "magma"
 BAND = 0.90                      # every band is the central 90 %
 BAND_ALPHA, DRAW_ALPHA = 0.22, 0.55
 THIN, THICK = 0.9, 1.8           # points: draws over a band; truth and means
 FONT = 9.0                       # points; titles one larger
+ROLES = {"truth": TRUTH, "exact": EXACT, "baseline": BASELINE, "kriging": BASELINE,
+         "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "nearest": "#c8c8c8"}
+
+
+def colour_of(name: str) -> str:
+    """The colour of a contestant by its name: truth black, exact … blue, baselines grey, anything else is a model."""
+    return ROLES.get(name, EXACT if name.startswith("exact") else MODEL)
 
 
 @cache
@@ -54,9 +60,9 @@ def percent(share: float) -> str:
 
 
 class Picture(Figure):
-    """A matplotlib figure that shows itself in notebooks without pyplot, so any thread may draw one.
+    """A matplotlib figure that notebooks display without pyplot, so any thread may draw one.
 
-    pyplot keeps global state and a registry of figures; this is a plain object that is freed when nobody holds it.
+    pyplot keeps global state and a registry of figures; this is a plain object, freed when nothing refers to it.
     """
 
     sharpness = 1.6              # pixels for each pixel of the page
@@ -73,7 +79,7 @@ class Picture(Figure):
 
 
 def picture(rows: int = 1, cols: int = 1, *, size: tuple[float, float], **subplots) -> tuple[Picture, np.ndarray]:
-    """An empty picture and its axes (rows, cols), dressed in the style. `size` in inches."""
+    """An empty picture and its axes (rows, cols), in the style. `size` in inches."""
     figure = Picture(figsize=size, layout="constrained", facecolor=PAPER)
     axes = figure.subplots(rows, cols, squeeze=False, **subplots)
     for ax in axes.flat:
@@ -82,7 +88,7 @@ def picture(rows: int = 1, cols: int = 1, *, size: tuple[float, float], **subplo
 
 
 def dress(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | None = None, ink: str = INK) -> Axes:
-    """Put an axes into the style: two spines, few small ticks, the title at the left, in `ink`, as a sentence."""
+    """Apply the style to an axes: two spines, few small ticks, the title at the left in the colour `ink`."""
     ax.tick_params(labelsize=FONT, colors=SOFT, labelcolor=INK, length=3, width=0.7)
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
@@ -98,5 +104,11 @@ def dress(ax: Axes, *, title: str | None = None, x: str | None = None, y: str | 
 
 
 def legend(ax: Axes, **where) -> None:
-    """A frameless legend in the style's letters."""
+    """A legend without a frame, in the style's font."""
     ax.legend(fontsize=FONT - 0.5, frameon=False, labelcolor=INK, handlelength=1.6, **where)
+
+
+def headline(figure, title: str | None, *, larger: float = 2, weight: str = "bold") -> None:
+    """The title of a whole figure at its left, if there is one; `larger` than the style's font by so many points."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=FONT + larger, color=INK, fontweight=weight)

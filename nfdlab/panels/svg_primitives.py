@@ -1,4 +1,4 @@
-"""Fast painters for the live loop: hand-made SVG for curves, palette PNG for fields. No figure objects, no layout.
+"""SVG for curves and palette PNG for fields, written directly as strings, for panels that redraw while a slider moves.
 
 A `Plate` is one small multiple: a window of data coordinates on a rectangle of pixels. Its methods give strings; a
 sheet joins them to one `<svg>`. Paths are whole numbers of tenths of a pixel, inside a nested `<svg>` that clips them.
@@ -44,20 +44,20 @@ def png(grid: np.ndarray, lut: bytes, low: float, high: float) -> bytes:
 
 
 def uri(data: bytes, kind: str = "image/png") -> str:
-    """Bytes as an address that a page can show with no network."""
+    """Bytes as a data URI, which a page can show with no network."""
     return f"data:{kind};base64,{b64encode(data).decode()}"
 
 
 def text(x: float, y: float, words: str, *, size: float = 11, colour: str = style.INK, anchor: str = "start",
          bold: bool = False) -> str:
-    """One line of letters with its baseline at (x, y). `words` is plain text."""
+    """One line of plain text with its baseline at (x, y)."""
     weight = ' font-weight="600"' if bold else ""
     return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{weight}>'
             f"{escape(words)}</text>")
 
 
 def sheet(width: float, height: float, parts: list[str], label: str) -> str:
-    """The parts on one white paper, as wide as the page allows and no wider than `width` pixels."""
+    """The parts as one `<svg>` on white, as wide as the page allows and no wider than `width` pixels."""
     return (f'<svg class="nfdlab-sheet" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
             f'role="img" aria-label="{escape(label, quote=True)}" font-family="system-ui, sans-serif" '
             f'style="display:block;width:100%;max-width:{width:g}px;background:{style.PAPER};border-radius:6px">'
@@ -106,8 +106,8 @@ class Plate:
         there_and_back = self._points(np.concatenate([xs, xs[::-1]]), np.concatenate([high, low[::-1]]))
         return f'<polygon points="{there_and_back}" fill="{colour}" fill-opacity="{alpha:g}"/>'
 
-    def dots(self, xs, ys, radius: float = 3.6, fills=None) -> str:
-        """Observations in the window: white observations ringed black, or filled with `fills`; whole even on the edge."""
+    def circles(self, xs, ys, radius: float = 3.6, fills=None) -> str:
+        """Observations in the window: white circles ringed black, or filled with `fills`; whole even on the edge."""
         fills = [style.DOT] * len(xs) if fills is None else fills
         xs, ys = np.rint(self.across(xs)).astype(int), np.rint(self.down(ys)).astype(int)
         middles = [(x, y, f) for x, y, f in zip(xs, ys, fills, strict=True)

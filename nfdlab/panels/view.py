@@ -1,8 +1,10 @@
-"""What a picture is made of: `view(state, rivals) -> Frame`, a pure function, in three stages a panel keeps apart.
+"""The data of a picture: `view(state, comparison) -> Frame`, a pure function in three stages that a panel caches apart.
 
-`reveal` draws the truth, hides most of it and asks the ruler; `answer` asks the model; `look` reads both through a
-window. Only `look` depends on the query scale, so looking closer decodes the same draws again and never draws anew.
-Scores take all channels; pictures show the first.
+`make_task` draws a truth, observes it and draws from the reference; `draw_model` draws from the model; `read_window`
+evaluates both on the points of a window. Only the last depends on the query scale, so a closer look evaluates the same
+draws again and never draws anew. Scores take all channels; pictures show the first.
+
+The last two are generators: they yield None wherever a run may be stopped, and their result at the end.
 """
 
 from collections.abc import Iterator
@@ -14,50 +16,50 @@ from torch import Tensor
 from ..core.checks import require, require_finite
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Fields, Fitted, Observations, Problem
+from ..core.types import Fields, Fitted, Observations, Problem, Trained
 from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
 from ..observation.observing import observe
 from ..problems import held_out
-from .page import window_points
+from .page import Window, window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (401,), 2: (32, 96, 256), 3: (32, 96, 256)}    # points across a window: in motion, and at rest, last
+LEVELS = {1: (401,), 2: (32, 96, 256), 3: (32, 96, 256)}    # points across a window: previews, and the final one, last
 _SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16)}
-HALF_FRAME = 1 / 16              # of a film of 16 frames: what was seen this near in time is drawn
-VALUES_AT_ONCE = 2**15           # values asked in one go: between two goes a stale run may stop
-SHOWN = 24                       # draws kept as curves
+HALF_FRAME = 1 / 16              # of a film of 16 frames: observations this near in time are drawn
+VALUES_AT_ONCE = 2**15           # values evaluated at once: between two such blocks a stale run may stop
+CURVES_KEPT = 24                 # draws kept as curves
 
 
 @dataclass(frozen=True, eq=False)
-class Rivals:
-    """Who is compared on which problem: the model, and the ruler, which is the exact posterior where there is one."""
+class Comparison:
+    """A model and a reference on a problem; the reference is the exact posterior where there is one."""
 
     problem: Problem
     model: Fitted
     model_name: str
-    ruler: Fitted
-    ruler_name: str
+    reference: Fitted
+    reference_name: str
     exact: bool = True
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """One task: a truth, what was seen of it, the ruler's draws and score."""
+class Task:
+    """A truth, its observations, the reference's draws and their score."""
 
     truth: Fields
     seen: Observations
-    ruler: Fields
-    ruler_score: float
-    spread: float                # the ruler's usual standard deviation: sets the scale of errors
+    reference: Fields
+    reference_score: float
+    reference_std: float         # its usual standard deviation: sets the scale of errors
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """A task with the model's draws and score; `steps` is what the sampler took."""
+class ModelDraws:
+    """A task with the model's draws and their score; `steps` is what the sampler took."""
 
-    given: Given
+    task: Task
     model: Fields
     score: float
     steps: int
@@ -76,33 +78,33 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top. Of three
-    coordinates, a film's, it shows the last two at one time."""
+    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top. With three
+    coordinates, those of a film, it shows the last two at one time."""
 
     state: State
-    rivals: Rivals
-    drawn: Drawn
-    window: tuple[tuple[float, float], ...]
+    comparison: Comparison
+    drawn: ModelDraws
+    window: Window
     side: int
     coords: Tensor
     truth: Tensor
-    ruler: Summary
+    reference: Summary
     model: Summary
 
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of the picture's axes."""
-        return self.rivals.problem.card.axes[-len(self.window):]
+        return self.comparison.problem.card.axes[-len(self.window):]
 
     @property
     def film(self) -> bool:
         """Whether this is one moment of several."""
-        return len(self.window) < self.rivals.problem.d
+        return len(self.window) < self.comparison.problem.d
 
     @property
     def near(self) -> Observations:
-        """What was seen of what is shown, on the picture's axes: of a film, within half a frame."""
-        seen = self.drawn.given.seen
+        """The observations drawn in the picture, on its axes: of a film, those within half a frame."""
+        seen = self.drawn.task.seen
         if not self.film:
             return seen
         after = seen.coords[:, 0] - min(max(self.state.time, HALF_FRAME - 1), 1 - HALF_FRAME)
@@ -110,86 +112,75 @@ class Frame:
         return Observations(seen.coords[now, 1:], seen.values[now], seen.noise_std)
 
 
-def view(state: State, rivals: Rivals, side: int | None = None) -> Frame:
-    """The frame for a state: same state, same frame, to the last bit."""
-    return look(state, rivals, answer(state, rivals, reveal(state, rivals)), side)
+def view(state: State, comparison: Comparison, side: int | None = None) -> Frame:
+    """The frame of a state: same state, same frame, to the last bit."""
+    drawn = last(draw_model(state, comparison, make_task(state, comparison)))
+    return last(read_window(state, comparison, drawn, side))
+
+
+def last(pieces: Iterator):
+    """The result of a stage: what its generator yields at the end."""
+    return list(pieces)[-1]
 
 
 # no_grad, not inference_mode: problems cache what they compute, and a later training must be able to use it
 @torch.no_grad()
-def reveal(state: State, rivals: Rivals) -> Given:
-    """Draw a truth (from the side never trained on), hide it, ask the ruler. Depends on `state.seen_by()` only."""
-    problem = rivals.problem
+def make_task(state: State, comparison: Comparison) -> Task:
+    """Draw a held-out truth, observe it, draw from the reference. Depends on `state.task_key()` only."""
+    problem = comparison.problem
     require(problem.d in LEVELS, must="a problem of one to three coordinates.", came=f"one with d = {problem.d}",
             why="A panel draws curves, pictures and films.", do="Freeze the other coordinates first.")
     truth = held_out(problem).draw(1, seed=child(state.seed, "panel", "truth"))
-    seen = observe(truth, state.hide(problem.d), noise_std=state.noise, seed=child(state.seed, "panel", "seen"))
-    ruler = rivals.ruler.draw(seen, state.draws, seed=child(state.seed, "panel", "ruler"))
+    seen = observe(truth, state.sized_pattern(problem.d), noise_std=state.noise,
+                   seed=child(state.seed, "panel", "seen"))
+    reference = comparison.reference.draw(seen, state.draws, seed=child(state.seed, "panel", "ruler"))
     points = cell_centres(_SCORED[problem.d])
-    values = ruler(points)
-    spread = _usual(values.std(0)) if state.draws > 1 else truth(points).std()
-    return Given(truth, seen, ruler, float(crps(values, truth(points)[0])), float(spread))
+    values = reference(points)
+    std = _usual(values.std(0)) if state.draws > 1 else truth(points).std()
+    return Task(truth, seen, reference, float(crps(values, truth(points)[0])), float(std))
 
 
 def _usual(std: Tensor) -> Tensor:
-    """One size for the spread at many places (p, c): root mean square, or half of the widest where few are wide."""
+    """One size for standard deviations (p, c): their root mean square, or half of the 98 % quantile if larger."""
     return torch.maximum(std.square().mean().sqrt(), std.flatten().quantile(0.98) / 2)
 
 
-def answer(state: State, rivals: Rivals, given: Given, steps: int | None = None) -> Drawn:
-    """Ask the model. Depends on `state.drawn_by()` only; `steps` overrides the state's, for a preview."""
-    return _last(answering(state, rivals, given, steps))
-
-
 @torch.no_grad()
-def answering(state: State, rivals: Rivals, given: Given, steps: int | None = None) -> Iterator[Drawn | None]:
-    """`answer`, a step of the sampler at a time where the model offers its path: None after each, then the task."""
-    steps, model, seed = steps or state.steps, rivals.model, child(state.seed, "panel", "model")
-    if not trained(model):                                          # exact posteriors and baselines take no steps
-        steps, fields = 0, model.draw(given.seen, state.draws, seed=seed)
-    elif hasattr(model, "path") and hasattr(model, "fields"):
-        for visit in model.path(given.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler):
-            arrived = visit.x
+def draw_model(state: State, comparison: Comparison, task: Task,
+               steps: int | None = None) -> Iterator[ModelDraws | None]:
+    """Draw from the model, one sampler step at a time if it is trained. Depends on `state.draws_key()` only; `steps`
+    replaces the state's, for a preview."""
+    steps, model, seed = steps or state.steps, comparison.model, child(state.seed, "panel", "model")
+    if isinstance(model, Trained):
+        for step in model.path(task.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler):
+            latent = step.x
             yield None
-        fields = model.fields(given.seen, arrived)
-    else:
-        fields = model.draw(given.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler)
-    points = cell_centres(_SCORED[rivals.problem.d])
+        fields = model.fields(task.seen, latent)
+    else:                                                           # exact posteriors and baselines take no steps
+        steps, fields = 0, model.draw(task.seen, state.draws, seed=seed)
+    points = cell_centres(_SCORED[comparison.problem.d])
     values = require_finite(fields(points).cpu(), "the model's values")
-    yield Drawn(given, fields, float(crps(values, given.truth(points)[0])), steps)
+    yield ModelDraws(task, fields, float(crps(values, task.truth(points)[0])), steps)
 
 
-def trained(model: Fitted) -> bool:
-    """Whether a model comes from training: it says what it was trained on, and takes sampler and steps."""
-    return hasattr(model, "about")
-
-
-def look(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None) -> Frame:
-    """Read a drawn task through the state's window, `side` points across."""
-    return _last(looking(state, rivals, drawn, side))
-
-
-def _last(pieces: Iterator):
-    return list(pieces)[-1]
-
-
-def looking(state: State, rivals: Rivals, drawn: Drawn, side: int | None = None) -> Iterator[Frame | None]:
-    """`look`, a piece at a time: yields None where it may be stopped, and the frame at the end."""
-    d = rivals.problem.d
+def read_window(state: State, comparison: Comparison, drawn: ModelDraws,
+                side: int | None = None) -> Iterator[Frame | None]:
+    """Evaluate truth, reference and model on the state's window, `side` points across."""
+    d = comparison.problem.d
     side = LEVELS[d][-1] if side is None else side
-    window = state.look_at(d)
-    coords = window_points(window, side, rivals.problem.card.axes[-len(window):])
+    window = state.window(d)
+    coords = window_points(window, side, comparison.problem.card.axes[-len(window):])
     if d == 3:
         coords = torch.nn.functional.pad(coords, (1, 0), value=state.time)
-    truth = drawn.given.truth(coords)[0, :, 0]
+    truth = drawn.task.truth(coords)[0, :, 0]
     parts = []
-    for fields in (drawn.given.ruler, drawn.model):
+    for fields in (drawn.task.reference, drawn.model):
         pieces = []
         for block in coords.split(max(256, VALUES_AT_ONCE // fields.n)):
             pieces.append(_summary(fields, block))
             yield None
         parts.append(Summary(*(torch.cat(p, -1) for p in zip(*pieces, strict=True))))
-    yield Frame(state, rivals, drawn, window, side, coords, truth, *parts)
+    yield Frame(state, comparison, drawn, window, side, coords, truth, *parts)
 
 
 @torch.no_grad()
@@ -197,4 +188,4 @@ def _summary(fields: Fields, coords: Tensor) -> tuple[Tensor, ...]:
     values = fields(coords).cpu()
     mean, std = values.mean(0), values.std(0) if len(values) > 1 else torch.zeros_like(values[0])
     low, high = interval(values, BAND) if coords.shape[1] == 1 else (mean, mean)       # sorting pictures is slow
-    return mean[:, 0], low[:, 0], high[:, 0], std[:, 0], values[:SHOWN, :, 0]
+    return mean[:, 0], low[:, 0], high[:, 0], std[:, 0], values[:CURVES_KEPT, :, 0]

@@ -1,9 +1,9 @@
-"""Watch a training live: the loss as it falls, how far along, and a button that stops it and keeps what was learnt.
+"""A live view of a training: loss, progress, and a button that stops it and keeps the model so far.
 
     watch = LossWatch()
     model = nfdlab.train("sparse_conditional", "gp1d", watch=watch)
 
-In a report nobody watches: it only writes down losses, and `figure()` draws them afterwards.
+In a report it only records the losses, and the last step draws them.
 """
 
 import math
@@ -29,8 +29,7 @@ _WIDE, _HIGH = 620.0, 190.0
 class LossWatch(W.VBox):
     """Call it with each `Step`; it returns True once Cancel was pressed. It shows itself at the first step.
 
-    A picture is painted at most every `every` seconds, and for the last step, so watching costs a training little: a
-    thirtieth of its time at most.
+    It draws at most every `every` seconds and at the last step, so that drawing takes a thirtieth of the time at most.
     """
 
     def __init__(self, title: str = "training", *, every: float = 0.25):
@@ -40,7 +39,7 @@ class LossWatch(W.VBox):
         self._cancelled, self._next = threading.Event(), -math.inf
         self._displayed, self._report = False, None
         self.picture = W.HTML()
-        self.button = W.Button(description="Cancel", tooltip="stop training and keep what was learnt",
+        self.button = W.Button(description="Cancel", tooltip="stop training and keep the model so far",
                                layout=W.Layout(width="90px"))
         self.button.on_click(self._pressed)
         super().__init__([self.picture, self.button])
@@ -50,7 +49,7 @@ class LossWatch(W.VBox):
             self._ipython_display_ = self._reserve
 
     def __call__(self, step: Step) -> bool:
-        """Write a step down; True asks the training to stop."""
+        """Record a step; True asks the training to stop."""
         with self._lock:
             self._steps.append(step)
         cancelled = self._cancelled.is_set()
@@ -70,7 +69,7 @@ class LossWatch(W.VBox):
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked to stop."""
+        """Whether Cancel was pressed."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
@@ -84,14 +83,14 @@ class LossWatch(W.VBox):
             return list(self._steps)
 
     def paint(self) -> None:
-        """Show where the training stands."""
+        """Draw the losses so far."""
         steps = self.steps
         self.picture.value = curve(steps, self.title, self.cancelled)
         if steps and steps[-1].progress > 1 - 1e-9:
             self.button.disabled = True
 
     def figure(self) -> Picture:
-        """The losses of the whole run, at rest."""
+        """The losses of the whole run as a matplotlib figure."""
         steps = self.steps
         return losses([s.seconds for s in steps], [s.loss for s in steps], [s.stage for s in steps])
 
@@ -115,7 +114,7 @@ class LossWatch(W.VBox):
 
 
 def summary(steps: list[Step], cancelled: bool = False) -> str:
-    """Where a training stands, in one line."""
+    """Stage, step, loss and time of a training, in one line."""
     if not steps:
         return "no step yet"
     last, recent = steps[-1], np.median([s.loss for s in steps[-50:] if s.stage == steps[-1].stage])
@@ -127,7 +126,7 @@ def summary(steps: list[Step], cancelled: bool = False) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration in words: 8 s, 1 min 40 s, 2 h 5 min."""
+    """A duration as text: 8 s, 1 min 40 s, 2 h 5 min."""
     s = round(seconds)
     if s < 60:
         return f"{s} s"

@@ -1,8 +1,10 @@
-"""Where fields come from. The folder is the registry: each module lists its problems in `PROBLEMS`."""
+"""Problems: distributions of functions, by name. Each module lists its own in `PROBLEMS`."""
 
 from importlib import import_module
 
+from ..core.capabilities import HasHeldOut
 from ..core.checks import require, require_name
+from ..core.types import Source
 
 _HOMES = {
     "gp1d": "gaussian_fields", "gp2d": "gaussian_fields", "sawtooth1d": "sawtooth", "families1d": "families",
@@ -22,14 +24,13 @@ def get(name: str, **knobs):
     """The problem of that name, with knobs: get("gp1d", lengthscale=0.3)."""
     require_name(name, _HOMES, "problem")
     kind = import_module(f"{__name__}.{_HOMES[name]}").PROBLEMS[name]
-    known = [f for f in kind.__dataclass_fields__]
     for knob in knobs:
-        require_name(knob, known, f"knob of {name}")
+        require_name(knob, kind.__dataclass_fields__, f"knob of {name}")
     return kind(**knobs)
 
 
 def held_out(problem):
     """The side of a problem that training never sees; the problem itself where functions are endless and fresh."""
-    require(hasattr(problem, "draw"), kind=TypeError, must="problem: a Problem.", came=problem,
+    require(isinstance(problem, Source), kind=TypeError, must="problem: a Problem.", came=problem,
             why="Only problems have a held-out side.", do='nfdlab.problems.get("gp1d").')
-    return problem.held_out() if hasattr(problem, "held_out") else problem
+    return problem.held_out() if isinstance(problem, HasHeldOut) else problem

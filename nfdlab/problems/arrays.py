@@ -27,13 +27,13 @@ PATCH = 64               # cells a side of a picture's patches, unless told
 class Arrays:
     """Functions from `data`: an array, a tensor, or the path of an npy, npz, csv or picture file.
 
-    Without `patch`, data are n functions on cell centres, (n, s_1, …, s_d), and the last `test_share` of them are held
-    out. With `patch` (cells a side, or one number for each axis), data are one large grid (S_1, …, S_d), a photograph
-    or a long series, and a draw is a patch of it anywhere; its last columns are held out. `channels_last` says that a
-    last axis of channels follows. Pictures from files are cut in patches of 64 unless told.
+    Without `patch`, data are n functions on cell centres (n, s_1, …, s_d), the last `test_share` of them held out. With
+    `patch` (cells a side, or one number for each axis), data are one large grid (S_1, …, S_d) and a draw is a patch
+    anywhere on it; its last columns are held out. `channels_last`: a last axis of channels follows. Pictures from files
+    are cut in patches of 64 by default.
 
-    Values are standardised by the mean and standard deviation of the training side (`scaling` undoes it). Once built,
-    `data` is a short word for what came, with a fingerprint of the numbers, so that weights know their data again.
+    Values are standardised by the training side (`scaling` undoes it). Once built, `data` is a name with a hash of the
+    numbers, so that weights recognise their data.
     """
 
     data: object
@@ -73,14 +73,14 @@ class Arrays:
 
     @property
     def card(self) -> ProblemCard:
-        """What is known of the data."""
+        """Description of the data."""
         what = f"patches of {' x '.join(map(str, self.patch))} cells" if self.patch else "stored functions"
         return ProblemCard(
             name="arrays", title=f"Your own data: {what}", equation="none: stored values, "
             + ("cubic" if self.smooth else "linear") + " between the cells", domain=f"[-1, 1]^{self.d}",
             units=f"standard deviations of the training side ({', '.join(f'{s:.4g}' for s in self.scaling.std)})",
-            axes=self.scaling.axes, hard="Nobody has measured it yet: compare with kriging first.", source=self.data,
-            exact="none: nobody knows the distribution that real data come from", home=("sparse_conditional",))
+            axes=self.scaling.axes, hard="Not measured yet: compare with kriging first.", source=self.data,
+            exact="none: the distribution of real data is unknown", home=("sparse_conditional",))
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions of this side, picked with replacement; patches begin at any cell."""
@@ -102,12 +102,12 @@ class Arrays:
         return other
 
     def oracle(self) -> None:
-        """None: nobody knows the distribution that real data come from."""
+        """None: the distribution of real data is unknown."""
         return None
 
 
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
-    """The numbers, in float64, and a word for them."""
+    """The numbers, in float64, and a name with their hash."""
     name = "array"
     if isinstance(data, (str, Path)):
         data, name = read(data, key=key), Path(data).name
@@ -138,7 +138,7 @@ def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> t
     if patch is None:
         cut = len(values) - max(1, round(share * len(values)))
         require(cut > 0, must="data: at least two functions, one for each side.", came=f"{len(values)}",
-                why="A model is judged on functions it never saw.",
+                why="A model is tested on functions that it was not trained on.",
                 do="Add functions, or cut patches from one with patch=.")
         return values[:cut], values[cut:]
     axis = len(patch) - 1
@@ -153,7 +153,7 @@ def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> t
 
 
 def _edged(side: np.ndarray, patch: tuple[int, ...] | None) -> np.ndarray:
-    """What patches are cut from has a margin of repeated edge."""
+    """The side of the data, with a margin of repeated edge where patches are cut from it."""
     return side if patch is None else np.pad(side, [(MARGIN, MARGIN)] * len(patch) + [(0, 0)], mode="edge")
 
 

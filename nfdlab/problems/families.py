@@ -1,4 +1,4 @@
-"""`families1d`, `step1d`: curves given by a kind and a number or two. Every posterior has several humps."""
+"""`families1d`, `step1d`: curves with a kind and one or two parameters. Posteriors are multimodal."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
 from ..exact.mixture import Mixture
 from ..exact.threshold import Threshold
-from .base import Known
+from .base import ExactProblem
 
 
 def _turns(params: Tensor, coords: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ def bump(params: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Families1D(Known):
+class Families1D(ExactProblem):
     """A sine, a square wave, a triangle wave or a bump, equal odds; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -64,7 +64,7 @@ class Families1D(Known):
 
 
 @dataclass(frozen=True)
-class Step1D(Known):
+class Step1D(ExactProblem):
     """A step up at an unknown place; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(

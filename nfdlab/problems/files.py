@@ -1,4 +1,4 @@
-"""Numbers out of files, npy, npz, csv and pictures, or a refusal that says which line. No file's code is executed."""
+"""Read numbers from npy, npz, csv and picture files. Errors name the line; no code of a file is executed."""
 
 import csv
 from pathlib import Path
@@ -13,8 +13,8 @@ KNOWN = (".npy", ".npz", *TABLES, *PICTURES)
 
 
 def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
-    """The numbers in a file. `key` names one array of an npz file. Pictures come as (rows, columns) or (rows, columns,
-    3), in [0, 1]; their transparency is left out."""
+    """The numbers in a file. `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in
+    [0, 1], without transparency."""
     path = Path(path)
     require(path.suffix.lower() in KNOWN, must=f"path: a file ending in {', '.join(KNOWN)}.", came=str(path),
             why="The suffix tells how to read it.", do="Save it with numpy.save, or pass the numbers as an array.")
@@ -26,13 +26,13 @@ def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
         return _picture(path) if path.suffix.lower() in PICTURES else _numpy(path, key)
     except (OSError, EOFError, SyntaxError) as error:
         raise _unreadable(path, error) from error
-    except ValueError as error:                      # our own refusals pass, numpy's complaints are explained
+    except ValueError as error:                      # our own errors pass, numpy's are explained
         raise (error if "\n  do:" in str(error) else _unreadable(path, error)) from error
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
     return ValueError(four_parts(f"path: a readable {path.suffix} file.", str(path),
-                                 f"{type(error).__name__}: {str(error)[:160]}. It may be torn, or of another kind.",
+                                 f"{type(error).__name__}: {str(error)[:160]}. It is incomplete, or of another kind.",
                                  "Write the file again; numpy.save and numpy.savez make files that are read here."))
 
 
@@ -63,8 +63,8 @@ def _picture(path: Path) -> np.ndarray:
 def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
     """Column names and numbers (rows, columns) of a csv file. The first line is a header if it holds no numbers.
 
-    Separated by comma, semicolon or tab; empty lines are passed over. A hole or a word among the numbers, or a row
-    longer than the others, is refused with its line.
+    Separated by comma, semicolon or tab; empty lines are skipped. A missing value, a word or a row of another length is
+    refused with its line.
     """
     path = Path(path)
     try:
@@ -83,10 +83,10 @@ def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
     for number, row in rows:
         require(len(row) == wide, must=f"Each row of {path.name}: {wide} numbers.",
                 came=f"line {number} with {len(row)}: {separator.join(row)[:60]}",
-                why="A ragged table leaves open which number belongs to which column.", do=f"Mend line {number}.")
+                why="A ragged table leaves open which number belongs to which column.", do=f"Correct line {number}.")
         for cell, column in zip(row, names or range(1, wide + 1), strict=True):
             require(_is_number(cell), must=f"Each cell of {path.name}: a finite number.",
-                    came=f"line {number}, column {column}: {cell!r}", why="Holes and words cannot be interpolated.",
+                    came=f"line {number}, column {column}: {cell!r}", why="Only numbers can be interpolated.",
                     do="Leave out rows without a value; write decimals with a point.")
     names = names or [f"column {i}" for i in range(1, wide + 1)]
     return names, np.array([[float(cell) for cell in row] for _, row in rows])

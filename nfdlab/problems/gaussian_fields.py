@@ -9,7 +9,7 @@ from ..core.types import ProblemCard
 from ..exact.gaussian import Gaussian
 from ..exact.kernels import power_law, squared_exponential
 from ..exact.normal import Normal
-from .base import Known
+from .base import ExactProblem
 
 
 def _card(name: str, d: int, axes: tuple[str, ...], home: tuple[str, ...]) -> ProblemCard:
@@ -21,7 +21,7 @@ def _card(name: str, d: int, axes: tuple[str, ...], home: tuple[str, ...]) -> Pr
         home=home)
 
 
-class _SquaredExponential(Known):
+class _SquaredExponential(ExactProblem):
     def __post_init__(self):
         require_number(self.lengthscale, "lengthscale", 0.04 if self.d == 1 else 0.15, 10.0)
 
@@ -52,7 +52,7 @@ class GP2D(_SquaredExponential):
 
 
 @dataclass(frozen=True)
-class PowerLaw2D(Known):
+class PowerLaw2D(ExactProblem):
     """Rough surfaces with detail at every scale; the larger the `slope`, the smoother."""
 
     card: ClassVar[ProblemCard] = ProblemCard(

@@ -1,7 +1,7 @@
-"""Stored grids as fields: values on cell centres, interpolated, so that data can be asked anywhere like a formula.
+"""Stored grids as Fields: values on cell centres, interpolated at any coordinates.
 
-Smooth is cubic convolution (Keys 1981, a = -1/2), which reproduces straight slopes and parabolas; the bicubic of
-`torch.nn.functional.grid_sample` has a = -3/4, which turns a slope of 1 into one of 0.75 to 1.5, as a zoom shows.
+Smooth is cubic convolution (Keys 1981, a = -1/2), exact for parabolas; the bicubic of
+`torch.nn.functional.grid_sample` has a = -3/4, which turns a slope of 1 into one of 0.75 to 1.5.
 """
 
 from itertools import product
@@ -18,8 +18,8 @@ def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> Evaluate
     """n functions from their values on cell centres of the box.
 
     Shapes: values (n, s_1, …, s_d, c) -> fields with n draws, d coordinates, c channels. `smooth` is cubic (once
-    differentiable), else linear. `margin` cells on each side lie beyond the box, neighbours known from a larger
-    picture; past the outermost centres the nearest value goes on (clamped).
+    differentiable), else linear. `margin` cells on each side lie beyond the box (neighbours in a larger picture); past
+    the outermost centres values are constant.
     """
     require(isinstance(values, Tensor), kind=TypeError, must="values: a torch tensor (n, *shape, c).", came=values,
             why="A grid of values is one array.", do="torch.as_tensor(array).")
@@ -50,7 +50,7 @@ def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> Evaluate
 
 
 def _taps(x: Tensor, cells: int, margin: int, smooth: bool) -> list[tuple[Tensor, Tensor]]:
-    """The neighbours along one axis: pairs of (index, weight), each shaped like x. Weights sum to one."""
+    """Neighbours along one axis: pairs (index, weight), each shaped like x. Weights sum to one."""
     place = (x + 1) / 2 * (cells - 2 * margin) + (margin - 0.5)        # centre of cell i lies at i
     left = place.floor()
     t = place - left

@@ -1,4 +1,4 @@
-"""Patches of stored pictures as fields: anywhere on a picture, turned and mirrored where there is little of it."""
+"""Random patches of stored pictures as Fields."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ def require_cells(cells: int, picture_side: int) -> None:
 def patches(picture: Tensor, cells: int, n: int, *, seed: int, turned: bool) -> EvaluatedFields:
     """n patches of cells² points from anywhere on a picture (h, w), each from its own stream: fields of one channel.
 
-    `turned`: each comes in one of the eight ways a square can lie.
+    `turned`: each is rotated and mirrored in one of the eight ways.
     """
     u = uniforms(require_seed(seed), require_count(n), (3,), "patch")
     whole = cells + 2 * MARGIN

@@ -1,6 +1,6 @@
-"""`scan2d`, `photo2d`, `digits2d`: real pictures that come with other packages. Nobody knows their distribution."""
+"""`scan2d`, `photo2d`, `digits2d`: real pictures from installed packages. Their distribution is unknown."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import ClassVar
 
@@ -12,8 +12,8 @@ from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
+from .base import PatchProblem, PictureProblem
 from .gridded import gridded
-from .patches import patches, require_cells
 
 
 @cache
@@ -48,25 +48,9 @@ def digits() -> dict[str, Tensor]:
     return {"first": images[:1400], "rest": images[1400:]}
 
 
-class _TwoSides:
-    """Pictures with a side to train on, the first, and one never seen in training; scaled by the first."""
-
-    def _scaled(self, sides: dict[str, Tensor]) -> Tensor:
-        first = next(iter(sides.values()))
-        return (sides[self.side] - first.double().mean()) / first.double().std()
-
-    def held_out(self):
-        """The side that training never sees."""
-        return replace(self, side=self.sides[1])
-
-    def oracle(self) -> None:
-        """None: nobody knows the distribution of real pictures."""
-        return None
-
-
 @dataclass(frozen=True)
-class Scan2D(_TwoSides):
-    """Patches of `cells`² points of one slice through a head; the training side comes turned and mirrored."""
+class Scan2D(PatchProblem):
+    """Patches of `cells`² points of one slice through a head; front to train on, back to test."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="scan2d", title="A slice through a head", equation="none: a measured picture, cubic between the points",
@@ -75,26 +59,18 @@ class Scan2D(_TwoSides):
         hard="Folds of tissue with sharp borders, next to nothing at all; and one picture is little to learn from.",
         source="an MRI slice (s1045.ima.gz) in matplotlib's sample data", exact="none: real data",
         home=("sparse_conditional", "coarse_to_fine"))
-    d: ClassVar[int] = 2
-    c: ClassVar[int] = 1
     sides: ClassVar[tuple[str, str]] = ("front", "back")
+    shortest: ClassVar[int] = 84
     cells: int = 32
     side: str = "front"
 
-    def __post_init__(self):
-        require_name(self.side, self.sides, "side of the head"), require_cells(self.cells, 84)
-
     @cached_property
     def _picture(self) -> Tensor:
-        return self._scaled(scan())
-
-    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n patches of this side."""
-        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "front")
+        return self.standardised(scan())
 
 
 @dataclass(frozen=True)
-class Photo2D(_TwoSides):
+class Photo2D(PatchProblem):
     """Patches of `cells`² points of one of two photographs, in grey: train on the temple, test on the flower."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -104,26 +80,18 @@ class Photo2D(_TwoSides):
         hard="Edges, flat sky and texture side by side; and petals are not tiles.",
         source="china.jpg and flower.jpg in scikit-learn", exact="none: real data",
         home=("latent_field", "coarse_to_fine"))
-    d: ClassVar[int] = 2
-    c: ClassVar[int] = 1
     sides: ClassVar[tuple[str, str]] = ("china", "flower")
+    shortest: ClassVar[int] = 427
     cells: int = 64
     side: str = "china"
 
-    def __post_init__(self):
-        require_name(self.side, self.sides, "photograph"), require_cells(self.cells, 427)
-
     @cached_property
     def _picture(self) -> Tensor:
-        return self._scaled(photographs())
-
-    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n patches of this photograph, mirrored and turned if it is the one to train on."""
-        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "china")
+        return self.standardised(photographs())
 
 
 @dataclass(frozen=True)
-class Digits2D(_TwoSides):
+class Digits2D(PictureProblem):
     """Handwritten digits of 8 x 8 points, as smooth surfaces; picked with replacement; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -133,8 +101,6 @@ class Digits2D(_TwoSides):
         hard="Ten kinds of shape, many hands, only fourteen hundred of them to learn from: is a draw new, or a copy?",
         source="the test set of optical recognition of handwritten digits (UCI), in scikit-learn",
         exact="none: real data", home=("latent_field",))
-    d: ClassVar[int] = 2
-    c: ClassVar[int] = 1
     sides: ClassVar[tuple[str, str]] = ("first", "rest")
     side: str = "first"
 
@@ -143,7 +109,7 @@ class Digits2D(_TwoSides):
 
     @cached_property
     def _images(self) -> Tensor:
-        return self._scaled(digits())
+        return self.standardised(digits())
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n digits of this part."""

@@ -1,4 +1,4 @@
-"""A table of measured points as `Observations`: coordinates into the box, values standardised, and the way back."""
+"""Tables of measured points -> `Observations` in the box and in standard deviations, and the way back."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from .files import TABLES, read, read_table
 
 @dataclass(frozen=True)
 class Scaling:
-    """Physical units and back: `low` and `high` of each axis become -1 and 1; values lose `mean`, then are divided by
-    `std`. `axes` and `channels` are names, for labels.
+    """Linear map between physical and standardised units: `low` and `high` of each axis become -1 and 1, values become
+    (value - mean) / std. `axes` and `channels` are names, for labels.
     """
 
     low: tuple[float, ...]
@@ -27,28 +27,28 @@ class Scaling:
 
     def to_box(self, places) -> Tensor:
         """Physical places (…, d) -> coordinates (…, d) in [-1, 1]."""
-        places, low, high = (torch.as_tensor(x, dtype=torch.float64) for x in (places, self.low, self.high))
+        places, low, high = _doubles(places, self.low, self.high)
         return (2 * (places - low) / (high - low) - 1).float()
 
     def from_box(self, coords) -> Tensor:
         """Coordinates (…, d) -> physical places, in float64."""
-        coords, low, high = (torch.as_tensor(x, dtype=torch.float64) for x in (coords, self.low, self.high))
+        coords, low, high = _doubles(coords, self.low, self.high)
         return low + (coords + 1) / 2 * (high - low)
 
     def standardise(self, values) -> Tensor:
         """Physical values (…, c) -> in standard deviations."""
-        values, mean, std = (torch.as_tensor(x, dtype=torch.float64) for x in (values, self.mean, self.std))
+        values, mean, std = _doubles(values, self.mean, self.std)
         return ((values - mean) / std).float()
 
     def restore(self, values) -> Tensor:
         """Values (…, c) in standard deviations, a model's draws say, -> physical values, in float64."""
-        values, mean, std = (torch.as_tensor(x, dtype=torch.float64) for x in (values, self.mean, self.std))
+        values, mean, std = _doubles(values, self.mean, self.std)
         return mean + std * values
 
 
 @dataclass(frozen=True, eq=False)
 class Measured(Observations):
-    """Observations that remember their units."""
+    """Observations with the scaling to their units."""
 
     scaling: Scaling | None = None
 
@@ -57,10 +57,10 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
                  scaling: Scaling | None = None, key: str | None = None) -> Measured:
     """Observations from a table of points: an array (m, d + c) or a file, the d coordinates first, then the c values.
 
-    `d`: all columns but the last unless told. `box`: (low, high) of each axis in physical units; unless told, the
-    smallest that holds the points. `noise_std`: of the values, in their units; unless told 0.05 of their standard
-    deviation. `scaling`: that of a problem or of earlier observations, in place of a new one (`box` is then its own).
-    With several channels the noise is the largest of theirs in standard deviations, since a model is told one number.
+    `d`: by default all columns but the last. `box`: (low, high) of each axis in physical units; by default the smallest
+    that holds the points. `noise_std` in units of the values; by default 0.05 of their standard deviation, and with
+    several channels the largest in standard deviations. `scaling`: that of a problem or of earlier observations (then
+    no `box`).
     """
     names, table = _table(source, key)
     wide = table.shape[1]
@@ -84,6 +84,10 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
             do="Widen box=, or leave those points out.")
     noise = 0.05 if noise_std is None else require_number(noise_std, "noise_std", 0.0) / min(scaling.std)
     return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling)
+
+
+def _doubles(*numbers) -> tuple[Tensor, ...]:
+    return tuple(torch.as_tensor(x, dtype=torch.float64) for x in numbers)
 
 
 def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:

@@ -1,4 +1,4 @@
-"""`sawtooth1d`: two numbers make the curve, and its jumps make every average of curves a lie."""
+"""`sawtooth1d`: a curve of two parameters with jumps, so the mean of the posterior is not a sawtooth."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
-from ..exact.posterior import Exact
+from .base import ExactProblem
 
 
 def sawtooth(params: Tensor, coords: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def sawtooth(params: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Sawtooth1D:
+class Sawtooth1D(ExactProblem):
     """Sawtooths of uniform pitch and phase; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -33,7 +33,6 @@ class Sawtooth1D:
         source="the neural-process literature, e.g. Bruinsma et al. 2021", exact="enumerated over (f, phi)",
         home=("score_field", "sparse_conditional", "stochastic_field", "modulated_field"))
     d: ClassVar[int] = 1
-    c: ClassVar[int] = 1
 
     @cached_property
     def prior(self) -> Enumerated:
@@ -44,10 +43,6 @@ class Sawtooth1D:
         """n fresh functions."""
         params = uniforms(require_seed(seed), require_count(n), (2,), "sawtooth", dtype=torch.float32)
         return EvaluatedFields(lambda coords, part: sawtooth(params[part].to(coords), coords), n, 1)
-
-    def oracle(self) -> Exact:
-        """The exact posterior, enumerated."""
-        return Exact(self.prior)
 
 
 PROBLEMS = {"sawtooth1d": Sawtooth1D}

@@ -1,4 +1,4 @@
-"""`bump2d`, `discs2d`, `moving_disc2dt`: one shape of unknown place, size and motion. Enumerated."""
+"""`bump2d`, `discs2d`, `moving_disc2dt`: one shape of unknown place, size and motion; posteriors by enumeration."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.types import ProblemCard
 from ..exact.enumerated import Enumerated
-from .base import Known
+from .base import ExactProblem
 
 EDGE = 0.05                  # width of a disc's soft edge
 
@@ -46,7 +46,7 @@ def moving_disc(params: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Bump2D(Known):
+class Bump2D(ExactProblem):
     """One small hill, anywhere; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -63,7 +63,7 @@ class Bump2D(Known):
 
 
 @dataclass(frozen=True)
-class Discs2D(Known):
+class Discs2D(ExactProblem):
     """A disc with a soft edge; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -82,7 +82,7 @@ class Discs2D(Known):
 
 
 @dataclass(frozen=True)
-class MovingDisc2DT(Known):
+class MovingDisc2DT(ExactProblem):
     """A small film: such a disc moves and bounces off the walls; time first; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(

@@ -13,7 +13,7 @@ from ..exact.gaussian import Gaussian
 from ..exact.kernels import drifting
 from ..exact.mixture import Mixture
 from ..exact.normal import Normal
-from .base import Known
+from .base import ExactProblem
 
 
 def drift(modes: int, speed: float) -> Gaussian:
@@ -28,8 +28,8 @@ EQUATION = ("s = 1.6(t + 1), phi = pi x; K = sum_k w_k (1 + l_k |Ds|) exp(-l_k |
 
 
 @dataclass(frozen=True)
-class Drift1DT(Known):
-    """Frames of a pattern that drifts at `speed` radians of phase per unit of s and slowly forgets itself."""
+class Drift1DT(ExactProblem):
+    """A pattern that drifts at `speed` radians of phase per unit of s and decorrelates slowly."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="drift1dt", title="A pattern that drifts and fades", equation=f"{EQUATION}, k = 0..16",
@@ -50,7 +50,7 @@ class Drift1DT(Known):
 
 
 @dataclass(frozen=True)
-class TwoSpeed1DT(Known):
+class TwoSpeed1DT(ExactProblem):
     """Drift forwards or backwards, one turn in ten frames, equal odds; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(

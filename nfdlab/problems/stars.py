@@ -1,4 +1,4 @@
-"""`stars2d`: shapes with a wavy outline, as signed distance, seen at irregular points on and near the outline."""
+"""`stars2d`: shapes with a wavy outline, as signed distance."""
 
 from dataclasses import dataclass
 from math import pi
@@ -17,9 +17,9 @@ WAVES = 6
 
 
 def outlines(n: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """n outlines: middles (n, 2) and corners (n, CORNERS, 2), counter-clockwise.
+    """n outlines: centres (n, 2) and corners (n, CORNERS, 2), counter-clockwise.
 
-    Radius 0.42·exp(Σ_k 0.25 k^-1.1 (a_k cos kθ + b_k sin kθ)), k = 1…6, a and b standard normal, middle N(0, 0.08² I).
+    Radius 0.42·exp(Σ_k 0.25 k^-1.1 (a_k cos kθ + b_k sin kθ)), k = 1…6, a and b standard normal, centre N(0, 0.08² I).
     """
     u = normals(seed, n, (2 * WAVES + 2,), "outline", dtype=torch.float64)
     k, theta = torch.arange(1.0, WAVES + 1).double(), torch.arange(CORNERS).double() * (2 * pi / CORNERS)
@@ -76,7 +76,7 @@ class Stars2D:
         return EvaluatedFields(rule, n, 2, 1, width=8 * CORNERS)
 
     def oracle(self) -> None:
-        """None: the likelihood of a point is that of its nearest place on the outline, with no closed form."""
+        """None: the likelihood has no closed form."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""`styles2d`: three kinds of surface, and nobody says which: a mixture of Gaussians, whose odds tell the style."""
+"""`styles2d`: a mixture of three Gaussian fields."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +10,11 @@ from ..exact.gaussian import Gaussian
 from ..exact.kernels import squared_exponential, striped
 from ..exact.mixture import Mixture
 from ..exact.normal import Normal
-from .base import Known
+from .base import ExactProblem
 
 
 @dataclass(frozen=True)
-class Styles2D(Known):
+class Styles2D(ExactProblem):
     """Broad hills, fine hills or stripes across x, equal odds; no knobs."""
 
     card: ClassVar[ProblemCard] = ProblemCard(

@@ -1,16 +1,14 @@
 """`terrain2d`: real elevation, in patches. Train on the west of the map, test on the east; no exact answer exists."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..core.checks import require_name
-from ..core.fields import EvaluatedFields
 from ..core.types import ProblemCard
-from .patches import patches, require_cells
+from .base import PatchProblem
 
 
 @cache
@@ -30,11 +28,8 @@ def halves() -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Terrain2D:
-    """Patches of `cells`² points, anywhere on one side of the map, in standard deviations of the west.
-
-    The west's patches come turned and mirrored (eight ways), since it is small; the east's come as they are.
-    """
+class Terrain2D(PatchProblem):
+    """Patches of `cells`² points of one side of the map, in standard deviations of the west; west to train on."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
         name="terrain2d", title="Hills and valleys by the Jacksboro fault, Tennessee",
@@ -43,31 +38,14 @@ class Terrain2D:
         hard="Ridges and branching valleys, which no stationary kernel knows; and the east is lower and gentler.",
         source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data",
         home=("coarse_to_fine", "sparse_conditional", "stochastic_field"))
-    d: ClassVar[int] = 2
-    c: ClassVar[int] = 1
+    sides: ClassVar[tuple[str, str]] = ("west", "east")
+    shortest: ClassVar[int] = 199
     cells: int = 64
     side: str = "west"
 
-    def __post_init__(self):
-        require_name(self.side, ("west", "east"), "side of the map")
-        require_cells(self.cells, 199)
-
     @cached_property
     def _picture(self) -> Tensor:
-        sides = halves()
-        return (sides[self.side] - sides["west"].double().mean()) / sides["west"].double().std()
-
-    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n patches of this side."""
-        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == "west")
-
-    def held_out(self) -> "Terrain2D":
-        """The east, which training never sees."""
-        return replace(self, side="east")
-
-    def oracle(self) -> None:
-        """None: nobody knows the distribution of hills."""
-        return None
+        return self.standardised(halves())
 
 
 PROBLEMS = {"terrain2d": Terrain2D}

@@ -29,17 +29,20 @@ panel
 # A model that takes 0.05 s a step, to be stopped half-way, and whose weights for other problems do not ship.
 SLOW = """
 import time, types
+import torch
 import nfdlab as nfd
 problem = nfd.problems.get("gp1d")
 class Slow:
     about = {"approach": "unheard_of", "problem": "gp1d", "knobs": {"lengthscale": 0.2}}
+    device, tensors = torch.device("cpu"), dict
     def path(self, seen, n, *, seed, steps, sampler):
         for _ in range(steps):
             time.sleep(0.05)
             yield types.SimpleNamespace(x=(seed, n))
     def fields(self, seen, x):
         return problem.oracle().draw(seen, x[1], seed=x[0])
-    draw = None
+    def draw(self, seen, n, *, seed, steps=None):
+        return problem.oracle().draw(seen, n, seed=seed)
 slow = nfd.explore(Slow(), problem, steps=60)
 slow.add_class("slow")
 slow
@@ -130,10 +133,10 @@ def test_cancel_reaches_a_training_while_its_cell_runs(page):
 
 
 def test_moving_the_sparsity_slider_changes_what_is_seen(page):
-    before, dots = curves(page, LIVE), page.locator(f"{LIVE} svg.nfdlab-sheet circle").count()
+    before, circles = curves(page, LIVE), page.locator(f"{LIVE} svg.nfdlab-sheet circle").count()
     handle(page, LIVE, "kept").press("ArrowLeft")
     page.wait_for_function("([panel, n]) => document.querySelectorAll(panel + ' svg.nfdlab-sheet circle').length < n",
-                           arg=[LIVE, dots])
+                           arg=[LIVE, circles])
     assert curves(page, LIVE) != before
 
 

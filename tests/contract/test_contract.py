@@ -17,8 +17,9 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import approaches, baselines, problems, recipes, store
+from nfdlab.core.capabilities import HasMoments, HasPath
 from nfdlab.core.rng import child
-from nfdlab.core.types import Fields, HasMoments, HasPath, Observations, quiet
+from nfdlab.core.types import Fields, Observations, quiet
 
 GRID = {1: (37,), 2: (9, 7), 3: (5, 4, 3)}
 EXACT = [name for name in problems.names() if name != "arrays" and problems.get(name).oracle() is not None]
@@ -148,7 +149,7 @@ def test_a_card_is_complete(name):
     kind = approaches.get(name)
     card = kind.card
     assert is_dataclass(kind) and kind.__dataclass_params__.frozen and kind()
-    assert 1 <= card.order <= 10 and all(getattr(card, f.name) for f in fields(card))
+    assert card.order >= 1 and all(getattr(card, f.name) for f in fields(card))
     assert re.search(r"\b(19|20)\d\d\b", card.papers), "papers have a year"
     assert approaches.names().index(name) == sorted(approaches.get(n).card.order for n in approaches.names()).index(
         card.order)

@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteS
 import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import schedule
-from nfdlab.diffusion.denoiser import Denoiser, from_eps, from_v, from_velocity, like
+from nfdlab.diffusion.denoiser import Denoiser, WhitePrior, from_eps, from_v, from_velocity, like
 from nfdlab.diffusion.noise import GridNoise, SmoothNoise, white
 from nfdlab.diffusion.samplers import METHODS, fresh_noise, path, sample
 from nfdlab.exact.finite import Finite
@@ -163,7 +163,7 @@ class Zero(torch.nn.Module):
 @pytest.mark.parametrize("sigma_data", [0.5, 1.0, 3.0])
 def test_preconditioning_is_the_best_linear_denoiser(sigma_data):
     """With a silent network D is the optimal linear answer for data of scale sigma_data; the loss an element is 1."""
-    D = Denoiser(Zero(), sigma_data)
+    D = Denoiser(Zero(), WhitePrior(sigma_data))
     clean = sigma_data * normals(0, 20_000, (2,))
     noise = normals(1, 20_000, (2,))
     for sigma in (0.1, 1.0, 7.0):
@@ -180,7 +180,7 @@ def test_noise_range_follows_the_data():
         draws = problem.draw(2000, seed=0)(nfd.cell_centres((points,)))[..., 0]
         lam = torch.linalg.eigvalsh(problem.prior.at(nfd.cell_centres((points,), dtype=F64)).cov)
         found = schedule.NoiseLevels.of(draws)
-        half = found.half**2
+        half = found.median**2
         loss = (lam * half**2 / (lam + half**2)).sum() / lam.sum()
         assert abs(loss - 0.5) < 0.06, float(loss)
         lost = float(lam[-1] / (lam[-1] + found.high**2))

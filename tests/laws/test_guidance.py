@@ -8,7 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import samplers, schedule
-from nfdlab.diffusion.denoiser import Denoiser
+from nfdlab.diffusion.denoiser import Conditioning, Denoiser, WhitePrior
 from nfdlab.diffusion.guidance import (
     METHODS,
     Measurement,
@@ -363,10 +363,10 @@ def network():
     """A small network over latents (n, 2, 16), float32, that has learned nothing."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        net = Denoiser(ConvNet(1, 2, 1, 8, (1, 2)), 0.8)
+        net = Denoiser(ConvNet(1, 2, 1, 8, (1, 2)), WhitePrior(0.8))
         for p in net.parameters():
             torch.nn.init.normal_(p, std=0.2)
-    return lambda x, sigma: net(x, sigma, torch.zeros(1, 1, 16))
+    return net.given(Conditioning((torch.zeros(1, 1, 16),)))
 
 
 def guided(name: str, D, seen):
@@ -374,7 +374,7 @@ def guided(name: str, D, seen):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_serves_networks_over_codes_in_any_mode(name):
+def test_every_method_serves_networks_over_latents_in_any_mode(name):
     """float32 latents (n, c, cells): same answer under no_grad and inference_mode, no graph left, rows kept apart.
 
     The measurement may be made in that mode too, by its entries or by a matrix.

@@ -1,4 +1,4 @@
-"""Particles and steered latents against posteriors in closed form: mean and spread in standard errors, odds of humps."""
+"""Particles and guided latents against posteriors in closed form: moments in standard errors, odds of modes."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.diffusion.smc import _louder, _moved, annealed_smc, resampled
+from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
 from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
 from nfdlab.inference.posterior import Heard, LatentPosterior
@@ -39,7 +39,7 @@ def off(values, target) -> float:
 @pytest.mark.parametrize("s", [0.5, 0.05])
 def test_particles_draw_a_gaussian_posterior(s):
     """Three numbers, two measured: means and variances of 40 clouds, which differ in all their noise, within 4.5
-    standard errors of the exact ones. At 0.05 the prior draws alone are too few to weigh."""
+    standard errors of the exact ones. At 0.05 the prior draws alone are too few."""
     root = torch.tensor([[1.0, 0, 0], [0.5, 0.8, 0], [-0.3, 0.4, 0.6]], dtype=F64)
     law, A = Normal(torch.tensor([1.0, -1.0, 0.0], dtype=F64), root), torch.tensor([[1.0, 0, 1], [0, 1, -1]], dtype=F64)
     y = A @ law.draw(1, seed=5)[0]
@@ -51,8 +51,8 @@ def test_particles_draw_a_gaussian_posterior(s):
     assert off((clouds - exact.mean).square().mean(1), exact.std**2) < 4.5
 
 
-def test_particles_give_two_humps_their_odds():
-    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the hump at +1 is likelier, by quadrature; so the clouds say."""
+def test_particles_find_two_modes_in_their_proportion():
+    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the mode at +1 is likelier by quadrature and among the particles."""
     grid = torch.linspace(-4, 4, 20001, dtype=F64)
     weight = (-0.5 * (grid - 0.2) ** 2 - 0.5 * ((grid**2 - 1) / 0.1) ** 2).exp()
     odds = float(weight[grid > 0].sum() / weight.sum())
@@ -64,7 +64,7 @@ def test_particles_give_two_humps_their_odds():
 
 
 def test_a_move_keeps_the_standard_normal():
-    """Metropolis moves with nothing to hear: covariance of u stays that of a normal, within 4.5 standard errors."""
+    """Metropolis moves without a likelihood: covariance of u stays that of a normal, within 4.5 standard errors."""
     rng, k = stream(3, "moves"), []
     for _ in range(60):
         u, others = torch.randn(2, 400, 2, generator=rng, dtype=F64)
@@ -82,16 +82,17 @@ def test_resampling_is_as_often_as_the_weight_says_to_within_one():
         assert all(abs(times[i] - 40 * w) < 1 for i, w in enumerate(weights.tolist()))
 
 
-def test_the_data_are_heard_as_loud_as_the_cloud_can_bear():
+def test_the_inverse_temperature_rises_to_a_given_effective_sample_size():
     logs = -0.5 * torch.linspace(-30, 30, 4001, dtype=F64) ** 2
-    heat = _louder(logs, 0.0, 400.0)
+    heat = _next_heat(logs, 0.0, 400.0)
     w = (heat * logs).exp()
     assert float(w.sum() ** 2 / w.square().sum()) == pytest.approx(400, rel=1e-6)
-    # a cloud that has heard so much already, evenly, can bear as much again
-    assert _louder(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6) and _louder(logs * 1e-9, 0.0, 400.0) == 1.0
+    # particles that are spread evenly at this temperature bear the same step again
+    assert _next_heat(logs, heat, 400.0) == pytest.approx(2 * heat, rel=1e-6)
+    assert _next_heat(logs * 1e-9, 0.0, 400.0) == 1.0
 
 
-def test_doors_of_particles():
+def test_bad_arguments_of_annealed_smc_are_refused():
     for wrong in ({"rounds": 1}, {"count": 0}, {"count": 500}):
         with pytest.raises(ValueError, match="why:"):
             next(annealed_smc(lambda u: u, lambda x: x[:, 0], torch.zeros(100, 1), seed=0, **wrong))
@@ -99,7 +100,7 @@ def test_doors_of_particles():
 
 # ----------------------------------------------------------------------------------------------------- spectrum
 
-def test_a_spectrum_is_the_gaussian_it_was_measured_from():
+def test_a_gaussian_prior_is_the_gaussian_it_was_measured_from():
     """DenoiseFn, what is left open, and draws agree with the Normal of the same mean and covariance."""
     root = torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 1, 0.1]], dtype=F64)
     law = Normal(torch.tensor([0.5, -1.0, 2.0], dtype=F64), root)
@@ -128,12 +129,12 @@ def test_a_denoiser_that_starts_from_a_gaussian_is_that_gaussian_until_it_learns
     torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5) + 0.5 / 1.25**0.5)
 
 
-# ------------------------------------------------------------------------------------------------ steered latents
+# ------------------------------------------------------------------------------------------------ guided latents
 
-class SpectralPrior(nn.Module):
+class LinearField(nn.Module):
     """A field that is linear in its latent, f = a cos x + b sin x + c, latents Gaussian: the posterior is known."""
 
-    shape, range = (3,), NoiseLevels(0.01, 20.0, 1.0)
+    shape, noise_levels = (3,), NoiseLevels(0.01, 20.0, 1.0)
 
     def __init__(self, bend: float = 0.0):
         super().__init__()
@@ -157,26 +158,26 @@ class SpectralPrior(nn.Module):
 
 
 def waves(guide: str, bend: float = 0.0) -> LatentPosterior:
-    return LatentPosterior(SpectralPrior(bend), {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": guide}}, 24)
+    return LatentPosterior(LinearField(bend), {"d": 1, "c": 1, "floor": 0.03, "config": {"guide": guide}}, 24)
 
 
 SEEN = Observations(torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1], [-0.9]]), 0.04)
 
 
 @pytest.mark.parametrize("guide,steps", [("particles", 24), ("linearised", 40), ("gauss_newton", 40), ("tweedie", 40)])
-def test_steered_codes_are_the_posterior_where_it_is_known(guide, steps):
+def test_guided_latents_are_the_posterior_where_it_is_known(guide, steps):
     """Noise 0.04 and a floor of 0.03 count as 0.05 together. Mean within 0.15 of the posterior's spread, spread within
-    12 %: the sampler's steps and the cloud are finite."""
+    12 %: steps and particles are finite."""
     model = waves(guide)
-    exact = model.net.law.condition(SpectralPrior.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    exact = model.net.law.condition(LinearField.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
     draws = last(model.path(SEEN, 512, seed=1, steps=steps, sampler="heun")).double()
     assert float(((draws.mean(0) - exact.mean) / exact.std).abs().max()) < 0.15
     assert float((draws.std(0) / exact.std - 1).abs().max()) < 0.12
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_a_steered_draw_is_its_own(guide):
-    """More draws append, another order of the same observations changes nothing, nothing seen is the prior, fields follow."""
+def test_a_guided_draw_depends_on_its_seed_alone(guide):
+    """More draws append, the order of observations does not matter, no observations give the prior, fields follow."""
     model, coords = waves(guide), nfd.cell_centres((9,))
     draws = model.draw(SEEN, 6, seed=2)(coords)
     assert torch.allclose(model.draw(SEEN, 2, seed=2)(coords), draws[:2], atol=1e-4)
@@ -188,26 +189,26 @@ def test_a_steered_draw_is_its_own(guide):
 
 
 @pytest.mark.parametrize("guide", ["linearised", "gauss_newton"])
-def test_without_a_covariance_codes_are_taken_to_be_white(guide):
+def test_without_a_covariance_latents_are_taken_to_be_white(guide):
     """Of latents N(0, I) that is right, so the posterior comes out as above."""
     model = waves(guide)
     model.net.spectrum.mean, model.net.spectrum.lam, model.net.spectrum.Q = torch.zeros(3), torch.ones(3), torch.eye(3)
     white, model.net.spectrum = model.net.spectrum.denoiser(), None
     model.net.denoiser = white
-    law = Normal.standard(3).condition(SpectralPrior.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
+    law = Normal.standard(3).condition(LinearField.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
     draws = last(model.path(SEEN, 512, seed=1, steps=40, sampler="heun")).double()
     assert float(((draws.mean(0) - law.mean) / law.std).abs().max()) < 0.15
     assert float((draws.std(0) / law.std - 1).abs().max()) < 0.12
 
 
-def test_dots_at_one_place_are_put_in_order_too():
+def test_observations_at_one_place_are_sorted_too():
     seen = Observations(torch.tensor([[0.3], [0.1], [0.3]]), torch.tensor([[2.0], [0.0], [1.0]]), 0.1)
     assert sorted_observations(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]
     flat = Observations(torch.tensor([[1.0, 0], [0, 1], [0, 0.5]]) / 2, torch.tensor([[0.0], [1], [2]]), 0.1)
     assert sorted_observations(flat).values[:, 0].tolist() == [2.0, 1.0, 0.0]
 
 
-def test_a_bent_decoder_is_linearised_at_the_most_probable_code():
+def test_a_nonlinear_decoder_is_linearised_at_the_most_probable_latent():
     """f + 0.2 f³: at the mode C⁻¹ (z − mean) = Jᵀ (y − A(z)) / s². The mode is found by damped steps; J is as kept."""
     model = waves("linearised", bend=0.2)
     seen, spectrum = measured(model, SEEN), model.net.spectrum
@@ -220,7 +221,7 @@ def test_a_bent_decoder_is_linearised_at_the_most_probable_code():
     torch.testing.assert_close(linearised(seen, spectrum, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
 
 
-def test_a_misfit_is_the_mixture_it_was_measured_from():
+def test_a_decoder_error_is_the_mixture_it_was_measured_from():
     """Errors of 0.02, and of 0.4 one time in twenty: found to 5 %; the density integrates to 1, noise adds to both."""
     rng = torch.Generator().manual_seed(0)
     rare = torch.rand(200_000, generator=rng) < 0.05
@@ -233,20 +234,20 @@ def test_a_misfit_is_the_mixture_it_was_measured_from():
     assert float(torch.trapezoid(density * x**2, x)) == pytest.approx(variance, rel=1e-6)
 
 
-def test_a_dot_beside_a_jump_does_not_outweigh_the_others():
-    """Nine observations on a wave and one far off, where the decoder is known to be so now and then: heard as the nine are."""
+def test_an_observation_beside_a_jump_does_not_outweigh_the_others():
+    """Nine observations on a wave and one far off, as the decoder sometimes is: the posterior is that of the nine."""
     model = waves("particles")
     model.about["decoder_error"] = {"small": 0.01, "large": 1.0, "share": 0.05}
     places = torch.linspace(-0.9, 0.9, 9)[:, None]
     nine = Observations(places, model.net.values(places, torch.tensor([[0.5, -0.8, -0.2]]))[0], 0.04)
     spoiled = Observations(torch.cat([nine.coords, torch.tensor([[0.4]])]),
                            torch.cat([nine.values, torch.tensor([[3.0]])]), 0.04)
-    clean, told = (last(model.path(seen, 512, seed=1)) for seen in (nine, spoiled))
-    assert float(((told.mean(0) - clean.mean(0)) / clean.std(0)).abs().max()) < 0.5
+    clean, both = (last(model.path(seen, 512, seed=1)) for seen in (nine, spoiled))
+    assert float(((both.mean(0) - clean.mean(0)) / clean.std(0)).abs().max()) < 0.5
 
 
-def test_the_same_weights_may_hear_otherwise():
-    """`using` changes the guide or the cloud, keeps the weights, and leaves the model as it was."""
+def test_using_changes_the_guide_and_keeps_the_weights():
+    """`using` changes the guide or the particles, keeps the weights, and leaves the model as it was."""
     model, coords = waves("linearised"), nfd.cell_centres((9,))
     other = model.using(guide="particles", num_particles=16, rounds=4)
     assert other.net is model.net and model.about["config"] == {"guide": "linearised"}
@@ -259,15 +260,15 @@ def test_the_same_weights_may_hear_otherwise():
             model.using(**wrong)
 
 
-class Hearing(SpectralPrior):
-    """The same, by way of residuals: of nothing it hears mean and spread 2, so latents of its prior are 2 + 2x."""
+class WithEncoder(LinearField):
+    """The same, by way of residuals: without observations mean and std are 2, so latents of the prior are 2 + 2x."""
 
     def condition(self, seen):
         return Heard((), torch.full((1, 3), 2.0), torch.full((1, 3), 2.0))
 
 
-def test_the_prior_of_a_network_that_hears_is_what_it_makes_of_nothing():
-    model, coords = LatentPosterior(Hearing(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
+def test_the_prior_of_a_network_with_an_encoder_is_its_answer_to_no_observations():
+    model, coords = LatentPosterior(WithEncoder(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
     x = normals(1, 4, (3,))
     assert torch.allclose(model.values(coords, x), model.decode(2 + 2 * x)(coords), atol=1e-5)
     assert torch.allclose(model.fields(SEEN, x)(coords), model.decode(2 + 2 * x)(coords), atol=1e-5)

@@ -15,7 +15,8 @@ from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = lessons(FOLDER)
-FULL = [p for p in LESSONS if "00a" <= p.stem[:3] <= "10_"]    # 00 is a tour and 11 a comparison
+TOURS = {"00_start_here", "11_bake_off"}                       # a tour and a comparison have headings of their own
+FULL = [p for p in LESSONS if p.stem not in TOURS]
 HEADINGS = ["Question", "Picture", "Idea in symbols", "Smallest version", "The library's version", "Turn the knobs",
             "Against the others", "Where it breaks", "Exercises", "Further reading"]
 BANNED = {"sys.path": r"\bsys\.path\b", "filtered warnings": r"filterwarnings|simplefilter|catch_warnings",

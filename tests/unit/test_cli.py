@@ -1,4 +1,4 @@
-"""The command line: what is typed reaches the library as it should, and refusals are one clean frame."""
+"""The command line: arguments reach the library, and refusals are one framed message."""
 
 import os
 import signal
@@ -183,7 +183,7 @@ def test_ctrl_c_stops_training_between_steps_and_says_how_to_go_on(nfd, tmp_path
     assert not out.exists() and out.with_suffix(".checkpoint").exists() and signal.getsignal(signal.SIGINT) is before
 
 
-def test_score_puts_everyone_on_the_same_tasks(nfd, tmp_path, monkeypatch):
+def test_score_evaluates_all_contestants_on_the_same_tasks(nfd, tmp_path, monkeypatch):
     oracle = nfdlab.problems.get("gp1d").oracle()
     monkeypatch.setattr(nfdlab, "load", lambda *names, device: oracle, raising=False)
     csv = tmp_path / "t.csv"
@@ -194,8 +194,8 @@ def test_score_puts_everyone_on_the_same_tasks(nfd, tmp_path, monkeypatch):
     rows = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert rows[1:-1] == ["mine", *nfdlab.baselines.names(), "exact"]
     assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-1])
-    unconditional_share = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
-    assert "kriging" not in unconditional_share.output and "mine" in unconditional_share.output
+    alone = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
+    assert "kriging" not in alone.output and "mine" in alone.output
 
 
 def test_sync_and_its_check(nfd, repository):
@@ -225,11 +225,11 @@ def test_doctor_finds_what_is_wrong(nfd, repository, tmp_path, monkeypatch):
     sick = nfd("doctor")
     assert sick.exit_code == 1 and "2 of" in sick.output and "nfdlab sync" in sick.output and "torn" in sick.output
     pairs.sync(repository / "notebooks")
-    told = {"approach": "sparse_conditional", "problem": "gp1d"}
-    monkeypatch.setattr(store, "about", lambda path: told)
+    about = {"approach": "sparse_conditional", "problem": "gp1d"}
+    monkeypatch.setattr(store, "about", lambda path: about)
     well = nfd("doctor")
     assert well.exit_code == 0 and "All is well" in well.output and sys.executable in well.output.replace("\n", "")
-    told["problem"] = "gp2d"
+    about["problem"] = "gp2d"
     assert nfd("doctor").exit_code == 1
 
 

@@ -122,7 +122,7 @@ def small(tmp_path_factory):
     return made, folder, seen
 
 
-def test_a_report_shows_figures_and_what_was_set_even_where_matplotlib_is_told_agg(small):
+def test_a_report_shows_figures_and_what_was_set_even_where_mplbackend_is_agg(small):
     soup = BeautifulSoup(small[0].html.read_text(encoding="utf-8"), "html.parser")
     assert [i["src"][:22] for i in soup.main.find_all("img")] == ["data:image/png;base64,"]
     assert "7 reference" in soup.main.text and "seed = 7" in soup.footer.text and "Set for this run" in soup.main.text

@@ -5,9 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from nfdlab.core.rng import seeded, stream
+from nfdlab.core.fields import EvaluatedFields
+from nfdlab.core.rng import child, seeded, stream
 from nfdlab.core.types import Budget
-from nfdlab.training import Stage, progress_bar, resolve_device, steps, train
+from nfdlab.training import Run, Stage, progress_bar, resolve_device, reused, steps, train
 
 
 def regression(seed=0):
@@ -148,3 +149,51 @@ def test_devices():
     assert resolve_device("cpu").type == "cpu" and resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(ValueError, match="device: 'auto'"):
         resolve_device("abacus")
+
+
+def test_what_follows_a_stage_follows_once_however_it_ends(tmp_path):
+    """Cancelled in the first stage, or resumed in the second: each `after` is called once, in order."""
+    file = tmp_path / "run.checkpoint"
+    for stop in (3, 20, 99):
+        net, stages, asked = regression()
+        ended = []
+        two = [Stage(name, stages[0].loss, list(net.parameters()), 0.5, after=partial(ended.append, name))
+               for name in ("one", "two")]
+        train(net, two, Budget(steps=30, checkpoint=file), lambda step, n=stop, asked=asked: len(asked) == n)
+        assert ended == ["one", "two"]
+        if stop == 20:
+            again, stages, _ = regression()
+            resumed = [Stage(name, stages[0].loss, list(again.parameters()), 0.5, after=partial(ended.append, name))
+                       for name in ("one", "two")]
+            train(again, resumed, Budget(steps=30, checkpoint=file), lambda step: None)
+            assert ended == ["one", "two", "two"], "what the first stage measured is in the checkpoint"
+        file.unlink()
+
+
+def test_a_batch_serves_some_steps_in_turn():
+    made = []
+    batch = reused(lambda i: made.append(i) or i, 3)
+    assert [batch(i) for i in range(7)] == [0, 0, 0, 1, 1, 1, 2] and made == [0, 1, 2]
+
+
+class Line:
+    """A source that says which seeds it was asked with."""
+
+    def __init__(self):
+        self.seeds = []
+
+    def draw(self, n, *, seed):
+        self.seeds.append(seed)
+        return EvaluatedFields(lambda coords, part: coords.sum(-1, keepdim=True).expand(n, -1, 2), n, 3, 2)
+
+
+def test_a_run_derives_every_batch_from_its_seed():
+    """Dimensions from a probe, data of a use from ("data", use), views from ("views", use), queries in the box."""
+    source, seeds = Line(), []
+    run = Run(source, lambda fields, seed: seeds.append(seed), Budget(steps=1), 7, "cpu")
+    assert (run.d, run.c, run.device.type) == (3, 2, "cpu")
+    run.observe(run.functions(4, "fit", 5), 5)
+    assert source.seeds == [child(7, "probe"), child(7, "data", "fit", 5)] and seeds == [child(7, "views", 5)]
+    queries = run.queries(2, 50, run.rng("fit", 5))
+    assert queries.shape == (2, 50, 3) and queries.abs().max() <= 1
+    assert torch.equal(queries, run.queries(2, 50, stream(7, "noise", "fit", 5)))

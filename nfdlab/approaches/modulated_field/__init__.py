@@ -1,217 +1,349 @@
-"""Approach 9: one shared field, modulated by a latent; diffusion over the latents.
+"""Approach 9: one shared field modulated by a latent; diffusion over the latents.
 
-A single SIREN stands for all functions; a latent shifts (and stretches) its sines and so says which function it is. Codes
-come from an encoder, or from a few steps of gradient descent (CAVIA). A denoiser learns the law of the latents, alone and
-given a set of observations. So observations enter in two ways: told to the denoiser ("encoder"), or by weighing and moving draws of
-the prior through the field ("particles" and the other guides). Where functions have a few parameters the latent is one
-vector; where they have hundreds it is a vector on each cell of a grid, and shifts vary from place to place.
+A single SIREN represents all functions; a latent shifts (and scales) its sines and so selects the function. Latents
+come from an *encoder*, a network or a few steps of gradient descent (CAVIA). A *denoiser* samples them, conditioned on
+the features of an *observation encoder*. So observations enter in two ways: by conditioning the denoiser (guide
+"encoder"), or through the field's likelihood, by sequential Monte Carlo ("particles") or guidance. Where functions have
+a few parameters the latent is one vector; where they have hundreds it is a vector on each cell of a grid, interpolated
+at the query.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...core.checks import require, require_name, require_seed
+from ...core.checks import require, require_name
 from ...core.fields import EvaluatedFields
-from ...core.grid import to_grid
-from ...core.rng import child, seeded, stream
-from ...core.types import Budget, Card, ObservationBatch, Source, Views, Watch, quiet
+from ...core.grid import cell_centres, to_grid
+from ...core.rng import child, seeded
+from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
+from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ...diffusion.interpolation import cross
-from ...diffusion.schedule import NoiseLevels
-from ...inference.posterior import LatentPosterior
-from ...inference.restoring import rebuilt
-from ...latents.standardise import AmortisedGaussian
-from ...training import Stage, resolve_device, train
-from .networks import CODERS, ModulationNetwork
+from ...encoders.gp_channels import GPChannels
+from ...fields.modulated import ModulatedSiren
+from ...gaussian.karhunen_loeve import ExpansionMixture, LatentGaussian
+from ...inference.posterior import LatentNetwork, LatentPosterior
+from ...latents.autoencoder import LinearEncoder, VectorEncoder
+from ...latents.observation_encoder import GridObservationEncoder, VectorObservationEncoder, gaussian_loss
+from ...nn.networks import MLP, ConvNet, GridEncoder, Standardise
+from ...training import Run, Stage
+from .meta_learning import MetaLearnedEncoder
 
-EDGE = 0.03                     # misfits below it count by their square, above it by their size: a jump a hair off
-                                # its place should cost its width, not more
+LATENTS = ("vector", "grid")
+ENCODERS = ("convolutional", "linear", "meta_learned")
+ESTIMATES = ("gp_channels", "mixture", "none")
+MODULATIONS = ("shift", "shift_and_scale")
+PRIORS = ("white", "gaussian")
+FEATURES = 256                  # of the observations, for a vector latent
+SHARPNESS = 0.03                # errors of the field count quadratically below it, linearly above: a jump slightly off
+                                # its place should cost little
+
+
+class ModulatedFieldNetwork(LatentNetwork):
+    """Shared field, encoder, observation encoder and denoiser. Shape of a latent: (k,), or (k, *cells)."""
+
+    amortised = True
+
+    def __init__(self, config: "ModulatedField", d: int, c: int):
+        super().__init__()
+        cells, side, w = config.cells_for(d), config.side_for(d), config.width
+        self.vector, encoder = (vector := config.latent_for(d) == "vector"), config.encoder_for(d)
+        k, self.meta_learned = config.vector_size if vector else config.latent_channels, encoder == "meta_learned"
+        self.shape = (k,) if vector else (k, *[cells] * d)
+        self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
+                                    config.modulate == "shift_and_scale")
+        self.register_buffer("grid", cell_centres((side,) * d), persistent=False)
+        kind = VectorEncoder if vector else LinearEncoder if encoder == "linear" else GridEncoder
+        self.encoder = MetaLearnedEncoder(k, config.inner_steps, config.inner_lr) if self.meta_learned else \
+            kind(d, c, side, cells, k, w)
+        self.unit = Standardise(k)
+        sizes = {"cells": cells, "side": side, "latent_channels": k, "width": w,
+                 "setconv_widths": config.setconv_widths, "dilations": config.encoder_dilations}
+        self.observation_encoder = \
+            VectorObservationEncoder(d, c, least_std=config.least_std, features=FEATURES, **sizes) if vector else \
+            GridObservationEncoder(d, c, estimates=config.estimates_for(d, c), direct=encoder == "linear", **sizes)
+        self.gaussian = GaussianPrior(k) if vector else None
+        prior = None if config.prior == "white" else LatentGaussian(d, c, *config.statistics_for(d), self.shape)
+        self.denoiser = Denoiser(MLP(k, *config.denoiser_layers, FEATURES) if vector else
+                                 ConvNet(d, k, w, w, config.denoiser_dilations), prior)
+
+    @property
+    def covariance(self) -> GaussianPrior | None:
+        """The covariance of vector latents, for guidance; that of grids is not kept."""
+        return self.gaussian
+
+    def grid_values(self, fields: Fields) -> Tensor:
+        """Fields at the points of the encoder's grid: (n, c, *[side]*d)."""
+        shape = (round(len(self.grid) ** (1 / fields.d)),) * fields.d
+        return to_grid(fields(self.grid.cpu()), shape).movedim(-1, 1).to(self.grid.device)
+
+    def raw(self, values: Tensor, inner_steps: int | None = None, learn: bool = False) -> Tensor:
+        """Values on the grid (b, c, *[side]*d) -> latents at the encoder's own scale."""
+        return self.encoder(self.field, self.grid, values.flatten(2).mT, inner_steps, learn) if self.meta_learned else \
+            self.encoder(values)
+
+    def encode(self, values: Tensor, inner_steps: int | None = None) -> Tensor:
+        """Values on the grid (b, c, *[side]*d) -> latents (b, *shape) of unit scale."""
+        return self.unit(self.raw(values, inner_steps))
+
+    def modulation(self, latent: Tensor) -> Tensor:
+        """Latents of unit scale as the field was trained on them: meta-learned ones have a scale of their own."""
+        return self.unit.restore(latent) if self.meta_learned else latent
+
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Features of the observations, and either the encoder's Gaussian over the latent or the measured one's
+        posterior."""
+        found = self.observation_encoder(observations, *(() if self.vector else (self.unit,)))
+        if not isinstance(self.denoiser.prior, LatentGaussian):
+            return found
+        return Conditioning(found.features, self.denoiser.prior.condition(observations))
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return (self.modulation(latent),)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.field(coords, prepared[0])
+
+
+class ModulatedFieldPosterior(LatentPosterior):
+    """A trained approach 9."""
+
+    @property
+    def depth(self) -> int:
+        """Layers of sines of the shared field."""
+        return len(self.net.field.siren.sines)
+
+    @torch.no_grad()
+    def encode(self, fields: Fields, inner_steps: int | None = None) -> Tensor:
+        """Fields -> their latents (n, *shape) of unit scale. A meta-learned encoder makes `inner_steps` steps, as many
+        as in training unless told."""
+        return self.net.encode(self.net.grid_values(fields), inner_steps)
+
+    def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
+        """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
+        the others by `deep`. Karras et al. 2019, sec. 3.1."""
+        field, (a, b) = self.net.field, (self.net.modulation(latent) for latent in (shallow, deep))
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            first, last = field.local(coords, a[part]), field.local(coords, b[part])
+            return field.with_shifts(coords, torch.cat([first[..., :layer, :], last[..., layer:, :]], -2))
+
+        return self.evaluated(rule, len(shallow), field.width * (1 if self.net.vector else 8))
+
+    def cross(self, a: Tensor, b: Tensor, t: Tensor, way: str = "bridge", steps: int = 40) -> Tensor:
+        """Interpolation between latents a and b (*shape) of unit scale: latents (n, *shape) at t (n,), from 0 to 1.
+        `way` is "straight", "spherical", or "bridge" by `steps` noise levels of the prior's denoiser."""
+        prior = self.unconditional
+        a, b = (prior.residual(latent[None])[0] for latent in (a, b))
+        return prior.latent(cross(way, a, b, t.to(self.device), self.denoiser(), self.sigmas(steps)))
 
 
 @dataclass(frozen=True)
 class ModulatedField:
-    """Sizes of the networks. None chooses by dimension: a flat latent in 1D, one on a grid in 2D and 3D."""
+    """Config of approach 9. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         9, "Modulated field",
-        "one shared field; a code shifts its sines; diffuse the codes, told the dots or steered by them",
+        "one shared field whose sines a latent shifts; diffuse the latents, conditioned on observations or guided",
         "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA)",
         "families of curves with a few parameters: sharp draws, a thousand a second, styles that can be crossed",
-        "a flat code holds few numbers; fields with hundreds of degrees of freedom need codes on a grid")
-    flat: bool | None = None             # one latent for the whole function, or one on each cell
-    vector: int = 16                     # numbers in a flat latent,
-    latent: int = 4                        # or on each cell
-    cells: int | None = None             # a side, of a latent on a grid, or of the last map of a flat encoder
-    fine: int | None = None              # points of the encoder's grid per cell and axis, a power of two
-    coder: str = "encoder"               # or "cavia", whose knobs are `vector`, and
-    inner_steps: int = 3                 # steps of gradient descent from zero,
-    inner_rate: float = 1.0              # and their size at first: it is learned
-    sines: int = 128                     # width and depth of the shared field,
-    depth: int = 4
-    omega: float = 15.0                  # and its highest frequency at first, in radians per unit of the box
-    scales: bool = True                  # latents also stretch what goes into a sine
-    jitter: float = 0.03                 # noise on latents while the field learns: latents near by mean functions near by
+        "a vector holds few numbers; fields with hundreds of degrees of freedom need latents on a grid")
+    trained: ClassVar[type] = ModulatedFieldPosterior
+
+    # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
+    prior: str = "white"
+    # one "vector" for the whole function, as in 1D, or a "grid" of cells, as in 2D and 3D
+    latent: str | None = None
+    # numbers in a "vector" latent
+    vector_size: int = 16
+    # numbers per cell of a "grid" latent
+    latent_channels: int = 4
+    # cells a side of a "grid": 32 in 1D, 16 in 2D, 8 in 3D; of the encoders' last map for a "vector": 8 in 1D, else 4
+    cells: int | None = None
+    # points of the encoders' grid per cell and axis, a power of two: 4, 2, 2 by dimension; for a "vector" 16, 8, 4
+    points_per_cell: int | None = None
+    # of fields: "linear", for a "grid" only and its usual; "convolutional"; "meta_learned", for a "vector" only
+    encoder: str | None = None
+    # steps of gradient descent of a "meta_learned" encoder
+    inner_steps: int = 3
+    # size of these steps at first; it is learned
+    inner_lr: float = 1.0
+    # width of the shared field
+    field_width: int = 128
+    # layers of sines of the shared field
+    field_depth: int = 4
+    # highest initial frequency of the shared field, in radians per unit of the box
+    omega: float = 15.0
+    # what a latent does to the sines: "shift" or "shift_and_scale"
+    modulate: str = "shift_and_scale"
+    # standard deviation of the noise on latents while the field learns
+    jitter: float = 0.03
+    # channels of encoders and convolutional denoiser
     width: int = 48
-    widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of the training grid
-    reader: tuple[int, ...] = (1, 2, 4, 1)               # dilations
-    denoiser: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
-    layers: tuple[int, int] = (192, 3)                   # width and depth of the denoiser of a flat latent
-    kernels: tuple[float, ...] = (0.1, 0.3, 0.9)         # kriging channels beside a grid latent, as in approach 5
-    smoothness: float = 2.5
-    level: float = 0.0
-    linear: bool = True                  # and a linear encoder of it, so that they may speak of its mean directly
-    krigings: tuple = ()
-    kinds: tuple[int, ...] = ()          # instead of kernels, where functions are of a few kinds: how many, and the
-                                         # directions that each kind's own covariance keeps
-    least: float = 0.01                  # the least spread a flat latent is given: where observations may suggest a wrong kind of
-                                         # function, a small one leaves residuals too long to be learned
-    unconditional_share: float = 0.25                  # share of the functions of which the denoiser hears nothing
-    share: float = 0.5                   # of the budget, for the field; the rest is for diffusion
+    # lengthscales of SetConv, in points of the encoders' grid
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
+    # dilations of the residual blocks of the observation encoder
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 1)
+    # dilations of the denoiser of a "grid"
+    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
+    # width and depth of the denoiser of a "vector"
+    denoiser_layers: tuple[int, int] = (192, 3)
+    # closed-form estimates beside SetConv for a "grid": "gp_channels", a "mixture" of measured Gaussians, or "none"
+    estimates: str = "gp_channels"
+    # Matérn kernels of "gp_channels", pairs (smoothness, lengthscale)
+    kernels: tuple[tuple[float, float], ...] = ((2.5, 0.1), (2.5, 0.3), (2.5, 0.9))
+    # standard deviation of a constant that "gp_channels" assume is added to each field
+    offset_std: float = 0.0
+    # components of the "mixture"
+    mixture_components: int = 3
+    # rank of the covariance of each component of the "mixture"
+    mixture_rank: int = 128
+    # least std that the observation encoder gives to a "vector"; if small, residuals are long where it errs
+    least_std: float = 0.01
+    # share of the training functions of which the denoiser is given no observations
+    unconditional_share: float = 0.25
+    # share of the budget for field and encoder
+    field_share: float = 0.5
+    # functions in a batch of the field
     batch: int = 32
-    latents: int = 128                     # batch of the diffusion,
-    noises: int = 4                      # and how often each latent is noised: a flat denoiser costs less than listening
+    # functions in a batch of the denoiser
+    diffusion_batch: int = 128
+    # how often each latent of a batch is noised
+    noise_draws: int = 4
+    # query points of each function in a training step
     queries: int = 64
+    # learning rate of the field; the denoiser's is 1.5 times as large
     lr: float = 1e-3
-    steps: int = 20                      # of the sampler, unless told
-    guide: str = "encoder"               # how observations enter, unless told
-    num_particles: int = 256                     # of the particles, where they are the guide
+    # sampling steps
+    steps: int = 20
+    # how observations enter a draw
+    guide: str = "encoder"
+    # particles of the guide "particles"
+    num_particles: int = 256
 
-    def flat_for(self, d: int) -> bool:
-        return d == 1 if self.flat is None else self.flat
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior"), require_name(self.modulate, MODULATIONS, "modulate")
+        require_name(self.latent or LATENTS[0], LATENTS, "latent"), require_name(self.estimates, ESTIMATES, "estimates")
+        require_name(self.encoder or ENCODERS[0], ENCODERS, "encoder")
 
-    def latent_channels_for(self, d: int) -> int:
-        return self.vector if self.flat_for(d) else self.latent
+    def latent_for(self, d: int) -> str:
+        return self.latent or ("vector" if d == 1 else "grid")
+
+    def encoder_for(self, d: int) -> str:
+        """The encoder that goes with the latent; one that does not is refused."""
+        fit = {"vector": ("convolutional", "meta_learned"), "grid": ("linear", "convolutional")}[self.latent_for(d)]
+        require(self.encoder in (None, *fit), must=f"encoder: one of {fit} with a {self.latent_for(d)} latent.",
+                came=self.encoder, why="A vector has no linear encoder here; a latent on a grid is interpolated, and "
+                "meta-learning needs its second derivative.", do=f"encoder={fit[0]!r}, or the other latent.")
+        return self.encoder or fit[0]
 
     def cells_for(self, d: int) -> int:
-        return self.cells or ({1: 8, 2: 4, 3: 4} if self.flat_for(d) else {1: 32, 2: 16, 3: 8})[d]
+        return self.cells or {"vector": {1: 8, 2: 4, 3: 4}, "grid": {1: 32, 2: 16, 3: 8}}[self.latent_for(d)][d]
 
     def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.fine or ({1: 16, 2: 8, 3: 4} if self.flat_for(d) else {1: 4, 2: 2, 3: 2})[d])
+        usual = {"vector": {1: 16, 2: 8, 3: 4}, "grid": {1: 4, 2: 2, 3: 2}}[self.latent_for(d)][d]
+        return self.cells_for(d) * (self.points_per_cell or usual)
 
-    def build(self, d: int, c: int, *, seed: int = 0) -> ModulationNetwork:
-        require_name(self.coder, CODERS, "coder")
-        require(self.coder != "cavia" or self.flat_for(d), must="flat=True with coder='cavia'.", came="a grid code",
-                why="Reading a grid between its points has no second derivative.", do="ModulatedField(flat=True, ...).")
+    def statistics_for(self, d: int) -> tuple[int, int]:
+        """Points a side and rank of the measured Gaussian."""
+        return {1: (128, 40), 2: (48, 112), 3: (16, 96)}[d]
+
+    def estimates_for(self, d: int, c: int) -> GPChannels | ExpansionMixture | None:
+        if self.estimates == "mixture":
+            return ExpansionMixture(d, c, self.side_for(d), self.cells_for(d), self.mixture_components,
+                                    self.mixture_rank)
+        return GPChannels(d, c, self.cells_for(d), self.kernels, self.offset_std) if self.estimates != "none" else None
+
+    def build(self, d: int, c: int, *, seed: int = 0) -> ModulatedFieldNetwork:
         with seeded(seed):
-            return ModulationNetwork(self, d, c)
+            return ModulatedFieldNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedModulatedField":
-        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net, side = self.build(d, c, seed=seed).to(place), self.side_for(d)
-
-        if net.kinds is not None:
-            places = net.kinds.places.cpu()
-            parts = [source.draw(1024, seed=child(seed, "kinds", j))(places) for j in range(8)]
-            net.kinds.calibrate(torch.cat(parts).to(place), seed=child(seed, "kinds"))
-
-        def batch(*use, size: int = self.batch):
-            fields = source.draw(size, seed=child(seed, "data", *use))
-            return fields, to_grid(fields(net.grid.cpu()), (side,) * d).movedim(-1, 1).to(place)
-
-        def misfit(fields, latent: Tensor, noise: torch.Generator) -> Tensor:
-            coords = 2 * torch.rand(len(latent), self.queries, d, generator=noise) - 1
-            away = net.field(coords.to(place), latent) - fields(coords).to(place)
-            return (away.square() + EDGE**2).sqrt().mean()
-
-        def modulate(i: int) -> Tensor:
-            fields, values = batch("field", i)
-            noise = stream(seed, "noise", "field", i)
-            latent = net.raw(values, learn=True) if net.cavia else net.encode(values)
-            jitter = 0.0 if net.cavia else self.jitter
-            return misfit(fields, latent + jitter * torch.randn(latent.shape, generator=noise).to(place), noise)
-
-        def latents(use: str, many: int) -> Tensor:
-            with torch.no_grad():
-                return torch.cat([net.raw(batch(use, j)[1]) for j in range(many)])
-
-        def calibrate() -> None:
-            net.eval().unit.calibrate(latents("calibrate", 16))
-
-        def measure() -> None:                      # also where training is resumed, or cancelled, between the stages
-            net.unit.eval()
-            if net.noise_levels is None:
-                found = net.unit(latents("range", 16))
-                net.noise_levels = NoiseLevels.of(found)
-                if net.spectrum is not None:
-                    net.spectrum.calibrate(found)
-
-        def diffuse(i: int) -> Tensor:
-            measure()
-            fields, values = batch("diffuse", i, size=self.latents)
-            with torch.no_grad():
-                latent = net.encode(values)
-            noise = stream(seed, "noise", "diffuse", i)
-            seen = views(fields, seed=child(seed, "views", i))
-            mask = seen.mask & (torch.rand(len(latent), 1, generator=noise) >= self.unconditional_share)
-            features, mean, spread = net.listen(ObservationBatch(
-                seen.coords * mask[..., None], seen.values * mask[..., None], mask, seen.noise_std).to(place))
-            clean = AmortisedGaussian.residual(latent, mean, spread).detach().repeat(self.noises, *[1] * (latent.ndim - 1))
-            sigma = net.noise_levels.for_training(torch.randn(len(clean), generator=noise)).to(place)
-            white = torch.randn(clean.shape, generator=noise).to(place)
-            told = features.repeat(self.noises, *[1] * (features.ndim - 1))
-            return net.denoiser.loss(clean, sigma, white, told) + AmortisedGaussian.loss(latent, mean, spread)
-
-        @torch.no_grad()
-        def floor() -> float:
-            """The typical misfit as a standard deviation; not the rms, to which the few points at jumps give all."""
-            fields, values = batch("floor", size=128)
-            coords = 2 * torch.rand(len(values), 256, d, generator=stream(seed, "noise", "floor")) - 1
-            away = net.values(coords.to(place), net.encode(values)) - fields(coords).to(place)
-            return float(away.abs().median() / 0.6745)
-
-        train(net, [Stage("field", modulate, [*net.field.parameters(), *net.encoder.parameters()], self.share, self.lr,
-                          after=calibrate),
-                    Stage("diffuse", diffuse, [*net.listener.parameters(), *net.denoiser.parameters()], 1 - self.share,
-                          1.5 * self.lr)], budget, watch)
-        measure()
-        about = {"approach": "modulated_field", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels),
-                 "floor": floor()}
-        return FittedModulatedField(net, about, self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedModulatedField":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedModulatedField(net, about, config.steps)
+            watch: Watch = quiet) -> ModulatedFieldPosterior:
+        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = ModulatedFieldLosses(self, run, net)
+        learn.measure_mixture()
+        run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
+                             self.field_share, self.lr, after=learn.measure),
+                  Stage("diffuse", learn.diffuse, [*net.observation_encoder.parameters(), *net.denoiser.parameters()],
+                        1 - self.field_share, 1.5 * self.lr))
+        return ModulatedFieldPosterior(net, run.record("modulated_field", self, floor=learn.floor()), self.steps)
 
 
-class FittedModulatedField(LatentPosterior):
-    """A trained approach 9."""
+@dataclass(frozen=True)
+class ModulatedFieldLosses:
+    """The losses of a training step i, and what is measured before, between and after the stages."""
 
-    guides: ClassVar[tuple[str, ...]] = ("encoder", *LatentPosterior.guides)
+    config: ModulatedField
+    run: Run
+    net: ModulatedFieldNetwork
 
-    def encode(self, fields) -> Tensor:
-        """Codes (n, *shape) of unit scale of fields, from their values on the encoder's grid."""
-        grid = self.net.grid.cpu()
-        side = round(len(grid) ** (1 / fields.d))
-        values = to_grid(fields(grid), (side,) * fields.d).movedim(-1, 1).to(self.device)
+    def batch(self, n: int, *use) -> tuple[Fields, Tensor]:
+        """Fresh functions, and their values (n, c, *side) on the encoder's grid."""
+        fields = self.run.functions(n, *use)
+        return fields, self.net.grid_values(fields)
+
+    def errors(self, fields: Fields, modulation: Tensor, p: int, rng: torch.Generator) -> Tensor:
+        """The field's errors at p random query points of each function: (b, p, c)."""
+        coords = self.run.queries(len(modulation), p, rng)
+        return self.net.field(coords.to(modulation), modulation) - fields(coords).to(modulation)
+
+    def modulate(self, i: int) -> Tensor:
+        """Stage 1: encode functions, render them by the shared field at random queries."""
+        fields, values = self.batch(self.config.batch, "field", i)
+        raw, rng = self.net.raw(values, learn=True), self.run.rng("field", i)
+        if not self.net.meta_learned:
+            raw = self.net.unit.by_batch(raw)
+            raw = raw + self.config.jitter * torch.randn(raw.shape, generator=rng).to(raw)
+        return (self.errors(fields, raw, self.config.queries, rng).square() + SHARPNESS**2).sqrt().mean()
+
+    @torch.no_grad()
+    def measure_mixture(self) -> None:
+        """The components of the mixture of Gaussians, if observations are encoded by one."""
+        if self.config.estimates == "mixture" and not self.net.vector:
+            mixture = self.net.observation_encoder.estimates
+            draws = torch.cat([self.run.functions(1024, "kinds", j)(mixture.places.cpu()) for j in range(8)])
+            mixture.calibrate(draws.to(self.run.device), seed=child(self.run.seed, "kinds"))
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """The scale of the latents, their covariance, the noise levels, and for prior="gaussian" its Gaussian."""
+        net, size = self.net, self.config.batch
+        net.unit.calibrate(torch.cat([net.raw(self.batch(size, "calibrate", j)[1]) for j in range(16)]))
+        latents = torch.cat([net.encode(self.batch(size, "range", j)[1]) for j in range(16)])
+        net.denoiser.noise_levels.calibrate(latents)
+        if net.covariance is not None:
+            net.covariance.calibrate(latents)
+        prior = net.denoiser.prior
+        if isinstance(prior, LatentGaussian):
+            draws, latents = zip(*((f(prior.places.cpu()), net.encode(v)) for f, v in
+                                   (self.batch(size, "statistics", j) for j in range(-(-4096 // size)))), strict=True)
+            latents = torch.cat(latents)
+            prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(self.run.seed, "directions"))
+
+    def diffuse(self, i: int) -> Tensor:
+        """Stage 2: denoise latents given observations of their functions; each latent is noised several times."""
+        fields, values = self.batch(self.config.diffusion_batch, "diffuse", i)
+        rng = self.run.rng("diffuse", i)
         with torch.no_grad():
-            return self.net.encode(values)
+            latent = self.net.encode(values)
+        observations = self.run.observe(fields, i).dropped(self.config.unconditional_share, rng)
+        conditioning = self.net.condition(observations.to(self.run.device))
+        clean, times = conditioning.residual(latent).detach(), self.config.noise_draws
+        loss = sum(self.net.denoiser.training_loss(clean, rng, conditioning) for _ in range(times)) / times
+        return loss + gaussian_loss(latent, conditioning) if self.config.prior == "white" else loss
 
-    def mixed(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
-        """Fields whose first `layer` layers are shifted by latents `shallow` (n, *shape), the rest by `deep`."""
-        net, c = self.net, self.about["c"]
-
-        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            with torch.no_grad():
-                place = coords.to(self.device, torch.float32)
-                a, b = (net.field.local(place, net.modulation(latent[part])) for latent in (shallow, deep))
-                shifts = torch.cat([a[..., :layer, :], b[..., layer:, :]], -2)
-                return net.field.with_shifts(place, shifts).to(coords)
-
-        return EvaluatedFields(rule, len(shallow), self.about["d"], c, width=net.field.width * (1 if net.flat else 8))
-
-    def cross(self, a: Tensor, b: Tensor, t: Tensor, way: str = "bridge", steps: int = 40) -> Tensor:
-        """Codes (n, *shape) at t (n,) on the way from latent a (*shape) to b: straight, spherical or bridge."""
-        heard = self.nothing
-        ends = [AmortisedGaussian.residual(x[None], heard.mean, heard.spread)[0] for x in (a, b)]
-        return heard.latent(cross(way, *ends, t.to(self.device), self.denoiser(), self.sigmas(steps)))
+    @torch.no_grad()
+    def floor(self) -> float:
+        """The field's typical error as a standard deviation: by the median, since the root mean square is set by the
+        few points at jumps."""
+        fields, values = self.batch(128, "floor")
+        modulation = self.net.modulation(self.net.encode(values))
+        return float(self.errors(fields, modulation, 256, self.run.rng("floor")).abs().median() / 0.6745)
 
 
 APPROACH = ModulatedField

@@ -11,11 +11,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ...core import spline
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
-from ...core import spline
-from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior
-from ...gaussian.mixture import sort
+from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
 
 LEAST_OWN = 0.01             # a standard deviation of a latent's own noise: latents mean nothing finer
 Votes = tuple[tuple[WeightPosterior, Tensor], ...]            # of each kind what is believed and its log weight (b,)
@@ -136,7 +135,7 @@ class Frames(nn.Module):
         basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
         self.basis.copy_((basis / variance.sqrt()).T)
         latents = self.encode(films).flatten(1)
-        kind = sort(draws.flatten(1), len(self.each), seed=seed) if len(self.each) > 1 else \
+        kind = assign_components(draws.flatten(1), len(self.each), seed=seed) if len(self.each) > 1 else \
             torch.zeros(len(draws), dtype=torch.long, device=draws.device)
         for j, (kl, sensor) in enumerate(zip(self.each, self.sensors, strict=True)):
             mine = kind == j

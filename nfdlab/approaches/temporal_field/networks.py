@@ -11,7 +11,7 @@ from ...fields.encodings import Fourier
 from ...fields.space_time import SpaceTimeField
 from ...inference.posterior import Heard
 from ...nn.networks import Level
-from ...nn.token_attention import SetBlock
+from ...nn.set_attention import SetBlock, doubling_lengthscales
 from .linear_latents import Frames, Votes, blended
 from .neural_latents import NeuralFrameLatents, layers, noise_level
 
@@ -29,7 +29,9 @@ class FrameTransformer(nn.Module):
         self.register_buffer("times", times[:, None], persistent=False)
         self.level, self.clock = Level(width), Fourier(1, OCTAVES)
         self.input = nn.Linear(3 * k + self.clock.out, width)
-        self.blocks = nn.ModuleList(SetBlock(width, heads, 4 / frames, width) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            SetBlock(width, doubling_lengthscales(heads, 4 / frames), width, ("itself", "unused", "mlp"),
+                     affine=True, identity=True, zero_key=True) for _ in range(depth))
         self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, k))
         nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
 
@@ -37,7 +39,7 @@ class FrameTransformer(nn.Module):
         clock = self.clock(self.times).expand(len(x), -1, -1)
         h, given = self.input(torch.cat([x, clock], -1)) + told, self.level(level)
         for block in self.blocks:
-            h = block(h, self.times, given)
+            h = block(h, self.times[None], level=given)
         return self.output(h)
 
 

@@ -1,8 +1,7 @@
-"""Guidance: what was measured, said to a prior's denoiser, so that any sampler draws from the posterior. Nearly.
+"""Guidance: a denoiser D(x, sigma) of the prior and a Measurement y = A(x0) + s·eps -> a denoiser of the posterior.
 
-Each method takes a denoiser D(x, sigma) of the prior and a Measurement y = A(x0) + s·eps, and returns a denoiser that
-stands for E[x0 | x, y]. They differ in what they take p(y | x) to be. `repaint` steps back as well as forth, so it
-walks a path of its own.
+The result approximates E[x0 | x, y] and serves any sampler. The methods differ in their approximation of p(y | x).
+`repaint` also steps back up in noise, so it is a sampler of its own.
 """
 
 from .dps import dps

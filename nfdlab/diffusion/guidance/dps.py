@@ -1,4 +1,4 @@
-"""Diffusion posterior sampling: a step of fixed length down the misfit."""
+"""Diffusion posterior sampling: a gradient step of fixed size on the norm of the misfit."""
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ from .naive import naive
 
 def dps(denoise: DenoiseFn, measurement: Measurement, *, zeta: float = 1.0, sigmas: Tensor | None = None,
         squared: bool = False) -> DenoiseFn:
-    """D − zeta ∇‖y − A(D(x))‖: the gradient of the norm, not of its square, as its authors' latent has it.
+    """D − zeta ∇‖y − A(D(x))‖: the gradient of the norm, not of its square, as in the authors' code.
 
-    zeta is the push while sigma falls by a factor of e. With `sigmas`, the levels that the ancestral sampler visits, it
-    is the push of each step: the authors' own reading, by which the best zeta changes with the number of steps. With
-    `squared` the likelihood N(y; A(D(x)), s²) comes back, to the power zeta: see `naive`.
+    zeta is the step size while sigma falls by a factor of e. With `sigmas`, the levels of an ancestral sampler, it is
+    that of each step, as in the paper: the best zeta then depends on the number of steps. `squared` uses the
+    likelihood N(y; A(D(x)), s²) to the power zeta: see `naive`.
 
-    Chung et al. 2023, alg. 1. Bias: the norm knows no scale, so zeta, and not the noise s, sets how wide the draws
-    are and how well they fit.
+    Chung et al. 2023, alg. 1. Bias: the gradient of a norm has no scale, so zeta, not the noise s, sets the spread of
+    the draws and how well they fit.
     """
     require_number(zeta, "zeta", 0.0)
     if squared:
@@ -35,7 +35,7 @@ def dps(denoise: DenoiseFn, measurement: Measurement, *, zeta: float = 1.0, sigm
 
 
 def passed_on(sigmas: Tensor, sigma: Tensor) -> Tensor:
-    """How much of a change of D an ancestral step from sigma passes on to x: 1 − (t/s)², t the next level."""
+    """Share of a change of D that an ancestral step from sigma passes on to x: 1 − (t/s)², t the next level."""
     levels, s = sigmas.to(sigma), sigma.reshape(-1, 1)
     t = torch.where(levels < s * (1 - 1e-6), levels, 0.0).amax(-1)              # sigma may be rounded otherwise
     return (1 - (t / s[:, 0]) ** 2).reshape(sigma.shape)

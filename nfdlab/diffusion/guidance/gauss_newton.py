@@ -1,4 +1,4 @@
-"""Guidance through a nonlinear A, such as the decoder of a neural field: linearise, update, linearise again there."""
+"""Gauss-Newton guidance through a nonlinear A, such as the decoder of a neural field: linearise, update, repeat."""
 
 from dataclasses import replace
 from typing import Literal
@@ -18,10 +18,10 @@ def gauss_newton(denoise: DenoiseFn, measurement: Measurement, *, iterations: in
                  covariance: Literal["isotropic", "tweedie"] | GaussianPrior = "isotropic") -> DenoiseFn:
     """The most probable x0 under N(x0; D, C) N(y; A(x0), s²), by steps of Gauss and Newton from D.
 
-    C = r² I as in `pigdm`; sigma² ∂D/∂x as in `tweedie`, the only one that passes back through D; or that of a Gaussian
-    of known Spectrum. A step is x0 <- D + C Jᵀ (J C Jᵀ + s²)⁻¹ (y − A(x0) + J (x0 − D)), J = ∂A/∂x0 at x0: the iterated
+    C = r² I as in `pigdm`; sigma² ∂D/∂x as in `tweedie`, the only one that differentiates D; or that of a
+    GaussianPrior. A step is x0 <- D + C Jᵀ (J C Jᵀ + s²)⁻¹ (y − A(x0) + J (x0 − D)), J = ∂A/∂x0 at x0: the iterated
     Kalman update (Bell & Cathey 1993). Bias: that of C, and a mode in place of a mean where A bends within the spread
-    of x0. Steps are taken whole: where A levels off, further ones may overshoot.
+    of x0. There is no line search: where A levels off, further steps may overshoot.
     """
     require_count(iterations, "iterations"), require_number(sigma_data, "sigma_data", 0.0, open_low=True)
     if not isinstance(covariance, GaussianPrior):

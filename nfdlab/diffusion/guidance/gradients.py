@@ -1,4 +1,4 @@
-"""What the methods share: D with its graph, rows of Jacobians, and the update of a Gaussian by a measurement."""
+"""Shared by the methods: D with its graph, rows of Jacobians, and the Kalman update of a Gaussian."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from .measurement import Measurement
 
 @contextmanager
 def traced(denoise: DenoiseFn, x: Tensor, sigma, through: bool = True) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """x, sigma and D(x, sigma) where gradients can be taken, whatever mode the sampler runs in; `through` D, too."""
+    """x, sigma and D(x, sigma) with gradients enabled in any mode of the sampler; `through`: gradients of D too."""
     with torch.inference_mode(False), torch.enable_grad():
         # copies: a tensor born under inference_mode can never be part of a graph
         x = x.clone().detach().requires_grad_(through)
@@ -42,8 +42,8 @@ def jacobian(measurement: Measurement, at: Tensor) -> tuple[Tensor, Tensor]:
 def update(rows: Tensor, spread: Tensor, miss: Tensor, variance: float) -> Tensor:
     """C Jᵀ (J C Jᵀ + s²)⁻¹ miss: rows of J and of J C, both (m, n or 1, …), miss (n, m) -> (n, …).
 
-    Directions of y in which J C Jᵀ is not positive stay as they are: the Jacobian of a trained network need not be a
-    covariance, and one that claims less than nothing would throw x away from y.
+    Directions of y in which J C Jᵀ is not positive are left unchanged: the Jacobian of a trained network need not be a
+    covariance, and a negative eigenvalue would push x away from y.
     """
     inner = torch.einsum("ink,jnk->nij", rows.flatten(2), spread.flatten(2))
     lam, Q = torch.linalg.eigh((inner + inner.mT) / 2)

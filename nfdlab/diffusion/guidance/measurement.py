@@ -1,4 +1,4 @@
-"""What was measured of a vector or latent: y = A(x0) + s·eps."""
+"""Measurement of a vector or latent: y = A(x0) + s·eps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from ...exact.normal import LEAST_NOISE
 
 
 def require_numbers(y) -> Tensor:
-    """What was measured: finite floats (m,)."""
+    """`y` if it is a tensor of finite floats (m,), else refused."""
     require(isinstance(y, Tensor) and y.is_floating_point(), kind=TypeError, came=y,
             must="y: a tensor of floating point numbers (m,).", why="It is compared with A(x).",
             do="torch.as_tensor(y, dtype=torch.float32).")
     require(y.ndim == 1 and len(y) > 0, must="y: shape (m,), at least one number.", came=y,
-            why="One measurement of one x0 guides all draws.", do="y.reshape(-1); for none at all, draw the prior.")
+            why="One measurement of one x0 guides all draws.", do="y.reshape(-1); without measurements draw the prior.")
     return require_finite(y, "y")
 
 
@@ -28,9 +28,9 @@ def _own(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """y (m,) of one x0, seen through A: (n, …) -> (n, m), differentiable, each row by itself; noise of std `noise_std`.
+    """y (m,) = A(x0) + noise of std `noise_std`, for one x0; A (n, …) -> (n, m) is differentiable, each row by itself.
 
-    `points` and `linear` make the common ones and keep their matrix (m, k), k the entries of one x0 laid flat.
+    `points` and `linear` build the common ones; `matrix` (m, k), k the entries of one x0 flattened.
     """
 
     A: Callable[[Tensor], Tensor]
@@ -52,7 +52,7 @@ class Measurement:
                 must="matrix: a tensor of floating point numbers (m, k).", came=matrix, why="It multiplies x0.",
                 do="torch.as_tensor(matrix, dtype=torch.float32).")
         require(matrix.ndim == 2 and len(matrix) == len(y), must="matrix: shape (m, k), a row for each of y.",
-                came=matrix, why=f"y has {len(y)} numbers.", do="matrix.T, if it stands on its side.")
+                came=matrix, why=f"y has {len(y)} numbers.", do="matrix.T, if it is transposed.")
         matrix = _own(require_finite(matrix, "matrix"))
 
         def A(x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Measurement:
 
     @classmethod
     def points(cls, index: Tensor, y: Tensor, noise_std: float) -> "Measurement":
-        """y = x0[index]: entries of x0 laid flat, index (m,) of integers."""
+        """y = x0[index]: entries of the flattened x0, index (m,) of integers."""
         require_numbers(y)
         whole = isinstance(index, Tensor) and not index.is_floating_point() and index.dtype != torch.bool
         require(whole, kind=TypeError, must="index: a tensor of integers (m,).", came=index,
@@ -86,7 +86,7 @@ class Measurement:
 
     @property
     def variance(self) -> float:
-        """s², never nought."""
+        """s², at least LEAST_NOISE²."""
         return max(float(self.noise_std), LEAST_NOISE) ** 2
 
     def miss(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The likelihood taken at D(x), as if D(x) were the clean x itself: what goes wrong without a variance."""
+"""Likelihood guidance at D(x), as if D(x) were the clean x: the variance of x0 given x is ignored."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from .measurement import Measurement
 
 
 def naive(denoise: DenoiseFn, measurement: Measurement, *, strength: float = 1.0) -> DenoiseFn:
-    """D + sigma² ∇ log N(y; A(D(x)), s²): the derivation of DPS to the letter, before its step is rescaled.
+    """D + sigma² ∇ log N(y; A(D(x)), s²): DPS before its step is rescaled.
 
-    Chung et al. 2023, sec. 3.1. Bias: the clean x lies about D(x) by up to the prior's spread while s may be small, so
-    the pull is far too strong at high noise. Draws lie too close together and overshoot where s is large, and run away
-    where it is small.
+    Chung et al. 2023, sec. 3.1. Bias: the clean x differs from D(x) by up to the prior's std while s may be small, so
+    the gradient is far too strong at high noise. Draws lie too close together and overshoot where s is large, and
+    diverge where it is small.
     """
 
     def D(x: Tensor, sigma) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pseudo-inverse guidance: what is left to know about the clean x is taken to be white."""
+"""Pseudo-inverse guidance: x0 given x is taken to have covariance r² I."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from .measurement import Measurement
 def pigdm(denoise: DenoiseFn, measurement: Measurement, *, sigma_data: float = 1.0) -> DenoiseFn:
     """D + sigma² (∂D/∂x)ᵀ Jᵀ (r² J Jᵀ + s²)⁻¹ (y − A(D)), r² = sigma² sd²/(sigma² + sd²), J = ∂A/∂x0 at D.
 
-    Song et al. 2023, sec. 3. Exact where the clean x is N(mean, sd² I) and A linear. Bias elsewhere: entries of x that
-    go together are counted as separate, so the pull is too weak in some directions and too strong in others.
+    Song et al. 2023, sec. 3. Exact where the clean x is N(mean, sd² I) and A linear. Bias elsewhere: correlated entries
+    of x are treated as independent, so guidance is too weak in some directions and too strong in others.
     """
     require_number(sigma_data, "sigma_data", 0.0, open_low=True)
 

@@ -1,4 +1,4 @@
-"""RePaint: replacement, each step taken several times over so that what was seen and the rest can agree."""
+"""RePaint: replacement with each step repeated, so that observed and other entries can agree."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,12 +16,12 @@ from .replacement import require_points, write_over
 @torch.no_grad()
 def repaint(denoise: DenoiseFn, measurement: Measurement, x: Tensor, sigmas: Tensor, *, noise,
             times: int = 10) -> Iterator[SamplerStep]:
-    """Walk x (n, …), distributed as data + sigmas[0]·noise, down the levels; yields a Visit after each.
+    """Sample from x (n, …), distributed as data + sigmas[0]·noise; yields a SamplerStep after each level.
 
     From each level: write over, an ancestral step down, noise back up to the level, `times` times in all but the noise
     after the last. `noise(i, x)` as samplers.fresh_noise(seed) gives it. A step costs `times` evaluations.
 
-    Lugmayr et al. 2022, alg. 1 with jump length 1. Bias: y is taken as if it had no noise, so draws fit it too well.
+    Lugmayr et al. 2022, alg. 1 with jump length 1. Bias: the noise of y is ignored, so draws fit it too well.
     """
     require_points(measurement), require_count(times, "times")
     total, sigmas, index = len(sigmas) - 1, sigmas.to(x), measurement.index.to(x.device)

@@ -1,4 +1,4 @@
-"""The oldest way to fill gaps: write what was seen, with fresh noise of the present level, over x."""
+"""Replacement: observed entries of x are overwritten with y plus noise of the current level."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from .measurement import Measurement
 
 
 def write_over(measurement: Measurement, x: Tensor, sigma, noise: Tensor) -> Tensor:
-    """x (n, …) with y + sigma·noise, noise (n, m), at the entries that were seen."""
+    """x (n, …) with y + sigma·noise, noise (n, m), at the observed entries."""
     flat, index = x.flatten(1), measurement.index.to(x.device)
     seen = measurement.y.to(x) + like(sigma, flat) * noise.to(x)
     return flat.index_copy(1, index, seen).reshape(x.shape)
@@ -28,10 +28,10 @@ def require_points(measurement: Measurement) -> Measurement:
 
 
 def replacement(denoise: DenoiseFn, measurement: Measurement, *, seed: int) -> DenoiseFn:
-    """D at x with y + sigma·noise written over the entries that were seen; noise of its own at each level and draw.
+    """D at x with the observed entries replaced by y + sigma·noise; fresh noise at each level and draw.
 
-    Song et al. 2021, app. I.2 (imputation). Bias: the rest of x is not told what the next levels will write, so the
-    two disagree however many steps there are, and y is taken as if it had no noise.
+    Song et al. 2021, app. I.2 (imputation). Bias: the other entries of x do not know what the next levels will
+    write, so the two disagree with any number of steps; and the noise of y is ignored.
     """
     require_points(measurement), require_seed(seed)
 

@@ -11,13 +11,14 @@ import nfdlab as nfd
 from nfdlab import problems
 from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
 from nfdlab.baselines.adaptive_grid import adaptive_grid
-from nfdlab.core.acquisition import WORTHS, conditioned, worth
+from nfdlab.core.acquisition import ACQUISITIONS, acquisition, conditioned
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded, stream
-from nfdlab.core.types import HasAsk, Observations
+from nfdlab.core.capabilities import HasAsk
+from nfdlab.core.types import Observations
 from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.evaluate.active_learning import race, shrinkage
+from nfdlab.evaluate.active_learning import learning_curves, shrinkage
 from nfdlab.exact.normal import Normal
 from nfdlab.fields.deepsdf import DeepSDF
 from nfdlab.fields.refining import render_adaptive
@@ -25,7 +26,7 @@ from nfdlab.inference.posterior import LatentPosterior
 from nfdlab.inference.sequential import SequentialPosterior
 from nfdlab.latents.importance_sampling import importance_sampled
 from nfdlab.latents.vector_autoencoder import VectorAutoencoder
-from nfdlab.observation.active import POLICIES, Search, best, interval, spread_out
+from nfdlab.observation.active import POLICIES, Search, best, interval, farthest_first
 from nfdlab.panels.active_figure import window_round
 from nfdlab.panels.active_panel import looking
 from nfdlab.panels.sweeps import MIME
@@ -42,35 +43,35 @@ def gaussian(n=20_000, seed=0):
 
 # ---------------------------------------------------------------------------------------- what a look promises
 
-def test_the_entropy_of_two_far_values_is_a_coins():
+def test_mutual_information_of_two_distant_values_is_ln_2():
     """A reading says which of two it is, ln 2 nats, however far apart; of four, ln 4; of one, nothing."""
     for c in (1, 2):
         near = torch.tensor([0.0, 0, 1, 1]).reshape(4, 1, 1).expand(4, 1, c)
-        assert float(worth("entropy", near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
-        assert float(worth("entropy", 40 * near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
-        assert float(worth("entropy", torch.arange(4.0).reshape(4, 1, 1).expand(4, 1, c), 0.05)) == \
+        assert float(acquisition("mutual_information", near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
+        assert float(acquisition("mutual_information", 40 * near, 0.05)) == pytest.approx(math.log(2), abs=1e-6)
+        assert float(acquisition("mutual_information", torch.arange(4.0).reshape(4, 1, 1).expand(4, 1, c), 0.05)) == \
             pytest.approx(math.log(4), abs=1e-6)
-        assert float(worth("entropy", torch.ones(4, 1, c), 0.05)) == pytest.approx(0, abs=1e-9)
-    assert float(worth("variance", 40 * near, 0.05)) == pytest.approx(2 * 1600 / 3, rel=1e-5)      # two channels
+        assert float(acquisition("mutual_information", torch.ones(4, 1, c), 0.05)) == pytest.approx(0, abs=1e-9)
+    assert float(acquisition("variance", 40 * near, 0.05)) == pytest.approx(2 * 1600 / 3, rel=1e-5)      # two channels
 
 
-def test_of_a_gaussian_both_are_known():
+def test_acquisition_values_of_a_gaussian_are_known():
     """I = ½ ln(1 + v/s²); the variance drops by C²/(v + s²). By 700 draws v is known to 5.3 % in one
     standard error, sqrt(2/n): the entropy, half its logarithm, to 6 %; what drops is of second degree in C, to 12."""
     values, C = gaussian(700)
     s, v = 0.5, C.diagonal()
-    torch.testing.assert_close(worth("entropy", values, s), 0.5 * torch.log1p(v / s**2), rtol=0.06, atol=0.02)
+    torch.testing.assert_close(acquisition("mutual_information", values, s), 0.5 * torch.log1p(v / s**2), rtol=0.06, atol=0.02)
     drop = (C.square() / (v + s**2)[:, None]).sum(1) / 3
-    torch.testing.assert_close(worth("gain", values, s), drop, rtol=0.12, atol=0.01)
-    at = worth("gain", values, s, values[:, 1:2])
+    torch.testing.assert_close(acquisition("expected_error_reduction", values, s), drop, rtol=0.12, atol=0.01)
+    at = acquisition("expected_error_reduction", values, s, values[:, 1:2])
     torch.testing.assert_close(at, C[:, 1].square() / (v + s**2), rtol=0.12, atol=0.01)
 
 
-def test_a_reading_that_settles_everything_gains_everything():
+def test_a_measurement_that_decides_everything_has_the_whole_error_reduction():
     """Two kinds of draws that differ at place 0 and at the target: a look at 0 leaves nothing, one at 1 leaves all."""
     values = torch.tensor([[0.0, 3.0], [1.0, 3.0]]).repeat(4, 1)[..., None]
     targets = torch.tensor([2.0, -2.0]).repeat(4)[:, None, None]
-    torch.testing.assert_close(worth("gain", values, 0.05, targets), torch.tensor([4.0, 0.0]))
+    torch.testing.assert_close(acquisition("expected_error_reduction", values, 0.05, targets), torch.tensor([4.0, 0.0]))
 
 
 @pytest.mark.parametrize("noise_std", [0.0, 0.3])
@@ -89,7 +90,7 @@ def test_bad_questions_are_refused():
     for values, knobs in ((torch.zeros(1, 3, 1), {}), (torch.zeros(4, 3), {}), (torch.zeros(4, 3, 1), {"by": "luck"}),
                           (torch.zeros(4, 3, 1), {"noise_std": -1.0})):
         with pytest.raises((ValueError, KeyError), match="why:"):
-            worth(**{"by": "variance", "values": values, **knobs})
+            acquisition(**{"by": "variance", "values": values, **knobs})
     step = problems.get("step1d")
     for knobs in ({"policy": "luck"}, {"draws": 1}, {"looks": 0}, {"noise_std": -1.0},
                   {"candidates": torch.full((3, 1), 2.0)}):
@@ -148,14 +149,14 @@ def test_where_draws_are_wrong_of_themselves_one_does_not_look_again():
 def test_a_batch_is_spread_and_starts_as_one_look_would():
     """Of a Gaussian field in 2D: the second place is where variance is largest once the first is read."""
     gauss = problems.get("gp2d")
-    for policy in WORTHS:
+    for policy in ACQUISITIONS:
         now = Search(gauss.oracle(), d=2, seed=1, policy=policy, draws=64, candidates=nfd.cell_centres((9, 9)))
         one, many = now.ask(1), now.ask(4)
         assert torch.equal(many[:1], one)
         assert float(torch.pdist(many).min()) > 0.4
     values = Search(gauss.oracle(), d=2, seed=1, draws=64, candidates=nfd.cell_centres((9, 9))).values
-    first = best(worth("variance", values))
-    second = best(worth("variance", conditioned(values, first, 0.05)))
+    first = best(acquisition("variance", values))
+    second = best(acquisition("variance", conditioned(values, first, 0.05)))
     pair = Search(gauss.oracle(), d=2, seed=1, draws=64, candidates=nfd.cell_centres((9, 9))).ask(2)
     assert torch.equal(pair, nfd.cell_centres((9, 9))[[first, second]])
 
@@ -173,7 +174,7 @@ def test_a_search_is_a_value():
     fresh = Search(step.oracle(), d=1, seed=5, policy="random")
     assert torch.equal(fresh.ask(6)[:4], runs["random"].seen.coords) and fresh.m == 0
     assert torch.equal(fresh.tell(fresh.ask(2), torch.zeros(2, 1)).ask(1), fresh.ask(3)[2:])
-    order = spread_out(nfd.cell_centres((4, 4)))
+    order = farthest_first(nfd.cell_centres((4, 4)))
     assert len(order.unique(dim=0)) == 16 and float(torch.pdist(order[:4]).min()) >= 1.0
 
 
@@ -193,7 +194,7 @@ def test_a_learner_without_a_prior_bisects_a_step_it_has_met_and_misses_a_hill_i
 class SpectralPrior(nn.Module):
     """A field that is linear in its latent, a cos 2x + b sin 2x, latents Gaussian: every posterior is known."""
 
-    shape, range = (2,), NoiseLevels(0.01, 20.0, 1.0)
+    shape, noise_levels = (2,), NoiseLevels(0.01, 20.0, 1.0)
 
     def __init__(self):
         super().__init__()
@@ -270,9 +271,9 @@ def test_a_fitted_approach_says_where_to_look(knobs):
     model = nfd.train(AdaptiveSampling(**{**SMALL, **knobs}), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     candidates, seen = nfd.cell_centres((12,)), Observations(PLACES, READ, 0.1)
     assert isinstance(model, HasAsk)
-    for by in WORTHS:
+    for by in ACQUISITIONS:
         asked = model.ask(seen, candidates, seed=3, by=by, draws=6)
-        assert torch.equal(asked, worth(by, model.draw(seen, 6, seed=3)(candidates), 0.1))
+        assert torch.equal(asked, acquisition(by, model.draw(seen, 6, seed=3)(candidates), 0.1))
     assert model.encode(problems.get("step1d").draw(3, seed=0)).shape == (3, *model.net.shape)
     with pytest.raises(ValueError, match="why:"):
         model.ask(seen, torch.zeros(3, 2), seed=0)
@@ -329,7 +330,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
 
 def test_a_race_is_paired_and_its_shrinkage_is_what_it_says():
     step = problems.get("step1d")
-    found = race({"a": {"fitted": step.oracle()}, "b": {"fitted": step.oracle(), "policy": "random"}}, step, looks=2,
+    found = learning_curves({"a": {"fitted": step.oracle()}, "b": {"fitted": step.oracle(), "policy": "random"}}, step, looks=2,
                  tasks=3, seed=0, draws=8)
     assert len(found) == 2 * 3 * 3
     start = found[found["looks"] == 0].pivot(index="task", columns="rival", values="rmse")

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab import recipes
 from nfdlab.approaches.coarse_to_fine import CoarseToFine
 from nfdlab.approaches.coarse_to_fine.spectral import LEAST, LEAST_FINE, Lattices, SpectralPrior, guided
 from nfdlab.approaches.coarse_to_fine.tiling import Tiles, wide
@@ -21,6 +20,9 @@ from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.spectra import spectrum
 from nfdlab.evaluate.table import score
 from nfdlab.exact.normal import Normal
+from nfdlab.observation.training_views import TrainingViews
+
+VIEWS = TrainingViews(usual=8, most=8)
 
 
 def law(d=2, most=12, slope=1.5, c=1):
@@ -58,7 +60,7 @@ def untrained(d=1, s=0.0, c=1, slope=1.5):
     config = CoarseToFine(coarse_side=6, fine_side=24, max_frequency=12, width=8, depth=1, augmentation=s,
                           calibration_functions=16)
     source = PriorSource(law(d, 12, slope, c))
-    model = config.fit(source, views=recipes.Views(usual=8, most=8), budget=nfd.Budget(steps=3), seed=0, device="cpu")
+    model = config.fit(source, views=VIEWS, budget=nfd.Budget(steps=3), seed=0, device="cpu")
     model.net.spectral_prior.load_state_dict(source.prior.state_dict())
     silence(model.net)
     model.net.precompute()
@@ -230,7 +232,7 @@ def test_any_number_of_coordinates_and_channels(d, c):
              3: {"coarse_side": 2, "fine_side": 4, "max_frequency": 4}}[d]
     source = PriorSource(law(d, 4, c=c))
     model = CoarseToFine(**sizes, width=8, depth=1, batch=2, calibration_functions=32).fit(
-        source, views=recipes.Views(usual=6, most=6), budget=nfd.Budget(steps=6), seed=0, device="cpu")
+        source, views=TrainingViews(usual=6, most=6), budget=nfd.Budget(steps=6), seed=0, device="cpu")
     points = places(11, d).float()
     seen = Observations(points[:5], source.draw(1, seed=9)(points[:5])[0], 0.1)
     draws = model.draw(seen, 3, seed=1, steps=3)
@@ -286,7 +288,7 @@ def test_a_white_prior_has_no_closed_form():
     """Silent networks with prior="white": EDM's white denoiser whatever was observed, and an average detail of zero."""
     source = PriorSource(law(1, 12))
     model = CoarseToFine(prior="white", coarse_side=6, fine_side=24, width=8, depth=1, calibration_functions=16).fit(
-        source, views=recipes.Views(usual=8, most=8), budget=nfd.Budget(steps=3), seed=0, device="cpu")
+        source, views=VIEWS, budget=nfd.Budget(steps=3), seed=0, device="cpu")
     silence(model.net)
     seen = Observations(places(5, 1, "seen").float(), normals(2, 5, (1,), "seen"), 0.1)
     x, s = normals(3, 2, (1, 6), "x"), torch.tensor(0.5)

@@ -1,4 +1,4 @@
-"""Approach 3 and what it is made of: distance in attention, the linear start, observations and queries, scores, guidance."""
+"""Approach 3: both priors, observations and queries, scores, guidance, draws."""
 
 from functools import cache
 
@@ -7,25 +7,22 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import recipes, store
-from nfdlab.approaches.score_field import FittedScoreField, ScoreField
-from nfdlab.approaches.score_field.networks import DenoisedField
-from nfdlab.core.rng import normals, seeded
+from nfdlab.approaches.score_field import ScoreField, ScoreFieldModel
+from nfdlab.core.rng import normals
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.guidance import Measurement, tweedie
-from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.continuity import consistency
 from nfdlab.evaluate.regret import regret
-from nfdlab.nn.set_attention import Ask, SetBlock
 
 MINE = [problem for approach, problem in store.shipped() if approach == "score_field"]
 SMALL = {"width": 16, "depth": 1, "heads": 2}
 
 
 @cache
-def start(problem: str = "gp1d") -> FittedScoreField:
-    """The approach before any learning: two-point statistics, and a network that says nothing."""
+def start(problem: str = "gp1d") -> ScoreFieldModel:
+    """The approach before any learning: the measured expansion, and a network that adds nothing."""
     source = nfd.problems.get(problem)
-    config = ScoreField(**SMALL, measured=4096, batch=8)
+    config = ScoreField(**SMALL, expansion_draws=4096, batch=8)
     model = config.fit(source, views=recipes.views_for(source), budget=nfd.Budget(steps=1), seed=1, device="cpu")
     silence(model.net)
     return model
@@ -33,105 +30,63 @@ def start(problem: str = "gp1d") -> FittedScoreField:
 
 def silence(net) -> None:
     with torch.no_grad():
-        net.output[-1].weight.zero_(), net.output[-1].bias.zero_()
+        for tensor in net.denoiser.net.output[-1].parameters():
+            tensor.zero_()
 
 
-def loud(d: int = 1, c: int = 1, **knobs) -> FittedScoreField:
-    """An untrained approach with something to say."""
-    config = ScoreField(**{**SMALL, "linear": False, "context": 8, **knobs})
+def untrained(d: int = 1, c: int = 1, **knobs) -> ScoreFieldModel:
+    """An untrained approach whose network adds something."""
+    config = ScoreField(**{**SMALL, "prior": "white", "lattice": 8, **knobs})
     net = config.build(d, c, seed=0).eval()
-    torch.nn.init.normal_(net.output[-1].weight, generator=torch.Generator().manual_seed(0))
-    net.noise_levels = NoiseLevels(0.01, 20.0, 1.0)
-    return FittedScoreField(net, {"d": d, "c": c, "config": {}}, 6)
+    torch.nn.init.normal_(net.denoiser.net.output[-1].weight, generator=torch.Generator().manual_seed(0))
+    net.denoiser.noise_levels.set(0.01, 20.0, 1.0)
+    return ScoreFieldModel(net, {"d": d, "c": c, "config": {}}, 6)
 
 
-def dots(m: int = 7, seed: int = 0) -> Observations:
+def scattered(m: int = 7, seed: int = 0) -> Observations:
     return Observations(normals(seed, m, (1,), "x").clamp(-1, 1), normals(seed, m, (1,), "y"), 0.05)
 
 
-# Attention
+# Noisy functions and observations
 
-@pytest.mark.parametrize("d", [1, 2])
-def test_each_head_adds_its_own_law_of_distance(d):
-    """Scores q·k/sqrt(w/heads) − γ_h |x − x'|², written out for all pairs; padding is not heard."""
-    with seeded(1):
-        ask = Ask(12, 3)
-    x, tokens = normals(0, 2, (5, 12), "x"), normals(1, 2, (6, 12), "tokens")
-    here, there = normals(2, 2, (5, d), "here"), normals(3, 2, (6, d), "there")
-    mask = torch.arange(6)[None] < torch.tensor([[6], [4]])
-    found = ask(x, here, ask.prepare(tokens, there, mask))
-    q = ask.question(x).unflatten(-1, (3, 4)).transpose(1, 2)
-    k, v = (t.unflatten(-1, (3, 4)).transpose(1, 2) for t in ask.told(tokens).chunk(2, -1))
-    scores = q @ k.mT / 2 - ask.log_gamma.exp()[:, None, None] * torch.cdist(here, there)[:, None].square()
-    weights = scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
-    torch.testing.assert_close(found, ask.output((weights @ v).transpose(1, 2).flatten(2)), atol=1e-5, rtol=1e-4)
-
-
-def test_a_near_point_is_heard_louder_by_a_local_head():
-    with seeded(1):
-        ask = Ask(8, 2)
-    with torch.no_grad():
-        ask.told.weight[:8].zero_(), ask.told.bias[:8].zero_()
-        ask.output.weight.copy_(torch.eye(8)), ask.output.bias.zero_()
-    tokens, places, mask = normals(0, 1, (2, 8), "tokens"), torch.tensor([[[0.0], [0.3]]]), torch.ones(1, 2).bool()
-    told = ask.told(tokens)[..., 8:]
-    heard = ask(normals(1, 1, (1, 8), "x"), torch.tensor([[[0.0]]]), ask.prepare(tokens, places, mask))
-    share = torch.softmax(torch.tensor([0.0, -0.09]) / (2 * 0.06**2), 0)
-    torch.testing.assert_close(heard[0, 0, :4], (share @ told[0])[:4], atol=1e-5, rtol=1e-4)
-    assert (heard[0, 0, 4:] - told[0].mean(0)[4:]).abs().max() < 0.1 * told[0, :, 4:].abs().max()
-
-
-def test_a_level_scales_and_shifts_what_goes_into_both_layers():
-    with seeded(2):
-        block = SetBlock(8, 2, 4)
-    x, places, mask = normals(0, 2, (5, 8), "x"), normals(1, 2, (5, 1), "places"), torch.ones(2, 5).bool()
-    given = normals(2, 2, (4,), "given")
-    assert torch.equal(block.among(x, places, mask, given), block.among(x, places, mask, 0 * given)), "none at first"
-    torch.nn.init.normal_(block.film.weight, generator=torch.Generator().manual_seed(0))
-    both = block.among(x, places, mask, given)
-    torch.testing.assert_close(block.among(x[1:], places[1:], mask[1:], given[1:]), both[1:], atol=1e-5, rtol=1e-4)
-    assert (both - block.among(x, places, mask, given.flip(0))).abs().amax((1, 2)).min() > 1e-2
-
-
-# What a noisy function and observations say
-
-@pytest.mark.parametrize("linear", [True, False])
-def test_dots_have_no_order_and_padding_says_nothing(linear):
-    model = start() if linear else loud()
-    x, seen = normals(3, 2, model.net.shape, "x"), dots()
+@pytest.mark.parametrize("prior", ["gaussian", "white"])
+def test_observations_have_no_order_and_padding_changes_nothing(prior):
+    model = start() if prior == "gaussian" else untrained()
+    x, seen = normals(3, 2, model.net.shape, "x"), scattered()
     turned = Observations(seen.coords.flip(0), seen.values.flip(0), 0.05)
     plain = model.denoiser(seen)(x, 0.5)
     torch.testing.assert_close(model.denoiser(turned)(x, 0.5), plain, atol=1e-4, rtol=1e-4)
-    padded = ObservationBatch.of([seen, dots(21, seed=1)])
-    torch.testing.assert_close(model.net.denoise(x, 0.5, padded)[:1], plain[:1], atol=1e-4, rtol=1e-4)
-    assert (model.denoiser(dots(seed=2))(x, 0.5) - plain).abs().max() > 1e-3
+    padded = ObservationBatch.of([seen, scattered(21, seed=1)])
+    padded = model.net.denoise(x, 0.5, model.net.condition(padded))
+    torch.testing.assert_close(padded[:1], plain[:1], atol=1e-4, rtol=1e-4)
+    assert (model.denoiser(scattered(seed=2))(x, 0.5) - plain).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("linear", [True, False])
-def test_levels_may_differ_by_function(linear):
-    model, sigma = start() if linear else loud(), torch.tensor([0.05, 0.7, 9.0])
-    x, D = normals(0, 3, model.net.shape, "x"), model.denoiser(dots())
+@pytest.mark.parametrize("prior", ["gaussian", "white"])
+def test_levels_may_differ_by_function(prior):
+    model, sigma = start() if prior == "gaussian" else untrained(), torch.tensor([0.05, 0.7, 9.0])
+    x, D = normals(0, 3, model.net.shape, "x"), model.denoiser(scattered())
     each = torch.cat([D(x[i:i + 1], sigma[i]) for i in range(3)])
     torch.testing.assert_close(D(x, sigma), each, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(D(x.flatten(1), sigma), D(x, sigma).flatten(1))
 
 
-def test_without_statistics_it_starts_where_a_white_gaussian_would():
-    """c_skip x at the lattice, and between two of its points halfway; spread is σ s/sqrt(σ² + s²)."""
-    model = loud()
+def test_with_the_white_prior_it_starts_where_a_white_gaussian_would():
+    """c_skip x at the lattice, and between two of its points halfway; std is σ s/sqrt(σ² + s²)."""
+    model = untrained()
     silence(model.net)
-    model.net.scale.fill_(2.0)
+    prior = model.net.denoiser.prior
+    prior.sigma_data.fill_(2.0)
     x = normals(0, 2, model.net.shape, "x")
     for sigma in (0.1, 3.0):
         D, keep = model.denoise(x, sigma), 4 / (4 + sigma**2)
         torch.testing.assert_close(D(model.lattice), keep * x)
         torch.testing.assert_close(D(model.lattice[2:4].mean(0, keepdim=True))[:, 0], keep * x[:, 2:4].mean(1))
-        heard = model.net.condition(x, sigma, ObservationBatch.of([dots()]))
-        spread = model.net.answer(heard, model.lattice)[1]
-        torch.testing.assert_close(spread, torch.full_like(spread, 2 * sigma / (4 + sigma**2) ** 0.5))
+        std = prior(x, sigma, (None, model.lattice))[1]
+        torch.testing.assert_close(std, torch.full_like(std, 2 * sigma / (4 + sigma**2) ** 0.5))
 
 
-# The linear start
+# The measured Gaussian
 
 @pytest.mark.parametrize("m", [0, 6])
 def test_on_a_gaussian_the_start_is_the_exact_denoiser(m):
@@ -155,12 +110,14 @@ def test_on_a_gaussian_the_start_is_the_exact_denoiser(m):
 def test_what_the_network_is_to_learn_has_unit_variance_at_every_level():
     """The loss of a silent network is 1, whatever sigma and however many observations: 40 functions of few degrees each."""
     model, problem = start(), nfd.problems.get("gp1d")
-    fields, noise = problem.draw(64, seed=5), normals(0, 64, model.net.shape, "noise")
+    fields = problem.draw(64, seed=5)
     coords = 2 * torch.rand(64, 16, 1, generator=torch.Generator().manual_seed(0)) - 1
+    clean = torch.cat([fields(model.lattice), fields(coords)], 1)
+    noise = normals(0, 64, clean.shape[1:], "noise")
     seen = recipes.views_for(problem)(fields, seed=1)
     for sigma in (0.05, 0.5, 5.0):
         with torch.no_grad():
-            loss = model.net.loss(fields(model.lattice), noise, torch.full((64,), sigma), seen, coords, fields(coords))
+            loss = model.net.loss(clean, torch.full((64,), sigma), noise, coords, model.net.condition(seen))
         assert abs(loss - 1) < 0.3
 
 
@@ -190,7 +147,7 @@ def test_guidance_wraps_it_as_any_denoiser(what):
 
 # Draws
 
-def test_a_path_starts_about_what_dots_say():
+def test_a_path_starts_around_the_posterior_mean():
     """Its first step from sigma_max: x is mean + noise, not noise, so that no mean has to be walked to."""
     model, level = start(), 4.0
     seen = Observations(model.lattice[::4], torch.full((16, 1), level), 0.05)
@@ -200,9 +157,9 @@ def test_a_path_starts_about_what_dots_say():
 
 
 @pytest.mark.parametrize("d", [1, 2])
-@pytest.mark.parametrize("linear", [True, False])
-def test_draws_are_functions_at_every_resolution(d, linear):
-    model = loud(d, linear=linear, statistics=24, rank=8)
+@pytest.mark.parametrize("prior", ["gaussian", "white"])
+def test_draws_are_functions_at_every_resolution(d, prior):
+    model = untrained(d, prior=prior, expansion_side=24, expansion_rank=8)
     draws = model.draw(None, 3, seed=0)
     assert consistency(draws, nfd.cell_centres((40,) if d == 1 else (9, 8))) < 1e-5
 
@@ -210,7 +167,7 @@ def test_draws_are_functions_at_every_resolution(d, linear):
 def test_a_draw_goes_through_its_lattice():
     """And as many points as one likes have the same spread: ×64 within 5 %."""
     model = start()
-    for seen in (None, dots(5)):
+    for seen in (None, scattered(5)):
         *_, last = model.path(seen, 32, seed=1)
         draws = model.draw(seen, 32, seed=1)
         torch.testing.assert_close(draws(model.lattice), last.x, atol=0.02, rtol=0)
@@ -219,35 +176,35 @@ def test_a_draw_goes_through_its_lattice():
 
 
 def test_channels_are_kept_apart():
-    with seeded(0):
-        net = DenoisedField(ScoreField(**SMALL, context=6, statistics=12, rank=6), 1, 2)
-    x, nothing = normals(0, 3, (6, 2), "x"), ObservationBatch.of([Observations(torch.zeros(0, 1), torch.zeros(0, 2))])
+    net = ScoreField(**SMALL, lattice=6, expansion_side=12, expansion_rank=6).build(1, 2)
+    x, nothing = normals(0, 3, (6, 2), "x"), ObservationBatch.of([Observations.none(1, 2)])
     silence(net)
-    net.linear.centre[:, 1] = 5.0
-    found = net.denoise(x, 0.5, nothing)
+    net.denoiser.prior.expansion.centre[:, 1] = 5.0
+    found = net.denoise(x, 0.5, net.condition(nothing))
     assert found.shape == (3, 6, 2)
     assert found[..., 0].abs().max() < 1e-4 and (found[..., 1] - 5).abs().max() < 1e-4
 
 
 def test_a_lattice_of_another_size_is_refused():
     with pytest.raises(ValueError) as error:
-        loud().denoise(torch.zeros(2, 9, 1), 0.5)
+        untrained().denoise(torch.zeros(2, 9, 1), 0.5)
     assert "\n  do:   " in str(error.value)
 
 
 def test_it_learns_what_is_not_gaussian():
-    """The sawtooth: after a minute's share of training the loss is below what two-point statistics leave."""
-    config = ScoreField(**SMALL, measured=1024, batch=16, queries=16, context=32, statistics=64, rank=24, lr=3e-3)
+    """The sawtooth: after a minute's share of training the loss is below what the measured Gaussian leaves."""
+    config = ScoreField(**SMALL, expansion_draws=1024, batch=16, queries=16, lattice=32, expansion_side=64,
+                        expansion_rank=24, lr=3e-3)
     model = nfd.train(config, "sawtooth1d", budget=nfd.Budget(steps=150), device="cpu")
     fields = nfd.problems.get("sawtooth1d").draw(128, seed=9)
     coords = 2 * torch.rand(128, 16, 1, generator=torch.Generator().manual_seed(0)) - 1
-    seen = ObservationBatch.of([Observations(torch.zeros(0, 1), torch.zeros(0, 1))] * 128)
-    sigma = torch.full((128,), 0.1)
+    seen = ObservationBatch.of([Observations.none(1, 1)] * 128)
+    clean, sigma = torch.cat([fields(model.lattice), fields(coords)], 1), torch.full((128,), 0.1)
+    noise = normals(0, 128, clean.shape[1:], "noise")
     losses = []
     for _ in range(2):
         with torch.no_grad():
-            losses.append(model.net.loss(fields(model.lattice), normals(0, 128, model.net.shape, "noise"), sigma, seen,
-                                         coords, fields(coords)))
+            losses.append(model.net.loss(clean, sigma, noise, coords, model.net.condition(seen)))
         silence(model.net)
     assert losses[0] < 0.95 * losses[1], losses
 

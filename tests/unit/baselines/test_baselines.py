@@ -103,9 +103,9 @@ def test_the_evidence_is_the_gaussian_log_density_and_its_gradient_the_slope(nam
     K = 0.7 * covariance.kernel(name, r / 0.3)[0] + 1.0 + 0.05**2 * np.eye(12)
     dense = torch.distributions.MultivariateNormal(torch.zeros(12).double(), torch.from_numpy(K))
     away = (at - kriging.USUAL) / kriging.WIDTH
-    value, slope = kriging.evidence(at, name, r, y, 0.05, 1.0)
+    value, slope = kriging.objective(at, name, r, y, 0.05, 1.0)
     assert value == pytest.approx(-dense.log_prob(torch.from_numpy(y)).item() + 0.5 * away @ away, rel=1e-9)
-    numeric = approx_fprime(at, lambda log: kriging.evidence(log, name, r, y, 0.05, 1.0)[0], 1e-6)
+    numeric = approx_fprime(at, lambda log: kriging.objective(log, name, r, y, 0.05, 1.0)[0], 1e-6)
     np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-3 * np.abs(slope).max())
 
 

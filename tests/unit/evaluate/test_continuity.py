@@ -188,14 +188,3 @@ def test_crossings_are_counted_between_neighbours():
     assert held > 0.9                                       # whole numbers tie, and ties are inside: more than 0.90
     still = rough[:, 1:, :1].expand(-1, -1, 12, -1)
     assert calibration.functional_coverage(still, rough[:, 0], calibration.crossings).mean() < 0.01
-
-
-def test_qice_is_even_for_an_exact_sampler_and_known_for_one_too_narrow():
-    rng = torch.Generator().manual_seed(5)
-    both = torch.randn(20_000, 65, 1, 1, generator=rng, dtype=torch.float64)
-    draws, truth = both[:, 1:], both[:, 0]
-    assert calibration.qice(draws, truth) < 4.5 * (0.2 * 0.8 / 20_000) ** 0.5
-    # all draws at 0: half of the truths in the lowest of 5 bins, half in the highest: (2 · 0.3 + 3 · 0.2) / 5
-    assert calibration.qice(0 * draws, truth) == pytest.approx(0.24, abs=0.005)
-    with pytest.raises(ValueError, match="bins: a divisor of 65"):
-        calibration.qice(draws, truth, bins=10)

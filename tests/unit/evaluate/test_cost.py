@@ -23,7 +23,7 @@ class Products:
 
     def draw(self, seen, n, *, seed, steps=None):
         time.sleep(0.03)
-        return EvaluatedFields(lambda coords, part: ((coords @ self.up).sin() @ self.down).expand(part.stop, -1, -1), n, 1)
+        return EvaluatedFields(lambda x, part: ((x @ self.up).sin() @ self.down).expand(part.stop, -1, -1), n, 1)
 
 
 def test_cost_counts_what_is_done():

@@ -1,4 +1,4 @@
-"""Three stages measured apart: an approach that is at fault in one of them shows it there and nowhere else."""
+"""Reconstruction, prior and conditioning measured apart: an error in one of them shows there and nowhere else."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import pytest
 
 import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
-from nfdlab.evaluate.error_breakdown import stages
+from nfdlab.evaluate.error_breakdown import error_breakdown
 from nfdlab.panels import plots
 
 PROBLEM = nfd.problems.get("gp1d")
@@ -14,13 +14,13 @@ PROBLEM = nfd.problems.get("gp1d")
 
 @dataclass
 class Model:
-    """The exact posterior, whose latents are functions; `floor` off when decoded, `prior` and `given` times too wide."""
+    """The exact posterior, whose latents are functions; decoded `floor` too high, `prior` and `given` times too wide."""
 
     floor: float = 0.0
     prior: float = 1.0
     given: float = 1.0
 
-    def latent(self, fields):
+    def encode(self, fields):
         return fields
 
     def decode(self, fields):
@@ -31,17 +31,19 @@ class Model:
         return EvaluatedFields(lambda x, part: wide * exact.rule(x, part), n, 1)
 
 
-def test_each_fault_shows_in_its_own_stage():
-    good, forgets, dreams, mishears = (stages(m, PROBLEM, counts=(3,), tasks=12, functions=400) for m in
-                                       (Model(), Model(floor=0.1), Model(prior=1.5), Model(given=1.5)))
-    assert good.floor < 1e-6 and abs(good.prior) < 0.01 and abs(good.real) < 0.01 and 0.9 < good.conditional < 1.1
-    assert forgets.floor == pytest.approx(0.1, rel=0.1) and forgets.prior == good.prior
-    assert dreams.prior > 0.03 and dreams.floor == good.floor and dreams.conditional == good.conditional
-    assert dreams.gap == dreams.prior - dreams.real and dreams.real == good.real
-    assert mishears.conditional > 1.15 and mishears.prior == good.prior
-    assert plots.stages({"good": good, "dreams": dreams}, title="the prior is at fault").png(40)[:4] == b"\x89PNG"
+def test_each_error_shows_in_its_own_part():
+    good, decoder, prior, conditioning = (error_breakdown(m, PROBLEM, counts=(3,), tasks=12, functions=400) for m in
+                                          (Model(), Model(floor=0.1), Model(prior=1.5), Model(given=1.5)))
+    assert good.reconstruction < 1e-6 and abs(good.prior) < 0.01 and abs(good.fresh) < 0.01
+    assert 0.9 < good.conditioning < 1.1
+    assert decoder.reconstruction == pytest.approx(0.1, rel=0.1) and decoder.prior == good.prior
+    assert prior.prior > 0.03 and prior.reconstruction == good.reconstruction
+    assert prior.conditioning == good.conditioning
+    assert prior.generation_gap == prior.prior - prior.fresh and prior.fresh == good.fresh
+    assert conditioning.conditioning > 1.15 and conditioning.prior == good.prior
+    assert plots.stages({"good": good, "wide": prior}, title="the prior is at fault").png(40)[:4] == b"\x89PNG"
 
 
-def test_approaches_without_codes_are_refused():
+def test_approaches_without_latents_are_refused():
     with pytest.raises(TypeError, match="why:"):
-        stages(PROBLEM.oracle(), PROBLEM)
+        error_breakdown(PROBLEM.oracle(), PROBLEM)

@@ -17,7 +17,7 @@ from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent
 from nfdlab.latents.standardise import AmortisedGaussian, Standardise
 from nfdlab.nn.networks import CONV
 from nfdlab.nn.space_to_depth import depth_to_space, space_to_depth
-from nfdlab.observation.training_views import Views
+from nfdlab.observation.training_views import TrainingViews
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_pooled_begins_as_the_krigings_average_and_counts_every_view_alike(rng):
 
 def test_a_fit_that_pools_krigings_is_one_function_and_comes_back_from_its_file(tmp_path):
     approach = SparseConditional(width=16, batch=4, queries=8, reader=(1,), denoiser=(1,), krigings=((1.5, 0.3),))
-    fitted = approach.fit(nfd.problems.get("gp1d"), views=Views(tail=0.0), budget=Budget(steps=8), seed=0)
+    fitted = approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=Budget(steps=8), seed=0)
     coords = nfd.cell_centres((16,))
     draws = fitted.draw(None, 3, seed=1, steps=4)
     torch.testing.assert_close(draws(coords)[:, 5:7], draws(coords[5:7]), atol=1e-5, rtol=0)
@@ -253,7 +253,7 @@ def test_a_resumed_fit_is_as_if_nothing_had_happened(tmp_path):
     def fit(checkpoint, stop=None):
         approach = SparseConditional(width=16, batch=8, queries=16, reader=(1,), denoiser=(1,), kernels=(0.3,))
         budget = Budget(steps=20, checkpoint=checkpoint)
-        return approach.fit(nfd.problems.get("gp1d"), views=Views(tail=0.0), budget=budget, seed=0,
+        return approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=budget, seed=0,
                             watch=lambda step: step.index == stop and step.stage == "diffuse")
 
     whole = fit(None)

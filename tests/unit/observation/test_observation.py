@@ -11,7 +11,7 @@ from nfdlab.core.rng import stream
 from nfdlab.observation.degrade import drop, quantise, with_noise
 from nfdlab.observation.patterns import ALL
 from nfdlab.observation.spacetime import fold
-from nfdlab.observation.training_views import Views
+from nfdlab.observation.training_views import TrainingViews
 from nfdlab.problems.points import observations
 
 SIZES = [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}]
@@ -150,7 +150,7 @@ def test_an_outline_is_where_the_field_crosses_the_level():
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_an_outline_is_in_the_box_and_its_seeds(d):
-    wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)             # a jump, and near the wall
+    wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)         # a jump near the wall
     places = nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0)
     assert places.shape == (30, d) and places.abs().max() <= 1 and len(places.unique(dim=0)) == 30
     assert torch.equal(places, nfd.patterns.Outline(count=30, width=0.1).places(wall, seed=0))
@@ -201,7 +201,7 @@ def test_observing_adds_noise_of_the_stated_size():
 
 
 def test_views_cover_sparse_dense_uneven_and_noisy():
-    problem, views = nfd.problems.get("gp1d"), Views(usual=32, most=400, tail=0.3)
+    problem, views = nfd.problems.get("gp1d"), TrainingViews(usual=32, most=400, tail=0.3)
     fields = problem.draw(64, seed=0)
     batches = [views(fields, seed=s) for s in range(40)]
     counts = torch.cat([b.mask.sum(1) for b in batches])
@@ -237,7 +237,8 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
     (lambda: nfd.patterns.Outline(count=3, level="shore"), TypeError),
     (lambda: quantise(SEEN, 0.0), ValueError), (lambda: drop(SEEN, 1.5, seed=0), ValueError),
     (lambda: with_noise(SEEN, -0.1, seed=0), ValueError), (lambda: drop(None, 0.5, seed=0), TypeError),
-    (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError), (lambda: Views(usual=50, most=10), ValueError),
+    (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError),
+    (lambda: TrainingViews(usual=50, most=10), ValueError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(2, seed=0), nfd.patterns.Random(count=3), seed=0), ValueError),
     (lambda: nfd.observe(torch.zeros(3), nfd.patterns.Random(count=3), seed=0), TypeError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), "random", seed=0), TypeError),

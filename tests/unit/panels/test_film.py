@@ -48,8 +48,8 @@ def test_what_was_seen_is_marked_under_its_frame():
 
 def test_a_gif_holds_every_frame_and_shows_itself(tmp_path):
     made = film({"truth": nfd.problems.get("moving_disc2dt").draw(1, seed=1)}, frames=6, rate=10.0, side=32)
-    told = Image.open(BytesIO(made.gif()))
-    assert told.n_frames == 6 and told.info["duration"] == 100
+    image = Image.open(BytesIO(made.gif()))
+    assert image.n_frames == 6 and image.info["duration"] == 100
     assert made.gif(tmp_path / "film.gif").read_bytes() == made.gif()
     assert made._repr_html_().startswith("<img") and "image/gif;base64," in made._repr_html_()
 

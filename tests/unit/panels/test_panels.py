@@ -1,10 +1,11 @@
-"""Laws of the panels: a state is checked once, a view is pure, looking closer never draws anew, a drag shows frames."""
+"""Laws of the panels: a state is checked once, a view is pure, a zoom draws nothing anew, a drag shows frames."""
 
 import base64
 import io
 import subprocess
 import sys
 import time
+import types
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -29,23 +30,34 @@ from nfdlab.panels.status import many_tasks
 from nfdlab.panels.svg import paint
 from nfdlab.panels.svg_primitives import Plate, colour_bar, png, ticks
 from nfdlab.panels.sweeps import MIME, bundles
-from nfdlab.panels.view import Rivals, look, reveal, view
+from nfdlab.panels.view import Comparison, last, make_task, read_window, view
 
 GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
 
 
-class Trained:
-    """A stand-in for a trained approach: the exact posterior with a record of what it was asked, and slow if told."""
+class StandIn:
+    """A stand-in for a trained approach: the exact posterior that records how it was called, and sleeps if asked to."""
+
+    device = torch.device("cpu")
 
     def __init__(self, problem, seconds=0.0, **about):
         self.oracle, self.seconds, self.asked = problem.oracle(), seconds, []
         self.about = {"approach": "sparse_conditional", "problem": problem.card.name,
                       "knobs": {"lengthscale": problem.lengthscale}, **about}
 
-    def draw(self, seen, n, *, seed, steps=None, sampler="dpmpp"):
+    def path(self, seen, n, *, seed, steps=None, sampler="dpmpp"):
         self.asked.append((seen.m, n, steps, sampler))
         time.sleep(self.seconds)
-        return self.oracle.draw(seen, n, seed=seed)
+        yield types.SimpleNamespace(x=(n, seed))
+
+    def fields(self, seen, latent):
+        return self.oracle.draw(seen, latent[0], seed=latent[1])
+
+    def draw(self, seen, n, *, seed, steps=None):
+        return self.fields(seen, (n, seed))
+
+    def tensors(self):
+        return {}
 
 
 class Moving:
@@ -76,12 +88,12 @@ class Moving:
 FILM, STRIP = Moving("t", "x", "y"), Moving("t", "x")
 
 
-def rivals(problem):
-    return Rivals(problem, problem.oracle(), "model", problem.oracle(), "exact posterior")
+def comparison(problem):
+    return Comparison(problem, problem.oracle(), "model", problem.oracle(), "exact posterior")
 
 
 @pytest.fixture(autouse=True)
-def looked_at(monkeypatch):
+def not_headless(monkeypatch):
     monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
 
 
@@ -125,20 +137,20 @@ def test_an_unknown_knob_is_named_with_the_nearest():
 
 def test_the_window_stays_inside_the_box_and_keeps_its_size():
     for scale, centre in ((1.0, 0.9), (4.0, 1.0), (32.0, -1.0), (2.0, 0.1)):
-        (low, high), = State(scale=scale, centre=(centre,)).look_at(1)
+        (low, high), = State(scale=scale, centre=(centre,)).window(1)
         assert high - low == pytest.approx(2 / scale) and low >= -1 - 1e-12 and high <= 1 + 1e-12
     with pytest.raises(ValueError, match="centre"):
-        State(centre=(0.1, 0.2)).look_at(1)
+        State(centre=(0.1, 0.2)).window(1)
 
 
 def test_a_size_set_drops_the_others_and_frames_have_their_own():
     frames = with_changes(State(count=5), pattern="frames")
-    assert frames.sized(2) == ("every", 5) and frames.hide(2).size(2) == 64
-    assert with_changes(frames, every=3).sized(2) == ("every", 3)
-    assert with_changes(frames, count=32).hide(2).size(2) == 32
+    assert frames.size(2) == ("every", 5) and frames.sized_pattern(2).size(2) == 64
+    assert with_changes(frames, every=3).size(2) == ("every", 3)
+    assert with_changes(frames, count=32).sized_pattern(2).size(2) == 32
     assert with_changes(frames, every=3, draws=2).every == 3
     back = with_changes(with_changes(frames, every=3), pattern="random")
-    assert back.sized(1) == ("count", 8) and back.sized(2) == ("count", 80)
+    assert back.size(1) == ("count", 8) and back.size(2) == ("count", 80)
     assert with_changes(State(share=0.1), pattern="tracks").share == 0.1
 
 
@@ -154,32 +166,32 @@ def test_patterns_are_offered_where_they_make_sense():
 @pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
 def test_a_view_is_pure(problem):
     state = State(problem=problem.card.name, count=6, draws=5, seed=3)
-    first, second = view(state, rivals(problem), 16), view(state, rivals(problem), 16)
+    first, second = view(state, comparison(problem), 16), view(state, comparison(problem), 16)
     assert torch.equal(first.model.draws, second.model.draws) and torch.equal(first.truth, second.truth)
     assert first.drawn.score == second.drawn.score and paint(first) == paint(second)
-    other = view(with_changes(state, seed=4), rivals(problem), 16)
+    other = view(with_changes(state, seed=4), comparison(problem), 16)
     assert not torch.equal(first.truth, other.truth)
 
 
 @pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
-def test_looking_closer_reads_the_same_draws(problem):
+def test_a_closer_look_evaluates_the_same_draws(problem):
     state = State(problem=problem.card.name, count=6, draws=4)
-    far, near = (view(with_changes(state, scale=s), rivals(problem), 24) for s in (1.0, 8.0))
+    far, near = (view(with_changes(state, scale=s), comparison(problem), 24) for s in (1.0, 8.0))
     torch.testing.assert_close(far.drawn.model(near.coords)[..., 0], near.model.draws, atol=1e-5, rtol=0)
-    torch.testing.assert_close(far.drawn.given.truth(near.coords)[0, :, 0], near.truth, atol=1e-5, rtol=0)
+    torch.testing.assert_close(far.drawn.task.truth(near.coords)[0, :, 0], near.truth, atol=1e-5, rtol=0)
     assert near.coords.abs().max() <= 1 / 8 and far.drawn.score == near.drawn.score
 
 
 def test_more_points_keep_truth_and_noise_level_and_only_the_count_changes():
-    few, many = (reveal(State(count=m), rivals(GP1D)) for m in (3, 9))
+    few, many = (make_task(State(count=m), comparison(GP1D)) for m in (3, 9))
     xs = nfd.cell_centres((16,))
     assert torch.equal(few.truth(xs), many.truth(xs)) and (few.seen.m, many.seen.m) == (3, 9)
-    assert reveal(State(share=0.25), rivals(GP1D)).seen.m == 16
+    assert make_task(State(share=0.25), comparison(GP1D)).seen.m == 16
 
 
 def test_nothing_seen_shows_the_prior():
-    frame = view(State(count=0, draws=64), rivals(GP1D))
-    assert frame.drawn.given.seen.m == 0 and 0.8 < float(frame.model.std.mean()) < 1.2
+    frame = view(State(count=0, draws=64), comparison(GP1D))
+    assert frame.drawn.task.seen.m == 0 and 0.8 < float(frame.model.std.mean()) < 1.2
     assert "nothing seen" in paint(frame)
 
 
@@ -194,33 +206,34 @@ def test_rows_of_a_picture_run_downwards_from_the_top():
 
 def test_a_film_shows_one_moment_and_what_was_seen_near_it():
     state = State(problem="moving", pattern="frames", every=8, draws=3, time=0.1, scale=2.0, centre=(0.2, 0.1))
-    frame = view(state, rivals(FILM), 24)
+    frame = view(state, comparison(FILM), 24)
     assert (frame.coords[:, 0] == 0.1).all() and frame.axes == ("x", "y") and frame.window[0] == (-0.3, 0.7)
-    torch.testing.assert_close(frame.drawn.given.truth(frame.coords)[0, :, 0], frame.truth)
-    assert frame.drawn.given.seen.m == 512 and frame.near.m == 256 and frame.near.coords.shape == (256, 2)
+    torch.testing.assert_close(frame.drawn.task.truth(frame.coords)[0, :, 0], frame.truth)
+    assert frame.drawn.task.seen.m == 512 and frame.near.m == 256 and frame.near.coords.shape == (256, 2)
     root = ET.fromstring(paint(frame))
     words = [t.text for t in root.iter() if t.tag.endswith("text")]
     assert {"truth at t = 0.1", "256 of 512 points seen", "x", "y"} <= set(words) and "t = 0.1" in describe(frame)
     whole = with_changes(state, every=1)
+    drawn = view(whole, comparison(FILM), 4).drawn
     for time_now in (-1.0, -0.9375, -0.5, 0.0, 0.03, 1.0):           # one frame at any time, between two the earlier
-        assert look(with_changes(whole, time=time_now), rivals(FILM), frame_of(whole), 4).near.m == 256
-    assert look(with_changes(state, time=0.5), rivals(FILM), frame.drawn, 4).near.m == 0
+        assert at_time(whole, time_now, drawn).near.m == 256
+    assert at_time(state, 0.5, frame.drawn).near.m == 0
 
 
-def frame_of(state):
-    return view(state, rivals(FILM), 4).drawn
+def at_time(state, time_now, drawn):
+    return last(read_window(with_changes(state, time=time_now), comparison(FILM), drawn, 4))
 
 
 def test_space_time_on_a_line_is_a_map_with_its_own_axes():
-    frame = view(State(problem="moving", pattern="sensors", count=32, draws=3), rivals(STRIP), 16)
+    frame = view(State(problem="moving", pattern="sensors", count=32, draws=3), comparison(STRIP), 16)
     words = [t.text for t in ET.fromstring(paint(frame)).iter() if t.tag.endswith("text")]
-    assert "t" in words and "x" in words and not frame.film and frame.near is frame.drawn.given.seen
+    assert "t" in words and "x" in words and not frame.film and frame.near is frame.drawn.task.seen
 
 
-def test_without_an_exact_answer_kriging_stands_in(opened):
+def test_without_an_exact_posterior_kriging_is_the_reference(opened):
     terrain = nfd.problems.get("terrain2d")
     panel = opened(nfd.baselines.get("nearest"), terrain, count=12, draws=2)
-    assert "kriging" in panel.picture.value and "nobody knows" in panel.scores.value
+    assert "kriging" in panel.picture.value and "which is unknown" in panel.scores.value
     assert panel.error.value == "" and style.BASELINE in panel.picture.value
 
 
@@ -229,7 +242,8 @@ def test_without_an_exact_answer_kriging_stands_in(opened):
 @pytest.mark.parametrize("problem", [GP1D, GP2D], ids=["1d", "2d"])
 @pytest.mark.parametrize("look", ["mean ± band", "draws"])
 def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
-    frame = view(State(problem=problem.card.name, count=7, draws=5, view=look, scale=2.0, seed=2), rivals(problem), 24)
+    state = State(problem=problem.card.name, count=7, draws=5, view=look, scale=2.0, seed=2)
+    frame = view(state, comparison(problem), 24)
     root = ET.fromstring(paint(frame))
     assert root.tag.endswith("svg") and root.attrib["aria-label"] == describe(frame)
     words = " ".join(t.text for t in root.iter() if t.tag.endswith("text"))
@@ -240,7 +254,7 @@ def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
     maps = 6 if problem is GP2D else 0                                  # bars of colour, one for each picture
     assert len(images) == maps + (0 if not maps else 11 if look == "draws" else 5)
     rings = sum(1 for c in root.iter() if c.tag.endswith("circle"))
-    inside = int((frame.drawn.given.seen.coords.abs() <= 0.5).all(-1).sum())
+    inside = int((frame.drawn.task.seen.coords.abs() <= 0.5).all(-1).sum())
     assert inside > 0 and rings == 2 * inside + (problem is GP1D)       # two pictures, and the key
 
 
@@ -311,7 +325,7 @@ def test_the_last_picture_is_shown_even_when_pictures_come_too_fast():
     assert slow.shown == [("only", 1), ("only", 7)]
 
 
-def test_stop_ends_a_run_at_its_next_breath_and_the_next_request_works():
+def test_stop_ends_a_run_at_its_next_yield_and_the_next_request_works():
     slow = Slow(n=10_000)
     slow.latest.submit("long")
     while not slow.shown:
@@ -327,7 +341,7 @@ def test_stop_ends_a_run_at_its_next_breath_and_the_next_request_works():
     slow.latest.close()
 
 
-def test_an_error_is_handed_over_and_the_worker_lives_on():
+def test_an_error_is_reported_and_the_worker_goes_on():
     slow = Slow(n=4, dt=0.0)
     slow.latest.submit("bad")
     assert slow.latest.wait(5) and [str(e) for e in slow.errors] == ["the reason"]
@@ -368,7 +382,7 @@ def test_synchronous_work_is_done_when_submit_returns():
 # ---- the panel -----------------------------------------------------------------------------------------------------
 
 def test_moving_the_window_never_asks_the_model_again(opened):
-    model = Trained(GP1D)
+    model = StandIn(GP1D)
     panel = opened(model, steps=20)
     assert [steps for _, _, steps, _ in model.asked] == [5, 20]         # a preview, then the real thing
     before = panel.picture.value
@@ -379,7 +393,7 @@ def test_moving_the_window_never_asks_the_model_again(opened):
     assert len(model.asked) == 4
 
 
-def test_a_hand_on_a_slider_moves_the_state_and_the_picture(opened):
+def test_a_slider_that_moves_changes_the_state_and_the_picture(opened):
     panel = opened(GP1D.oracle())
     before = panel.picture.value
     panel.controls.kept.value = 3
@@ -420,7 +434,7 @@ def test_a_film_has_a_slider_of_time_and_never_asks_again(opened):
 
 
 def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
-    panel = opened(Trained(GP1D))
+    panel = opened(StandIn(GP1D))
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
     panel.controls.problem.value = "gp2d"
     assert panel.wait(20) and "no &lt;weights&gt;" in panel.error.value and style.ALERT in panel.error.value
@@ -429,7 +443,7 @@ def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
 
 
 def test_stop_keeps_the_picture_and_says_so(opened):
-    panel = opened(Trained(GP1D, seconds=0.15))
+    panel = opened(StandIn(GP1D, seconds=0.15))
     before = panel.picture.value
     panel.controls.kept.value = 4
     panel.stop.click()
@@ -438,33 +452,33 @@ def test_stop_keeps_the_picture_and_says_so(opened):
 
 def test_weights_of_other_knobs_are_refused():
     with pytest.raises(ValueError, match="lengthscale"):
-        explore(Trained(GP1D), nfd.problems.get("gp1d", lengthscale=0.4))
+        explore(StandIn(GP1D), nfd.problems.get("gp1d", lengthscale=0.4))
 
 
 @pytest.mark.parametrize("bad", [{"count": -2}, {"scael": 1.0}, {"centre": (0.0, 0.0)}, {"share": 2},
                                  {"device": "mps"}])
-def test_the_door_refuses_bad_states(bad):
+def test_explore_refuses_bad_states(bad):
     with pytest.raises((ValueError, KeyError), match="came:"):
         explore(GP1D.oracle(), GP1D, **bad)
 
 
 @pytest.mark.parametrize("model, problem", [(None, GP1D), (GP1D.oracle(), "gp1d")])
-def test_the_door_refuses_what_is_no_model_or_problem(model, problem):
+def test_explore_refuses_what_is_no_model_or_problem(model, problem):
     with pytest.raises(TypeError, match="came:"):
         explore(model, problem)
 
 
 def test_the_ratio_over_many_tasks_is_the_nearest_counts():
-    model = Trained(GP1D, scores={"crps": {"1": 1.01, "10": 1.23, "mean": 1.1}, "tasks": 400})
-    pair = Rivals(GP1D, model, "model", GP1D.oracle(), "exact posterior")
+    model = StandIn(GP1D, scores={"crps": {"1": 1.01, "10": 1.23, "mean": 1.1}, "tasks": 400})
+    pair = Comparison(GP1D, model, "model", GP1D.oracle(), "exact posterior")
     assert "Over 400 tasks at m = 10: <b>1.23 ×</b>" in many_tasks(view(State(count=8), pair))
 
 
 def test_a_model_that_gives_nan_is_an_error_not_a_picture(opened):
-    class Broken(Trained):
-        def draw(self, seen, n, **how):
-            fields = super().draw(seen, n, **how)
-            return nfd.core.fields.EvaluatedFields(lambda x, part: fields(x)[part] * float("nan"), n, 1)
+    class Broken(StandIn):
+        def fields(self, seen, latent):
+            fields = super().fields(seen, latent)
+            return EvaluatedFields(lambda x, part: fields(x)[part] * float("nan"), fields.n, 1)
 
     panel = explore(Broken(GP1D), GP1D)
     assert panel.wait(20) and "finite" in panel.error.value and panel.picture.value == ""
@@ -538,7 +552,7 @@ def test_a_watch_cancels_when_asked_and_paints_the_last_step():
     assert again(steps()[1]) is True and again.cancelled
 
 
-def test_a_watch_without_readers_is_silent_and_keeps_a_figure(monkeypatch, capsys):
+def test_a_watch_in_a_report_is_silent_and_keeps_a_figure(monkeypatch, capsys):
     monkeypatch.setenv("NFDLAB_HEADLESS", "1")
     watch = LossWatch("fit")
     began = time.thread_time()
@@ -582,7 +596,7 @@ def test_a_gallery_refuses_films_and_unknown_patterns(problems, names, kind):
         plots.gallery(problems, names)
 
 
-def test_problems_are_met_as_curves_maps_and_films():
+def test_problems_are_shown_as_curves_maps_and_films():
     figure = plots.meet([GP1D, GP2D, FILM, nfd.problems.get("stars2d")], side=16, columns=3, title="four")
     curve, chart, film, shape, *empty = figure.axes
     assert [ax.get_title(loc="left") for ax in (curve, film)] == ["gp1d", FILM.card.name]
@@ -596,12 +610,12 @@ def test_problems_are_met_as_curves_maps_and_films():
         plots.meet([])
 
 
-def test_noisy_dots_lie_inside_the_axes_and_long_units_cut_no_title():
+def test_noisy_observations_lie_inside_the_axes_and_long_units_cut_no_title():
     step = nfd.problems.get("step1d")
     for seed in range(3):
         panel = explore(step.oracle(), step, noise=0.3, count=20, seed=seed, draws=8)
         axes = panel.still().axes[0]
-        values = panel.frame().drawn.given.seen.values
+        values = panel.frame().drawn.task.seen.values
         panel.close()
         assert axes.get_ylim()[0] < values.min() and values.max() < axes.get_ylim()[1]
     hills = nfd.problems.get("terrain2d")                            # its units take two lines

@@ -1,0 +1,94 @@
+"""Optional capabilities of posteriors, problems and patterns, as protocols: ask with isinstance."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from .types import Fields, Observations, Problem
+
+
+@runtime_checkable
+class HasMoments(Protocol):
+    """Offers pointwise moments without sampling."""
+
+    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (p, c) and standard deviation (p, c) of the function itself, without observation noise."""
+
+
+@runtime_checkable
+class HasPath(Protocol):
+    """Offers the way from noise to sample."""
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
+        """Sampler steps from pure noise to the end of `draw`, with the same numbers."""
+
+
+@runtime_checkable
+class HasAsk(Protocol):
+    """Offers an acquisition function."""
+
+    def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
+        """Acquisition value at each of candidates (p, d): (p,)."""
+
+
+@runtime_checkable
+class HasAbout(Protocol):
+    """Carries a record of its training (approach, problem, config, scores)."""
+
+    about: dict
+
+
+@runtime_checkable
+class HasLatents(Protocol):
+    """Offers encoder and decoder of a diffusion over latents."""
+
+    def encode(self, fields: Fields) -> Tensor:
+        """Functions -> their latents (n, …)."""
+
+    def decode(self, latents: Tensor) -> Fields:
+        """The inverse of `encode`."""
+
+
+@runtime_checkable
+class HasSequential(Protocol):
+    """Offers sequential Monte Carlo over observations."""
+
+    def sequential(self, *, seed: int) -> Any:
+        """Particles of the prior, with tell(seen) -> particles and draw(n, seed=) -> Fields."""
+
+
+@runtime_checkable
+class HasHeldOut(Protocol):
+    """A problem with a side that training never sees."""
+
+    def held_out(self) -> Problem:
+        """The other side of the data, as a problem."""
+
+
+@runtime_checkable
+class Pattern(Protocol):
+    """Places of observations."""
+
+    def coords(self, d: int, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d."""
+
+
+@runtime_checkable
+class HasSize(Protocol):
+    """A pattern that knows its number of points."""
+
+    def size(self, d: int) -> int:
+        """Number of points in d dimensions."""
+
+
+@runtime_checkable
+class FollowsField(Protocol):
+    """A pattern whose places depend on the field."""
+
+    def places(self, fields: Fields, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d, for one function."""
+
+
+def record_of(fitted) -> dict:
+    """The record that a trained approach carries, {} for the exact posterior and baselines."""
+    return (fitted.about or {}) if isinstance(fitted, HasAbout) else {}

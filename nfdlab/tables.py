@@ -1,0 +1,104 @@
+"""Generated tables: what README and APPROACHES say of approaches, problems, lessons and weights, from these themselves.
+
+A table stands between `<!-- name: begin -->` and `<!-- name: end -->`. Nothing else in those files is touched.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from . import approaches, problems, recipes, store
+from .jupyter.lessons import lessons, read
+from .pairs import write_atomic
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def scores(root: Path) -> str:
+    """Scores of the shipped weights, from their headers."""
+    rows = []
+    for (approach, problem), path in store.shipped().items():
+        s = store.about(path)["scores"]
+        to = "" if s["to"] == "exact posterior" else f" (to {s['to']})"
+        each = " · ".join(f"{m}: {v:.2f}" for m, v in s["crps"].items() if m not in ("mean", "worst"))
+        columns = (("crps", "mean"), ("crps", "worst"), ("energy", "mean"), ("variogram", "mean"), ("spread", "mean"),
+                   ("coverage90", "mean"))
+        rows.append([f"`{approach}`", f"`{problem}`{to}", *(f"{s[score][m]:.2f}" for score, m in columns), each,
+                     str(s["tasks"])])
+    return table(["approach", "problem", "CRPS", "worst m", "energy", "variogram", "spread", "coverage",
+                  "CRPS at each m", "tasks"], rows)
+
+
+def approach_list(root: Path) -> str:
+    """Approaches by number, and the problems that each has a recipe for."""
+    rows = []
+    for name in approaches.names():
+        card = approaches.get(name).card
+        home = ", ".join(f"`{p}`" for p in problems.names() if name in recipes.homes(p))
+        rows.append([str(card.order), f"`{name}`", card.title, home or "–"])
+    return table(["#", "key", "title", "problems"], rows)
+
+
+def cards(root: Path) -> str:
+    """Approaches as their cards say."""
+    rows = []
+    for name in approaches.names():
+        c = approaches.get(name).card
+        rows.append([str(c.order), f"`{name}`", c.idea, c.best_for, c.limits, c.papers])
+    return table(["#", "key", "what it is", "best for", "limits", "built on"], rows)
+
+
+def problem_list(root: Path) -> str:
+    """Problems with their exact posterior and the approaches that have a recipe for them."""
+    rows = []
+    for name in problems.names():
+        if name == "arrays":
+            rows.append([f"`{name}`", "any", "your own data: arrays, pictures, tables", "none", "–"])
+            continue
+        problem = problems.get(name)
+        home = ", ".join(f"`{a}`" for a in recipes.homes(name))
+        rows.append([f"`{name}`", f"{problem.d}D", problem.card.title, problem.card.exact, home or "–"])
+    return table(["problem", "in", "what", "exact posterior", "approaches"], rows)
+
+
+def lesson_list(root: Path) -> str:
+    """Lessons by their titles."""
+    rows = []
+    for path in lessons(root / "notebooks"):
+        prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+        title = next(iter(re.findall(r"^# (.+)", prose, re.M)), path.stem)
+        rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {title.partition('·')[2].strip() or title}")
+    return "\n".join(rows)
+
+
+TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "scores": ("README.md", scores), "lessons": ("README.md", lesson_list), "problems": ("README.md", problem_list),
+    "approaches": ("README.md", approach_list), "cards": ("APPROACHES.md", cards)}
+
+
+def written(root: Path) -> dict[Path, str]:
+    """The files that hold tables, with all of them made anew."""
+    texts: dict[Path, str] = {}
+    for name, (file, make) in TABLES.items():
+        path, begin, end = root / file, f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        text = texts.get(path) or path.read_text(encoding="utf-8")
+        head, rest = text.split(begin)
+        texts[path] = f"{head}{begin}\n{make(root)}\n{end}{rest.split(end)[1]}"
+    return texts
+
+
+def check(root: Path) -> list[str]:
+    """One line for every file whose tables are stale."""
+    return [f"{path.name}: its tables are not what cards, lessons and weights say" for path, text in
+            written(root).items() if path.read_text(encoding="utf-8") != text]
+
+
+def sync(root: Path) -> list[Path]:
+    """Write every table; the files that changed."""
+    changed = {path: text for path, text in written(root).items() if path.read_text(encoding="utf-8") != text}
+    for path, text in changed.items():
+        write_atomic(path, text)
+    return list(changed)

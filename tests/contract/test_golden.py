@@ -1,0 +1,71 @@
+"""Golden draws: what the shipped weights drew when they were made, they draw still, to 1e-4 of the scale.
+
+`golden.npz` was recorded before weights files had format 2: of each file prior draws and, where no resampling decides,
+conditional ones, at four sampling steps and three seeds; of guided ones the first two calls of the denoiser. 1e-4
+leaves room for another processor's rounding, which four steps of float32 do not amplify.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nfdlab import store
+from nfdlab.core.types import Observations
+
+GOLDEN = Path(__file__).with_name("golden.npz")
+TOLERANCE = 1e-4
+
+
+@cache
+def recorded() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN) as file:
+        return dict(file)
+
+
+def queries(d: int) -> torch.Tensor:
+    return (2 * torch.rand(24, d, generator=torch.Generator().manual_seed(5)) - 1)
+
+
+def observed(problem: str) -> Observations:
+    return Observations(*(torch.from_numpy(recorded()[f"observed/{problem}_{axis}"]) for axis in "xy"), 0.05)
+
+
+def drawn(fitted, problem: str, what: str, seed: int) -> torch.Tensor:
+    """The same numbers as in the record: draws (3, 8, c), or what the denoiser saw in its first calls (2, 2, 64)."""
+    if what == "guided":
+        path = fitted.path(observed(problem), 2, seed=seed, steps=4, guide="linearised")
+        return torch.stack([next(path).denoised for _ in range(2)]).flatten(2)[..., :64]
+    seen = None if what == "prior" else observed(problem)
+    return fitted.draw(seen, 3, seed=seed, steps=4)(queries(fitted.about["d"]))[:, ::3]
+
+
+@pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
+def test_shipped_weights_draw_what_they_drew(approach, problem):
+    fitted, name = store.load(store.shipped()[approach, problem], device="cpu"), f"{approach}--{problem}"
+    keys = [key for key in recorded() if key.startswith(name + "/")]
+    if not keys:
+        pytest.skip("trained after the record was made")
+    assert len(keys) in (6, 9)
+    for key in keys:
+        _, what, seed = key.split("/")
+        before, now = torch.from_numpy(recorded()[key]), drawn(fitted, problem, what, int(seed))
+        apart = float((now - before).abs().max() / before.abs().max())
+        assert apart < TOLERANCE, f"{key}: {apart:.1e} of the scale"
+
+
+def record(names: list[str]) -> None:
+    """Record anew what files NAME = approach--problem draw, after they were retrained:
+    python -c "import sys; sys.path.insert(0, 'tests/contract'); import test_golden; test_golden.record(['NAME'])"
+    """
+    kept = recorded()
+    for name in names:
+        approach, problem = name.split("--")
+        fitted = store.load(store.shipped()[approach, problem], device="cpu")
+        resampled = fitted.about["config"].get("guide") == "particles"
+        for what in ("prior", "guided" if resampled else "conditional"):
+            for seed in range(3):
+                kept[f"{name}/{what}/{seed}"] = drawn(fitted, problem, what, seed).numpy()
+    np.savez_compressed(GOLDEN, **kept)

@@ -1,0 +1,69 @@
+"""Approach 5: one knob chooses the prior, and with a silent network the measured Gaussian is what draws."""
+
+from functools import cache
+
+import pytest
+import torch
+
+import nfdlab as nfd
+from nfdlab.approaches.sparse_conditional import SparseConditional
+from nfdlab.core.types import Budget
+from nfdlab.observation.training_views import Views as TrainingViews
+
+SMALL = {"width": 16, "cells": 8, "batch": 16, "queries": 16, "encoder_dilations": (1,), "denoiser_dilations": (1,)}
+
+
+@cache
+def fitted(prior: str, steps: int = 6, **knobs):
+    config = SparseConditional(prior=prior, **{**SMALL, **knobs})
+    return config.fit(nfd.problems.get("gp1d"), views=TrainingViews(), budget=Budget(steps=steps), seed=1, device="cpu")
+
+
+def seen(m=5):
+    return nfd.observe(nfd.problems.get("gp1d").draw(1, seed=3), nfd.patterns.Random(count=m), seed=1)
+
+
+@pytest.mark.parametrize("prior", ["white", "gaussian"])
+def test_both_priors_train_and_draw(prior):
+    model = fitted(prior)
+    values = model.draw(seen(), 4, seed=0, steps=4)(nfd.cell_centres((16,)))
+    assert torch.isfinite(values).all() and values.std(0).min() > 0
+    assert model.about["config"]["prior"] == prior and model.net.denoiser.noise_levels.known
+
+
+def test_a_silent_network_with_the_measured_gaussian_draws_that_gaussian():
+    """F = 0: 800 draws of the latent have the Gaussian's mean and variance given the observations, to 5 standard errors
+    of the draws and 2 % of a standard deviation for the sampler's 40 steps."""
+    model = fitted("gaussian")
+    net, conditioning = model.net, model.conditioning(seen())
+    torch.nn.init.zeros_(net.denoiser.net.output[-1].weight), torch.nn.init.zeros_(net.denoiser.net.output[-1].bias)
+    for step in model.path(seen(), 800, seed=2, steps=40, sampler="heun"):
+        x = step.x.flatten(1)
+    measurement, posterior = net.denoiser.prior.measurement, conditioning.prior
+    mean, variance = posterior.predict(measurement.matrix)
+    mean, variance = mean[0] + measurement.middle, variance[0] + measurement.own
+    assert ((x.mean(0) - mean).abs() < (5 / 800**0.5 + 0.02) * variance.sqrt()).all()
+    assert ((x.var(0) / variance - 1).abs() < 5 * (2 / 800) ** 0.5 + 0.04).all()
+
+
+def test_the_encoders_gaussian_and_the_residual_are_inverse():
+    conditioning = fitted("white").conditioning(seen())
+    latent = torch.randn(3, *fitted("white").net.shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(conditioning.latent(conditioning.residual(latent)), latent)
+    assert conditioning.mean.shape == conditioning.std.shape == (1, *fitted("white").net.shape)
+
+
+def test_the_grid_itself_may_be_the_latent():
+    """With the autoencoder "grid" decoding an encoded function is interpolation between the grid's points."""
+    model = fitted("white", autoencoder="grid", estimates="gp_ensemble", kernels=((1.5, 0.3), (2.5, 0.3)))
+    side = model.net.autoencoder.cells * model.net.autoencoder.per_cell
+    fields, grid = nfd.problems.get("gp1d").draw(3, seed=5), nfd.cell_centres((side,))
+    latent = model.net.autoencoder.encode(fields(grid).mT)
+    torch.testing.assert_close(model.net.autoencoder.points(latent), fields(grid).mT, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [{"prior": "grey"}, {"autoencoder": "folded"}, {"estimates": "kriging"}])
+def test_unknown_choices_are_refused_with_the_nearest_name(wrong):
+    with pytest.raises(KeyError) as error:
+        SparseConditional(**wrong)
+    assert all(part in str(error.value) for part in ("came:", "why:", "do:"))
