@@ -272,7 +272,7 @@ silent = nfd.load("coarse_to_fine", "terrain2d", device=device)
 for layer in (silent.net.coarse.net.net.output[-1], silent.net.detail.net.output[-1], silent.net.average.field.answer[-1]):
     torch.nn.init.zeros_(layer.weight), torch.nn.init.zeros_(layer.bias)
 patches, levels, left = east.draw(16 * tasks, seed=seed + 5), torch.logspace(-1.7, 0.3, 7).tolist(), {}
-a = walker.net.estimated_amplitude(patches, walker.details(0.0), torch.ones(patches.n))
+a = walker.net.estimated_amplitude(patches, walker.details(0.0))
 with torch.no_grad():
     for name, who in {"networks": walker, "silent": silent}.items():
         n, detail = who.net, who.details(0.0)

@@ -113,18 +113,18 @@ def files(name: str):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="problems (all unless told)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="problems (default: all)")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    told, differ = parser.parse_args(), 0
-    for name in told.names or problems.names():
+    args, differ = parser.parse_args(), 0
+    for name in args.names or problems.names():
         for path, content in files(name):
             same = path.exists() and path.read_bytes() == content
             differ += not same
-            print(f"{path.relative_to(HERE)}: {'same' if same else 'differs' if told.check else 'written'}")
-            if not told.check and not same:
+            print(f"{path.relative_to(HERE)}: {'same' if same else 'differs' if args.check else 'written'}")
+            if not args.check and not same:
                 path.parent.mkdir(exist_ok=True)
                 path.write_bytes(content)
-    return int(told.check and differ > 0)
+    return int(args.check and differ > 0)
 
 
 if __name__ == "__main__":
