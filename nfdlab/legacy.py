@@ -35,8 +35,18 @@ def _sparse_conditional(config: dict) -> dict:
 def _score_field(config: dict) -> dict:
     return {"prior": "gaussian" if config["linear"] else "white", "lattice": config["context"],
             "expansion_side": config["statistics"], "expansion_rank": config["rank"],
-            "expansion_draws": config["measured"], "unconditional_share": config["alone"],
+            "calibration_functions": config["measured"], "unconditional_share": config["alone"],
             **{key: config[key] for key in ("width", "depth", "heads", "octaves", "batch", "queries", "lr", "steps")}}
+
+
+def _sparse_features(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "latent_channels": config["code"],
+            "expansion_side": config["side"], "expansion_rank": config["rank"],
+            "calibration_functions": config["draws"], "decoder_width": config["memory"],
+            "decoder_depth": config["mixing"], "neighbours": config["near"], "decoder_share": config["share"],
+            "num_particles": config["cloud"],
+            **{key: config[key] for key in ("anchors", "points", "width", "depth", "heads", "jitter", "batch", "reuse",
+                                            "queries", "lr", "steps", "guide")}}
 
 
 def _coarse_to_fine(config: dict) -> dict:
@@ -99,6 +109,28 @@ def _adaptive_sampling(config: dict) -> dict:
             "rounds": config["rounds"]}
 
 
+def _temporal_field(config: dict) -> dict:
+    return {"frames": config["frames"], "frame_autoencoder": "neural" if config["flat"] else "linear",
+            "latent_channels": config["flat"] or config["code"], "num_components": config["kinds"],
+            "noise_lengthscale": config.get("smooth", 0.0), "frame_side": config["fine"],
+            "expansion_side": config["side"], "expansion_rank": config["rank"],
+            "calibration_functions": config["draws"], "field_width": config["memory"], "field_depth": config["layers"], "frame_noise": config["blur"],
+            "field_share": config["share"], "reader_share": config["listening"], "num_particles": config["cloud"],
+            **{key: config[key] for key in ("width", "depth", "heads", "octaves", "jitter", "batch", "reuse", "queries",
+                                            "lr", "steps", "guide")}}
+
+
+def _stochastic_field(config: dict) -> dict:
+    return {"prior": "gaussian" if config["linear"] else "white", "head": config["head"], "heads": config["heads"],
+            "noise": "posterior" if config["noise"] == "belief" else config["noise"],
+            "expansion_side": config["modes"], "expansion_rank": config["rank"],
+            "calibration_functions": config["measured"], "cells": config["cells"], "points_per_cell": config["fine"], "setconv_widths": config["widths"],
+            "encoder_dilations": config["reader"], "deep_set_width": config["evidence"],
+            "head_layers": config["layers"], "table_side": config["places"], "noise_draws": config["noises"],
+            "quantile_draws": config["draws"],
+            **{key: config[key] for key in ("width", "octaves", "features", "knots", "batch", "queries", "lr", "steps")}}
+
+
 # Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an
 # attention `query`, `key_value`, `output` and `log_gamma`. In format 1 approaches 6 and 10 had each_other, seen, think;
 # ask, told, leave, penalty. These follow EVERYWHERE and come before an approach moves its network.
@@ -113,6 +145,11 @@ COARSE_TO_FINE = [(r"^(input|blocks|field)\.", r"average.\1."), (r"^coarse\.", "
 SCORE_FIELD = [(r"^last\.ask\.", "last.others."), (r"^blocks\.(\d+)\.ask\.", r"blocks.\1.itself."), *SET_ATTENTION,
                (r"^scale$", "denoiser.prior.sigma_data"), (r"^linear\.", "denoiser.prior.expansion."),
                (r"^dot\.", "observation."), (r"^ask\.", "query."), (r"^(?!denoiser)", "denoiser.net.")]
+SPARSE_FEATURES = [(r"^mix\.", "blocks."), *SET_ATTENTION,
+                   (r"^denoiser\.net\.tell\.", "denoiser.net.condition."),
+                   (r"^denoiser\.net\.", "denoiser.net.transformer."),
+                   (r"^tokens\.kl\.", "denoiser.prior.expansion."),
+                   (r"^tokens\.sensor\.", "denoiser.prior.measurement."), (r"^tokens\.", "denoiser.prior.")]
 TWO_STAGE = [(r"^auto\.", "autoencoder."), (r"^denoiser\.known\.", "denoiser.prior.")]
 MODULATED_FIELD = [(r"^listener\.given\.", "observation_encoder.gaussian."),
                    (r"^listener\.kinds\.each\.", "observation_encoder.estimates.components."),
@@ -120,6 +157,13 @@ MODULATED_FIELD = [(r"^listener\.given\.", "observation_encoder.gaussian."),
                    (r"^listener\.dot\.", "observation_encoder.point."), (r"^listener\.", "observation_encoder."),
                    (r"^spectrum\.", "gaussian.")]
 WEIGHT_DIFFUSION = [(r"^begin$", "initial"), (r"^denoiser\.known\.", "denoiser.prior.")]
+TEMPORAL_FIELD = [(r"^codes\.each\.", "autoencoder.expansions."), (r"^codes\.sensors\.", "autoencoder.measurements."),
+                  (r"^codes\.share$", "autoencoder.component_weights"), (r"^codes\.middle$", "autoencoder.mean"),
+                  (r"^(codes\.decoder|field)\.", "autoencoder.field."), (r"^codes\.", "autoencoder."),
+                  (r"^size$", "autoencoder.correction_scale"), (r"^denoiser\.listen\.", "features."), *SET_ATTENTION]
+STOCHASTIC_FIELD = [(r"^reader\.modes\.", "encoder.expansion."), (r"^reader\.dot\.", "encoder.point."),
+                    (r"^reader\.", "encoder."), (r"\.told\.", ".modulate."),
+                    (r"^heads\.diffusion\.net\.", "heads.diffusion.denoiser.net.net.")]
 
 # approach: renames of keys, config, and where the noise levels went
 RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None]] = {
@@ -127,8 +171,11 @@ RULES: dict[str, tuple[list[tuple[str, str]], Callable[[dict], dict], str | None
     "adaptive_sampling": (TWO_STAGE, _adaptive_sampling, NOISE_LEVELS),
     "sparse_conditional": (SPARSE_CONDITIONAL, _sparse_conditional, NOISE_LEVELS),
     "score_field": (SCORE_FIELD, _score_field, NOISE_LEVELS),
+    "sparse_features": (SPARSE_FEATURES, _sparse_features, NOISE_LEVELS),
     "modulated_field": (MODULATED_FIELD, _modulated_field, NOISE_LEVELS),
     "weight_diffusion": (WEIGHT_DIFFUSION, _weight_diffusion, NOISE_LEVELS),
+    "temporal_field": (TEMPORAL_FIELD, _temporal_field, NOISE_LEVELS),
+    "stochastic_field": (STOCHASTIC_FIELD, _stochastic_field, "heads.diffusion.denoiser.noise_levels.values"),
     "coarse_to_fine": (COARSE_TO_FINE, _coarse_to_fine, "coarse.noise_levels.values"),
 }
 
@@ -151,6 +198,6 @@ def upgraded_tensors(about: dict, tensors: dict[str, Tensor]) -> dict[str, Tenso
             key = re.sub(pattern, new, key)
         found[key] = tensor
     if levels is not None:
-        r = about["range"]
+        r = about.get("range", {"low": 0.01, "high": 6.0, "half": 0.5, "spread": 1.6})        # approach 8 had these
         found[levels] = torch.tensor([r["low"], r["high"], r["half"], r["spread"]], dtype=torch.float64)
     return found

@@ -36,6 +36,7 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
+from nfdlab import store
 from nfdlab.approaches.score_field import ScoreField
 from nfdlab.core.types import ObservationBatch
 from nfdlab.diffusion import guidance, samplers, schedule
@@ -88,7 +89,7 @@ figure
 # %% [markdown]
 # White noise averages out: the more places, the more they tell of one another, and `sigma = 1` means something else at every
 # resolution. Smooth noise is one function, and looking closer reveals nothing. The cheapest noise that does not change as one looks
-# closer is white on a fixed **lattice**, here of 64 places, and never anywhere else: a network hears the lattice only, and says what the
+# closer is white on a fixed **lattice**, here of 64 places, and never anywhere else: a network sees the lattice only, and says what the
 # clean function is there or at any other place.
 #
 # **The score as arrows.** Observations are a noisy function; each arrow is $\sigma^2$ times the score, and it points at what the
@@ -113,7 +114,7 @@ figure
 exact, draws = oracle.draw(seen, 128, seed=seed), model.draw(seen, 128, seed=seed)
 spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} dots: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+            title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
 
 # %% [markdown]
 # ## Idea in symbols
@@ -121,10 +122,10 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # A function $f$ gets noise at the lattice, $x = f(X) + \sigma \varepsilon$. One network answers for any place $q$, given the
 # noisy lattice and the observations $S$:
 #
-# $$D(q \mid x, \sigma, S) = \underbrace{m(q)}_{\text{linear}} + s(q)\, F(q), \qquad \nabla_x \log p_\sigma(x) = \frac{D(X) - x}{\sigma^2}.$$
+# $$D(q \mid x, \sigma, S) = \underbrace{m(q)}_{\text{Gaussian prior}} + s(q)\, F(q), \qquad \nabla_x \log p_\sigma(x) = \frac{D(X) - x}{\sigma^2}.$$
 #
-# - $m$ and $s$ are the **best linear answer** and its spread: Bayes' rule with the mean and covariance measured from draws
-#   of the problem, nothing else. For a Gaussian field that is already the exact denoiser.
+# - $m$ and $s$ are the **best linear answer** and its standard deviation: Bayes' rule with the mean and covariance measured from
+#   draws of the problem, nothing else. For a Gaussian field that is already the exact denoiser.
 # - $F$ is a **set transformer**: lattice points and observations attend to each other, each head with its own law of distance
 #   $-\gamma_h |x - x'|^2$; a query attends to all of them. It starts at zero and learns the residual, that is, whatever is not Gaussian.
 #
@@ -137,18 +138,19 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # The linear answer written out, the network's residual, the solver (DPM-Solver++, second order), and the query at the end.
 
 # %%
-net, n, steps, told = model.net, 4, 20, ObservationBatch.of([seen]).to(model.device)
-KL, X, r, noise = net.linear, net.lattice, net.noise_levels, white(n, net.shape, seed=seed).to(model.device)
+net, n, steps, batch = model.net, 4, 20, ObservationBatch.of([seen]).to(model.device)
+KL, X, r, noise = net.denoiser.prior.expansion, net.lattice, net.denoiser.noise_levels, white(n, net.shape, seed=seed).to(model.device)
 with torch.no_grad(), torch.device(model.device):
     def D(q, x, s):
         P, h = torch.eye(KL.rank), torch.zeros(len(x), KL.rank)                 # precision, information of the weights
-        for at, values, std in ((told.coords[0], told.values, seen.noise_std), (X, x, s)):
-            rows, sure = KL.rows(at), 1 / (std**2 + KL.rest(at)[0])           # f = mean + rows a + rest, a ~ N(0, I)
-            P, h = P + rows.T @ (sure * rows), h + ((values - KL.mean(at)) * sure)[..., 0] @ rows
+        for at, values, std in ((batch.coords[0], batch.values, seen.noise_std), (X, x, s)):
+            rows, w = KL.rows(at), 1 / (std**2 + KL.residual_variance(at)[0])   # f = mean + rows a + rest, a ~ N(0, I)
+            P, h = P + rows.T @ (w * rows), h + ((values - KL.mean(at)) * w)[..., 0] @ rows
         rows, a = KL.rows(q), torch.linalg.solve(P, h.T).T
-        linear = KL.mean(q) + (a @ rows.T)[..., None]
-        s2 = (rows * torch.linalg.solve(P, rows.T).T).sum(1, keepdim=True) + KL.rest(q)[0]
-        return linear + s2.sqrt() * net.answer(net.condition(x, s, told), q)[2]
+        mean = KL.mean(q) + (a @ rows.T)[..., None]
+        variance = (rows * torch.linalg.solve(P, rows.T).T).sum(1, keepdim=True) + KL.residual_variance(q)[0]
+        encoded, std = net.prepare(x, s, net.condition(batch)), variance.sqrt()[None]
+        return mean + std * net.denoiser.residual(x, s, mean, std, net.at(encoded, q))
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     levels = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     levels = torch.cat([levels, torch.zeros(1)]).float()
@@ -195,11 +197,12 @@ panel
 # start from, trained here for a few seconds. *Predict:* where is a network alone worst, at much noise or at little?
 
 # %%
-small = {"width": 32, "depth": 2, "batch": 16, "queries": 16, "measured": 4096, "lr": 2e-3}
+small = {"width": 32, "depth": 2, "batch": 16, "queries": 16, "calibration_functions": 4096, "lr": 2e-3}
 limit = nfd.Budget(steps=12) if quick else nfd.Budget(seconds=live)
-without = nfd.train(ScoreField(**small, linear=False), problem, budget=limit, seed=seed, device=device)
+without = nfd.train(ScoreField(**small, prior="white"), problem, budget=limit, seed=seed, device=device)
 silent = nfd.train(ScoreField(**small), problem, budget=nfd.Budget(steps=1), seed=seed, device=device)
-torch.nn.init.zeros_(silent.net.output[-1].weight), torch.nn.init.zeros_(silent.net.output[-1].bias)
+for tensor in silent.net.denoiser.net.output[-1].parameters():
+    torch.nn.init.zeros_(tensor)
 levels, clean = torch.logspace(-1.7, 1.4, 9).tolist(), problem.draw(64, seed=seed + 1)(lattice)[..., 0].double()
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 worst = {}
@@ -233,9 +236,10 @@ table.summary().round(3)
 # %%
 saw = nfd.problems.get("sawtooth1d")
 limit = nfd.Budget(steps=12) if quick else nfd.Budget(seconds=2 * live, steps=800)
-learned = nfd.train(ScoreField(**{**small, "context": 32, "lr": 3e-3}), saw, budget=limit, seed=seed, device=device)
-plain = ScoreField.restore(learned.about, learned.tensors(), device)
-torch.nn.init.zeros_(plain.net.output[-1].weight), torch.nn.init.zeros_(plain.net.output[-1].bias)
+learned = nfd.train(ScoreField(**{**small, "lattice": 32, "lr": 3e-3}), saw, budget=limit, seed=seed, device=device)
+plain = store.restored(ScoreField, learned.about, learned.tensors(), device)
+for tensor in plain.net.denoiser.net.output[-1].parameters():
+    torch.nn.init.zeros_(tensor)
 levels, teeth = torch.logspace(-1.3, 0.7, 7).tolist(), saw.draw(128, seed=seed + 1)(learned.lattice)
 noise, best = white(128, (32, 1), seed=seed), saw.oracle().at(None, learned.lattice).denoiser()
 ways = {"linear answer": plain.denoiser(), "model": learned.denoiser(), "exact": lambda x, s: best(x[..., 0], s)[..., None]}
@@ -255,31 +259,31 @@ figure
 # %% [markdown]
 # ## Where it breaks
 #
-# **The guidance ladder.** Suppose the denoiser had never heard of observations: it knows the prior only. Guidance wraps it. Six
+# **The guidance ladder.** Suppose the denoiser was trained without observations: it knows the prior only. Guidance wraps it. Six
 # observations on the lattice, noise 0.05, twenty ancestral steps. First with the *exact* denoiser, so that all error is the method's;
 # then with the network. A good rung is near the exact mean, has its spread (1.00), and misses the observations by about 0.05.
 # *Predict:* which rung fits the observations *too well*?
 
 # %%
-def ladder(D, n, told=None):
-    """Distance from the exact mean, spread over the exact one, misfit at the observations, of each way to say them to D."""
-    ways = {"unconditional": D, "replacement": guidance.replacement(D, dots, seed=1), "naive": guidance.naive(D, dots),
-            "DPS": guidance.dps(D, dots, sigmas=sigmas), "ΠGDM": guidance.pigdm(D, dots), "Tweedie": guidance.tweedie(D, dots)}
-    ways |= {} if told is None else {"amortised": told}
+def ladder(D, n, conditional=None):
+    """Distance from the exact mean, spread over the exact one, misfit at the observations, of each way to guide D."""
+    ways = {"unconditional": D, "replacement": guidance.replacement(D, measured, seed=1), "naive": guidance.naive(D, measured),
+            "DPS": guidance.dps(D, measured, sigmas=sigmas), "ΠGDM": guidance.pigdm(D, measured), "Tweedie": guidance.tweedie(D, measured)}
+    ways |= {} if conditional is None else {"amortised": conditional}
     x, rows = 28.0 * white(n, (64,), seed=seed), {}
     for name, way in ways.items():
         rows[name] = samplers.sample(way, x, sigmas, method="ancestral", noise=samplers.fresh_noise(seed))
-    *_, last = guidance.repaint(D, dots, x, sigmas, noise=samplers.fresh_noise(seed), times=5)
+    *_, last = guidance.repaint(D, measured, x, sigmas, noise=samplers.fresh_noise(seed), times=5)
     rows["RePaint ×5"] = last.x
     return {name: [round(float(v), 3) if v < 1e3 else float("inf") for v in (              # inf, or nan: it ran away
         (end.mean(0) - mean).square().mean().sqrt(), (end.var(0)[hidden].mean() / std[hidden].square().mean()).sqrt(),
-        (end[:, index] - dots.y).square().mean().sqrt())] for name, end in rows.items()}
+        (end[:, index] - measured.y).square().mean().sqrt())] for name, end in rows.items()}
 
 
 index, hidden = torch.randperm(64, generator=torch.Generator().manual_seed(seed))[:6], torch.ones(64, dtype=torch.bool)
 hidden[index], sigmas = False, schedule.karras(20, 0.01, 28.0)
 y = truth(lattice[index])[0, :, 0] + 0.05 * white(1, (6,), seed=seed)[0]
-dots, six = guidance.Measurement.points(index, y, 0.05), nfd.Observations(lattice[index], y[:, None], 0.05)
+measured, six = guidance.Measurement.points(index, y, 0.05), nfd.Observations(lattice[index], y[:, None], 0.05)
 posterior = oracle.at(six, lattice.double())
 mean, std = posterior.mean.float(), posterior.std.float()
 
@@ -295,13 +299,13 @@ assert rungs["exact"]["Tweedie"][0] < rungs["exact"]["RePaint ×5"][0] < rungs["
 assert not rungs["exact"]["naive"][0] < 1e3
 
 # %% [markdown]
-# The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement tells the rest of $x$ too
-# late; RePaint goes back and tells it again, and fits the noise of the observations; DPS pushes by a fixed length; ΠGDM takes what is left to
+# The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement informs the rest of $x$ too
+# late; RePaint goes back and repeats it, and fits the noise of the observations; DPS pushes by a fixed length; ΠGDM takes what is left to
 # be white. **Naive guidance explodes**: it takes $D(x)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
-# known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial x$, and is right; so is a denoiser that was told
+# known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial x$, and is right; so is a conditional denoiser
 # (amortised), at a fraction of the cost. What spread they lack, twenty ancestral steps took.
 #
-# **Any linear measurement.** The same wrapper and weights, and data that no observations can say: a blur, an integral, block averages.
+# **Any linear measurement.** The same wrapper and weights, and data that no observed points can give: a blur, an integral, block averages.
 
 # %%
 line = lattice[:, 0]
@@ -309,15 +313,15 @@ maps = {"a blur at 6 places": torch.softmax(-0.5 * ((line[None] - line[5::10, No
         "its integral": torch.full((1, 64), 2 / 64), "4 block averages": torch.eye(4).repeat_interleave(16, 1) / 16}
 figure, (panes,) = style.picture(1, 3, size=(11.5, 3.2), sharey=True)
 for ax, (name, A) in zip(panes, maps.items(), strict=True):
-    measured = A @ truth(lattice)[0, :, 0] + 0.05 * white(1, (len(A),), seed=seed)[0]
-    want = law.condition(A.double(), measured.double(), 0.05)
-    way = guidance.tweedie(lambda x, s: prior(x.to(model.device), s).cpu(), guidance.Measurement.linear(A, measured, 0.05))
+    data = A @ truth(lattice)[0, :, 0] + 0.05 * white(1, (len(A),), seed=seed)[0]
+    want = law.condition(A.double(), data.double(), 0.05)
+    way = guidance.tweedie(lambda x, s: prior(x.to(model.device), s).cpu(), guidance.Measurement.linear(A, data, 0.05))
     ends = samplers.sample(way, 28.0 * white(6 if quick else guided, (64,), seed=seed), schedule.karras(14, 0.01, 28.0), method="dpmpp")
     ax.fill_between(line, *(want.mean + k * 1.645 * want.std for k in (-1, 1)), color=style.EXACT, alpha=0.2, lw=0)
     for end in ends[:12]:
         ax.plot(line, end, color=style.MODEL, lw=0.7)
     ax.plot(line, truth(lattice)[0], color=style.TRUTH)
-    misfit = (ends @ A.T - measured).square().mean().sqrt()
+    misfit = (ends @ A.T - data).square().mean().sqrt()
     style.dress(ax, x=problem.card.axes[0], title=f"{name}: misfit {misfit:.2f}, spread {(ends.var(0).mean() / want.std.square().mean()).sqrt():.2f}")
 figure
 
@@ -380,7 +384,7 @@ plots.bands(problem.card, truth=other, seen=strange, model=found, title=f"Four t
 # for steps in (20, 60):
 #     sigmas, row = schedule.karras(steps, 0.01, 28.0), []
 #     for zeta in (0.3, 1.0, 3.0):
-#         way = guidance.dps(lambda x, s: law.denoiser()(x.double(), s).float(), observations, zeta=zeta, sigmas=sigmas)
+#         way = guidance.dps(lambda x, s: law.denoiser()(x.double(), s).float(), measured, zeta=zeta, sigmas=sigmas)
 #         ends = samplers.sample(way, 28.0 * white(60, (64,), seed=1), sigmas, method="ancestral", noise=samplers.fresh_noise(1))
 #         row.append(round((ends.mean(0) - mean).square().mean().sqrt().item(), 2))
 #     print(steps, "steps: distance from the exact mean at zeta 0.3, 1, 3:", row)
@@ -407,6 +411,6 @@ plots.bands(problem.card, truth=other, seen=strange, model=found, title=f"Four t
 # - Dutordoir et al. 2023, *Neural diffusion processes*: a set transformer that denoises functions at any points; conditions by RePaint.
 # - Lim et al. 2023, *Score-based diffusion models in function space*: why the noise must be a function.
 # - Chung et al. 2023, *Diffusion posterior sampling*, and Song et al. 2023, *Pseudoinverse-guided diffusion*: two rungs of the ladder.
-# - Lugmayr et al. 2022, *RePaint*: going back to tell it again.
+# - Lugmayr et al. 2022, *RePaint*: going back to repeat it.
 # - Boys et al. 2023, *Tweedie moment projected diffusions*: the covariance that a denoiser implies.
 # - Mardani et al. 2023, *Residual corrective diffusion modeling*: start from a regression, learn the rest.

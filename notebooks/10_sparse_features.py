@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 10 · Points as tokens: diffusion over sparse features, and a field that asks them
+# # 10 · Points as tokens: diffusion over sparse features, and a field decoded from them
 #
 # ![an outline from 24 points, by kriging and by tokens](pictures/10_sparse_features.png)
 #
@@ -17,7 +17,7 @@
 #
 # Sensors stand where they stand, ships sail where they sail, a scanner touches an object here and there. Forcing such points
 # into pixels leaves most pixels empty and blurs the rest. Here the points stay a *set*: they become tokens at a few anchors,
-# diffusion runs over the tokens, and a field asks the tokens near a query. The first test: the outline of a shape from 24
+# diffusion runs over the tokens, and a field attends to the tokens near a query. The first test: the outline of a shape from 24
 # points on it.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
@@ -137,33 +137,33 @@ plots.row(stars.card, truth=shape, seen=half, model=open_half, side=96, title=f"
 #
 # From many functions, the mean and the principal directions are measured once: $f = \mu + \sum_j \varphi_j a_j$. Points
 # $(x_i, y_i)$ then have a best linear estimate $\hat a = W(x)\,(y - \mu)$: attention with weights that come from the places of
-# *all* points. A **token** at anchor $k$ is what that estimate looks like round the anchor, $z_k = B\,\hat f(p_k + \delta)$ at a
+# *all* points. A **token** at anchor $k$ is what that estimate looks like around the anchor, $z_k = B\,\hat f(p_k + \delta)$ at a
 # few offsets $\delta$; the anchors are each the place farthest from those before. So many points or few, even or crowded, give
 # the same tokens. Diffusion draws $z$ given sparse points $S$:
 #
 # $$D(z_\sigma, \sigma, S) = \underbrace{\mathbb{E}_{\text{lin}}[z \mid z_\sigma, S]}_{\text{closed form}} + s(\sigma, S)\;
 # F_\theta(\text{tokens}; S),$$
 #
-# with $F$ a set transformer, starting at zero, in which tokens hear each other and the points, near ones better. The field
+# with $F$ a set transformer, starting at zero, in which tokens attend to each other and to the points, most to near ones. The field
 # reads its tokens, linearly and by attention to the nearest anchors, $f(x) = \ell(x, z) + \sum_k w_k(x)\, g(z_k, x - p_k)$.
 # Where functions are Gaussian, the linear part is everything, and the networks add nothing. Outlines are another matter.
 #
 # ## Smallest version
 #
-# Points to tokens in plain PyTorch: principal directions, Bayes' rule, a look round each anchor.
+# Points to tokens in plain PyTorch: principal directions, Bayes' rule, the estimate around each anchor.
 
 # %%
 truth = gauss.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=40), noise_std=0.05, seed=seed)
-tokens = model.net.tokens
-kl = tokens.kl
+tokens = model.net.tokeniser
+kl, (k, many) = tokens.expansion, tokens.shape
 with torch.no_grad():
     place, y = seen.coords.to(model.device), seen.values.to(model.device)
     phi = kl.rows(place)                                                  # (m, r): the directions at the points
-    noise = seen.noise_std**2 + kl.rest(place)[0, :, 0]                   # of the sensors, and what the directions leave
+    noise = seen.noise_std**2 + kl.residual_variance(place)[0, :, 0]      # of the sensors, and what directions leave
     precision = torch.eye(kl.rank, device=place.device) + phi.T / noise @ phi
     a = torch.linalg.solve(precision, phi.T / noise @ (y - kl.mean(place)[0])[:, 0])
-    z = (tokens.sensor.matrix @ a).reshape(tokens.k, tokens.many)         # each token: the estimate round its anchor
+    z = (tokens.measurement.matrix @ a).reshape(k, many)                  # each token: the estimate around its anchor
 
 # %% [markdown]
 # ## The library's version
@@ -171,7 +171,7 @@ with torch.no_grad():
 # The same numbers. And the whole answer: tokens drawn by diffusion, read anywhere.
 
 # %%
-assert torch.allclose(z, model.encode(ObservationBatch.of([seen]))[0], atol=2e-3)
+assert torch.allclose(z, model.encode_points(ObservationBatch.of([seen]))[0], atol=2e-3)
 draws, exact = model.draw(seen, 16, seed=seed), gauss.oracle().draw(seen, 16, seed=seed)
 finer = draws[:4](nfd.cell_centres((3 * side, 3 * side))).reshape(4, 3 * side, 3 * side)[:, 1::3, 1::3].flatten(1)
 same = (finer - draws[:4](grid)[..., 0]).abs().max()                      # the middle of three cells is that of one
@@ -179,24 +179,24 @@ plots.row(gauss.card, truth=truth, seen=seen, exact=exact, model=draws, side=96,
           f"{3 * side}²: the same draws to {same:.0e}. Spread {draws(grid).std(0).mean():.2f}, exact {exact(grid).std(0).mean():.2f}")
 
 # %% [markdown]
-# **Which token speaks here?** Move one number of one token, and see where the field moves. *Predict:* how many of the tokens
-# does a single place listen to? Move the slider: the cross walks through the box, and observations grow where a token is heard.
+# **Which token counts here?** Move one number of one token, and see where the field moves. *Predict:* how many of the tokens
+# does a single place depend on? Move the slider: the cross walks through the box, and anchors grow with their influence on it.
 
 # %%
-code, way = model.encode(truth)[0], torch.linspace(-0.95, 0.95, 13)
+latent, way = model.encode(truth)[0], torch.linspace(-0.95, 0.95, 13)
 spots = torch.stack([way, 0.6 * torch.sin(3 * way)], 1)                  # a walk through the box, for the slider
-token_influence = model.token_influence(spots, code).cpu()
-few = (token_influence.sort(1, descending=True).values.cumsum(1) < 0.8).sum(1) + 1
+influence = model.token_influence(spots, latent).cpu()
+few = (influence.sort(1, descending=True).values.cumsum(1) < 0.8).sum(1) + 1
 x, y = tokens.anchors.cpu().T.tolist()
 figure = go.Figure()
-for spot, voice in zip(spots.tolist(), token_influence, strict=True):
-    sizes = (2 + 60 * voice.sqrt()).tolist() + [9]
+for spot, shares in zip(spots.tolist(), influence, strict=True):
+    sizes = (2 + 60 * shares.sqrt()).tolist() + [9]
     figure.add_scatter(x=[*x, spot[0]], y=[*y, spot[1]], mode="markers", visible=False, showlegend=False,
                        marker={"size": sizes, "color": [style.MODEL] * len(x) + [style.TRUTH],
                                "symbol": ["circle"] * len(x) + ["x"]},
-                       text=[f"{share:.0%} of the voice" for share in voice.tolist()] + ["here"], hoverinfo="text")
+                       text=[f"{share:.0%} of the influence" for share in shares.tolist()] + ["here"], hoverinfo="text")
 figure.data[6].visible = True
-figure.update_layout(width=460, height=520, paper_bgcolor=style.PAPER, plot_bgcolor=style.PAPER, title=f"80 % of the voice: {few.min()} to {few.max()} of {len(x)} tokens", sliders=[{
+figure.update_layout(width=460, height=520, paper_bgcolor=style.PAPER, plot_bgcolor=style.PAPER, title=f"80 % of the influence: {few.min()} to {few.max()} of {len(x)} tokens", sliders=[{
     "active": 6, "currentvalue": {"prefix": "x = "}, "steps": [
         {"method": "restyle", "label": f"{spot[0]:.2f}", "args": [{"visible": [j == i for j in range(len(spots))]}]}
         for i, spot in enumerate(spots.tolist())]}])
@@ -231,9 +231,9 @@ plots.ratios({name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.t
 
 # %%
 target, foreign = truth(grid)[0], white(16, model.net.shape, seed=seed + 1).to(model.device)
-told = {"as it is": draws, "tokens silenced": model.decode(torch.zeros(2, *model.net.shape, device=model.device)),
+rivals = {"as it is": draws, "tokens silenced": model.decode(torch.zeros(2, *model.net.shape, device=model.device)),
         "tokens of noise": model.decode(foreign)}
-score = {name: crps(f(grid), target).mean().item() for name, f in told.items()}
+score = {name: crps(f(grid), target).mean().item() for name, f in rivals.items()}
 assert score["as it is"] < min(score["tokens silenced"], score["tokens of noise"])
 print({name: round(value, 3) for name, value in score.items()})
 pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in
@@ -242,7 +242,7 @@ pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in
 # %% [markdown]
 # **Same function, other points.** Encode each surface twice, from different points; then from points that crowd into a corner.
 # Beside it the attention of most set encoders: weights by a softmax of distance, which know nothing of the other points.
-# *Predict:* by how much do the two codes of one surface differ, as a share of how much two surfaces do?
+# *Predict:* by how much do the two latents of one surface differ, as a share of how much two surfaces do?
 
 # %%
 fields, rng = gauss.draw(16, seed=seed + 5), stream(seed, "points")
@@ -252,7 +252,7 @@ crowd[1, :, :250] = 0.3 * crowd[1, :, :250] + 0.65
 apart = {}
 for words, (one, two) in (("other points", even), ("a crowd in one corner", crowd)):
     sets = [as_points(x, fields(x)).to(model.device) for x in (one, two)]
-    kriged = [model.encode(points).flatten(1) for points in sets]
+    kriged = [model.encode_points(points).flatten(1) for points in sets]
     soft = [torch.cdist(tokens.anchors.expand(16, -1, -1), p.coords).square().div(-2 * 0.12**2).softmax(-1) @ p.values
             for p in sets]
     for name, (a, b) in (("weights that know all points", kriged), ("softmax of distance", [x.flatten(1) for x in soft])):
@@ -267,8 +267,8 @@ pd.DataFrame(apart).T.round(3)
 points = as_points(even[0], fields(even[0])).to(model.device)
 at, what, floors = grid.to(model.device), fields(grid).to(model.device), {}
 for many in (2, 4, 8, 16, 32, 64):
-    A = tokens.sensor.matrix.reshape(tokens.k, tokens.many, -1)[:, :many].flatten(0, 1)      # more anchors only append
-    z = model.encode(points)[:, :, :many].flatten(1)
+    A = tokens.measurement.matrix.reshape(k, len(tokens.anchors), -1)[:, :many].flatten(0, 1)      # more anchors only append
+    z = model.encode_points(points)[:, :, :many].flatten(1)
     a = torch.linalg.solve(torch.eye(kl.rank, device=A.device) + A.T @ A / 4e-4, A.T / 4e-4) @ z.T
     away = kl.mean(at) + (kl.rows(at) @ a).T[..., None] - what
     floors[many] = (away.square().mean() / what.square().mean()).sqrt().item()
@@ -282,15 +282,15 @@ figure
 # %% [markdown]
 # ## Where it breaks
 #
-# **No linear start.** Leave all to the networks and train for as long as fits here. *Predict:* which of the two has learned
+# **The white prior.** Leave all to the networks and train for as long as fits here. *Predict:* which of the two has learned
 # the surfaces?
 
 # %%
 budget_ = nfd.Budget(steps=live)
-small = {"anchors": 36, "share": 0.5, "width": 32, "depth": 2, "memory": 32, "side": 24, "rank": 80, "draws": 1024, "batch": 12,
-         "points": (250, 300)}
-both = {f"linear={on}": nfd.train(SparseFeatures(**small, linear=on), gauss, budget=budget_, seed=seed, device=device)
-        for on in (True, False)}
+small = {"anchors": 36, "decoder_share": 0.5, "width": 32, "depth": 2, "decoder_width": 32, "expansion_side": 24,
+         "expansion_rank": 80, "calibration_functions": 1024, "batch": 12, "points": (250, 300)}
+both = {f"{prior} prior": nfd.train(SparseFeatures(**small, prior=prior), gauss, budget=budget_, seed=seed, device=device)
+        for prior in ("gaussian", "white")}
 score = {name: crps(f.draw(seen, 16, seed=1)(grid), target).mean().item() for name, f in both.items()}
 plots.pages(gauss.card, {"truth": truth, **{f"{name}\nCRPS {score[name]:.3f}": f.draw(seen, 1, seed=1)
             for name, f in both.items()}}, seen=seen, title=f"After {live} steps each")
@@ -320,7 +320,8 @@ pd.DataFrame(rows).T.round(3)
 # disc, and report. Trained live for a moment on space-time tokens; the exact answer beside it. *Predict:* is a moment enough?
 
 # %%
-tiny = {"anchors": 48, "width": 32, "depth": 1, "memory": 24, "rank": 64, "side": 12, "draws": 1500, "batch": 8}
+tiny = {"anchors": 48, "width": 32, "depth": 1, "decoder_width": 24, "expansion_rank": 64, "expansion_side": 12,
+        "calibration_functions": 1500, "batch": 8}
 sailor = nfd.train(SparseFeatures(**tiny, points=(300, 350)), film, budget=nfd.Budget(steps=live // 2), seed=seed,
                    device=device)
 disc = film.draw(1, seed=seed + 3)
@@ -362,8 +363,8 @@ figure
 # <details><summary>Solution</summary>
 #
 # ```python
-# other = observations.coords[:, 0] > observations.coords[:, 0].mean()
-# flipped = nfd.Observations(observations.coords[other], observations.values[other], observations.noise_std)
+# other = dots.coords[:, 0] > dots.coords[:, 0].mean()
+# flipped = nfd.Observations(dots.coords[other], dots.values[other], dots.noise_std)
 # spread = shaper.draw(flipped, 16, seed=1)(grid).std(0)[:, 0].cpu()
 # print(f"left {spread[grid[:, 0] < 0].mean():.3f}, right {spread[grid[:, 0] > 0].mean():.3f}")
 # ```
@@ -378,12 +379,13 @@ figure
 # turn = torch.randperm(seen.m, generator=stream(seed, "turn"))
 # turned = nfd.Observations(seen.coords[turn], seen.values[turn], seen.noise_std)
 # print("points:", (model.draw(turned, 4, seed=1)(grid) - model.draw(seen, 4, seed=1)(grid)).abs().max().item())
-# heard, order = model.net.hear(ObservationBatch.of([seen]).to(model.device)), torch.arange(tokens.many).flip(0)
-# net, x = model.net.denoiser.net, torch.randn(1, tokens.many, model.net.denoiser.net.enter.in_features, generator=rng)
+# observations, order = model.conditioning(seen).features, torch.arange(len(tokens.anchors)).flip(0)
+# net = model.net.denoiser.net.transformer
+# x = torch.randn(1, len(tokens.anchors), net.input.in_features, generator=rng)
 # x, level = x.to(model.device), torch.zeros(1, device=model.device)
 # with torch.no_grad():
-#     plain, net.places = net(x, level, heard.features[1]), net.places[order]
-#     print("tokens:", (net(x[:, order], level, heard.features[1]) - plain[:, order]).abs().max().item())
+#     plain, net.places = net(x, level, observations), net.places[order]
+#     print("tokens:", (net(x[:, order], level, observations) - plain[:, order]).abs().max().item())
 #     net.places = net.places[order]
 # ```
 #

@@ -284,7 +284,7 @@ class ScoreField:
     # its number of directions: 40, 112, 160
     expansion_rank: int | None = None
     # functions that it is measured on
-    expansion_draws: int = 8192
+    calibration_functions: int = 8192
     # features of a token
     width: int = 64
     # blocks of attention
@@ -349,7 +349,7 @@ class ScoreFieldLosses:
         denoiser.noise_levels.calibrate(values / scale, scale=float(scale))
         if isinstance(denoiser.prior, ExpansionLattice):
             expansion = denoiser.prior.expansion
-            expansion.calibrate(self.values("statistics", self.config.expansion_draws, expansion.places),
+            expansion.calibrate(self.values("statistics", self.config.calibration_functions, expansion.places),
                                 seed=child(self.run.seed, "directions"))
 
     def denoise(self, i: int) -> Tensor:

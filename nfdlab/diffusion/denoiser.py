@@ -19,9 +19,9 @@ DenoiseFn = Callable[[Tensor, Tensor], Tensor]       # D(x, sigma) -> the mean o
 
 
 def like(sigma, x: Tensor) -> Tensor:
-    """Noise level `sigma`, a number or (b,), shaped to multiply x (b, …)."""
+    """Noise level `sigma`, a number, (b,) or of as many dimensions as x, shaped to multiply x (b, …)."""
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
-    return sigma.reshape(-1, *[1] * (x.ndim - 1)) if sigma.ndim else sigma
+    return sigma if sigma.ndim in (0, x.ndim) else sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
 @dataclass(frozen=True, eq=False)

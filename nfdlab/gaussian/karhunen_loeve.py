@@ -143,6 +143,12 @@ class KarhunenLoeve(nn.Module):
         variance = variance / real.clamp_min(1e-12)                      # padding: infinite noise
         return self.prior(b).updated(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
 
+    def weights(self, draws: Tensor) -> Tensor:
+        """Posterior mean (b, r) of the weights of functions whose values (b, side^d, c) at `places` are known."""
+        places = self.places.to(draws)
+        away = (draws - self.mean(places)).flatten(1)
+        return self.prior().updated(self.rows(places), away, self.residual_variance(places).flatten()).mean
+
     def log_marginal_likelihood(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
         """Log marginal likelihood of the observations of b functions, (b,); `posterior` is `condition(seen)`.
 
@@ -220,11 +226,8 @@ class LatentGaussian(nn.Module):
     @torch.no_grad()
     def calibrate(self, draws: Tensor, latents: Tensor, *, seed: int) -> None:
         """Measure from values (b, side^d, c) of fresh functions at `places`, and their latents (b, *shape)."""
-        expansion, places = self.expansion, self.places.to(draws)
-        expansion.calibrate(draws, seed=seed)
-        exact = expansion.prior().updated(expansion.rows(places), (draws - expansion.mean(places)).flatten(1),
-                                          expansion.residual_variance(places).flatten())
-        self.measurement.calibrate(exact.mean, latents.flatten(1))
+        self.expansion.calibrate(draws, seed=seed)
+        self.measurement.calibrate(self.expansion.weights(draws), latents.flatten(1))
 
     def condition(self, seen: ObservationBatch) -> WeightPosterior:
         """The posterior of the expansion's weights given observations of b functions."""

@@ -225,3 +225,8 @@ def depth_to_space(latent: Tensor, c: int, per_cell: int) -> Tensor:
     for axis in range(2, 2 + d):
         parts = parts.flatten(axis, axis + 1)
     return parts
+
+
+def refresh(module: nn.Module, keys) -> None:
+    """A load_state_dict post-hook: recompute what a module derives from its tensors, by its `precompute`."""
+    module.precompute()

@@ -29,7 +29,8 @@ class Attention(nn.Module):
     """Multi-head attention of queries to a set of tokens: memory = prepare(tokens, places) once, then any queries.
 
     One head for each of the `lengthscales` (heads,), from which it starts: γ = 1/(2 lengthscale²). With `zero_key`
-    there is one more key, of a token of zeros at no distance: a point with nothing near need not attend far away.
+    there is one more key, of a token of zeros at no distance: a point with nothing near need not attend far away. Of a
+    set without tokens every query gets zeros, and has no zero key either.
     """
 
     def __init__(self, width: int, lengthscales: Tensor, zero_key: bool = False):
@@ -51,7 +52,7 @@ class Attention(nn.Module):
         if mask is not None:
             square = torch.where(mask[:, None, :, None], square, NEVER)
         more = [places, square]
-        if self.zero_key:
+        if self.zero_key and tokens.shape[1]:
             last = nn.functional.pad(torch.zeros_like(square), (0, 0, 0, 1), value=1.0)
             tokens, *more = (nn.functional.pad(t, (0, 0, 0, 1)) for t in (tokens, *more))
             more.append(last)
@@ -60,6 +61,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
         """Queries (b, p, width) at places (1 or b, p, d), and the memory of b sets or of one -> (b, p, width)."""
+        if memory[0].shape[2] == 0:
+            return self.output(torch.zeros_like(x))
         places, gamma = places[:, None], self.log_gamma.exp()[:, None, None]
         more = [2 * gamma * places, places.new_ones(1, 1, 1, 1)]
         if self.zero_key:

@@ -81,8 +81,7 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
 
 
 def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> Picture:
-    """Three bars for each latent diffusion: reconstruction error of the latent, distance of prior draws from the true
-    functions, score given observations. Blue marks the best possible value."""
+    """Three bars for each latent approach: error of reconstruction, prior, conditioning. Blue marks the optimum."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
     shown = (("reconstruction error", "rms error / std", [s.reconstruction for s in found.values()], [0.0] * len(found)),

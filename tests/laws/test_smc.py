@@ -52,7 +52,7 @@ def test_particles_draw_a_gaussian_posterior(s):
 
 
 def test_particles_find_two_modes_in_their_proportion():
-    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the mode at +1 is likelier by quadrature and among the particles."""
+    """x ~ N(0.2, 1), x² measured as 1 with noise 0.1: the mode at +1 is likelier, in its exact proportion."""
     grid = torch.linspace(-4, 4, 20001, dtype=F64)
     weight = (-0.5 * (grid - 0.2) ** 2 - 0.5 * ((grid**2 - 1) / 0.1) ** 2).exp()
     odds = float(weight[grid > 0].sum() / weight.sum())

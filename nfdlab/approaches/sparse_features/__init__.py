@@ -1,29 +1,31 @@
-"""Approach 10: a set of points -> tokens at a few anchors -> diffusion over the tokens -> a field that asks them.
+"""Approach 10: a set of points -> tokens at a few anchors -> conditional diffusion of the tokens -> a field of tokens.
 
-Nowhere is there a grid of data. Any points, many or few, become tokens: what stands near each of a few anchors. A set
-transformer denoises the tokens, having heard the sparse points as a set too; a field is read from the tokens near a
-query. Both networks start from the best linear answer, known in closed form from two-point statistics, and learn what
-is left: nothing, where functions are Gaussian; creases, outlines and which of several shapes it is, where not.
+There is no grid of data anywhere. Any points, many or few, are encoded as tokens, each for what lies near its anchor. A
+set transformer denoises the tokens by self-attention and by cross-attention to the observations, itself a set. A field
+is decoded from the tokens nearest to a query. Denoiser and decoder start from the best linear answer, which a
+Gaussian measured on draws gives in closed form: all there is where functions are Gaussian, and elsewhere only a start.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...core.checks import require_seed
-from ...core.fields import EvaluatedFields
+from ...core.checks import require_name
 from ...core.grid import cell_centres
-from ...core.rng import child, seeded, stream
+from ...core.rng import child, seeded
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
-from ...diffusion.schedule import NoiseLevels
-from ...inference.posterior import CHUNK, LatentPosterior
-from ...inference.restoring import rebuilt
-from ...latents.decoder_error import DecoderError
-from ...training import Stage, resolve_device, train
-from .networks import TokenLatentNetwork
+from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
+from ...fields.anchored import AnchoredField
+from ...inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ...nn.networks import Fourier
+from ...nn.set_attention import SetBlock, SetTransformer, doubling_lengthscales
+from ...training import Run, Stage, reused
+from .tokeniser import SetTokeniser
 
+PRIORS = ("white", "gaussian")
+OCTAVES = 3                               # of places
 EVEN = {1: 128, 2: 20, 3: 9}              # points a side of the even set that stands for a whole function
 
 
@@ -33,171 +35,256 @@ def as_points(coords: Tensor, values: Tensor) -> ObservationBatch:
                             coords.new_zeros(len(coords)))
 
 
+class TokenTransformer(ResidualNetwork):
+    """F of tokens x (n, k, tokens): a set transformer that sees the prior's answer and the observations."""
+
+    def __init__(self, config: "SparseFeatures", anchors: Tensor, k: int, c: int):
+        super().__init__()
+        self.place = Fourier(anchors.shape[1], OCTAVES)
+        self.transformer = SetTransformer(anchors, 3 * k + self.place.out, k, self.place.out + c + 1, config.width,
+                                          config.depth, config.heads)
+
+    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, *observations: Tensor) -> Tensor:
+        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4
+        places = self.place(self.transformer.places).T.expand(len(x), -1, -1)
+        channels = [x / (1 + like(sigma, x)**2).sqrt(), mean, std.log().expand_as(x) / 3, places]
+        return self.transformer(torch.cat(channels, 1).mT, level, observations).mT
+
+
+class SparseFeaturesNetwork(LatentNetwork):
+    """Tokeniser, denoiser of the tokens, and decoder: attention to the nearest tokens. With the Gaussian prior that
+    adds to the linear reading of the tokens; with the white one it is the whole field."""
+
+    amortised = True
+
+    def __init__(self, config: "SparseFeatures", d: int, c: int):
+        super().__init__()
+        k, width = config.latent_channels_for(d, c), config.decoder_width
+        tokeniser = SetTokeniser(d, c, *config.statistics_for(d), config.anchors_for(d), k)
+        self.gaussian, self.shape = config.prior == "gaussian", tokeniser.shape
+        self.encoder = None if self.gaussian else tokeniser          # the Gaussian prior is the tokeniser itself
+        self.denoiser = Denoiser(TokenTransformer(config, tokeniser.anchors, k, c),
+                                 tokeniser if self.gaussian else None)
+        self.place = Fourier(d, OCTAVES)
+        self.input = nn.Linear(k + self.place.out, width)
+        self.blocks = nn.ModuleList(
+            SetBlock(width, doubling_lengthscales(config.heads, 2 * tokeniser.reach), 0, ("itself", "unused", "mlp"),
+                     affine=True, identity=True, zero_key=True) for _ in range(config.decoder_depth))
+        self.field = AnchoredField(tokeniser.anchors, config.neighbours_for(d), c, width)
+        self.register_buffer("size", torch.ones(()))                 # of what attention adds
+
+    @property
+    def tokeniser(self) -> SetTokeniser:
+        """Point sets -> latents."""
+        return self.denoiser.prior if self.gaussian else self.encoder
+
+    def decoder_parameters(self) -> list[nn.Parameter]:
+        """What is learned of the decoder."""
+        return [p for part in (self.input, self.blocks, self.field) for p in part.parameters()]
+
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Each observation's features, place and mask, and the measured Gaussian's posterior."""
+        expansion, coords, mask = self.tokeniser.expansion, observations.coords, observations.mask
+        level = observations.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1).expand(*mask.shape, 1) / 3 + 1
+        away = observations.values - expansion.mean(coords)
+        features = torch.cat([self.place(coords), away, level.to(away)], -1)
+        return Conditioning((features, coords, mask), expansion.condition(observations) if self.gaussian else None)
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        """The latent, and features of its tokens (b, tokens, width)."""
+        anchors = self.tokeniser.anchors
+        h = self.input(torch.cat([latent.mT, self.place(anchors).expand(len(latent), -1, -1)], -1))
+        for block in self.blocks:
+            h = block(h, anchors[None])
+        return latent, h
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        latent, features = prepared
+        added = self.size * self.field(coords, features)
+        return added + self.tokeniser.reading(coords, latent) if self.gaussian else added
+
+
+class SparseFeaturesPosterior(LatentPosterior):
+    """A trained approach 10."""
+
+    net: SparseFeaturesNetwork
+
+    @torch.no_grad()
+    def encode_points(self, points: ObservationBatch) -> Tensor:
+        """Latents (b, k, tokens) of any point sets."""
+        return self.net.tokeniser.encode(points.to(self.device))
+
+    def encode(self, fields: Fields) -> Tensor:
+        """Latents (n, k, tokens) of fields, from their values on an even set of points."""
+        coords = cell_centres((EVEN[fields.d],) * fields.d)
+        return self.encode_points(as_points(coords.expand(fields.n, -1, -1), fields(coords)))
+
+    def token_influence(self, coords: Tensor, latent: Tensor) -> Tensor:
+        """Influence of each token on the field of one latent (k, tokens) at coords (p, d): shares (p, tokens) that sum
+        to one.
+
+        A token's influence is the change of the value, root mean square over its numbers, as one of them moves by 0.1.
+        """
+        k, tokens = latent.shape
+        moved = latent + 0.1 * torch.eye(k * tokens).to(latent).reshape(-1, k, tokens)
+        change = self.decode(moved)(coords) - self.decode(latent[None])(coords)
+        influence = change.square().sum(-1).unflatten(0, (k, tokens)).mean(0).sqrt().T
+        return influence / influence.sum(1, keepdim=True)
+
+
 @dataclass(frozen=True)
 class SparseFeatures:
-    """Sizes of the networks. None chooses by dimension."""
+    """Config of approach 10. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         10, "Sparse features",
-        "any points become tokens at a few anchors; diffuse them, told the points; a field asks those near by",
+        "any points become tokens at a few anchors; diffuse them given the points; decode a field from the nearest",
         "Zhang et al. 2023 (3DShape2VecSet); Zhang et al. 2022 (3DILG); Lee et al. 2019 (set transformer); "
         "Mardani et al. 2023 (residual)",
         "points anywhere, in any number, with no grid: sensors, tracks, outlines",
         "detail finer than the anchors' distance and the measured statistics is lost; on Gaussian fields the linear "
         "start is the whole answer and the networks add nothing")
+    trained: ClassVar[type] = SparseFeaturesPosterior
+
+    # "gaussian": denoiser and field start from a Gaussian measured on draws; "white": networks have all to learn
+    prior: str = "gaussian"
+    # anchors, one for each token: 24 in 1D, 64 in 2D, 96 in 3D
     anchors: int | None = None
-    latent: int = 4                        # numbers a token
-    side: int | None = None              # points an axis at which two-point statistics are measured,
-    rank: int | None = None              # how many directions are kept of them,
-    draws: int = 16384                   # and of how many functions
-    linear: bool = True                  # start from the best linear answer
-    points: tuple[int, int] | None = None      # how many points stand for a function in training, at any places
-    width: int = 64                      # of the denoiser,
-    depth: int = 4                       # its blocks
+    # numbers of a token
+    latent_channels: int = 4
+    # points a side at which the expansion is measured: 128 in 1D, 48 in 2D, 16 in 3D
+    expansion_side: int | None = None
+    # its number of directions: 40, 112, 96
+    expansion_rank: int | None = None
+    # functions that it is measured on
+    calibration_functions: int = 16384
+    # fewest and most points that stand for a function in training: (64, 128), (250, 500), (300, 600)
+    points: tuple[int, int] | None = None
+    # features of a token in the denoiser
+    width: int = 64
+    # blocks of the denoiser
+    depth: int = 4
+    # heads of each attention
     heads: int = 4
-    memory: int = 48                     # numbers a token remembers for the field,
-    mixing: int = 2                      # after so many blocks in which tokens hear each other
-    near: int | None = None              # tokens that a query asks
-    jitter: float = 0.01                 # noise on latents while the field learns
-    share: float = 0.3                   # of the budget, for the field
+    # features of a token in the decoder
+    decoder_width: int = 48
+    # blocks of self-attention in the decoder
+    decoder_depth: int = 2
+    # nearest tokens that a query attends to: 4, 8, 10
+    neighbours: int | None = None
+    # standard deviation of noise on latents while the decoder learns
+    jitter: float = 0.01
+    # share of the budget for the decoder
+    decoder_share: float = 0.3
+    # functions in a batch
     batch: int = 24
-    reuse: int = 3                       # how often a batch is noised
+    # training steps of the denoiser with one batch, each with fresh noise
+    reuse: int = 3
+    # query points of each function in a training step of the decoder
     queries: int = 192
+    # learning rate of the denoiser; the decoder's is twice that
     lr: float = 1e-3
-    steps: int = 20                      # of the sampler, unless told
-    guide: str = "encoder"               # how observations enter, unless told
-    num_particles: int = 256                     # of the particles, where they are the guide
+    # sampling steps
+    steps: int = 20
+    # how observations enter a draw
+    guide: str = "encoder"
+    # particles of sequential Monte Carlo, where guide is "particles"
+    num_particles: int = 256
+
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior")
 
     def anchors_for(self, d: int) -> int:
         return self.anchors or {1: 24, 2: 64, 3: 96}[d]
 
     def latent_channels_for(self, d: int, c: int) -> int:
-        return min(self.latent, c * 3**d)                  # a token looks at so many values
+        return min(self.latent_channels, c * 3**d)                   # a token covers so many values
 
     def statistics_for(self, d: int) -> tuple[int, int]:
-        return self.side or {1: 128, 2: 48, 3: 16}[d], self.rank or {1: 40, 2: 112, 3: 96}[d]
+        """Points a side and rank of the expansion."""
+        return self.expansion_side or {1: 128, 2: 48, 3: 16}[d], self.expansion_rank or {1: 40, 2: 112, 3: 96}[d]
 
     def points_for(self, d: int) -> tuple[int, int]:
         return self.points or {1: (64, 128), 2: (250, 500), 3: (300, 600)}[d]
 
-    def near_for(self, d: int) -> int:
-        return self.near or {1: 4, 2: 8, 3: 10}[d]
+    def neighbours_for(self, d: int) -> int:
+        return self.neighbours or {1: 4, 2: 8, 3: 10}[d]
 
-    def build(self, d: int, c: int, *, seed: int = 0) -> TokenLatentNetwork:
+    def build(self, d: int, c: int, *, seed: int = 0) -> SparseFeaturesNetwork:
         with seeded(seed):
-            return TokenLatentNetwork(self, d, c)
+            return SparseFeaturesNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedSparseFeatures":
-        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net, held = self.build(d, c, seed=seed).to(place), {}
-        tokens, (fewest, most) = net.tokens, self.points_for(d)
-
-        def scattered(fields: Fields, rng: torch.Generator) -> ObservationBatch:
-            many = int(fewest * (most / fewest) ** torch.rand((), generator=rng))
-            coords = 2 * torch.rand(fields.n, many, d, generator=rng) - 1
-            return as_points(coords, fields(coords)).to(place)
-
-        @torch.no_grad()
-        def latents(*use, size: int = self.batch) -> tuple[Fields, Tensor]:
-            fields = source.draw(size, seed=child(seed, "data", *use))
-            return fields, tokens.encode(scattered(fields, stream(seed, "points", *use)))
-
-        @torch.no_grad()
-        def calibrate() -> None:
-            fields = source.draw(self.draws, seed=child(seed, "data", "statistics"))
-            draws = fields(tokens.kl.places.cpu()).to(place)
-            tokens.calibrate(draws, seed=child(seed, "statistics"))
-            part = fields[:min(256, self.draws)]
-            tokens.hear_own(scattered(part, stream(seed, "points", "own")), draws[:part.n])
-            away = draws if not self.linear else draws[:part.n] - tokens.reading(
-                tokens.kl.places, tokens.encode(scattered(part, stream(seed, "points", "size"))))
-            net.size.copy_(away.square().mean().sqrt())
-
-        def misfit(fields: Fields, latent: Tensor, noise: torch.Generator, queries: int = self.queries) -> Tensor:
-            coords = 2 * torch.rand(len(latent), queries, d, generator=noise) - 1
-            return net.values(coords.to(place), latent) - fields(coords).to(place)
-
-        def learn_field(i: int) -> Tensor:
-            fields, latent = latents("field", i)
-            noise = stream(seed, "noise", "field", i)
-            latent = latent + self.jitter * torch.randn(latent.shape, generator=noise).to(place)
-            return misfit(fields, latent, noise).square().mean() / net.size**2
-
-        def diffuse(i: int) -> Tensor:
-            batch, noise = i // self.reuse, stream(seed, "noise", "diffuse", i)
-            if batch not in held:
-                fields, latent = latents("diffuse", batch)
-                with torch.no_grad():
-                    heard = net.condition(views(fields, seed=child(seed, "views", batch)).to(place))
-                held.clear()
-                held[batch] = latent, heard.features
-            latent, heard = held[batch]
-            sigma = net.noise_levels.for_training(torch.randn(len(latent), generator=noise)).to(place)
-            return net.denoiser.loss(latent, sigma, torch.randn(latent.shape, generator=noise).to(place), *heard)
-
-        calibrate()
-        net.noise_levels = NoiseLevels.of(torch.cat([latents("range", j, size=64)[1] for j in range(8)]), low=0.02)
-        field = [p for part in (net.input, net.mix, net.field) for p in part.parameters()]
-        train(net, [Stage("field", learn_field, field, self.share, 2 * self.lr),
-                    Stage("diffuse", diffuse, net.denoiser.parameters(), 1 - self.share, self.lr)], budget, watch)
-        with torch.no_grad():
-            errors = misfit(*latents("floor", size=64), stream(seed, "noise", "floor"), 256)
-        about = {"approach": "sparse_features", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels),
-                 **DecoderError.told(errors)}
-        return FittedSparseFeatures(net, about, self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedSparseFeatures":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        net.tokens.precompute()
-        return FittedSparseFeatures(net, about, config.steps)
+            watch: Watch = quiet) -> SparseFeaturesPosterior:
+        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        learn = SparseFeaturesLosses(self, run, net)
+        learn.measure()
+        batch = reused(learn.conditioned, self.reuse)
+        run.train(net, Stage("field", learn.decode, net.decoder_parameters(), self.decoder_share, 2 * self.lr),
+                  Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
+                        1 - self.decoder_share, self.lr))
+        measured = DecoderError.record(learn.errors(*learn.latents("floor", size=64), run.rng("floor"), 256).detach())
+        return SparseFeaturesPosterior(net, run.record("sparse_features", self, **measured), self.steps)
 
 
-class FittedSparseFeatures(LatentPosterior):
-    """A trained approach 10."""
+@dataclass(frozen=True)
+class SparseFeaturesLosses:
+    """The losses of a training step i, and what is measured before."""
 
-    guides: ClassVar[tuple[str, ...]] = ("encoder", *LatentPosterior.guides)
+    config: SparseFeatures
+    run: Run
+    net: SparseFeaturesNetwork
+
+    def points(self, fields: Fields, rng: torch.Generator) -> ObservationBatch:
+        """Random points of functions, as many as stand for a function in training."""
+        fewest, most = self.config.points_for(self.run.d)
+        coords = self.run.queries(fields.n, int(fewest * (most / fewest) ** torch.rand((), generator=rng)), rng)
+        return as_points(coords, fields(coords)).to(self.run.device)
 
     @torch.no_grad()
-    def encode_points(self, points: ObservationBatch) -> Tensor:
-        """Tokens (b, k, many) of any point sets."""
-        return self.net.tokens.encode(points.to(self.device))
+    def latents(self, *use, size: int | None = None) -> tuple[Fields, Tensor]:
+        """Fresh functions, and their latents from points of them."""
+        fields = self.run.functions(self.config.batch if size is None else size, *use)
+        return fields, self.net.tokeniser.encode(self.points(fields, self.run.rng("points", *use)))
 
-    def encode(self, fields: Fields) -> Tensor:
-        """Tokens (n, k, many) of fields, from their values on an even set of points."""
-        coords = cell_centres((EVEN[fields.d],) * fields.d)
-        return self.encode_points(as_points(coords.expand(fields.n, -1, -1), fields(coords)))
+    @torch.no_grad()
+    def measure(self) -> None:
+        """The tokeniser, the size of what the decoder's attention is to add, and the latents' noise levels."""
+        tokeniser, run = self.net.tokeniser, self.run
+        fields = run.functions(self.config.calibration_functions, "statistics")
+        draws = fields(tokeniser.places.cpu()).to(run.device)
+        tokeniser.measure(draws, seed=child(run.seed, "statistics"))
+        part = fields[:min(256, fields.n)]
+        tokeniser.measure_own(self.points(part, run.rng("points", "own")), draws[:part.n])
+        if self.net.gaussian:
+            latent = tokeniser.encode(self.points(part, run.rng("points", "size")))
+            draws = draws[:part.n] - tokeniser.reading(tokeniser.places, latent)
+        self.net.size.copy_(draws.square().mean().sqrt())
+        latents = torch.cat([self.latents("range", j, size=64)[1] for j in range(8)])
+        self.net.denoiser.noise_levels.calibrate(latents, low=0.02)
 
-    def decode(self, latent: Tensor) -> EvaluatedFields:
-        """Tokens (n, k, many) -> Fields; what needs no coordinates is done once."""
-        net, c = self.net, self.about["c"]
-        with torch.no_grad():
-            known = net.prepare(latent)
+    def errors(self, fields: Fields, latent: Tensor, rng: torch.Generator, queries: int) -> Tensor:
+        """Decoded latents less the functions at random queries: (b, q, c)."""
+        coords = self.run.queries(len(latent), queries, rng)
+        return self.net.values(coords.to(latent), latent) - fields(coords).to(latent)
 
-        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            own = tuple(x[part] for x in known)
-            step = max(1, CHUNK // len(own[0]))
-            with torch.no_grad():
-                pieces = [net.evaluate(piece.to(self.device, torch.float32), own) for piece in coords.split(step, dim=-2)]
-            return torch.cat(pieces, 1).to(coords) if pieces else coords.new_zeros(len(own[0]), 0, c)
+    def decode(self, i: int) -> Tensor:
+        """Stage 1: decode latents, slightly noised, at random queries."""
+        (fields, latent), rng = self.latents("field", i), self.run.rng("field", i)
+        latent = latent + self.config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
+        return self.errors(fields, latent, rng, self.config.queries).square().mean() / self.net.size**2
 
-        return EvaluatedFields(rule, len(latent), self.about["d"], c)
+    @torch.no_grad()
+    def conditioned(self, batch: int) -> tuple[Tensor, Conditioning]:
+        """Latents of fresh functions, and the conditioning by their observations."""
+        fields, latent = self.latents("diffuse", batch)
+        return latent, self.net.condition(self.run.observe(fields, batch).to(self.run.device))
 
-    def token_influence(self, coords: Tensor, latent: Tensor) -> Tensor:
-        """Which token speaks at coords (p, d) of the field of one latent (k, many): shares (p, many) that sum to one.
-
-        A token's voice is how far the value moves, root mean square over its numbers, as one of them moves by 0.1.
-        """
-        k, many = latent.shape
-        moved = latent + 0.1 * torch.eye(k * many).to(latent).reshape(-1, k, many)
-        away = self.decode(moved)(coords) - self.decode(latent[None])(coords)
-        voice = away.square().sum(-1).unflatten(0, (k, many)).mean(0).sqrt().T
-        return voice / voice.sum(1, keepdim=True)
+    def diffuse(self, i: int, latent: Tensor, conditioning: Conditioning) -> Tensor:
+        """Stage 2: denoise the latent given observations."""
+        return self.net.denoiser.training_loss(latent, self.run.rng("diffuse", i), conditioning)
 
 
 APPROACH = SparseFeatures

@@ -1,20 +1,20 @@
-"""Point sets as tokens: what stands near each of a few anchors, whatever the number and the places of the points.
+"""Tokeniser of point sets: any points of a function -> a few tokens, each for what lies near its anchor.
 
-The points give a best estimate of the whole function (`KarhunenLoeve`), and a token holds the principal components of
-that estimate round its anchor. The estimate is an attention over the points: each value enters linearly, with a weight
-that knows where *all* points are, so that a crowd of points in one corner does not outvote a lonely one. Attention by
-softmax, which knows each point's distance alone, reads the crowd as well as the function.
+The points give a linear estimate of the whole function (`KarhunenLoeve`), and a token holds the principal components of
+that estimate around its anchor. The estimate is an attention over the points: each value enters linearly, with a weight
+that depends on where *all* points are, so that many points in one corner count no more than they tell. Attention by
+softmax, which knows each point's distance alone, takes density for evidence.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
-from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement
+from ...gaussian.karhunen_loeve import LatentGaussian
 
 CANDIDATES = {1: 256, 2: 40, 3: 14}      # points a side among which anchors are chosen
-LEAST_OWN = 0.02                         # a standard deviation of a token's own noise: latents mean nothing finer
+LEAST_OWN = 0.02                         # lower bound of the std of a token's own noise: latents mean nothing finer
 
 
 def farthest(many: int, d: int) -> Tensor:
@@ -31,63 +31,64 @@ def farthest(many: int, d: int) -> Tensor:
     return places[chosen]
 
 
-class SetTokeniser(nn.Module):
-    """Point sets of functions of c channels over [-1, 1]^d -> latents (b, k, many) of unit scale, k numbers an anchor.
+class SetTokeniser(LatentGaussian):
+    """Point sets of functions of c channels over [-1, 1]^d -> latents (b, k, tokens) of unit scale, k numbers a token.
 
-    A token looks at 3^d places, `reach` (half the anchors' usual distance) apart, round its anchor.
+    A token covers 3^d places around its anchor, `reach` (half the anchors' usual distance) apart. The latent is linear
+    in the expansion's weights, so the tokeniser is also the joint Gaussian of latent and field.
     """
 
-    def __init__(self, d: int, c: int, side: int, rank: int, many: int, k: int):
-        super().__init__()
-        self.d, self.c, self.k, self.many = d, c, k, many
-        self.kl = KarhunenLoeve(d, c, side, rank)
-        self.sensor = LatentMeasurement(k * many, rank)
-        self.reach = many ** (-1 / d)
+    def __init__(self, d: int, c: int, side: int, rank: int, tokens: int, k: int):
+        super().__init__(d, c, side, rank, (k, tokens))
+        self.reach = tokens ** (-1 / d)
         around = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * d).reshape(-1, d)
-        self.register_buffer("anchors", farthest(many, d), persistent=False)
+        self.register_buffer("anchors", farthest(tokens, d), persistent=False)
         self.register_buffer("around", self.reach * around, persistent=False)
-        self.register_buffer("gain", torch.zeros(rank, k * many), persistent=False)
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("gain", torch.zeros(rank, k * tokens), persistent=False)
+        self.register_buffer("scale", torch.ones(()))                # unused: weights files hold it
+        self.register_load_state_dict_post_hook(SetTokeniser.precompute)
 
     @property
     def patches(self) -> Tensor:
-        """The places that tokens look at: (many, 3^d, d)."""
+        """The places that tokens cover: (tokens, 3^d, d)."""
         return (self.anchors[:, None] + self.around).clamp(-1, 1)
 
     @torch.no_grad()
-    def calibrate(self, draws: Tensor, *, seed: int) -> None:
-        """Measure the two-point statistics from values (b, side^d, c) of fresh functions at `kl.places`, and from them
-        the principal components of a patch, of all anchors together, each brought to unit variance."""
-        self.kl.calibrate(draws, seed=seed)
-        rows = self.kl.rows(self.patches.flatten(0, 1)).unflatten(0, (self.many, -1)).double()       # (many, 3^d c, r)
+    def measure(self, draws: Tensor, *, seed: int) -> None:
+        """Measure the expansion from values (b, side^d, c) of fresh functions at `places`, and from it the principal
+        components of a patch, of all anchors together, each brought to unit variance."""
+        self.expansion.calibrate(draws, seed=seed)
+        k, tokens = self.shape
+        rows = self.expansion.rows(self.patches.flatten(0, 1)).unflatten(0, (tokens, -1)).double()  # (tokens, 3^d c, r)
         variance, basis = torch.linalg.eigh((rows @ rows.mT).mean(0))
-        basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
-        self.sensor.matrix.copy_(torch.einsum("qk,mqr->kmr", basis / variance.sqrt(), rows).flatten(0, 1))
-        self.sensor.own.fill_(LEAST_OWN**2)
+        basis, variance = basis.flip(1)[:, :k], variance.flip(0)[:k].clamp_min(1e-8)
+        matrix = torch.einsum("qk,mqr->kmr", basis / variance.sqrt(), rows).flatten(0, 1)
+        self.measurement.matrix.copy_(matrix), self.measurement.own.fill_(LEAST_OWN**2)
         self.precompute()
 
     @torch.no_grad()
-    def hear_own(self, points: ObservationBatch, draws: Tensor) -> None:
-        """Measure what the choice of points adds to a latent, from point sets of some of the functions of `calibrate`."""
-        kl, places = self.kl, self.kl.places.to(draws)
-        exact = kl.prior().updated(kl.rows(places), (draws - kl.mean(places)).flatten(1), kl.residual_variance(places).flatten())
-        away = self.encode(points).flatten(1) - exact.mean @ self.sensor.matrix.T
-        self.sensor.own.copy_(away.square().mean(0).clamp_min(LEAST_OWN**2))
+    def measure_own(self, points: ObservationBatch, draws: Tensor) -> None:
+        """Measure the variance that the choice of points adds to a latent, from point sets of some of the functions of
+        `measure`."""
+        exact = self.expansion.weights(draws) @ self.measurement.matrix.T
+        away = self.encode(points).flatten(1) - exact
+        self.measurement.own.copy_(away.square().mean(0).clamp_min(LEAST_OWN**2))
         self.precompute()
 
     @torch.no_grad()
-    def precompute(self) -> None:
-        """After new weights: the map from latents to the functions' weights, the best linear answer to a latent alone."""
-        A = self.sensor.matrix.double() / self.sensor.own.double().sqrt()[:, None]
+    def precompute(self, *_) -> None:
+        """The map from latents to the functions' weights, the best linear estimate; anew with new weights."""
+        own_std = self.measurement.own.double().sqrt()
+        A = self.measurement.matrix.double() / own_std[:, None]
         inverse = torch.linalg.inv(torch.eye(A.shape[1]).to(A) + A.T @ A)
-        self.gain.copy_(inverse @ A.T / self.sensor.own.double().sqrt())
+        self.gain.copy_(inverse @ A.T / own_std)
 
     def encode(self, points: ObservationBatch) -> Tensor:
-        """(b, k, many)."""
-        return (self.kl.condition(points).mean @ self.sensor.matrix.T).unflatten(1, (self.k, self.many))
+        """Point sets -> latents (b, k, tokens)."""
+        return (self.expansion.condition(points).mean @ self.measurement.matrix.T).unflatten(1, self.shape)
 
     def reading(self, coords: Tensor, latent: Tensor) -> Tensor:
-        """The best linear answer to a latent alone: coords (p, d) or (b, p, d), latents (b, k, many) -> (b, p, c)."""
-        weights, rows = latent.flatten(1) @ self.gain.T, self.kl.rows(coords)
+        """The best linear estimate of the fields of latents (b, k, tokens): coords (p, d) or (b, p, d) -> (b, p, c)."""
+        weights, rows = latent.flatten(1) @ self.gain.T, self.expansion.rows(coords)
         found = weights @ rows.T if rows.ndim == 2 else (rows @ weights[..., None])[..., 0]
-        return self.kl.mean(coords) + found.unflatten(1, (-1, self.c))
+        return self.expansion.mean(coords) + found.unflatten(1, (-1, self.expansion.c))

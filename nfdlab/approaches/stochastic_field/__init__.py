@@ -1,151 +1,346 @@
-"""Approach 8: a field with chance built in, f(x, w): a seeded noise function pushed through a diffusion at each place.
+"""Approach 8: a stochastic field f(x, w): a seeded noise function pushed through a conditional diffusion at each place.
 
-An encoder reads the observations. At each place a one-dimensional diffusion learns the law of f(x): what the best linear answer
-leaves open there. Its flow from noise to data is a rising map T(x, ·), and a draw is f(x) = mean(x) + spread(x)
-T(x, w(x)) with w a *function*, standard normal at every x. So every margin can be right, and a draw is a function at
-any resolution; which places share their luck is not learned but chosen, with w: by default as two-point statistics say.
+An encoder reads the observations. At each place a one-dimensional diffusion learns the distribution of what the best
+linear answer leaves open there. Its flow from noise to data is a rising map T(x, ·), and a draw is f(x) = mean(x) +
+std(x) T(x, w(x)) with w a *function*, standard normal at every x. So every marginal can be right, and a draw is a
+function at any resolution; how places vary together is not learned but chosen, with w: by default as the measured
+covariance says.
 """
 
-from dataclasses import asdict, dataclass
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from ...core.checks import require_name, require_seed
-from ...core.rng import child, seeded, stream
-from ...core.types import Budget, Card, Source, Views, Watch, quiet
-from ...inference.restoring import rebuilt
-from ...training import Stage, resolve_device, train
-from .marginal_heads import HEADS
-from .noise_function import NOISES
-from .pointwise_encoder import PointwiseEncoder
-from .posterior import PushForwardPosterior
-from .transport_table import Table
+from ...core.checks import require_name
+from ...core.fields import EvaluatedFields
+from ...core.grid import cell_centres
+from ...core.rng import child, seeded
+from ...core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
+from ...diffusion.samplers import SamplerStep
+from ...encoders.setconv import SetConv
+from ...fields.liif import LIIF
+from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
+from ...inference.posterior import TrainedModel
+from ...nn.networks import Fourier, GridEncoder
+from ...training import Run, Stage
+from .transport import HEADS, NOISES, NoiseFunction, TransportTable
+
+PRIORS = ("white", "gaussian")
+NODES = 512                                             # of w, for moments
 
 
-class Network(nn.Module):
-    """All that is learned."""
+class PointwiseEncoder(nn.Module):
+    """ObservationBatch -> features of any place: h (b, p, c, H), with mean and std (b, p, c) of a Gaussian there.
+
+    SetConv channels, mean and std on a fine grid, convolutions down to cells, a LIIF to read between them. With a
+    `deep_set_width` a sum over observations of a network of each enters every cell: where a few numbers make the
+    function, each observation informs all places at once (Zaheer et al. 2017).
+    """
 
     def __init__(self, config: "StochasticField", d: int, c: int):
         super().__init__()
-        self.reader = PointwiseEncoder(config, d, c)
-        self.heads = nn.ModuleDict({name: HEADS[name](self.reader.H, config.layers[0], config.layers[1])
-                                    for name in config.heads})
-        self.table = Table(d, c, config.places_for(d), config.knots)
+        cells, side, w = config.cells_for(d), config.side_for(d), config.width
+        self.c, self.cells, self.side, self.gaussian = c, (cells,) * d, side, config.prior == "gaussian"
+        self.expansion = KarhunenLoeve(d, c, *config.expansion_for(d))
+        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
+        self.reader = GridEncoder(d, self.setconv.channels + 2 * c, side, cells, w, w, config.encoder_dilations)
+        self.local = LIIF(d, w, c * config.features, w, config.octaves)
+        self.H = config.features + 2
+        self.register_buffer("grid", cell_centres((side,) * d), persistent=False)
+        self.point = None
+        if config.deep_set_width:
+            e, self.where = config.deep_set_width, Fourier(d, 5)
+            self.point = nn.Sequential(nn.Linear(self.where.out + c + 1, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU(),
+                                       nn.Linear(e, e, bias=False))
+            self.mix = nn.Sequential(nn.SiLU(), nn.Linear(e, e), nn.SiLU(), nn.Linear(e, cells**d * w),
+                                     nn.Unflatten(1, (cells**d, w)))
+
+    def condition(self, seen: ObservationBatch) -> WeightPosterior:
+        """The expansion's weights given observations; with the white prior, without them."""
+        return self.expansion.condition(seen) if self.gaussian else self.expansion.prior(len(seen.coords))
+
+    def moments(self, posterior: WeightPosterior, coords: Tensor, b: int | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and std (b, p, c) at coords (p, d) or (b, p, d)."""
+        mean, variance = self.expansion.predict(posterior, coords)
+        b = len(mean) if b is None else b
+        return mean.expand(b, -1, -1), variance.clamp_min(1e-8).sqrt().expand(b, -1, -1)
+
+    def prepare(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
+        """Features of the cells (b, cells, w), once for all places."""
+        b = len(seen.coords)
+        mean, std = self.moments(posterior, self.grid, b)
+        beside = torch.cat([mean, std.log()], -1).mT.unflatten(2, [self.side] * self.grid.shape[1])
+        memory = self.local.project(self.reader(torch.cat([self.setconv(seen), beside], 1)))
+        if self.point is not None:
+            level = seen.noise_std.clamp_min(1e-2).log()[:, None, None].expand(*seen.mask.shape, 1)
+            each = self.point(torch.cat([self.where(seen.coords), seen.values, level], -1)) * seen.mask[..., None]
+            memory = memory + self.mix(each.sum(1) / 4)
+        return memory
+
+    def read(self, memory: Tensor, mean: Tensor, std: Tensor, coords: Tensor) -> Tensor:
+        """h (b, p, c, H): the last two entries are the mean and the log std."""
+        features = self.local.read(coords, memory, self.cells).unflatten(-1, (self.c, -1))
+        return torch.cat([features, mean[..., None], std.log()[..., None]], -1)
+
+
+class StochasticNetwork(nn.Module):
+    """Encoder, marginal heads by name, and the table of the transport map."""
+
+    def __init__(self, config: "StochasticField", d: int, c: int):
+        super().__init__()
+        self.encoder = PointwiseEncoder(config, d, c)
+        self.heads = nn.ModuleDict({name: HEADS[name](self.encoder.H, *config.head_layers) for name in config.heads})
+        self.table = TransportTable(d, c, config.table_side_for(d), config.knots)
+
+
+class PushForwardPosterior(TrainedModel):
+    """A trained approach 8: draws f(x) = mean(x) + std(x) T(x, w(x)) that share the map T and differ in w."""
+
+    knobs: ClassVar[dict] = {"head": HEADS, "noise": NOISES}
+
+    def using(self, **knobs) -> Self:
+        """The same weights, another `noise` function or another trained `head`."""
+        for name, value in knobs.items():
+            require_name(value, self.knobs[require_name(name, self.knobs, "knob")], name)
+        if "head" in knobs:
+            require_name(knobs["head"], self.net.heads.keys(), "trained head")
+        return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
+
+    @torch.no_grad()
+    def condition(self, seen: Observations | None) -> tuple[WeightPosterior, Tensor]:
+        """Observations -> the expansion's posterior, and the encoder's features of cells (1, cells, w)."""
+        batch, encoder = self.observations(seen), self.net.encoder
+        posterior = encoder.condition(batch)
+        return posterior, encoder.prepare(batch, posterior)
+
+    def noise_function(self, posterior: WeightPosterior) -> NoiseFunction:
+        """The noise functions that draws are made from."""
+        return NoiseFunction(self.about["config"]["noise"], self.net.encoder.expansion, posterior)
+
+    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> Iterator[SamplerStep]:
+        """From noise to draws, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far.
+
+        x (n, k) is all that a draw is: the numbers of its noise function, and the map so far, which all draws share;
+        the ancestral sampler adds noise of its own to each, so that they share none.
+        """
+        walk, numbers, _ = self._walk(seen, n, seed, steps, sampler)
+
+        def packed(x: Tensor) -> Tensor:
+            return torch.cat([numbers, x.flatten(1) if sampler == "ancestral" else x.flatten().expand(n, -1)], 1)
+
+        return (replace(step, x=packed(step.x), denoised=packed(step.denoised)) for step in walk)
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+             sampler: str = "dpmpp") -> EvaluatedFields:
+        """n functions given what was seen, as Fields; None gives the prior.
+
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told.
+        """
+        walk, numbers, posterior = self._walk(seen, n, seed, steps, sampler)
+        for step in walk:
+            values = step.x
+        return self._fields(posterior, numbers, values[:, None] if sampler == "ancestral" else values)
+
+    def fields(self, seen: Observations | None, x: Tensor) -> EvaluatedFields:
+        """The functions that noise numbers and maps x (n, k) stand for, given what was seen."""
+        posterior, table = self.condition(seen)[0], self.net.table
+        size = self.noise_function(posterior).size
+        values = x[:, size:].unflatten(1, (-1, len(table.places), table.c))
+        return self._fields(posterior, x[:, :size], values if values.shape[1] == 1 else values[0])
+
+    @torch.no_grad()
+    def _walk(self, seen, n: int, seed: int, steps,
+              sampler: str) -> tuple[Iterator[SamplerStep], Tensor, WeightPosterior]:
+        """The steps of the map or, with the ancestral sampler, of each draw's own values at the places of the table."""
+        steps = self.request(n, seed, steps, sampler)
+        posterior, memory = self.condition(seen)
+        noise, places = self.noise_function(posterior), self.net.table.places
+        numbers = noise.numbers(n, seed=seed)
+        if sampler != "ancestral":
+            return self._transport(posterior, memory, self.net.table.fan(), steps, sampler), numbers, posterior
+
+        def fresh(i: int, x: Tensor) -> Tensor:
+            return noise(noise.numbers(n, seed=child(seed, "step", i)), places)
+
+        return self._transport(posterior, memory, noise(numbers, places), steps, sampler, fresh), numbers, posterior
+
+    @torch.no_grad()
+    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str, fresh=None,
+                   head: nn.Module | None = None) -> Iterator[SamplerStep]:
+        """The transport of w (k, p, c) at the places of the table."""
+        encoder, places = self.net.encoder, self.net.table.places
+        h = encoder.read(memory, *encoder.moments(posterior, places), places)[0]
+        head = self.net.heads[self.about["config"]["head"]] if head is None else head
+        return head.walk(w, h, steps, sampler, fresh)
+
+    def _fields(self, posterior: WeightPosterior, numbers: Tensor, values: Tensor) -> EvaluatedFields:
+        """Maps `values` as `TransportTable` takes them."""
+        encoder, table, noise = self.net.encoder, self.net.table, self.noise_function(posterior)
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            mean, std = encoder.moments(posterior, coords)
+            own = values[part] if values.ndim == 4 else values
+            return mean + std * table(own, noise(numbers[part], coords), coords)
+
+        return self.evaluated(rule, len(numbers), each=len(table.knots) + encoder.expansion.rank)
+
+    @torch.no_grad()
+    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (p, c) of f at coords (p, d), by quadrature over w: no sampling, no noise."""
+        w = torch.special.ndtri((torch.arange(NODES, dtype=torch.float64) + 0.5) / NODES).float().to(self.device)
+        values = self.quantiles(seen, coords, w)
+        return values.mean(0), values.std(0)
+
+    @torch.no_grad()
+    def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor, head: nn.Module | None = None) -> Tensor:
+        """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w. `head`: in place of the usual one."""
+        encoder, table, where = self.net.encoder, self.net.table, coords.to(self.device, torch.float32)
+        posterior, memory = self.condition(seen)
+        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp", head=head):
+            values = step.x
+        mean, std = encoder.moments(posterior, where)
+        fan = w[:, None, None].expand(-1, len(coords), table.c)
+        return (mean + std * table(values, fan, where)).to(coords)
 
 
 @dataclass(frozen=True)
 class StochasticField:
-    """Sizes of the networks. None chooses by dimension."""
+    """Config of approach 8. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
         8, "Stochastic field",
-        "push a seeded noise function through a one-dimensional diffusion at each place, told the dots",
+        "push a seeded noise function through a one-dimensional conditional diffusion at each place",
         "Han et al. 2022 (CARD); Dutordoir et al. 2023 (neural diffusion processes); Zhang & Wonka 2024 (functional "
         "diffusion)",
         "calibrated uncertainty at every place, of any shape, at the cost of a small network; draws by the thousand",
         "which places move together is chosen, not learned: right for Gaussian fields, where the linear answer is all "
         "there is; nonsense curves where whole functions are alternatives (sawtooths)")
-    linear: bool = True                  # start from the best linear answer; without, from the prior's mean and spread
-    noise: str = "belief"                # the noise function: belief, prior, white or shared
-    head: str = "diffusion"              # the law at a place: diffusion, or its rivals quantile and gaussian
-    heads: tuple[str, ...] = ("diffusion", "quantile", "gaussian")         # the first learns with the features, the
-                                                                           # others afterwards, from the same ones
-    modes: int | None = None             # a side, of the grid on which two-point statistics are measured,
-    rank: int | None = None              # and the directions that are kept
-    measured: int = 16384                # functions they are measured from
-    cells: int | None = None             # a side, of the features
-    fine: int | None = None              # points of the reader's grid per cell and axis, a power of two
+    trained: ClassVar[type] = PushForwardPosterior
+
+    # "gaussian": heads start at the best linear answer, measured on draws; "white": at the prior's mean and std
+    prior: str = "gaussian"
+    # the noise function: posterior, prior, white or shared
+    noise: str = "posterior"
+    # the marginal head that draws: one of `heads`
+    head: str = "diffusion"
+    # the heads that are trained: the first with the encoder, the others afterwards on its features
+    heads: tuple[str, ...] = ("diffusion", "quantile", "gaussian")
+    # points an axis at which the expansion is measured: 128, 48, 12
+    expansion_side: int | None = None
+    # and its rank: 40, 112, 128
+    expansion_rank: int | None = None
+    # functions it is measured from
+    calibration_functions: int = 16384
+    # cells a side of the encoder's features: 32, 16, 8
+    cells: int | None = None
+    # points of the encoder's grid per cell and axis, a power of two: 4, 2, 2
+    points_per_cell: int | None = None
+    # channels of the encoder
     width: int = 64
-    widths: tuple[float, ...] = (0.7, 2.0, 6.0)          # of SetConv, in points of that grid
-    reader: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)   # dilations
+    # lengthscales of SetConv, in points of the encoder's grid
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
+    # dilations of the encoder's residual blocks
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
+    # Fourier octaves of local coordinates
     octaves: int = 3
-    evidence: int = 0                    # width of a sum over observations that every cell hears; 0 for none
-    features: int = 62                   # that a head hears of a place,
-    layers: tuple[int, int] = (96, 3)    # its width and depth
-    places: int | None = None            # a side, of the table that draws look up,
-    knots: int = 65                      # and its values of w
+    # width of a sum over observations that enters every cell; 0 for none
+    deep_set_width: int = 0
+    # features of a place and channel
+    features: int = 62
+    # width and depth of a head
+    head_layers: tuple[int, int] = (96, 3)
+    # points a side of the transport table: 128, 32, 12
+    table_side: int | None = None
+    # its values of w
+    knots: int = 65
+    # functions in a batch
     batch: int = 64
-    queries: int = 64                    # places of each function,
-    noises: int = 2                      # and noise levels of each place,
-    draws: int = 4                       # or, of the quantile head, draws
+    # query points of each function in a training step
+    queries: int = 64
+    # noise levels of each query point
+    noise_draws: int = 2
+    # draws of the quantile head at each query point
+    quantile_draws: int = 4
+    # learning rate
     lr: float = 1.5e-3
-    steps: int = 24                      # of the sampler, unless told
+    # sampling steps
+    steps: int = 24
+
+    def __post_init__(self):
+        for name in (*self.heads, self.head):
+            require_name(name, HEADS, "head")
+        require_name(self.noise, NOISES, "noise"), require_name(self.head, self.heads, "trained head")
+        require_name(self.prior, PRIORS, "prior")
 
     def cells_for(self, d: int) -> int:
         return self.cells or {1: 32, 2: 16, 3: 8}[d]
 
     def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.fine or {1: 4, 2: 2, 3: 2}[d])
+        return self.cells_for(d) * (self.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
 
-    def modes_side_for(self, d: int) -> int:
-        return self.modes or {1: 128, 2: 48, 3: 12}[d]
+    def expansion_for(self, d: int) -> tuple[int, int]:
+        return self.expansion_side or {1: 128, 2: 48, 3: 12}[d], self.expansion_rank or {1: 40, 2: 112, 3: 128}[d]
 
-    def rank_for(self, d: int) -> int:
-        return self.rank or {1: 40, 2: 112, 3: 128}[d]
+    def table_side_for(self, d: int) -> int:
+        return self.table_side or {1: 128, 2: 32, 3: 12}[d]
 
-    def places_for(self, d: int) -> int:
-        return self.places or {1: 128, 2: 32, 3: 12}[d]
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> Network:
-        for name in (*self.heads, self.head):
-            require_name(name, HEADS, "head")
-        require_name(self.noise, NOISES, "noise"), require_name(self.head, self.heads, "trained head")
+    def build(self, d: int, c: int, *, seed: int = 0) -> StochasticNetwork:
         with seeded(seed):
-            return Network(self, d, c)
+            return StochasticNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedStochasticField":
-        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net = self.build(d, c, seed=seed)
-        modes = net.reader.modes
-        modes.calibrate(source.draw(self.measured, seed=child(seed, "measure"))(modes.places),
-                        seed=child(seed, "directions"))
-        net.to(place)
-
-        def places(use: str, i: int) -> tuple[Tensor, Tensor, torch.Generator]:
-            """What the linear answer leaves open at random places (b, p, c), in spreads, and h there."""
-            fields = source.draw(self.batch, seed=child(seed, "data", use, i))
-            seen = views(fields, seed=child(seed, "views", use, i)).to(place)
-            noise = stream(seed, "noise", use, i)
-            coords = 2 * torch.rand(self.batch, self.queries, d, generator=noise) - 1
-            truth, coords = fields(coords).to(place), coords.to(place)
-            with torch.no_grad():
-                belief = net.reader.believe(seen)
-                mean, spread = net.reader.answer(belief, coords, self.batch)
-            h = net.reader.read(net.reader.prepare(seen, belief), mean, spread, coords)
-            return (truth - mean) / spread, h, noise
-
-        def learn(i: int) -> Tensor:
-            return net.heads[self.heads[0]].loss(*places("learn", i), self.noises)
-
-        def follow(i: int) -> Tensor:
-            with torch.no_grad():
-                left, h, noise = places("follow", i)
-            return sum(net.heads[name].loss(left, h, noise, self.draws) for name in self.heads[1:])
-
-        stages = [Stage("learn", learn, [*net.reader.parameters(), *net.heads[self.heads[0]].parameters()], 0.85,
-                        self.lr)]
-        if self.heads[1:]:
-            rivals = [parameter for name in self.heads[1:] for parameter in net.heads[name].parameters()]
-            stages.append(Stage("rivals", follow, rivals, 0.15, self.lr))
-        train(net, stages, budget, watch)
-        return FittedStochasticField(net, {"approach": "stochastic_field", "config": asdict(self), "d": d, "c": c},
-                                     self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedStochasticField":
-        """The inverse of `FittedStochasticField.tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        return FittedStochasticField(net, about, config.steps)
+            watch: Watch = quiet) -> PushForwardPosterior:
+        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        expansion = net.encoder.expansion
+        draws = source.draw(self.calibration_functions, seed=child(seed, "measure"))(expansion.places.cpu())
+        expansion.calibrate(draws.to(run.device), seed=child(seed, "directions"))
+        losses, (first, *others) = StochasticLosses(self, run, net), self.heads
+        learned = [*net.encoder.parameters(), *net.heads[first].parameters()]
+        stages = [Stage("learn", losses.learn, learned, 0.85, self.lr)]
+        if others:
+            rivals = [parameter for name in others for parameter in net.heads[name].parameters()]
+            stages.append(Stage("rivals", losses.follow, rivals, 0.15, self.lr))
+        run.train(net, *stages)
+        return PushForwardPosterior(net, run.record("stochastic_field", self), self.steps)
 
 
-class FittedStochasticField(PushForwardPosterior):
-    """A trained approach 8."""
+@dataclass(frozen=True)
+class StochasticLosses:
+    """The losses of a training step i."""
+
+    config: StochasticField
+    run: Run
+    net: StochasticNetwork
+
+    def places(self, use: str, i: int) -> tuple[Tensor, Tensor, torch.Generator]:
+        """Residuals of the Gaussian at random places (b, p, c), in its std, and the features h there."""
+        config, run, encoder = self.config, self.run, self.net.encoder
+        fields = run.functions(config.batch, use, i)
+        seen = run.observe(fields, use, i).to(run.device)
+        rng = run.rng(use, i)
+        coords = run.queries(config.batch, config.queries, rng)
+        truth, coords = fields(coords).to(run.device), coords.to(run.device)
+        with torch.no_grad():
+            posterior = encoder.condition(seen)
+            mean, std = encoder.moments(posterior, coords, config.batch)
+        return (truth - mean) / std, encoder.read(encoder.prepare(seen, posterior), mean, std, coords), rng
+
+    def learn(self, i: int) -> Tensor:
+        """The encoder with the first head."""
+        return self.net.heads[self.config.heads[0]].loss(*self.places("learn", i), self.config.noise_draws)
+
+    def follow(self, i: int) -> Tensor:
+        """The other heads, on the encoder's features."""
+        with torch.no_grad():
+            residual, h, rng = self.places("follow", i)
+        return sum(self.net.heads[name].loss(residual, h, rng, self.config.quantile_draws)
+                   for name in self.config.heads[1:])
 
 
 APPROACH = StochasticField

@@ -1,10 +1,10 @@
-"""Two kinds of not knowing: chance, which more training would leave as it is, and doubt, which it would remove.
+"""Aleatoric and epistemic uncertainty of a diffusion head: what more training would leave, and what it would remove.
 
-Chance is the law at a place, the spread of T(x, w) over w: what the observations leave open. Doubt is that this law was learned
-from so many functions and no more: other functions would have taught other weights. Here only the last layer of the
-diffusion head is doubted, since for it the answer is closed: it is a least-squares fit, and how far its weights would
-scatter is the sandwich H⁻¹ J H⁻¹ / N (Huber 1967; as a posterior of a last layer, Daxberger et al. 2021), J from whole
-functions, because places of one function teach the same thing twice.
+Aleatoric is the spread of the distribution at a place, over w: what the observations leave open. Epistemic is that this
+distribution was learned from a finite number of functions: others would have taught other weights. Here only the head's
+last layer is uncertain, since for it the answer is closed: it is a least-squares fit, and the covariance of its weights
+is the sandwich H⁻¹ J H⁻¹ / N (Huber 1967; as a posterior of a last layer, Daxberger et al. 2021), J from whole
+functions, because places of one function are not independent.
 """
 
 from copy import deepcopy
@@ -16,73 +16,75 @@ from torch import Tensor, nn
 from ...core.checks import require, require_count, require_seed
 from ...core.rng import child, normals, stream
 from ...core.types import Observations, Source, Views
-from .posterior import NODES, PushForwardPosterior
+from . import NODES, PushForwardPosterior
 
-PLACES, LEVELS = 32, 4                  # of each function that the scatter is measured from
-RIDGE = 1e-4                            # of the mean square of the features: directions that no function shows
+PLACES, LEVELS = 32, 4                  # of each function in the regression
+RIDGE = 1e-4                            # of the mean square of the features
 
 
-def lessons(fitted: PushForwardPosterior, source: Source, views: Views, functions: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """What each function teaches the last layer: features (b, q, width + 1), the last one 1, and targets (b, q)."""
-    reader, head, d = fitted.net.reader, fitted.net.heads["diffusion"], fitted.about["d"]
+def regression(fitted: PushForwardPosterior, source: Source, views: Views, functions: int, *,
+               seed: int) -> tuple[Tensor, Tensor]:
+    """The last layer's regression from fresh functions: features (b, q, width + 1), the last one 1, targets (b, q)."""
+    encoder, denoiser, d = fitted.net.encoder, fitted.net.heads["diffusion"].denoiser, fitted.about["d"]
     rng = stream(seed, "lessons")
     fields = source.draw(functions, seed=child(seed, "functions"))
     seen = views(fields, seed=child(seed, "views")).to(fitted.device)
     coords = 2 * torch.rand(functions, PLACES, d, generator=rng) - 1
     truth, coords = fields(coords).to(fitted.device), coords.to(fitted.device)
     with torch.no_grad():
-        belief = reader.believe(seen)
-        mean, spread = reader.answer(belief, coords, functions)
-        left = (truth - mean) / spread
-        h = reader.read(reader.prepare(seen, belief), mean, spread, coords)
-        sigma = head.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(left)
-        noisy = left + sigma * torch.randn(LEVELS, *left.shape, generator=rng).to(left)
-        total = (1 + sigma.square()).sqrt()
-        features = head.net.features(noisy / total, sigma.log() / 4, h).movedim(0, 1).flatten(1, 3)
-        target = ((left - noisy / total.square()) * total / sigma).movedim(0, 1).flatten(1)
+        posterior = encoder.condition(seen)
+        mean, std = encoder.moments(posterior, coords, functions)
+        clean = (truth - mean) / std
+        h = encoder.read(encoder.prepare(seen, posterior), mean, std, coords)
+        sigma = denoiser.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(clean)
+        noisy = clean + sigma * torch.randn(LEVELS, *clean.shape, generator=rng).to(clean)
+        prior_mean, prior_std = denoiser.prior(noisy, sigma)
+        features = denoiser.net.net.features(*denoiser.net.scaled(noisy, sigma), h).movedim(0, 1).flatten(1, 3)
+        target = ((clean - prior_mean) / prior_std).movedim(0, 1).flatten(1)
     return torch.cat([features, torch.ones_like(features[..., :1])], -1), target
 
 
 @dataclass(frozen=True, eq=False)
 class EpistemicUncertainty:
-    """How the last layer's weights and bias (w,) would scatter if it were learned from one function: covariance
-    R Rᵀ with `root` R (w, …), falling as 1/N."""
+    """Epistemic uncertainty of the last layer's weights and bias (w,), had it been learned from one function: their
+    covariance R Rᵀ with `root` R (w, …), falling as 1/N."""
 
     fitted: PushForwardPosterior
     root: Tensor
 
     @classmethod
-    def of(cls, fitted: PushForwardPosterior, source: Source, views: Views, *, functions: int = 512, seed: int) -> "EpistemicUncertainty":
-        """Measured from fresh functions, hidden as in training."""
+    def of(cls, fitted: PushForwardPosterior, source: Source, views: Views, *, functions: int = 512,
+           seed: int) -> "EpistemicUncertainty":
+        """Measured from fresh functions, observed as in training."""
         require("diffusion" in fitted.net.heads, must="fitted: with a diffusion head.", came=list(fitted.net.heads),
-                why="It is the last layer of that head which is doubted.", do="StochasticField(), as it is.")
+                why="Its last layer is the uncertain one.", do="StochasticField(), as it is.")
         require_seed(seed), require_count(functions, "functions", at_least=2)
-        features, target = lessons(fitted, source, views, functions, seed=seed)
-        output = fitted.net.heads["diffusion"].net.output
+        features, target = regression(fitted, source, views, functions, seed=seed)
+        output = fitted.net.heads["diffusion"].denoiser.net.net.output
         weights = torch.cat([output.weight.detach()[0], output.bias.detach()])
         return cls(fitted, scatter(features, target - features @ weights))
 
     def heads(self, n: int, *, learned_from: int, seed: int) -> list[nn.Module]:
-        """n heads as they might have come out, had the last layer been learned from so many functions."""
+        """n heads as they might have come out, had the last layer been learned from that many functions."""
         require_count(learned_from, "learned_from")
         moves = normals(seed, n, (self.root.shape[1],), "doubt").to(self.root) @ self.root.T / learned_from**0.5
         heads = []
         for move in moves:
             head = deepcopy(self.fitted.net.heads["diffusion"])
             with torch.no_grad():
-                head.net.output.weight += move[None, :-1]
-                head.net.output.bias += move[-1:]
+                head.denoiser.net.net.output.weight += move[None, :-1]
+                head.denoiser.net.net.output.bias += move[-1:]
             heads.append(head)
         return heads
 
     @torch.no_grad()
     def split(self, seen: Observations | None, coords: Tensor, *, learned_from: int, seed: int,
               heads: int = 8) -> tuple[Tensor, Tensor]:
-        """Standard deviations (p, c) at coords (p, d): of chance, the root mean variance of the heads' laws, and of
-        doubt, the scatter of their means. Their squares add up to the variance of a draw of a head, then of a law."""
+        """Aleatoric and epistemic standard deviation (p, c) at coords (p, d): the root mean variance of the heads'
+        distributions, and the std of their means. Their squares add up to the variance of a draw by a random head."""
         require_count(heads, "heads", at_least=2)
         w = torch.special.ndtri((torch.arange(NODES) + 0.5) / NODES).to(self.root)
-        laws = torch.stack([self.fitted.at(seen, coords, w, head)
+        laws = torch.stack([self.fitted.quantiles(seen, coords, w, head)
                             for head in self.heads(heads, learned_from=learned_from, seed=seed)])
         return laws.var(1, correction=0).mean(0).sqrt(), laws.mean(1).std(0)
 
@@ -94,4 +96,4 @@ def scatter(features: Tensor, residuals: Tensor) -> Tensor:
     H = H + RIDGE * H.diagonal().mean() * torch.eye(len(H)).to(H)
     slopes = (features.mT @ residuals[..., None])[..., 0] / features.shape[1]
     root = torch.linalg.solve(H, (slopes - slopes.mean(0)).T) / (len(slopes) - 1) ** 0.5          # (w, b)
-    return torch.linalg.qr(root.T, mode="r").R.T.float()                                         
+    return torch.linalg.qr(root.T, mode="r").R.T.float()

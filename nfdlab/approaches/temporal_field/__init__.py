@@ -1,222 +1,319 @@
 """Approach 6: sparse frames -> diffusion over the latents of frames -> a field in space and time.
 
-A film becomes one latent a frame, and diffusion draws all of them together, having heard what was seen in some frames or
-at a few sensors. A field reads the latents at any moment, between two frames too, so that the frame rate is a choice made
-when one looks. A draw decides once what happened in between and stays with it, where one answer for all would show the
-mean of what might have: a ghost.
+A film becomes one latent a frame, and diffusion draws all of them together, conditioned on what was observed in some
+frames or at a few sensors. A field decodes the latents at any moment, between two frames too, so the frame rate is
+chosen when one asks. Each draw is one consistent film, where a single best answer would blend the possible ones.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ...core.checks import require, require_number, require_seed
+from ...core.checks import require, require_name, require_number
 from ...core.fields import EvaluatedFields
-from ...core.rng import child, seeded, stream
-from ...core.types import Budget, Card, Fields, Source, Views, Watch, quiet
-from ...diffusion.schedule import NoiseLevels
-from ...inference.posterior import CHUNK, LatentPosterior
-from ...inference.restoring import rebuilt
-from ...latents.decoder_error import DecoderError
-from ...training import Stage, resolve_device, train
-from .networks import FrameLatentNetwork
+from ...core.rng import child, seeded
+from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
+from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
+from ...fields.space_time import SpaceTimeField
+from ...inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ...nn.networks import Fourier, Level
+from ...nn.set_attention import SetBlock, doubling_lengthscales
+from ...training import Run, Stage, reused
+from .frame_latents import (
+    FrameMixturePrior,
+    LinearFrameLatents,
+    NeuralFrameLatents,
+    Rasterise,
+    linear_layers,
+    noise_level,
+)
 
-WHOLE = 64                               # places asked at a time: products of fewer rows are rounded in other ways
-TOGETHER = 2048                          # functions drawn at a time while statistics are measured
+AUTOENCODERS = ("linear", "neural")
+PRIORS = ("white", "gaussian")
+OCTAVES = 3                              # Fourier octaves of the frames' times
+CELLS = 16                               # a side, on which a frame's observations are rasterised for the denoiser
+PADDED = 64                              # places are decoded in multiples: products of fewer rows round differently
+TOGETHER = 2048                          # functions drawn at a time while expansions are measured
+
+
+class FrameTransformer(ResidualNetwork):
+    """F(x (n, k, frames), sigma, mean, std, features (n or 1, frames, width)) -> (n, k, frames): a transformer over
+    frames, each with its time and the features of its observations; attention prefers near frames."""
+
+    def __init__(self, frames: int, k: int, width: int, depth: int, heads: int):
+        super().__init__()
+        times = (torch.arange(frames) + 0.5) * (2 / frames) - 1
+        self.register_buffer("times", times[:, None], persistent=False)
+        self.level, self.clock = Level(width), Fourier(1, OCTAVES)
+        self.input = nn.Linear(3 * k + self.clock.out, width)
+        self.blocks = nn.ModuleList(
+            SetBlock(width, doubling_lengthscales(heads, 4 / frames), width, ("itself", "unused", "mlp"),
+                     affine=True, identity=True, zero_key=True) for _ in range(depth))
+        self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, k))
+        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+
+    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, features: Tensor) -> Tensor:
+        level = self.level(torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4)
+        tokens = torch.cat([x / (1 + like(sigma, x)**2).sqrt(), mean, std.log().expand_as(x) / 3], 1).mT
+        clock = self.clock(self.times).expand(len(x), -1, -1)
+        h = self.input(torch.cat([tokens, clock], -1)) + features
+        for block in self.blocks:
+            h = block(h, self.times[None], level=level)
+        return self.output(h).mT
+
+
+class TemporalNetwork(LatentNetwork):
+    """Frame autoencoder, features of each frame's observations, and denoiser. Shape of a latent: (k, frames)."""
+
+    amortised = True
+
+    def __init__(self, config: "TemporalField", d: int, c: int):
+        super().__init__()
+        frames, frame_side, k = config.frames, config.frame_side_for(d), config.latent_channels
+        if config.frame_autoencoder == "neural":
+            self.autoencoder = NeuralFrameLatents(d, c, frames, frame_side, k, config.field_width, config.field_depth,
+                                                  config.octaves)
+        else:
+            k = min(k, c * frame_side ** (d - 1))
+            field = SpaceTimeField(d, k, c, config.field_width, config.field_depth, config.octaves)
+            self.autoencoder = LinearFrameLatents(d, c, *config.expansion_for(d), frames, frame_side, k, field,
+                                                  config.num_components, config.noise_lengthscale)
+        self.shape = (k, frames)
+        self.rasterise = Rasterise(d, c, frames, CELLS)
+        self.features = linear_layers(self.rasterise.out + 1, 2 * config.width, config.width)
+        self.denoiser = Denoiser(FrameTransformer(frames, k, config.width, config.depth, config.heads),
+                                 None if config.prior == "white" else FrameMixturePrior(self.shape))
+
+    def raster(self, observations: ObservationBatch) -> Tensor:
+        """Observations of b films on the cells of their frames: (b, frames, …)."""
+        raster = self.rasterise(observations)
+        return torch.cat([raster, noise_level(observations, raster)], -1)
+
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Features of each frame's observations, and what observations tell of each mixture component."""
+        return Conditioning((self.features(self.raster(observations)),), self.autoencoder.condition(observations))
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return self.autoencoder.prepare(latent)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.autoencoder.evaluate(coords, prepared)
+
+
+class TemporalPosterior(LatentPosterior):
+    """A trained approach 6."""
+
+    @torch.no_grad()
+    def encode(self, fields: Fields) -> Tensor:
+        """Films -> their latents (n, k, frames), from their frames."""
+        autoencoder = self.net.autoencoder
+        return autoencoder.encode(fields(autoencoder.grid.cpu()).to(self.device, torch.float32))
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
+        """Latents (n, k, frames) -> Fields; what needs no coordinates is computed once."""
+        prepared = self.net.prepare(latent)
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            p = coords.shape[-2]
+            padded = torch.cat([coords, coords[..., -1:, :].expand(*coords.shape[:-2], -p % PADDED, -1)], -2)
+            return self.net.evaluate(padded, tuple(t[part] for t in prepared))[:, :p]
+
+        return self.evaluated(rule, len(latent))
+
+    @torch.no_grad()
+    def component_probabilities(self, latent: Tensor) -> Tensor:
+        """Probabilities (n, components) of the mixture components of films with latents (n, k, frames)."""
+        return self.net.autoencoder.component_probabilities(latent)
 
 
 @dataclass(frozen=True)
 class TemporalField:
-    """Sizes of the networks. None chooses by dimension; the first coordinate is time, cut into `frames`."""
+    """Config of approach 6. None chooses by dimension; the first coordinate is time, cut into `frames`."""
 
     card: ClassVar[Card] = Card(
         6, "Temporal field",
-        "one code a frame, diffused together, told the frames that were seen; a field reads them at any moment",
+        "one latent a frame, diffused together, conditioned on the observed frames; a field decodes them at any moment",
         "Du et al. 2024 (CoNFiLD); Chen et al. 2025 (SDIFT); Voleti et al. 2022 (MCVD); Chen et al. 2022 (VideoINR)",
-        "films with missing frames, sensors that report over time, forecasts; any frame rate, one story a draw",
-        "a film is as long as those of the training; what is faster than the frames of the codes is lost; where shapes "
-        "move, a decoder's blur and a bounce in a long gap are what it gets wrong")
+        "films with missing frames, sensors that report over time, forecasts; any frame rate, a draw is one film",
+        "a film is as long as those of the training; what is faster than the frames is lost; where shapes move, a "
+        "decoder's blur and a bounce in a long gap are what it gets wrong")
+    trained: ClassVar[type] = TemporalPosterior
+
+    # "gaussian": a mixture of Gaussians over films' latents, measured on draws; "white": EDM
+    prior: str = "gaussian"
+    # frames of a film
     frames: int = 16
-    latent: int = 16                       # numbers a frame: principal components,
-    flat: int = 0                        # or, where not 0, so many of an autoencoder
-    kinds: int = 1                       # of film, each with statistics of its own
-    smooth: float = 0.0                  # lengthscale in time of the noise on frames; 0: each frame has its own
-    fine: int | None = None              # cells a side on which a frame is looked at
-    side: int | None = None              # points an axis at which two-point statistics are measured,
-    rank: int | None = None              # how many directions are kept of them,
-    draws: int = 16384                   # and of how many functions
-    width: int = 96                      # of the denoiser,
-    depth: int = 4                       # its blocks
+    # "linear": principal components of a frame; "neural": an autoencoder
+    frame_autoencoder: str = "linear"
+    # numbers a frame
+    latent_channels: int = 16
+    # components of the mixture of films, for a linear autoencoder
+    num_components: int = 1
+    # lengthscale in time of the noise on frames, for a linear autoencoder; 0: each frame has its own
+    noise_lengthscale: float = 0.0
+    # points an axis at which a frame is sampled: 1, 48, 16
+    frame_side: int | None = None
+    # points an axis of the expansions in space and time: 128, 40, 14
+    expansion_side: int | None = None
+    # and their rank: 40, 112, 96
+    expansion_rank: int | None = None
+    # functions from which they are measured
+    calibration_functions: int = 16384
+    # channels of the denoiser
+    width: int = 96
+    # its blocks
+    depth: int = 4
+    # its attention heads
     heads: int = 4
-    memory: int = 64                     # width of the field,
-    layers: int = 3                      # and its depth
+    # channels of the space-time field
+    field_width: int = 64
+    # its layers
+    field_depth: int = 3
+    # its Fourier octaves in space
     octaves: int = 3
-    jitter: float = 0.03                 # noise on the autoencoder's latents while it learns,
-    blur: float = 0.1                    # and at most so much on the frames that it sees
-    share: float = 0.3                   # of the budget, for the field,
-    listening: float = 0.1               # and for the readers of single frames
+    # noise on latents while a neural autoencoder learns
+    jitter: float = 0.03
+    # at most so much noise on the frames that it encodes then
+    frame_noise: float = 0.1
+    # share of the budget for the field
+    field_share: float = 0.3
+    # share of the budget for the readers of single frames, with a neural autoencoder
+    reader_share: float = 0.1
+    # films in a batch
     batch: int = 32
-    reuse: int = 2                       # how often a batch is noised
+    # denoising steps on one batch of observations
+    reuse: int = 2
+    # query points of each film in a training step
     queries: int = 192
+    # learning rate
     lr: float = 1e-3
-    steps: int = 20                      # of the sampler, unless told
-    guide: str = "encoder"               # how observations enter, unless told
-    num_particles: int = 256                     # of the particles, where they are the guide
+    # sampling steps
+    steps: int = 20
+    # how observations enter
+    guide: str = "encoder"
+    # particles, where they are the guide
+    num_particles: int = 256
 
-    def fine_for(self, d: int) -> int:
-        return self.fine or {1: 1, 2: 48, 3: 16}[d]
+    def __post_init__(self):
+        require_name(self.prior, PRIORS, "prior")
+        require_name(self.frame_autoencoder, AUTOENCODERS, "frame_autoencoder")
+        require_number(self.noise_lengthscale, "noise_lengthscale", 0.0, 1.0)
+        require(self.frame_autoencoder == "linear" or not self.noise_lengthscale,
+                must='noise_lengthscale: 0 with frame_autoencoder="neural".', came=self.noise_lengthscale,
+                why="Smooth noise is a change of linear coordinates.", do='frame_autoencoder="linear".')
 
-    def statistics_for(self, d: int) -> tuple[int, int]:
-        return self.side or {1: 128, 2: 40, 3: 14}[d], self.rank or {1: 40, 2: 112, 3: 96}[d]
+    def frame_side_for(self, d: int) -> int:
+        return self.frame_side or {1: 1, 2: 48, 3: 16}[d]
 
-    def build(self, d: int, c: int, *, seed: int = 0) -> FrameLatentNetwork:
-        require_number(self.smooth, "smooth", 0.0, 1.0)
-        require(not (self.flat and self.smooth), must="smooth: 0 where codes are an autoencoder's (flat > 0).",
-                came=f"flat={self.flat}, smooth={self.smooth}", why="Smooth noise is a change of linear coordinates.",
-                do="flat=0, for principal components, or smooth=0.")
+    def expansion_for(self, d: int) -> tuple[int, int]:
+        return (self.expansion_side or {1: 128, 2: 40, 3: 14}[d], self.expansion_rank or {1: 40, 2: 112, 3: 96}[d])
+
+    def build(self, d: int, c: int, *, seed: int = 0) -> TemporalNetwork:
         with seeded(seed):
-            return FrameLatentNetwork(self, d, c)
+            return TemporalNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> "FittedTemporalField":
-        """Train on endless fresh functions, seen as `views` hides them. Cancelled early, it returns what it has."""
-        require_seed(seed)
-        place, probe = resolve_device(device), source.draw(1, seed=child(seed, "probe"))
-        d, c = probe.d, probe.c
-        net, held = self.build(d, c, seed=seed).to(place), {}
-        latents, grid = net.latents, net.latents.grid.cpu()
+            watch: Watch = quiet) -> TemporalPosterior:
+        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch)
+        net = run.build(self)
+        losses, neural = TemporalLosses(self, run, net), self.frame_autoencoder == "neural"
+        losses.calibrate()
+        frames = net.autoencoder
+        learned = [*frames.encoder.parameters(), *frames.field.parameters()] if neural else frames.field.parameters()
+        stages = [Stage("field", losses.autoencode, learned, self.field_share, 4 * self.lr, after=losses.measure)]
+        if neural:
+            stages.append(Stage("read", losses.read, frames.reader.parameters(), self.reader_share, 2 * self.lr))
+        denoised = [*net.denoiser.parameters(), *net.features.parameters()]
+        run.train(net, *stages, Stage("diffuse", losses.diffuse, denoised, 1 - sum(s.share for s in stages), self.lr))
+        return TemporalPosterior(net, run.record("temporal_field", self, **losses.errors()), self.steps)
 
-        def films(*use, size: int = self.batch) -> tuple[Fields, Tensor]:
-            fields = source.draw(size, seed=child(seed, "data", *use))
-            return fields, fields(grid).to(place)
 
-        def misfit(fields: Fields, latent: Tensor, noise: torch.Generator, queries: int = self.queries) -> Tensor:
-            coords = 2 * torch.rand(len(latent), queries, d, generator=noise) - 1
-            return net.values(coords.to(place), latent) - fields(coords).to(place)
+class TemporalLosses:
+    """The losses of a training step i, and what is measured around the stages."""
 
-        def learn_field(i: int) -> Tensor:
-            fields, values = films("field", i)
-            noise = stream(seed, "noise", "field", i)
-            if self.flat:
-                latents.unit.train()
-                blur = self.blur * torch.rand(len(values), 1, 1, generator=noise)
-                latent = latents.encode(values + (blur * torch.randn(values.shape, generator=noise)).to(place))
-                latent = latent + self.jitter * torch.randn(latent.shape, generator=noise).to(place)
-            else:
-                latent = latents.encode(values)
-            return misfit(fields, latent, noise).square().mean() / net.size**2
+    def __init__(self, config: TemporalField, run: Run, net: TemporalNetwork):
+        self.config, self.run, self.net, self.autoencoder = config, run, net, net.autoencoder
+        self.neural = config.frame_autoencoder == "neural"
+        self.observed = reused(self.observed_batch, config.reuse)
 
-        @torch.no_grad()
-        def measure() -> None:                      # also where training is resumed, or cancelled, between the stages
-            net.eval()
-            if net.noise_levels is not None:
-                return
-            if self.flat:
-                some = torch.cat([films("range", j, size=256)[1] for j in range(16)])
-                latents.unit.calibrate(latents.squeeze(some))
-                found = latents.encode(some)
-                latents.calibrate(found)
-            else:
-                found = latents.encode(torch.cat([films("range", j, size=256)[1] for j in range(2)]))
-            net.noise_levels = NoiseLevels.of(found, low=0.01)
+    def films(self, *use, size: int | None = None) -> tuple[Fields, Tensor]:
+        """Fresh films, and their values (b, frames·frame_side^(d−1), c) on the autoencoder's grid."""
+        fields = self.run.functions(size or self.config.batch, *use)
+        return fields, fields(self.autoencoder.grid.cpu()).to(self.run.device)
 
-        @torch.no_grad()
-        def calibrate() -> None:
-            if self.flat:
-                latents.middle.copy_(films("statistics", size=256)[1].mean((0, 1)))
-                return
-            parts = []
-            for j, start in enumerate(range(0, self.draws, TOGETHER)):
-                fields = source.draw(min(TOGETHER, self.draws - start), seed=child(seed, "data", "statistics", j))
-                parts.append(fields(torch.cat([latents.places.cpu(), grid])).to(place))
-            draws, seen_whole = torch.cat(parts).split([len(latents.places), len(grid)], 1)
-            latents.calibrate(draws, seen_whole, seed=child(seed, "statistics"))
-            fields, values = films("size", size=64)
-            net.size.copy_(misfit(fields, latents.encode(values), stream(seed, "noise", "size")).square().mean().sqrt())
+    def error(self, fields: Fields, latent: Tensor, rng: torch.Generator, queries: int | None = None) -> Tensor:
+        """Decoded latents minus their films at random queries: (b, q, c)."""
+        coords = self.run.queries(len(latent), queries or self.config.queries, rng)
+        return self.net.values(coords.to(latent), latent) - fields(coords).to(latent)
 
-        def listen(i: int) -> Tensor:
-            measure()
-            fields, values = films("listen", i)
-            with torch.no_grad():
-                latent = latents.encode(values)
-            return latents.reader_loss(views(fields, seed=child(seed, "views", "listen", i)).to(place), latent)
+    @torch.no_grad()
+    def calibrate(self) -> None:
+        """Before training: the mean frame, or principal components and expansions, with what they leave."""
+        run, config, autoencoder = self.run, self.config, self.autoencoder
+        if self.neural:
+            autoencoder.mean.copy_(self.films("statistics", size=256)[1].mean((0, 1)))
+            return
+        places, grid, parts = autoencoder.places.cpu(), autoencoder.grid.cpu(), []
+        for j, start in enumerate(range(0, config.calibration_functions, TOGETHER)):
+            fields = run.functions(min(TOGETHER, config.calibration_functions - start), "statistics", j)
+            parts.append(fields(torch.cat([places, grid])).to(run.device))
+        autoencoder.calibrate(*torch.cat(parts).split([len(places), len(grid)], 1), seed=child(run.seed, "statistics"))
+        fields, values = self.films("size", size=64)
+        left = self.error(fields, autoencoder.encode(values), run.rng("size")).square().mean().sqrt()
+        autoencoder.correction_scale.copy_(left)
 
-        def diffuse(i: int) -> Tensor:
-            measure()
-            batch, noise = i // self.reuse, stream(seed, "noise", "diffuse", i)
-            if batch not in held:
-                fields, values = films("diffuse", batch)
-                with torch.no_grad():
-                    seen = views(fields, seed=child(seed, "views", batch)).to(place)
-                    found = latents.encode(values), latents.condition(seen), net.denoiser.lay(seen)
-                held.clear()
-                held[batch] = found
-            latent, votes, laid = held[batch]
-            sigma = net.noise_levels.for_training(torch.randn(len(latent), generator=noise)).to(place)
-            return net.denoiser.loss(latent, sigma, torch.randn(latent.shape, generator=noise).to(place), votes,
-                                     net.denoiser.listen(laid))
+    def autoencode(self, i: int) -> Tensor:
+        """Stage 1: encode films, decode them at random queries."""
+        config, (fields, values), rng = self.config, self.films("field", i), self.run.rng("field", i)
+        if self.neural:
+            level = config.frame_noise * torch.rand(len(values), 1, 1, generator=rng)
+            values = values + (level * torch.randn(values.shape, generator=rng)).to(values)
+            latent = self.autoencoder.encode(values, by_batch=True)
+            latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
+        else:
+            latent = self.autoencoder.encode(values)
+        return self.error(fields, latent, rng).square().mean() / self.autoencoder.correction_scale**2
 
-        calibrate()
-        rest = 1 - self.share - (self.listening if self.flat else 0)
-        parts = [latents.encoder, latents.decoder] if self.flat else [net.field]
-        stages = [Stage("field", learn_field, [p for part in parts for p in part.parameters()], self.share,
-                        4 * self.lr),
-                  Stage("diffuse", diffuse, net.denoiser.parameters(), rest, self.lr)]
-        if self.flat:
-            stages.insert(1, Stage("listen", listen, latents.reader.parameters(), self.listening, 2 * self.lr))
-        train(net, stages, budget, watch)
-        measure()
+    @torch.no_grad()
+    def measure(self) -> None:
+        """After stage 1: the scale and covariance of neural latents, and the noise levels."""
+        films = torch.cat([self.films("range", j, size=256)[1] for j in range(16 if self.neural else 2)])
+        if self.neural:
+            self.autoencoder.unit.calibrate(self.autoencoder.raw(films))
+        latents = self.autoencoder.encode(films)
+        if self.neural:
+            self.autoencoder.calibrate(latents)
+        self.net.denoiser.noise_levels.calibrate(latents)
+
+    def read(self, i: int) -> Tensor:
+        """Stage 2 of a neural autoencoder: each frame's latent from its own observations."""
+        fields, values = self.films("listen", i)
         with torch.no_grad():
-            fields, values = films("floor", size=128)
-            errors = misfit(fields, latents.encode(values), stream(seed, "noise", "floor"), 256)
-        about = {"approach": "temporal_field", "config": asdict(self), "d": d, "c": c, "noise_levels": asdict(net.noise_levels),
-                 **DecoderError.told(errors)}
-        return FittedTemporalField(net, about, self.steps)
-
-    @classmethod
-    def restore(cls, about: dict, tensors: dict[str, Tensor], device: str = "auto") -> "FittedTemporalField":
-        """The inverse of `tensors`: same draws, no code executed."""
-        config, net = rebuilt(cls, about, tensors, device)
-        if not config.flat:
-            net.latents.precompute()
-        return FittedTemporalField(net, about, config.steps)
-
-
-class FittedTemporalField(LatentPosterior):
-    """A trained approach 6."""
-
-    guides: ClassVar[tuple[str, ...]] = ("encoder", *LatentPosterior.guides)
+            latent = self.autoencoder.encode(values)
+        return self.autoencoder.reader_loss(self.run.observe(fields, "listen", i).to(self.run.device), latent)
 
     @torch.no_grad()
-    def encode(self, fields: Fields) -> Tensor:
-        """Codes (n, k, frames) of films, from their frames."""
-        latents = self.net.latents
-        return latents.encode(fields(latents.grid.cpu()).to(self.device, torch.float32))
+    def observed_batch(self, batch: int) -> tuple[Tensor, Tensor, object]:
+        """Latents of films, their observations as a raster, and what these tell in closed form."""
+        fields, values = self.films("diffuse", batch)
+        seen = self.run.observe(fields, batch).to(self.run.device)
+        return self.autoencoder.encode(values), self.net.raster(seen), self.autoencoder.condition(seen)
+
+    def diffuse(self, i: int) -> Tensor:
+        """Last stage: denoise the latents given observations."""
+        latent, raster, known = self.observed(i)
+        conditioning = Conditioning((self.net.features(raster),), known)
+        return self.net.denoiser.training_loss(latent, self.run.rng("diffuse", i), conditioning)
 
     @torch.no_grad()
-    def decode(self, latent: Tensor) -> EvaluatedFields:
-        """Codes (n, k, frames) -> Fields; what needs no coordinates is done once."""
-        net, known = self.net, self.net.prepare(latent)
-
-        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            own = tuple(x[part] for x in known)
-            p, step = coords.shape[-2], WHOLE * max(1, CHUNK // (WHOLE * len(own[0])))
-            if p == 0:
-                return coords.new_zeros(len(own[0]), 0, self.about["c"])
-            places = torch.cat([coords, coords[..., -1:, :].expand(*coords.shape[:-2], -p % WHOLE, -1)], -2)
-            with torch.no_grad():
-                pieces = [net.evaluate(piece.to(self.device, torch.float32), own) for piece in places.split(step, dim=-2)]
-            return torch.cat(pieces, 1)[:, :p].to(coords)
-
-        return EvaluatedFields(rule, len(latent), self.about["d"], self.about["c"])
-
-    @torch.no_grad()
-    def kinds(self, latent: Tensor) -> Tensor:
-        """Of which kind films are, from their latents (n, k, frames): odds (n, kinds)."""
-        latents = self.net.latents
-        return latent.new_ones(len(latent), 1) if self.about["config"]["flat"] else latents.odds(latent)
+    def errors(self) -> dict:
+        """How far decoded latents are from fresh films, for `about`."""
+        fields, values = self.films("floor", size=128)
+        return DecoderError.record(self.error(fields, self.autoencoder.encode(values), self.run.rng("floor"), 256))
 
 
 APPROACH = TemporalField

@@ -225,17 +225,18 @@ PLACES, READ = torch.tensor([[-0.7], [0.1], [0.6]]), torch.tensor([[0.8], [0.1],
 def test_a_carried_cloud_is_the_posterior_after_every_look():
     """Noise 0.04 and a floor of 0.03 count as 0.05. Mean within 0.2 of the posterior's spread, spread within 20 %:
     several times the error of 512 members that were partly doubled."""
-    posterior, model = SequentialPosterior.start(waves(), seed=1), waves()
+    particles, model = SequentialPosterior.start(waves(), seed=1), waves()
     for i in range(3):
-        posterior = posterior.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
+        particles = particles.tell(Observations(PLACES[i:i + 1], READ[i:i + 1], 0.04))
         law = model.net.law.condition(SpectralPrior.rows(PLACES[:i + 1]).double(), READ[:i + 1, 0].double(), 0.05)
-        w, x = posterior.logs.softmax(0), posterior.x.double()
+        w, x = particles.logs.softmax(0), particles.x.double()
         mean = w @ x
         std = (w @ (x - mean).square()).sqrt()
         assert float(((mean - law.mean) / law.std).abs().max()) < 0.2, i
         assert float((std / law.std - 1).abs().max()) < 0.2, i
-    assert posterior.seen.m == 3 and len(posterior.x) == 512
-    assert torch.allclose(posterior.model.push(16, "dpmpp")[0](posterior.noise), posterior.x, atol=1e-4)     # noise and latents agree
+    assert particles.seen.m == 3 and len(particles.x) == 512
+    again = particles.model.push(16, "dpmpp")[0](particles.noise)
+    assert torch.allclose(again, particles.x, atol=1e-4)                                # noise and latents agree
 
 
 def test_a_cloud_that_is_not_thin_only_changes_its_weights():
@@ -252,15 +253,15 @@ def test_a_cloud_that_is_not_thin_only_changes_its_weights():
 
 def test_a_cloud_keeps_to_what_is_believed_of_codes():
     """Codes held to be positive stay so through every look and move, and the rest of the posterior is as it was."""
-    posterior, model = SequentialPosterior.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
+    particles, model = SequentialPosterior.start(waves(), seed=1, believe=lambda x: 0.0 - 1e4 * (x[:, 0] < 0)), waves()
     for i in range(3):
-        posterior = posterior.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
+        particles = particles.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
     law = model.net.law.condition(SpectralPrior.rows(PLACES).double(), 0.3 * READ[:, 0].double(), (0.3**2 + 0.03**2) ** 0.5)
     exact = law.draw(20_000, seed=1)
     exact = exact[exact[:, 0] > 0]
-    w = posterior.logs.softmax(0)
-    assert float(w[posterior.x[:, 0] < 0].sum()) == 0
-    assert float(((w @ posterior.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
+    w = particles.logs.softmax(0)
+    assert float(w[particles.x[:, 0] < 0].sum()) == 0
+    assert float(((w @ particles.x.double() - exact.mean(0)) / exact.std(0)).abs().max()) < 0.25
 
 
 # ------------------------------------------------------------------------------------------------- the approach
@@ -323,7 +324,7 @@ def test_a_search_carries_a_cloud_where_there_is_one():
     model = nfd.train(AdaptiveSampling(**SMALL), "step1d", budget=nfd.Budget(steps=4), device="cpu")
     truth = problems.get("step1d").draw(1, seed=3)
     now = Search(model, d=1, seed=0).run(truth, 2)
-    assert now.posterior.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).num_particles is None
+    assert now.particles.seen.m == 2 and Search(model, d=1, seed=0, carry=False).run(truth, 1).particles is None
 
 
 # ----------------------------------------------------------------------------------------------------- the race

@@ -22,7 +22,7 @@ SMALL = {"width": 16, "depth": 1, "heads": 2}
 def start(problem: str = "gp1d") -> ScoreFieldModel:
     """The approach before any learning: the measured expansion, and a network that adds nothing."""
     source = nfd.problems.get(problem)
-    config = ScoreField(**SMALL, expansion_draws=4096, batch=8)
+    config = ScoreField(**SMALL, calibration_functions=4096, batch=8)
     model = config.fit(source, views=recipes.views_for(source), budget=nfd.Budget(steps=1), seed=1, device="cpu")
     silence(model.net)
     return model
@@ -99,16 +99,16 @@ def test_on_a_gaussian_the_start_is_the_exact_denoiser(m):
                    (0.03, 0.3, 2.0, 15.0), seed=0)
     assert found["regret"].max() < 0.02
     x, places = clean + 0.3 * normals(0, 100, (64,), "noise"), torch.tensor([[-1.0], [-0.03], [0.999]])
-    told = [(lattice, x[0][:, None], 0.3)] + ([(seen.coords, seen.values, 0.05)] if m else [])
+    known = [(lattice, x[0][:, None], 0.3)] + ([(seen.coords, seen.values, 0.05)] if m else [])
     weights = problem.prior
-    for coords, values, noise_std in told:
+    for coords, values, noise_std in known:
         weights = weights.posterior(Observations(coords, values, noise_std))
     torch.testing.assert_close(model.denoise(x[:1, :, None], 0.3, seen)(places)[0], weights.moments(places)[0],
                                atol=0.01, rtol=0)
 
 
 def test_what_the_network_is_to_learn_has_unit_variance_at_every_level():
-    """The loss of a silent network is 1, whatever sigma and however many observations: 40 functions of few degrees each."""
+    """The loss of a silent network is 1, whatever sigma and however many observations: 64 functions of few degrees."""
     model, problem = start(), nfd.problems.get("gp1d")
     fields = problem.draw(64, seed=5)
     coords = 2 * torch.rand(64, 16, 1, generator=torch.Generator().manual_seed(0)) - 1
@@ -193,7 +193,7 @@ def test_a_lattice_of_another_size_is_refused():
 
 def test_it_learns_what_is_not_gaussian():
     """The sawtooth: after a minute's share of training the loss is below what the measured Gaussian leaves."""
-    config = ScoreField(**SMALL, expansion_draws=1024, batch=16, queries=16, lattice=32, expansion_side=64,
+    config = ScoreField(**SMALL, calibration_functions=1024, batch=16, queries=16, lattice=32, expansion_side=64,
                         expansion_rank=24, lr=3e-3)
     model = nfd.train(config, "sawtooth1d", budget=nfd.Budget(steps=150), device="cpu")
     fields = nfd.problems.get("sawtooth1d").draw(128, seed=9)

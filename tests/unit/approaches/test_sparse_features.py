@@ -6,34 +6,34 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.approaches.sparse_features import FittedSparseFeatures, SparseFeatures, as_points
+from nfdlab.approaches.sparse_features import SparseFeatures, SparseFeaturesPosterior, as_points
 from nfdlab.approaches.sparse_features.tokeniser import farthest
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.evaluate.scores import crps
 from nfdlab.fields.anchored import AnchoredField
-from nfdlab.nn.token_attention import SetTransformer
 from nfdlab.observation.outline_views import OutlineViews
 
 
 @cache
 def known(d=1):
-    """Approach 10, untrained but calibrated on a Gaussian field: its linear start is all it has."""
+    """Approach 10, untrained but calibrated on a Gaussian field: the measured Gaussian is all it has."""
     problem = nfd.problems.get(f"gp{d}d")
-    small = {1: {"side": 96, "rank": 40}, 2: {"anchors": 36, "side": 24, "rank": 60}}[d]
-    net = SparseFeatures(width=16, depth=1, memory=16, mixing=1, **small).build(d, 1).eval()
-    draws = problem.draw(4096, seed=1)(net.tokens.kl.places)
-    net.tokens.calibrate(draws, seed=0)
+    small = {1: {"expansion_side": 96, "expansion_rank": 40},
+             2: {"anchors": 36, "expansion_side": 24, "expansion_rank": 60}}[d]
+    net = SparseFeatures(width=16, depth=1, decoder_width=16, decoder_depth=1, **small).build(d, 1).eval()
+    draws = problem.draw(4096, seed=1)(net.tokeniser.places)
+    net.tokeniser.measure(draws, seed=0)
     coords = uniforms(3, 64, (300, d), "points", dtype=torch.float32) * 2 - 1
-    net.tokens.hear_own(as_points(coords, problem.draw(64, seed=1)(coords)), draws[:64])
+    net.tokeniser.measure_own(as_points(coords, problem.draw(64, seed=1)(coords)), draws[:64])
     return net
 
 
 def in_the_span(tokens, b, p, seed, noise=0.0):
     """b functions that the kept directions make, seen at p places of their own: weights (b, r), points."""
-    weights = normals(seed, b, (tokens.kl.rank,), "weights")
-    coords = uniforms(seed, b, (p, tokens.d), "places", dtype=torch.float32) * 2 - 1
-    values = tokens.kl.mean(coords) + (tokens.kl.rows(coords) @ weights[..., None])
+    weights = normals(seed, b, (tokens.expansion.rank,), "weights")
+    coords = uniforms(seed, b, (p, tokens.expansion.d), "places", dtype=torch.float32) * 2 - 1
+    values = tokens.expansion.mean(coords) + (tokens.expansion.rows(coords) @ weights[..., None])
     return weights, as_points(coords, values)
 
 
@@ -59,7 +59,7 @@ def test_anchors_cover_the_box_and_more_only_append(d):
 
 
 def test_tokens_are_linear_in_the_values_and_know_no_order():
-    tokens = known().tokens
+    tokens = known().tokeniser
     _, one = in_the_span(tokens, 1, 30, seed=1)
     other = normals(2, 1, (30, 1), "other")
     mixed = tokens.encode(as_points(one.coords, 0.3 * one.values + 0.7 * other))
@@ -69,8 +69,8 @@ def test_tokens_are_linear_in_the_values_and_know_no_order():
     torch.testing.assert_close(turned, tokens.encode(one), atol=1e-3, rtol=1e-3)
 
 
-def test_padding_says_nothing():
-    tokens = known().tokens
+def test_padding_changes_nothing():
+    tokens = known().tokeniser
     x, y = uniforms(1, 7, (1,), "x", dtype=torch.float32) * 2 - 1, normals(1, 7, (1,), "y")
     plain = tokens.encode(ObservationBatch.of([Observations(x, y, 0.1)]))
     padded = tokens.encode(ObservationBatch.of([Observations(x, y, 0.1), Observations(x.repeat(4, 1), y.repeat(4, 1))]))
@@ -78,83 +78,63 @@ def test_padding_says_nothing():
 
 
 @pytest.mark.parametrize("d,p", [(1, 120), (2, 400)])
-def test_two_point_sets_of_one_function_give_one_code(d, p):
+def test_two_point_sets_of_one_function_give_one_latent(d, p):
     """Far less apart than two functions are; also where one of the sets crowds into one half."""
-    tokens = known(d).tokens
+    tokens = known(d).tokeniser
     weights, even = in_the_span(tokens, 16, p, seed=3)
-    exact = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
+    exact = (weights @ tokens.measurement.matrix.T).unflatten(1, tokens.shape)
     crowd = torch.cat([even.coords, even.coords * 0.25 + 0.7], 1)
-    crowd = as_points(crowd, tokens.kl.mean(crowd) + tokens.kl.rows(crowd) @ weights[..., None])
+    crowd = as_points(crowd, tokens.expansion.mean(crowd) + tokens.expansion.rows(crowd) @ weights[..., None])
     between = (exact - exact.roll(1, 0)).square().mean().sqrt()
     for points in (even, crowd):
         assert (tokens.encode(points) - exact).square().mean().sqrt() < 0.06 * between
 
 
 def test_tokens_have_unit_scale():
-    tokens = known(2).tokens
+    tokens = known(2).tokeniser
     latent = tokens.encode(in_the_span(tokens, 400, 300, seed=4)[1])
     assert (latent.transpose(0, 1).flatten(1).std(1) - 1).abs().max() < 0.1
 
 
-def test_a_code_is_read_back_as_its_function():
-    tokens = known(2).tokens
+def test_a_latent_is_read_back_as_its_function():
+    tokens = known(2).tokeniser
     weights, _ = in_the_span(tokens, 8, 4, seed=5)
-    latent = (weights @ tokens.sensor.matrix.T).unflatten(1, (tokens.k, tokens.many))
+    latent = (weights @ tokens.measurement.matrix.T).unflatten(1, tokens.shape)
     coords = nfd.cell_centres((9, 9))
-    truth = tokens.kl.mean(coords) + (weights @ tokens.kl.rows(coords).T)[..., None]
+    truth = tokens.expansion.mean(coords) + (weights @ tokens.expansion.rows(coords).T)[..., None]
     assert (tokens.reading(coords, latent) - truth).square().mean().sqrt() < 0.02
     own = coords.expand(8, -1, -1)
     torch.testing.assert_close(tokens.reading(own, latent), tokens.reading(coords, latent), atol=1e-5, rtol=1e-4)
 
 
-# DenoiseFn
+# Denoiser
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 20.0])
 def test_untrained_it_is_the_gaussian_posterior(sigma):
     """The mean of a latent given its noisy self and points, by conditioning one large Gaussian in float64."""
     net = known()
-    tokens = net.tokens
-    T, own = tokens.sensor.matrix.double(), tokens.sensor.own.double()
+    tokens = net.tokeniser
+    T, own = tokens.measurement.matrix.double(), tokens.measurement.own.double()
     seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=7), nfd.patterns.Random(count=5), noise_std=0.1, seed=2)
     x = sigma * normals(8, 3, net.shape, "x")
-    found = net.denoiser(x, torch.tensor(sigma), *net.condition(ObservationBatch.of([seen])).features)
-    rows = tokens.kl.rows(seen.coords).double()
-    noise = (0.1**2 + tokens.kl.rest(seen.coords)[0, :, 0]).double()
-    heard, z = torch.cat([rows, T]), T @ T.T + own.diag()                        # covariances of the weights' makings
-    S = heard @ heard.T + torch.cat([noise, own + sigma**2]).diag()
+    found = net.denoiser(x, torch.tensor(sigma), net.condition(ObservationBatch.of([seen])))
+    rows = tokens.expansion.rows(seen.coords).double()
+    noise = (0.1**2 + tokens.expansion.residual_variance(seen.coords)[0, :, 0]).double()
+    both, z = torch.cat([rows, T]), T @ T.T + own.diag()                        # covariances of the weights' makings
+    S = both @ both.T + torch.cat([noise, own + sigma**2]).diag()
     cross = torch.cat([T @ rows.T, z], 1)
-    away = torch.cat([(seen.values - tokens.kl.mean(seen.coords)[0])[:, 0].expand(3, -1), x.flatten(1)], 1).double()
+    away = (seen.values - tokens.expansion.mean(seen.coords)[0])[:, 0]
+    away = torch.cat([away.expand(3, -1), x.flatten(1)], 1).double()
     want = (cross @ torch.linalg.solve(S, away.T)).T.unflatten(1, net.shape)
     torch.testing.assert_close(found.double(), want, atol=3e-3, rtol=3e-3)
 
 
-def test_without_the_linear_start_it_is_the_white_one():
-    net = SparseFeatures(linear=False, width=16, depth=1, memory=16, mixing=1).build(1, 1).eval()
+def test_with_the_white_prior_it_starts_where_a_white_gaussian_would():
+    net = SparseFeatures(prior="white", width=16, depth=1, decoder_width=16, decoder_depth=1).build(1, 1).eval()
     x = normals(0, 2, net.shape, "x")
-    heard = net.condition(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
-    torch.testing.assert_close(net.denoiser(x, torch.tensor(2.0), *heard.features), x / 5)
+    conditioning = net.condition(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
+    torch.testing.assert_close(net.denoiser(x, torch.tensor(2.0), conditioning), x / 5)
     assert net.values(nfd.cell_centres((5,)), x).abs().max() == 0
-
-
-@pytest.mark.parametrize("m", [0, 1, 6])
-def test_a_set_has_no_order_and_hears_no_padding(m):
-    with seeded(0):
-        net = jostle(SetTransformer(farthest(9, 2), 5, 3, 4, 16, 2, 4).eval(), seed=1)
-    x, told, places = normals(0, 2, (9, 5), "x"), normals(1, 1, (6, 4), "told"), normals(2, 1, (6, 2), "places")
-    mask, level, turn = torch.arange(6)[None] < m, torch.zeros(1), torch.arange(6).flip(0)
-    with torch.no_grad():
-        found = net(x, level, (told, places, mask))
-        again = net(x, level, (told[:, turn], places[:, turn], mask[:, turn]))
-        silent = net(x, level, (torch.where(mask[..., None], told, 99.0), places, mask))
-        cut = net(x, level, (told[:, :max(1, m)], places[:, :max(1, m)], mask[:, :max(1, m)]))
-        order = torch.tensor([3, 1, 4, 0, 5, 8, 2, 6, 7])
-        there, net.places = net.places, net.places[order]
-        moved = net(x[:, order], level, (told, places, mask))
-        net.places = there
-    for same in (again, silent, cut):
-        torch.testing.assert_close(same, found, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(moved, found[:, order], atol=1e-5, rtol=1e-4)
-    assert m == 0 or (net(x, level, (told + 1, places, mask)) - found).abs().max() > 1e-4
 
 
 # Field
@@ -202,14 +182,14 @@ def test_a_field_moves_with_its_anchors():
     assert (across - values).abs().max() > 1e-3
 
 
-def test_voices_are_heard_near_by_and_sum_to_one():
+def test_tokens_influence_what_is_near_and_shares_sum_to_one():
     net = known(2)
-    model = FittedSparseFeatures(net, {"d": 2, "c": 1, "config": {"guide": "encoder"}}, 8)
-    token_influence = model.token_influence(net.tokens.anchors, torch.zeros(net.shape))
-    torch.testing.assert_close(token_influence.sum(1), torch.ones(36), atol=1e-5, rtol=1e-5)
-    assert (token_influence.argmax(1) == torch.arange(36)).float().mean() > 0.8
-    far = torch.cdist(net.tokens.anchors, net.tokens.anchors) > 1.0
-    assert (token_influence * far).sum(1).mean() < 0.25 * far.float().mean() / (1 - far.float().mean()) + 0.15
+    model = SparseFeaturesPosterior(net, {"d": 2, "c": 1, "config": {"guide": "encoder"}}, 8)
+    influence = model.token_influence(net.tokeniser.anchors, torch.zeros(net.shape))
+    torch.testing.assert_close(influence.sum(1), torch.ones(36), atol=1e-5, rtol=1e-5)
+    assert (influence.argmax(1) == torch.arange(36)).float().mean() > 0.8
+    far = torch.cdist(net.tokeniser.anchors, net.tokeniser.anchors) > 1.0
+    assert (influence * far).sum(1).mean() < 0.25 * far.float().mean() / (1 - far.float().mean()) + 0.15
 
 
 # Views along an outline
@@ -233,7 +213,7 @@ def test_outlines_are_seen_on_the_outline_and_the_seed_is_the_view():
 def test_shipped_tokens_do_not_know_how_a_function_was_sampled(problem):
     model, fields = nfd.load("sparse_features", problem, device="cpu"), nfd.problems.get(problem).draw(16, seed=3)
     coords = uniforms(4, 32, (400, 2), "points", dtype=torch.float32) * 2 - 1
-    one, two = (model.encode(as_points(x, fields(x))) for x in (coords[:16], coords[16:]))
+    one, two = (model.encode_points(as_points(x, fields(x))) for x in (coords[:16], coords[16:]))
     assert (one - two).norm() < 0.1 * (one - one.roll(1, 0)).norm()
     grid = nfd.cell_centres((24, 24))
     assert (model.decode(one)(grid) - fields(grid)).square().mean().sqrt() < 0.03

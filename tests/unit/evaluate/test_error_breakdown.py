@@ -14,7 +14,7 @@ PROBLEM = nfd.problems.get("gp1d")
 
 @dataclass
 class Model:
-    """The exact posterior, whose latents are functions; decoded `floor` too high, `prior` and `given` times too wide."""
+    """The exact posterior, whose latents are functions; `floor` off when decoded, `prior`, `given` times too wide."""
 
     floor: float = 0.0
     prior: float = 1.0

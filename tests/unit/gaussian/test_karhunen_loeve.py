@@ -1,4 +1,4 @@
-"""The best linear answer: Bayes' rule written out densely, the exact posterior of Gaussian fields, kinds told apart."""
+"""The best linear answer: Bayes' rule written out densely, the exact posterior of Gaussian fields, mixtures."""
 
 import pytest
 import torch
@@ -6,9 +6,15 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import ObservationBatch, Observations
-from nfdlab.gaussian.karhunen_loeve import LEAST_NOISE, KarhunenLoeve, LatentMeasurement, WeightPosterior
-from nfdlab.gaussian.mixture import ExpansionMixture, sort
-from nfdlab.nn.space_to_depth import depth_to_space
+from nfdlab.gaussian.karhunen_loeve import (
+    LEAST_NOISE,
+    ExpansionMixture,
+    KarhunenLoeve,
+    LatentMeasurement,
+    WeightPosterior,
+    assign_components,
+)
+from nfdlab.nn.networks import depth_to_space
 
 
 def measured(problem, side: int, rank: int, many: int = 4096, kind=KarhunenLoeve, **sizes):
@@ -32,67 +38,70 @@ def dense(r: int = 7, q: int = 11, n: int = 5):
 def test_measurements_add_up_to_bayes_rule_in_any_order():
     one, s, t = dense()
     prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None])
-    first = prior.measured(one["A"], one["y"], s).measured(one["B"], one["z"], t)
+    first = prior.updated(one["A"], one["y"], s).updated(one["B"], one["z"], t)
     own = [rows.expand(5, -1, -1) for rows in (one["B"], one["A"])]
-    second = prior.measured(own[0], one["z"], t.expand(5, -1)).measured(own[1], one["y"], s.expand(5, -1))
+    second = prior.updated(own[0], one["z"], t.expand(5, -1)).updated(own[1], one["y"], s.expand(5, -1))
     H, noise = torch.cat([one["A"], one["B"]]), torch.cat([s, t]).diag()
     gain = H.T @ torch.linalg.inv(H @ H.T + noise)
     mean, cov = torch.cat([one["y"], one["z"]], 1) @ gain.T, torch.eye(7).double() - gain @ H
-    for belief in (first, second):
-        torch.testing.assert_close(belief.mean, mean)
-        at, variance = belief.at(one["A"])
+    for posterior in (first, second):
+        torch.testing.assert_close(posterior.mean, mean)
+        at, variance = posterior.predict(one["A"])
         torch.testing.assert_close(at, mean @ one["A"].T)
         torch.testing.assert_close(variance, (one["A"] @ cov @ one["A"].T).diagonal().expand_as(variance))
 
 
-def test_draws_of_a_belief_have_its_covariance():
+def test_draws_of_a_posterior_have_its_covariance():
     one, s, _ = dense()
-    belief = WeightPosterior(torch.zeros(1, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"][:1], s)
+    prior = WeightPosterior(torch.zeros(1, 7).double(), torch.eye(7).double()[None])
+    posterior = prior.updated(one["A"], one["y"][:1], s)
     n = 20_000
-    draws = belief.draw(n, seed=3)
-    cov = torch.linalg.inv(belief.precision[0])
+    draws = posterior.draw(n, seed=3)
+    cov = torch.linalg.inv(posterior.precision[0])
     spread = cov.diagonal().sqrt()
     assert ((draws.mean(0) / (spread / n**0.5)).abs() < 4.5).all()
     error = (draws.T @ draws / n - cov) / (spread[:, None] * spread)
     assert error.abs().max() < 4.5 * (2 / n) ** 0.5
-    torch.testing.assert_close(draws[:10], belief.draw(10, seed=3))
+    torch.testing.assert_close(draws[:10], posterior.draw(10, seed=3))
 
 
-def test_a_sensor_is_the_joint_gaussian_of_weights_and_code():
+def test_a_measurement_is_the_joint_gaussian_of_weights_and_latent():
     one, s, t = dense()
-    sensor = LatentMeasurement(3, 7).double()
-    sensor.middle.copy_(torch.tensor([1.0, -2.0, 0.5])), sensor.matrix.copy_(one["B"])
-    sensor.own.copy_(torch.tensor([0.3, 0.01, 1.0]))
-    prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None]).measured(one["A"], one["y"], s)
+    measurement = LatentMeasurement(3, 7).double()
+    measurement.middle.copy_(torch.tensor([1.0, -2.0, 0.5])), measurement.matrix.copy_(one["B"])
+    measurement.own.copy_(torch.tensor([0.3, 0.01, 1.0]))
+    prior = WeightPosterior(torch.zeros(5, 7).double(), torch.eye(7).double()[None]).updated(one["A"], one["y"], s)
     sigma = torch.tensor(0.7).double()
-    _, clean, spread = sensor.condition(prior, one["z"], sigma)
-    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + sensor.own.diag()       # of the clean latent
+    _, clean, spread = measurement.condition(prior, one["z"], sigma)
+    cov = one["B"] @ torch.linalg.inv(prior.precision[0]) @ one["B"].T + measurement.own.diag()     # the clean latent's
     gain = cov @ torch.linalg.inv(cov + sigma**2 * torch.eye(3))
-    expected = sensor.middle + prior.mean @ one["B"].T
+    expected = measurement.middle + prior.mean @ one["B"].T
     torch.testing.assert_close(clean, expected + (one["z"] - expected) @ gain.T)
     torch.testing.assert_close(spread[0].square(), (cov - gain @ cov).diagonal())
 
 
-def test_a_sensor_is_found_by_regression():
+def test_a_measurement_is_found_by_regression():
     weights = normals(1, 4000, (6,), "a")
     matrix, middle = normals(2, 4, (6,), "B"), torch.tensor([0.0, 1.0, -1.0, 3.0])
     latents = middle + weights @ matrix.T + 0.2 * normals(3, 4000, (4,), "e")
-    sensor = LatentMeasurement(4, 6)
-    sensor.calibrate(weights, latents)
+    measurement = LatentMeasurement(4, 6)
+    measurement.calibrate(weights, latents)
     error = 0.2 / 4000**0.5
-    assert ((sensor.matrix - matrix).abs() < 4.5 * error).all() and ((sensor.middle - middle).abs() < 4.5 * error).all()
-    assert ((sensor.own / 0.04 - 1).abs() < 4.5 * (2 / 4000) ** 0.5).all()
+    assert ((measurement.matrix - matrix).abs() < 4.5 * error).all()
+    assert ((measurement.middle - middle).abs() < 4.5 * error).all()
+    assert ((measurement.own / 0.04 - 1).abs() < 4.5 * (2 / 4000) ** 0.5).all()
 
 
-def test_evidence_is_the_density_of_the_values(line):
+def test_log_marginal_likelihood_is_the_density_of_the_values(line):
     seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=1), nfd.patterns.Random(count=9), noise_std=0.1, seed=2)
     longer = ObservationBatch.of([seen, Observations(torch.zeros(12, 1), torch.zeros(12, 1))])          # padded
-    belief = line.heard(longer)
+    posterior = line.condition(longer)
     rows = line.rows(seen.coords).double()
-    cov = rows @ rows.T + (0.01 + line.rest(seen.coords)[0].double().squeeze(1)).diag()
+    cov = rows @ rows.T + (0.01 + line.residual_variance(seen.coords)[0].double().squeeze(1)).diag()
     away = (seen.values - line.mean(seen.coords)[0]).double()[:, 0]
     exact = torch.distributions.MultivariateNormal(torch.zeros(9).double(), cov).log_prob(away)
-    assert abs(float(line.evidence(longer, belief)[0]) - float(exact)) < 2e-3          # float32 sums of about 10
+    found = line.log_marginal_likelihood(longer, posterior)[0]
+    assert abs(float(found) - float(exact)) < 2e-3                                     # float32 sums of about 10
 
 
 @pytest.mark.parametrize("count", [1, 5, 20])
@@ -100,7 +109,7 @@ def test_on_a_gaussian_field_it_is_the_posterior(line, count):
     problem = nfd.problems.get("gp1d")
     seen = nfd.observe(problem.draw(1, seed=7), nfd.patterns.Random(count=count), noise_std=0.05, seed=3)
     points = 2 * torch.rand(80, 1, generator=torch.Generator().manual_seed(0)) - 1
-    mean, variance = line.field(line.heard(ObservationBatch.of([seen])), points)
+    mean, variance = line.predict(line.condition(ObservationBatch.of([seen])), points)
     exact = problem.oracle().draw(seen, 4000, seed=0)(points)
     spread = exact.std(0).square().mean().sqrt()
     # a covariance of 4096 draws is off by 1/64 in each of `count` weights; 4000 draws of the posterior by as much
@@ -112,45 +121,45 @@ def test_walls_are_points_of_the_grid(line):
     walls = torch.tensor([[-1.0], [1.0]])
     values = nfd.problems.get("gp1d").draw(4096, seed=5)(walls)[..., 0]
     assert ((line.mean(walls)[0, :, 0] - values.mean(0)).abs() < 1e-4).all()
-    power = line.rows(walls).square().sum(-1) + line.rest(walls)[0, :, 0]
+    power = line.rows(walls).square().sum(-1) + line.residual_variance(walls)[0, :, 0]
     assert ((power / values.var(0) - 1).abs() < 1e-3).all()
 
 
 def test_every_channel_and_own_places_are_read_alike():
     kl, values = KarhunenLoeve(2, 2, 8, 5), normals(0, 64, (64, 2), "v") * torch.tensor([1.0, 10.0])
     kl.calibrate(values, seed=0)
-    power = kl.rows(kl.places).square().sum(-1).unflatten(-1, (-1, 2)) + kl.rest(kl.places)[0]
+    power = kl.rows(kl.places).square().sum(-1).unflatten(-1, (-1, 2)) + kl.residual_variance(kl.places)[0]
     torch.testing.assert_close(power, values.var(0) + LEAST_NOISE**2, rtol=1e-4, atol=0.0)      # float32
     places = 2 * torch.rand(3, 6, 2, generator=torch.Generator().manual_seed(1)) - 1
     own = kl.rows(places)
     assert own.shape == (3, 12, 5)
     for i in range(3):
         torch.testing.assert_close(own[i], kl.rows(places[i]))
-        torch.testing.assert_close(kl.rest(places)[i], kl.rest(places[i])[0])
+        torch.testing.assert_close(kl.residual_variance(places)[i], kl.residual_variance(places[i])[0])
 
 
-def test_kinds_are_told_apart_by_their_covariance_alone():
+def test_components_are_found_by_their_covariance_alone():
     truth = torch.arange(3000) % 3
     spread = torch.tensor([[1.0, 1.0, 0.1], [0.1, 1.0, 1.0], [1.0, 0.1, 1.0]]).repeat_interleave(20, 1)[truth]
-    found = sort(spread * normals(0, 3000, (60,), "v"), 3, seed=1)
+    found = assign_components(spread * normals(0, 3000, (60,), "v"), 3, seed=1)
     table = torch.stack([(found[truth == j][:, None] == torch.arange(3)).float().mean(0) for j in range(3)])
     assert sorted(table.argmax(1).tolist()) == [0, 1, 2] and (table.amax(1) > 0.99).all()
 
 
-def test_kinds_pooled_by_evidence_are_the_mean_of_the_mixture():
+def test_the_mixtures_mean_is_the_posterior_mean():
     """Against the exact posterior of three styles, which one expansion for all misses by far more."""
     problem, errors = nfd.problems.get("styles2d"), []
-    kinds = measured(problem, 24, 96, kind=ExpansionMixture, cells=12, kinds=3)
-    unconditional_share = measured(problem, 24, 96)
+    mixture = measured(problem, 24, 96, kind=ExpansionMixture, cells=12, num_components=3)
+    single = measured(problem, 24, 96)
     for i in range(6):
         seen = nfd.observe(problem.draw(1, seed=child(9, i)), nfd.patterns.Random(count=40), noise_std=0.05, seed=i)
-        exact = problem.oracle().draw(seen, 600, seed=0)(kinds.grid)
-        fine, beside = kinds(ObservationBatch.of([seen]))
-        assert fine.shape == (1, kinds.fine, 24, 24) and beside.shape == (1, kinds.beside, 12, 12)
+        exact = problem.oracle().draw(seen, 600, seed=0)(mixture.grid)
+        fine, beside = mixture(ObservationBatch.of([seen]))
+        assert fine.shape == (1, mixture.fine, 24, 24) and beside.shape == (1, mixture.beside, 12, 12)
         pooled = depth_to_space(beside[:, :4], 1, 2).flatten(2).mT[0]
-        mean = unconditional_share.field(unconditional_share.heard(ObservationBatch.of([seen])), kinds.grid)[0][0]
+        mean = single.predict(single.condition(ObservationBatch.of([seen])), mixture.grid)[0][0]
         spread = exact.std(0).mean()
         errors.append([float((m - exact.mean(0)).square().mean().sqrt() / spread) for m in (pooled, mean)])
-    kind, one = torch.tensor(errors).mean(0)
-    assert kind < 2 * (41 / (4096 / 3)) ** 0.5              # a regression on 40 observations, learned from a third of the draws
-    assert one > 3 * kind
+    several, one = torch.tensor(errors).mean(0)
+    assert several < 2 * (41 / (4096 / 3)) ** 0.5    # a regression on 40, from a third of the draws
+    assert one > 3 * several

@@ -19,8 +19,8 @@ def jostle(net, *, seed):
 @pytest.mark.parametrize("zero_key", [False, True])
 @pytest.mark.parametrize("d", [1, 2])
 def test_each_head_adds_its_own_law_of_distance(d, zero_key):
-    """Scores q·k/sqrt(w/heads) − γ_h |x − x'|², written out for all pairs; padding has no weight; a token of zeros, where
-    there is one, is at no distance."""
+    """Scores q·k/sqrt(w/heads) − γ_h |x − x'|², written out for all pairs; padding has no weight; a token of
+    zeros, where there is one, is at no distance."""
     with seeded(1):
         attention = Attention(12, even_lengthscales(3), zero_key)
     x, tokens = normals(0, 2, (5, 12), "x"), normals(1, 2, (6, 12), "tokens")

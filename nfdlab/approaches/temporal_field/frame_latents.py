@@ -1,0 +1,407 @@
+"""Latents of frames: a film as k numbers a frame, by principal components or an autoencoder, and what is known of them.
+
+Each frame autoencoder says what observations tell of a film's latents in closed form: as posteriors of the weights of
+Karhunen-Loève expansions, one for each component of a mixture, with their log marginal likelihoods. `FrameMixturePrior`
+turns these and a noisy latent into the mean and std that the denoiser starts from: Bayes' rule for a mixture of
+Gaussians.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...core import spline
+from ...core.grid import cell_centres
+from ...core.types import ObservationBatch
+from ...fields.space_time import SpaceTimeField
+from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
+from ...nn.networks import Standardise, refresh
+
+LEAST_OWN = 0.01             # standard deviation of a linear latent's own noise: latents mean nothing finer
+LEAST, MOST = 0.03, 0.995    # bounds of the std that a frame's reader may give: MOST is an uninformed reader
+HALF_CONFIDENT = 0.1         # of an observation: confidence ½ in a cell
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentPosteriors:
+    """What observations of b films tell of each mixture component: the posterior of its expansion's weights, its log
+    weight (b,), and the measurement that a latent is of the weights."""
+
+    measurements: tuple[LatentMeasurement, ...]
+    posteriors: tuple[WeightPosterior, ...]
+    log_weights: tuple[Tensor, ...]
+
+
+def log_likelihood(measurement: LatentMeasurement, before: WeightPosterior, after: WeightPosterior, noisy: Tensor,
+                   sigma: Tensor | float) -> Tensor:
+    """Log density of noisy latents (n, k) under a component, from its weights' posterior before and after them: (n,).
+
+    With D the latents' own variance and r their deviation from the mean, −½(rᵀD⁻¹r + log|2πD| + log|P₁| − log|P₀| −
+    h₁ᵀP₁⁻¹h₁ + h₀ᵀP₀⁻¹h₀): the two normalising constants of Bayes' rule. Rasmussen & Williams 2006, eq. 2.30.
+    """
+    sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
+    variance = measurement.own + sigma.reshape(-1, 1).square()
+    own = ((noisy - measurement.middle).square() / variance + (2 * math.pi * variance).log()).sum(-1)
+    wide = [2 * b.root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
+    explained = [(b.information * b.mean).sum(-1) for b in (before, after)]
+    return -0.5 * (own + wide[1] - wide[0] - explained[1] + explained[0])
+
+
+def mixture_moments(known: ComponentPosteriors, noisy: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+    """Posterior of the clean latents under the mixture, given observations and noisy latents (n, k): mean (n, k), std
+    (n or 1, k), and component probabilities (n, components)."""
+    sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
+    if len(known.measurements) == 1:
+        _, clean, std = known.measurements[0].condition(known.posteriors[0], noisy, sigma)
+        return clean, std, noisy.new_ones(len(noisy), 1)
+    means, variances, logs = [], [], []
+    for measurement, before, log_weight in zip(known.measurements, known.posteriors, known.log_weights, strict=True):
+        after, clean, std = measurement.condition(before, noisy, sigma)
+        means.append(clean), variances.append(std.square().expand_as(clean))
+        logs.append(log_weight + log_likelihood(measurement, before, after, noisy, sigma))
+    probabilities = torch.stack(logs, -1).softmax(-1)                                                # (n, components)
+    means, weights = torch.stack(means), probabilities.T[..., None]
+    mean = (weights * means).sum(0)
+    return mean, (weights * (torch.stack(variances) + (means - mean).square())).sum(0).sqrt(), probabilities
+
+
+class FrameMixturePrior(nn.Module):
+    """Mixture of Gaussians over films' latents, measured on draws: mean and std of the clean latent, given the noisy
+    one x (n, k, frames) and `ComponentPosteriors`."""
+
+    sigma_data = 1.0
+
+    def __init__(self, shape: tuple[int, int]):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor, sigma, condition: ComponentPosteriors) -> tuple[Tensor, Tensor]:
+        mean, std, _ = mixture_moments(condition, x.flatten(1), sigma)
+        return mean.unflatten(1, self.shape), std.unflatten(1, self.shape)
+
+
+def noise_in_time(times: Tensor, lengthscale: float) -> Tensor:
+    """The symmetric root (T, T) of a covariance of noise over frames at `times` (T,): squared exponential, a tenth
+    each frame's own, since smooth noise alone leaves what flickers untouched. Lengthscale 0: the identity."""
+    own = torch.eye(len(times)).to(times)
+    if lengthscale == 0:
+        return own
+    smooth = torch.exp(-0.5 * ((times[:, None] - times) / lengthscale).square())
+    variance, Q = torch.linalg.eigh(0.9 * smooth + 0.1 * own)
+    return (Q * variance.sqrt()) @ Q.T
+
+
+class SplinedExpansion(KarhunenLoeve):
+    """A KarhunenLoeve expansion, interpolated between its points by cubic splines."""
+
+    def __init__(self, d: int, c: int, side: int, rank: int):
+        super().__init__(d, c, side, rank)
+        for name, channels in (("centre", c), ("modes", c * rank), ("left", c)):
+            self.register_buffer(f"{name}_table", torch.zeros((side + 2) ** d, channels), persistent=False)
+        self.register_load_state_dict_post_hook(refresh)
+
+    @torch.no_grad()
+    def precompute(self) -> None:
+        """Spline coefficients of mean, basis and residual variance."""
+        for name in ("centre", "modes", "left"):
+            getattr(self, f"{name}_table").copy_(spline.table(getattr(self, name)[0]))
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, *, seed: int) -> None:
+        """As KarhunenLoeve does, then `precompute`."""
+        super().calibrate(draws, seed=seed)
+        self.precompute()
+
+    def _read(self, grid: Tensor, coords: Tensor) -> Tensor:
+        found = self.centre_table if grid is self.centre else self.modes_table if grid is self.modes else \
+            self.left_table
+        found = spline.read(found, coords.reshape(-1, self.d), self.side)
+        return found.unflatten(0, coords.shape[:-1]) if coords.ndim == 3 else found[None]
+
+
+class LinearFrameLatents(nn.Module):
+    """Principal components: films of c channels over (t, *space) in [-1, 1]^d -> latents (b, k, frames) of unit scale.
+
+    A frame is sampled on `frame_side` points an axis of space; its latent are its first k principal components, of all
+    frames together. Each mixture component has a Karhunen-Loève expansion of its own, in space and time. A field is the
+    best linear reconstruction from its latents plus what a SpaceTimeField adds.
+
+    `noise_lengthscale` 0: white noise on latents is noise of each frame's own. Else latents are whitened along time by
+    the root of a squared exponential, so that white noise on them is smooth in time on the frames: the same diffusion
+    in other coordinates, in which every closed form stays exact.
+    """
+
+    def __init__(self, d: int, c: int, side: int, rank: int, frames: int, frame_side: int, k: int,
+                 field: SpaceTimeField, components: int = 1, noise_lengthscale: float = 0.0):
+        super().__init__()
+        self.d, self.c, self.k, self.frames = d, c, k, frames
+        self.expansions = nn.ModuleList(SplinedExpansion(d, c, side, rank) for _ in range(components))
+        self.measurements = nn.ModuleList(LatentMeasurement(k * frames, rank) for _ in range(components))
+        self.field = field
+        pixels = c * frame_side ** (d - 1)
+        self.register_buffer("component_weights", torch.full((components,), 1 / components))
+        self.register_buffer("mean", torch.zeros(pixels))
+        self.register_buffer("basis", torch.zeros(k, pixels))
+        self.register_buffer("correction_scale", torch.ones(()))            # of what the field adds
+        self.register_buffer("gains", torch.zeros(components, rank, k * frames), persistent=False)
+        self.register_buffer("roots", torch.zeros(components, rank, k * frames), persistent=False)
+        self.register_buffer("constants", torch.zeros(components), persistent=False)
+        self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
+        self.smooth = noise_lengthscale > 0
+        mixing = noise_in_time(cell_centres((frames,), dtype=torch.float64)[:, 0], noise_lengthscale)
+        self.register_buffer("mixing", mixing.float(), persistent=False)     # white noise on latents -> noise on frames
+        self.register_buffer("whiten", torch.linalg.inv(mixing).float(), persistent=False)
+        self.register_load_state_dict_post_hook(refresh)
+
+    @property
+    def places(self) -> Tensor:
+        """Where `calibrate` wants values: (side^d, d)."""
+        return self.expansions[0].places
+
+    @torch.no_grad()
+    def calibrate(self, draws: Tensor, films: Tensor, *, seed: int) -> None:
+        """Measure from the same fresh functions at `places`, draws (b, side^d, c), and at `grid`, films (b,
+        frames·frame_side^(d−1), c): principal components, expansions, and how latents follow from the weights."""
+        frames = films.unflatten(1, (self.frames, -1)).flatten(2)                            # (b, frames, pixels)
+        self.mean.copy_(frames.mean((0, 1)))
+        away = (frames - self.mean).flatten(0, 1)
+        variance, basis = torch.linalg.eigh((away.T @ away).double() / len(away))
+        basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
+        self.basis.copy_((basis / variance.sqrt()).T)
+        latents = self.encode(films).flatten(1)
+        component = assign_components(draws.flatten(1), len(self.expansions), seed=seed) if len(self.expansions) > 1 \
+            else torch.zeros(len(draws), dtype=torch.long, device=draws.device)
+        for j, (expansion, measurement) in enumerate(zip(self.expansions, self.measurements, strict=True)):
+            mine = component == j
+            self.component_weights[j] = mine.float().mean()
+            expansion.calibrate(draws[mine], seed=seed)
+            self._measure(expansion, measurement, draws[mine], latents[mine])
+        self.precompute()
+
+    def _measure(self, expansion: KarhunenLoeve, measurement: LatentMeasurement, draws: Tensor,
+                 latents: Tensor) -> None:
+        """Latents (b, k·frames) of draws as a linear measurement of the weights; what is left is their own."""
+        places = expansion.places.to(draws)
+        rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                     # (frames, pixels, rank)
+        measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
+        mean = expansion.mean(self.grid)[0].reshape(self.frames, -1) - self.mean
+        measurement.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
+        exact = expansion.prior().updated(expansion.rows(places), (draws - expansion.mean(places)).flatten(1),
+                                          expansion.residual_variance(places).flatten())
+        own = (latents - measurement.middle - exact.mean @ measurement.matrix.T).square().mean(0)
+        measurement.own.copy_(own.clamp_min(LEAST_OWN**2))
+
+    @torch.no_grad()
+    def precompute(self) -> None:
+        """What decoding needs, from measured tensors: the latents of a component are N(middle, A Aᵀ + own)."""
+        for j, measurement in enumerate(self.measurements):
+            A, own = measurement.matrix.double(), measurement.own.double()
+            precision = torch.eye(A.shape[1]).to(A) + A.T / own @ A
+            root = torch.linalg.cholesky(precision)
+            self.roots[j] = torch.linalg.solve_triangular(root, A.T / own, upper=False)
+            self.gains[j] = torch.cholesky_solve(A.T / own, root)
+            self.constants[j] = -root.diagonal().log().sum() - own.log().sum() / 2
+
+    def encode(self, films: Tensor) -> Tensor:
+        """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents (b, k, frames)."""
+        frames = films.unflatten(1, (self.frames, -1)).flatten(2)
+        return self.whitened(((frames - self.mean) @ self.basis.T).mT)
+
+    def whitened(self, components: Tensor) -> Tensor:
+        """Principal components (b, k, frames), frame by frame -> latents."""
+        return components @ self.whiten if self.smooth else components
+
+    def principal_components(self, latent: Tensor) -> Tensor:
+        """The inverse of `whitened`."""
+        return latent @ self.mixing if self.smooth else latent
+
+    def condition(self, seen: ObservationBatch) -> ComponentPosteriors:
+        """What observations of b films tell of each mixture component."""
+        posteriors, logs = [], []
+        for expansion, weight in zip(self.expansions, self.component_weights, strict=True):
+            posteriors.append(expansion.condition(seen))
+            logs.append(weight.log() + (expansion.log_marginal_likelihood(seen, posteriors[-1])
+                                        if len(self.expansions) > 1 else 0))
+        return ComponentPosteriors(tuple(self.measurements), tuple(posteriors), tuple(logs))
+
+    def component_probabilities(self, latent: Tensor) -> Tensor:
+        """Probabilities (b, components) of the mixture components, from clean latents (b, k, frames) alone."""
+        logs = []
+        for j, measurement in enumerate(self.measurements):
+            away = latent.flatten(1) - measurement.middle
+            explained = (away @ self.roots[j].T).square().sum(1)
+            logs.append(self.constants[j] + self.component_weights[j].log()
+                        - 0.5 * ((away.square() / measurement.own).sum(1) - explained))
+        return torch.stack(logs, 1).softmax(1)
+
+    def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
+        """What decoding latents computes once: themselves, component probabilities, and each component's weights."""
+        return latent, self.component_probabilities(latent), *(
+            (latent.flatten(1) - measurement.middle) @ gain.T
+            for measurement, gain in zip(self.measurements, self.gains, strict=True))
+
+    def reconstruct(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        """Best linear reconstruction from latents alone: coords (p, d) or (b, p, d) -> (b, p, c)."""
+        _, probabilities, *weights = prepared
+        out = 0
+        for j, (expansion, a) in enumerate(zip(self.expansions, weights, strict=True)):
+            rows = expansion.rows(coords)
+            found = a @ rows.T if rows.ndim == 2 else (rows @ a[..., None])[..., 0]
+            out = out + probabilities[:, j, None, None] * (expansion.mean(coords) + found.unflatten(1, (-1, self.c)))
+        return out
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        """The fields at coords (p, d) or (b, p, d): (b, p, c)."""
+        added = self.field(coords, self.principal_components(prepared[0]))
+        return self.reconstruct(coords, prepared) + self.correction_scale * added
+
+
+class NeuralFrameLatents(nn.Module):
+    """Autoencoder of frames: films of c channels over (t, *space) in [-1, 1]^d <-> latents (b, k, frames), unit scale.
+
+    Moving shapes are not linear in anything, so principal components would need hundreds of numbers for an edge. A
+    reader guesses each frame's latent from its own observations, mean and std, as a noisy measurement would; the
+    covariance of whole films' latents then fuses the guesses in closed form.
+    """
+
+    def __init__(self, d: int, c: int, frames: int, frame_side: int, k: int, width: int, depth: int, octaves: int):
+        super().__init__()
+        self.d, self.c, self.k, self.frames = d, c, k, frames
+        pixels = c * frame_side ** (d - 1)
+        self.encoder, self.unit = linear_layers(pixels, 192, 96, k), Standardise(k)
+        self.rasterise = Rasterise(d, c, frames, frame_side)
+        self.reader = linear_layers(self.rasterise.out + 1, 192, 96, 3 * k)
+        self.field = SpaceTimeField(d, k, c, width, depth, octaves)
+        self.measurements = nn.ModuleList([LatentMeasurement(k * frames, k * frames)])
+        self.register_buffer("mean", torch.zeros(c))                    # the mean value, where nothing was observed
+        self.register_buffer("correction_scale", torch.ones(()))        # the field is all of the answer
+        self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
+
+    def raw(self, films: Tensor) -> Tensor:
+        """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents not yet of unit scale (b, k, frames)."""
+        return self.encoder(films.unflatten(1, (self.frames, -1)).flatten(2)).mT
+
+    def encode(self, films: Tensor, by_batch: bool = False) -> Tensor:
+        """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents (b, k, frames); `by_batch`, while the autoencoder
+        learns: scaled by the batch's own statistics."""
+        return (self.unit.by_batch if by_batch else self.unit)(self.raw(films))
+
+    def read(self, seen: ObservationBatch) -> tuple[Tensor, Tensor]:
+        """What each frame's own observations tell of its latent: mean and std, (b, frames, k). Where a frame was seen
+        whole the encoder answers; elsewhere the reader guesses; a learned gate weights the two."""
+        raster = self.rasterise(seen)
+        cells = raster.unflatten(2, (-1, self.c + 1))
+        trust = cells[..., self.c:]
+        filled = cells[..., :self.c] + (1 - trust) * self.mean
+        gate, guess, wide = self.reader(torch.cat([raster, noise_level(seen, raster)], -1)).chunk(3, -1)
+        whole = self.unit(self.encoder(filled.flatten(2)).mT).mT
+        mean = torch.lerp(guess, whole, torch.sigmoid(gate))
+        return mean, LEAST + (MOST - LEAST) * torch.sigmoid(wide)
+
+    def reader_loss(self, seen: ObservationBatch, latent: Tensor) -> Tensor:
+        """Gaussian log scores of latents (b, k, frames): of each frame by its own reader, and of all by the fused
+        posterior, so that a reader is as sure as its neighbours allow. β-NLL of Seitzer et al. 2022, eq. 5."""
+        mean, std = self.read(seen)
+        measurement = self.measurements[0]
+        fused, variance = self.fuse(mean, std).predict(measurement.matrix)
+        loss = 0
+        for guess, sd in ((mean.mT.flatten(1), std.mT.flatten(1)),
+                          (fused + measurement.middle, (variance + measurement.own).sqrt())):
+            score = 0.5 * ((latent.flatten(1) - guess) / sd).square() + sd.log()
+            loss = loss + (sd.detach() * score).mean()
+        return loss
+
+    def fuse(self, mean: Tensor, std: Tensor) -> WeightPosterior:
+        """The posterior of the weights given readers' guesses (b, frames, k), each as a measurement beyond a prior of
+        mean 0 and variance 1."""
+        measurement = self.measurements[0]
+        A, (mean, std) = measurement.matrix, (x.mT.flatten(1) for x in (mean, std))
+        precision = 1 / std.square() - 1 / MOST**2
+        blurred = 1 / (1 + measurement.own * precision)                 # by the latent's own noise
+        information = (mean / std.square() - precision * measurement.middle) * blurred
+        total = torch.eye(A.shape[1]).to(A) + A.T @ ((precision * blurred)[..., None] * A)
+        return WeightPosterior(information @ A, total)
+
+    @torch.no_grad()
+    def calibrate(self, latents: Tensor) -> None:
+        """The covariance of whole films' latents (b, k, frames), as a measurement of white weights."""
+        flat, measurement = latents.flatten(1).double(), self.measurements[0]
+        measurement.middle.copy_(flat.mean(0))
+        variance, directions = torch.linalg.eigh(flat.T.cov())
+        own = 0.5 * LEAST**2                                            # its own noise is a part of the variance
+        measurement.matrix.copy_(directions * (variance - own).clamp_min(0).sqrt())
+        measurement.own.fill_(own)
+
+    def condition(self, seen: ObservationBatch) -> ComponentPosteriors:
+        """What observations of b films tell, by the readers."""
+        posterior = self.fuse(*self.read(seen))
+        nothing = posterior.information.new_zeros(len(posterior.information))
+        return ComponentPosteriors(tuple(self.measurements), (posterior,), (nothing,))
+
+    def component_probabilities(self, latent: Tensor) -> Tensor:
+        """There is one component: ones (b, 1)."""
+        return latent.new_ones(len(latent), 1)
+
+    def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
+        return (latent,)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        """The fields at coords (p, d) or (b, p, d): (b, p, c)."""
+        return self.mean + self.field(coords, prepared[0])
+
+
+def linear_layers(*sizes: int) -> nn.Sequential:
+    """Linear layers with SiLU between them."""
+    parts = []
+    for one, two in zip(sizes[:-1], sizes[1:], strict=True):
+        parts += [nn.Linear(one, two), nn.SiLU()]
+    return nn.Sequential(*parts[:-1])
+
+
+def noise_level(seen: ObservationBatch, raster: Tensor) -> Tensor:
+    """Log noise level of observations, about unit scale, 0 in frames without observations: (b, frames, 1)."""
+    level = seen.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1) / 3 + 1
+    return level * (raster != 0).any(-1, keepdim=True)
+
+
+class Rasterise(nn.Module):
+    """ObservationBatch over (t, *space) -> (b, frames, cells^(d−1)·(c + 1)): for each cell the mean of nearby
+    observations and its confidence, 0 without observations, near 1 with one.
+
+    An observation is distributed over the 2^d nearest cell centres by linear weights (cloud in cell, Birdsall & Langdon
+    1985, ch. 2); one on a centre counts there alone.
+    """
+
+    def __init__(self, d: int, c: int, frames: int, cells: int):
+        super().__init__()
+        self.d, self.c, self.shape = d, c, (frames, *[cells] * (d - 1))
+        self.out = (c + 1) * cells ** (d - 1)
+        corners = torch.cartesian_prod(*[torch.tensor([0, 1])] * d).reshape(-1, d)
+        self.register_buffer("corners", corners, persistent=False)
+
+    def weights(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells near coords (m, d) and their weights: (m, 2^d) each; weights sum to one."""
+        sizes = torch.tensor(self.shape, device=coords.device)
+        place = torch.minimum(((coords + 1) / 2 * sizes - 0.5).clamp_min(0), sizes - 1.0)
+        low = torch.minimum(place.floor(), (sizes - 2.0).clamp_min(0))
+        share = (place - low)[..., None, :]
+        weights = torch.where(self.corners.bool(), share, 1 - share).prod(-1)
+        corner = torch.minimum(low[..., None, :] + self.corners, sizes - 1.0).long()
+        index = corner[..., 0]
+        for axis in range(1, self.d):
+            index = index * self.shape[axis] + corner[..., axis]
+        return index, weights
+
+    @torch.no_grad()
+    def forward(self, seen: ObservationBatch) -> Tensor:
+        b, c, many = len(seen.coords), self.c, torch.Size(self.shape).numel()
+        index, weights = self.weights(seen.coords[seen.mask])           # of real observations alone
+        index = index + many * torch.arange(b, device=index.device)[:, None].expand(seen.mask.shape)[seen.mask][:, None]
+        values = torch.cat([seen.values[seen.mask], torch.ones_like(index[:, :1])], -1)[:, None] * weights[..., None]
+        index, values = index.flatten(), values.flatten(0, 1)
+        cells = torch.stack([torch.bincount(index, x, b * many) for x in values.unbind(-1)], -1).unflatten(0, (b, many))
+        trust = cells[..., c:] / (cells[..., c:] + HALF_CONFIDENT)
+        mean = cells[..., :c] / cells[..., c:].clamp_min(1e-6)
+        return torch.cat([mean * trust, trust], -1).reshape(b, self.shape[0], self.out).to(seen.values)
