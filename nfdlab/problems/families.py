@@ -70,7 +70,7 @@ class Step1D(ExactProblem):
     card: ClassVar[ProblemCard] = ProblemCard(
         name="step1d", title="A step at an unknown place", equation="1[x > theta], theta ~ U(-1, 1)",
         domain="[-1, 1]", units="heights of the step", axes=("x",),
-        hard="One number is unknown, and each look halves it at best, in the middle of what is left.",
+        hard="One number is unknown, and each observation halves it at best, in the middle of what is left.",
         source="bisection; Castro & Nowak 2008 for the noisy case", exact="closed form: constant between observations",
         home=("adaptive_sampling", "stochastic_field"))
     d: ClassVar[int] = 1

@@ -132,8 +132,8 @@ class CascadePosterior(TrainedModel):
         """From noise to coarse values, then from noise to the rest of the detail: a SamplerStep a step, `steps` for
         each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
         steps, stages = self.request(n, seed, steps, sampler), self.stages(stages)
-        state = self.start(points := self.condition(seen), n, seed,
-                           0.0 if stages == "coarse" else self.augmentation(augmentation))
+        points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
+        state = self.start(points, n, level, seed=seed)
         return self._path(seen, points, state, seed, steps, sampler, stages)
 
     def _path(self, seen, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
@@ -162,7 +162,7 @@ class CascadePosterior(TrainedModel):
         seen = require_seen(seen, d, c)
         return Observations.none(d, c) if seen is None or seen.m == 0 else seen.sorted()
 
-    def start(self, points: ConditionedPoints, n: int, seed: int, augmentation: float) -> CascadeState:
+    def start(self, points: ConditionedPoints, n: int, augmentation: float, *, seed: int) -> CascadeState:
         """Of n draws what is known before any diffusion: amplitudes drawn from their posterior, and normals."""
         (sites, fine), c, prior = (len(x) for x in self.net.places), self.net.c, self.net.spectral_prior
         which = choose(points.amplitude_log_weights(), n, seed=child(seed, "loudness"))
@@ -266,7 +266,8 @@ class CascadePosterior(TrainedModel):
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
         points, a = self.condition(None), torch.full((n,), float(amplitude))
         units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
-        state = self.start(points, n, seed, self.augmentation(augmentation))._replace(coarse=units, amplitude=a)
+        state = self.start(points, n, self.augmentation(augmentation), seed=seed)
+        state = state._replace(coarse=units, amplitude=a)
         if self.stages(stages) != "all":
             return self.fields(None, state.pack(detail=self._mean_detail(points, state)), stages)
         for step in self._sample_detail(points, state, seed, self.steps if steps is None else steps, "dpmpp"):
@@ -357,17 +358,15 @@ class CoarseToFineLosses:
         net.precompute()
         net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
 
-    def batch(self, *use) -> tuple[Fields, torch.Generator, Tensor]:
-        """Fresh functions, a generator, and the functions' amplitudes (b,): estimated from fine values, with a jitter
-        of 10 %, because a posterior over amplitude is not sharp either."""
+    def batch(self, *use) -> tuple[Fields, Tensor, torch.Generator]:
+        """Fresh functions, their amplitudes (b,), estimated from fine values with a jitter, and a generator."""
         fields, rng = self.run.functions(self.config.batch, *use), self.run.rng(*use)
-        jitter = torch.exp(0.1 * torch.randn(self.config.batch, generator=rng))
-        return fields, rng, self.net.estimated_amplitude(fields, self.details(0.0), jitter)
+        return fields, self.net.estimated_amplitude(fields, self.details(0.0), rng), rng
 
     @torch.no_grad()
     def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Coarse values, and the conditioning by observations of a batch of functions."""
-        fields, rng, a = self.batch("coarse", batch)
+        fields, a, rng = self.batch("coarse", batch)
         seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
         points = self.net.lattices.condition_each(seen)
         conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
@@ -387,9 +386,12 @@ class CoarseToFineLosses:
         return self.details(s), coarse.to(self.run.device), self.net.units(fields(fine), a).to(self.run.device)
 
     def average(self, i: int) -> Tensor:
-        """Stage 2: squared error of the average detail, at random queries and at fine points."""
+        """Stage 2: the average detail given coarse values."""
+        return self.regress(*self.batch("average", i))
+
+    def regress(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
+        """Squared error of the average detail, at random queries and at fine points."""
         net, many, device = self.net, self.config.queries, self.run.device
-        fields, rng, a = self.batch("average", i)
         detail, coarse, values = self.augmented(fields, a, rng)
         free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
         pick = torch.randint(len(fine), (many,), generator=rng)
@@ -400,8 +402,11 @@ class CoarseToFineLosses:
         return ((found - torch.cat([left_free, left_fine], 1)) / detail.size).square().mean()
 
     def detail(self, i: int) -> Tensor:
-        """Stage 3: denoise the rest of the detail given coarse values."""
-        fields, rng, a = self.batch("left", i)
+        """Stage 3: the rest of the detail given coarse values."""
+        return self.denoise(*self.batch("left", i))
+
+    def denoise(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
+        """The denoiser's loss of the rest of the detail; the channels of a function share a noise level."""
         detail, coarse, values = self.augmented(fields, a, rng)
         with torch.no_grad():
             mean, features = self.net.fine_mean(coarse, detail)

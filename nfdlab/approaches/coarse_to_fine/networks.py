@@ -142,9 +142,9 @@ class CascadeNetwork(nn.Module):
         prior = self.spectral_prior
         return units.mT * a.to(units).reshape(-1, 1, 1) * prior.scale.to(units) + prior.mean.to(units)
 
-    def estimated_amplitude(self, fields: Fields, detail: Detail, jitter: Tensor) -> Tensor:
-        """Amplitude (b,) of functions, by what coarse values leave open of fine ones along the main directions, times a
-        jitter (b,)."""
+    def estimated_amplitude(self, fields: Fields, detail: Detail, rng: torch.Generator | None = None) -> Tensor:
+        """Amplitude (b,) of functions, by what coarse values leave open of fine ones along the main directions; with a
+        jitter of 10 % if there is a generator, because what observations tell of it is not sharp either."""
         a, _ = self.spectral_prior.amplitudes()
         if len(a) == 1:
             return torch.ones(fields.n)
@@ -152,7 +152,9 @@ class CascadeNetwork(nn.Module):
         left = self.units(fields(fine)).cpu() - self.units(fields(sites)).cpu() @ detail.gain.T.float()
         along, lam = left @ detail.prior.Q[:, -2 * len(sites):], detail.prior.lam[-2 * len(sites):]
         found = (along.square() / lam).mean((1, 2)).sqrt()
-        return (found * jitter).clamp(float(a[0]), float(a[-1]))
+        if rng is not None:
+            found = found * torch.exp(0.1 * torch.randn(fields.n, generator=rng))
+        return found.clamp(float(a[0]), float(a[-1]))
 
     # Stage 1: coarse values given observations
 
