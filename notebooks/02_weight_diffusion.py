@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 02 · Weights as data: fit a network to each function, diffuse the networks
 #
-# ![two fitted networks and the network half-way between them, begun together and shuffled](pictures/02_weight_diffusion.png)
+# ![two fitted networks and the network half-way between them, from one initialisation and permuted](pictures/02_weight_diffusion.png)
 #
 # ## Question
 #
@@ -27,7 +27,7 @@ seed: int = 0  # which functions, which observations
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 4  # how many observations are seen
 tasks: int = 2  # how many tasks each number in the table is averaged over
-nets: int = 512  # how many small fields the live experiments fit
+num_fields: int = 512  # how many small fields the live experiments fit
 
 # %%
 import pandas as pd
@@ -43,7 +43,8 @@ from nfdlab.fields.batched_mlp import BatchedMLP, fit, nearest
 from nfdlab.panels import LossWatch, plots, style
 
 quick = budget == "smoke"
-tasks, nets, fits, live = (1, 64, 40, Budget(steps=16)) if quick else (tasks, nets, 300, Budget(steps=360))
+tasks, num_fields = (1, 64) if quick else (tasks, num_fields)
+fits, live = (40, Budget(steps=16)) if quick else (300, Budget(steps=360))
 problem, coords = nfd.problems.get("families1d"), nfd.cell_centres((128,))
 truth = problem.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
@@ -53,31 +54,31 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 #
 # The world is `families1d`: a sine, a square wave, a triangle wave or a bump. Two of its curves get a small field each
 # (1 → 16 → 16 → 1). Then the two weight vectors are averaged, number by number, and the average is asked for its curve: once
-# with fits begun at the *same* initialisation, once with a fit whose hidden neurons are shuffled afterwards, which changes no
-# value of its curve. *Predict:* what will the two averages look like?
+# with fits begun at the *same* initialisation, once with fits whose hidden neurons are permuted afterwards, which changes no
+# value of a curve. *Predict:* what will the two averages look like?
 
 # %%
-small, pair = BatchedMLP(d=1, width=16, omega=6.0), problem.draw(2, seed=seed + 1)
-shared = fit(small, small.start(1, seed=seed), pair, steps=fits, seed=seed)
-shuffled = small.permute(shared, seed=seed)
+mlp, pair = BatchedMLP(d=1, width=16, omega=6.0), problem.draw(2, seed=seed + 1)
+shared = fit(mlp, mlp.initialise(1, seed=seed), pair, steps=fits, seed=seed)
+permuted = mlp.permute(shared, seed=seed)
 figure, (axes,) = style.picture(1, 2, size=(9.6, 3.1), sharey=True)
 off, x = [], coords[:, 0]
-for ax, (words, theta) in zip(axes, {"begun together": shared, "the same fields, shuffled": shuffled}.items(), strict=True):
-    ends, middle = small(theta, coords)[..., 0], small(theta.mean(0, keepdim=True), coords)[0, :, 0]
+for ax, (words, theta) in zip(axes, {"one initialisation": shared, "the same fields, permuted": permuted}.items(), strict=True):
+    ends, middle = mlp(theta, coords)[..., 0], mlp(theta.mean(0, keepdim=True), coords)[0, :, 0]
     off.append(((middle - ends.mean(0)).square().mean().sqrt() / (ends[0] - ends[1]).square().mean().sqrt()).item())
     ax.plot(x, ends.T, color=style.TRUTH, lw=1.2, label=["two fitted networks", None])
     ax.plot(x, ends.mean(0), color=style.EXACT, lw=1.2, ls="--", label="average of their curves")
     ax.plot(x, middle, color=style.MODEL, lw=2, label="curve of their average")
     style.dress(ax, title=f"{words}: off by {off[-1]:.0%}", x=problem.card.axes[0])
 style.legend(axes[1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-assert torch.allclose(small(shared, coords), small(shuffled, coords), atol=1e-4)
+assert torch.allclose(mlp(shared, coords), mlp(permuted, coords), atol=1e-4)
 figure
 
 # %% [markdown]
 # Both panels show the same two networks, as far as anyone who asks them can tell. On the left their average is near the
 # average of the curves; on the right it is a third thing. (In the titles: the rms gap between orange and blue, as a share of
-# the gap between the two curves.) A layer of 16 neurons can be written in $16! \approx 2 \cdot 10^{13}$ orders; begun
-# together, neuron 7 plays the same part in every fit.
+# the gap between the two curves.) A layer of 16 neurons can be written in $16! \approx 2 \cdot 10^{13}$ orders; from
+# one initialisation, neuron 7 plays the same part in every fit.
 
 # %%
 if budget == "reference":
@@ -89,9 +90,9 @@ else:
 
 # %%
 exact, draws = problem.oracle().draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
-spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
+std = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} dots: the spread of the drawn networks is {spread[1] / spread[0]:.2f} of the exact one")
+            title=f"{keep} observations: the std of the drawn networks is {std[1] / std[0]:.2f} of the exact one")
 
 # %% [markdown]
 # ## Idea in symbols
@@ -106,8 +107,9 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # flat vectors. It starts from what a Gaussian of the same covariance $C$ would answer,
 # $\mu + C (C + \sigma^2)^{-1} (z - \mu)$, and learns the rest.
 #
-# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(u)$; observations weigh the noise through the rendered field,
-# $\exp(-\sum_j (y_j - f_{G(u)}(x_j))^2 / 2 s^2)$. A cloud of draws hears them louder and louder; the good are doubled, and move.
+# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(u)$; observations weight the noise by the likelihood of
+# the rendered field, $\exp(-\sum_j (y_j - f_{G(u)}(x_j))^2 / 2 s^2)$. Sequential Monte Carlo raises it step by step: particles are
+# resampled by their weights, and moved.
 #
 # Take the MLP away and the Gaussian is left. It is the rival that must stand beside every diffusion of weights.
 
@@ -120,8 +122,8 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # %%
 from nfdlab.diffusion.noise import white
 
-n, steps, net, r = 4, 8, model.net, model.net.noise_levels
-mean, Q, lam = net.spectrum.mean, net.spectrum.Q, net.spectrum.lam                  # C = Q diag(lam) Qᵀ
+n, steps, net, r = 4, 8, model.net, model.net.denoiser.noise_levels
+mean, Q, lam = net.covariance.mean, net.covariance.Q, net.covariance.lam            # C = Q diag(lam) Qᵀ
 with torch.no_grad():
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
@@ -137,10 +139,10 @@ with torch.no_grad():
         if before is not None:
             guess = clean + (clean - before[0]) * h / (2 * before[1])
         z, before = t / s * z + (1 - t / s) * guess, (clean, h)
-    theta, w = z * net.unit.std + net.unit.mean, net.small.width
+    theta, w = z * net.unit.std + net.unit.mean, net.field.width
     W1, b1, W2, b2, W3, b3 = theta.split([w, w, w * w, w, w, 1], 1)
     x = coords.to(model.device).expand(n, -1, -1)                                # (n, p, 1)
-    hidden = torch.sin(net.small.omega * (x * W1[:, None] + b1[:, None]))        # (n, p, w)
+    hidden = torch.sin(net.field.omega * (x * W1[:, None] + b1[:, None]))        # (n, p, w)
     hidden = torch.tanh(torch.bmm(hidden, W2.reshape(n, w, w)) + b2[:, None])
     values = torch.bmm(hidden, W3[..., None]) + b3[:, None]
 
@@ -153,7 +155,7 @@ with torch.no_grad():
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
 apart = (values.cpu() - library).abs().max().item()
 assert apart < 1e-3 * library.std()
-print(f"largest difference {apart:.1e}, over fields of spread {library.std():.2f}; each field is {net.small.size} numbers")
+print(f"largest difference {apart:.1e}, over fields of std {library.std():.2f}; each field is {net.field.size} numbers")
 
 # %% [markdown]
 # ## Turn the knobs
@@ -162,7 +164,7 @@ print(f"largest difference {apart:.1e}, over fields of spread {library.std():.2f
 # elsewhere. With nothing kept you see the prior: all four kinds of curve. The sliders move with the arrow keys.
 
 # %%
-# a small cloud of particles that moves seldom: rough, and quick enough for a slider
+# few particles that move seldom: rough, and quick enough for a slider
 panel = nfd.explore(model.using(num_particles=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8)
 panel
 
@@ -180,14 +182,14 @@ kept = model.decode(model.encode(fresh[:100], seed=seed))(coords)
 shapes = {"diffusion": model.draw(None, 500, seed=seed), "Gaussian": model.gaussian.draw(None, 500, seed=seed)}
 prior = {name: energy_distance(f(coords), real).item() for name, f in shapes.items()}
 noise = energy_distance(other, real).item()
-print(f"floor: a fit is off by {(kept - real[:100]).abs().mean():.3f} on average, over functions of spread {real.std():.2f}")
+print(f"floor: a fit is off by {(kept - real[:100]).abs().mean():.3f} on average, over functions of std {real.std():.2f}")
 print(f"prior: energy distance {prior['diffusion']:.4f}, of the Gaussian {prior['Gaussian']:.4f}; fresh functions {noise:.4f}")
 plots.fans({f"{name}: {prior[name]:.4f}": (problem.draw(1, seed=seed), Observations(coords[:0], coords[:0]), f)
             for name, f in shapes.items()}, colour=style.MODEL, curves=8,
            title="Eight draws of each prior")
 
 # %%
-quick = {"num_particles": 128, "rounds": 24}                       # half the usual cloud, moved half as often
+quick = {"num_particles": 128, "rounds": 24}                       # half the usual number, moved half as often
 rivals = {"model": model.using(**quick), "gaussian": model.gaussian.using(**quick), "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, problem, counts=(2, 4, 8), tasks=tasks, seed=seed)
 display(table.summary().round(3))
@@ -206,7 +208,7 @@ pd.DataFrame({"CRPS / exact": model.about["scores"].get("crps", {}), "spread": m
 # each draw. A model that copies has draws nearer to the training set than fresh functions are.
 
 # %%
-learned = model.members(problem)(coords)
+learned = model.training_functions(problem)(coords)
 near = {name: nearest(f[:200], learned)[0].median().item()
         for name, f in (("draws", shapes["diffusion"](coords)), ("fresh functions", real))}
 print({f"median distance of {name} to the nearest of {len(learned)} training functions": round(d, 3) for name, d in near.items()})
@@ -215,36 +217,36 @@ print({f"median distance of {name} to the nearest of {len(learned)} training fun
 # ## Where it breaks
 #
 # **Permute neurons.** Train twice, live, on the same few hundred functions: once as before, once with the neurons of every fitted
-# field shuffled, each in an order of its own. No field changes. *Predict:* what will be drawn? (Titles: energy distances to
+# field permuted, each in an order of its own. No field changes. *Predict:* what will be drawn? (Titles: energy distances to
 # fresh functions.)
 
 # %%
-tiny, budgets = {"nets": nets, "layers": (128, 2)}, live
-twins = {start: nfd.train(WeightDiffusion(**tiny, start=start), problem, budget=budgets, seed=seed, device=device)
-         for start in ("shared", "permuted")}
+tiny, budgets = {"num_fields": num_fields, "denoiser_layers": (128, 2)}, live
+twins = {start: nfd.train(WeightDiffusion(**tiny, initialisation=start), problem, budget=budgets, seed=seed,
+                          device=device) for start in ("shared", "permuted")}
 assert twins["shared"].about["floor"] == twins["permuted"].about["floor"]
-dreams = {start: twin.draw(None, 500, seed=seed) for start, twin in twins.items()}
-away = {start: energy_distance(f(coords), real).item() for start, f in dreams.items()}
+drawn = {start: twin.draw(None, 500, seed=seed) for start, twin in twins.items()}
+away = {start: energy_distance(f(coords), real).item() for start, f in drawn.items()}
 plots.fans({f"{start}: {away[start]:.3f}": (problem.draw(1, seed=seed), Observations(coords[:0], coords[:0]), f)
-            for start, f in dreams.items()}, colour=style.MODEL, curves=8,
-           title=f"Shuffled: {away['permuted'] / away['shared']:.1f} × farther")
+            for start, f in drawn.items()}, colour=style.MODEL, curves=8,
+           title=f"Permuted: {away['permuted'] / away['shared']:.1f} × farther")
 
 # %% [markdown]
 # **Few functions.** The same again with 32 functions, and time enough to learn them. *Predict:* how far will the draws be from the
 # nearest of the 32?
 
 # %%
-few = nfd.train(WeightDiffusion(nets=32, width=8, layers=(128, 2), share=0.1, batch=64, lr=3e-3), problem, seed=seed,
-                device=device, budget=Budget(steps=16 if quick else 1200))
-known, parrots = few.members(problem)(coords), few.draw(None, 200, seed=seed, steps=20)(coords)
-(copied, which), honest = nearest(parrots, known), nearest(real[:200], known)[0].median().item()
+few = nfd.train(WeightDiffusion(num_fields=32, field_width=8, denoiser_layers=(128, 2), fit_share=0.1, batch=64, lr=3e-3),
+                problem, seed=seed, device=device, budget=Budget(steps=16 if quick else 1200))
+known, copies = few.training_functions(problem)(coords), few.draw(None, 200, seed=seed, steps=20)(coords)
+(copied, which), fresh_distance = nearest(copies, known), nearest(real[:200], known)[0].median().item()
 figure, (axes,) = style.picture(1, 4, size=(10.6, 2.6), sharey=True)
 for k, ax in enumerate(axes):
     ax.plot(coords[:, 0], known[which[k], :, 0], color=style.TRUTH, lw=1.2, label="nearest of the 32")
-    ax.plot(coords[:, 0], parrots[k, :, 0], color=style.MODEL, lw=1.6, label="drawn")
+    ax.plot(coords[:, 0], copies[k, :, 0], color=style.MODEL, lw=1.6, label="drawn")
     style.dress(ax, title=f"{copied[k]:.2f} apart", x=problem.card.axes[0])
 style.legend(axes[-1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-print(f"median distance to the nearest of 32 training functions: draws {copied.median():.2f}, fresh functions {honest:.2f}")
+print(f"median distance to the nearest of 32 training functions: draws {copied.median():.2f}, fresh functions {fresh_distance:.2f}")
 figure
 
 # %% [markdown]
@@ -257,15 +259,15 @@ figure
 discs = nfd.problems.get("discs2d")
 watch = LossWatch("discs: fits, then diffusion")
 display(watch)
-flat = nfd.train(WeightDiffusion(nets=nets, layers=(128, 2), omega=3.0, queries=64, rate=2e-2), discs, budget=live,
-                 seed=seed, device=device, watch=watch)
-prior = energy_distance(flat.draw(None, 200, seed=seed)(nfd.cell_centres((16, 16))),
+plane = nfd.train(WeightDiffusion(num_fields=num_fields, denoiser_layers=(128, 2), omega=3.0, queries=64, fit_lr=2e-2), discs,
+                  budget=live, seed=seed, device=device, watch=watch)
+prior = energy_distance(plane.draw(None, 200, seed=seed)(nfd.cell_centres((16, 16))),
                         discs.draw(200, seed=seed)(nfd.cell_centres((16, 16)))).item()
 disc = discs.draw(1, seed=seed)
 spots = nfd.observe(disc, nfd.patterns.Random(count=12), noise_std=0.05, seed=seed)
-guesses, best = flat.draw(spots, 24, seed=seed), discs.oracle().draw(spots, 24, seed=seed)
+guesses, best = plane.draw(spots, 24, seed=seed), discs.oracle().draw(spots, 24, seed=seed)
 plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=("exact", "model"),
-          title=f"A network of {flat.net.small.size} weights for each of {nets} discs; prior's energy distance {prior:.3f}")
+          title=f"A network of {plane.net.field.size} weights for each of {num_fields} discs; prior's energy distance {prior:.3f}")
 
 # %% [markdown]
 # **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several
@@ -276,27 +278,27 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 # ## Exercises
 #
 # **1 · Turn a knob.** Walk from one fit to the other, θ = (1 − t)·θ₁ + t·θ₂. How far does the walk leave the straight line
-# between the two curves, begun together and shuffled?
+# between the two curves, from one initialisation and permuted?
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# ends = small(shared, coords)
-# for name, (a, b) in {"together": shared, "shuffled": shuffled}.items():
-#     walk = [(small(((1 - t) * a + t * b)[None], coords)[0] - (1 - t) * ends[0] - t * ends[1]).square().mean().sqrt().item()
+# ends = mlp(shared, coords)
+# for name, (a, b) in {"one initialisation": shared, "permuted": permuted}.items():
+#     walk = [(mlp(((1 - t) * a + t * b)[None], coords)[0] - (1 - t) * ends[0] - t * ends[1]).square().mean().sqrt().item()
 #             for t in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)]
 #     print(name, [round(v, 2) for v in walk])             # nought at the ends, where they are the same two curves
 # ```
 #
 # </details>
 #
-# **2 · Change a line.** Begin every fit at an initialisation of its own (`start="random"`). Is that as bad as shuffling?
+# **2 · Change a line.** Begin every fit at an initialisation of its own (`initialisation="random"`). Is that as bad as permuting?
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# loner = nfd.train(WeightDiffusion(**tiny, start="random"), problem, budget=budgets, seed=seed, device=device)
-# away["random"] = energy_distance(loner.draw(None, 500, seed=seed)(coords), real).item()
+# own = nfd.train(WeightDiffusion(**tiny, initialisation="random"), problem, budget=budgets, seed=seed, device=device)
+# away["random"] = energy_distance(own.draw(None, 500, seed=seed)(coords), real).item()
 # print({start: round(v, 3) for start, v in away.items()})
 # ```
 #
@@ -308,10 +310,11 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 # <details><summary>Solution</summary>
 #
 # ```python
-# latents, rng = twins["shared"].encode(twins["shared"].members(problem)[:100], seed=seed), torch.Generator().manual_seed(seed)
+# learned, rng = twins["shared"].training_functions(problem), torch.Generator().manual_seed(seed)
+# latents = twins["shared"].encode(learned[:100], seed=seed)
 # for level in (0.0, 0.1, 0.3, 1.0):
 #     jumbled = twins["shared"].decode(latents + level * torch.randn(latents.shape, generator=rng).to(latents))(coords)
-#     near = nearest(jumbled, twins["shared"].members(problem)(coords))[0].median().item()
+#     near = nearest(jumbled, learned(coords))[0].median().item()
 #     print(f"noise {level}: nearest training function {near:.3f}, energy distance {energy_distance(jumbled, real).item():.4f}")
 # ```
 #
@@ -319,9 +322,9 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 #
 # ## Further reading
 #
-# - Erkoç et al. 2023, *HyperDiffusion*: an MLP fitted to each shape, all from one beginning; diffusion over the flat weights.
+# - Erkoç et al. 2023, *HyperDiffusion*: an MLP fitted to each shape, all from one initialisation; diffusion over the flat weights.
 # - Peebles et al. 2022, *Learning to learn with generative models of neural network checkpoints*: one token a layer.
 # - Zeng et al. 2025, *Generative modeling of weights: generalization or memorization?*: nearest neighbours, and noise as a rival.
 # - Ainsworth et al. 2023, *Git Re-Basin*: undo the permutation, and networks can be averaged again.
 # - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*: the layer of sines.
-# - Del Moral, Doucet & Jasra 2006, *Sequential Monte Carlo samplers*: a cloud that hears the data louder and louder.
+# - Del Moral, Doucet & Jasra 2006, *Sequential Monte Carlo samplers*: particles under a likelihood that is raised step by step.

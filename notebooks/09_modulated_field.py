@@ -16,8 +16,8 @@
 # **Where does style live?**
 #
 # One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside. A latent is
-# then a function, diffusion over latents draws functions, and one may cross two of them: the first layers listen to one latent,
-# the last layers to another. Which of the two will the result take after? For two problems of this kit the odds of each
+# then a function, diffusion over latents draws functions, and one may cross two of them: the first layers are modulated by one latent,
+# the last layers by another. Which of the two will the result take after? For two problems of this kit the odds of each
 # *kind* of function are known exactly, so the question has an answer.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
@@ -41,7 +41,6 @@ from IPython.display import display
 import nfdlab as nfd
 from nfdlab.approaches.modulated_field import ModulatedField
 from nfdlab.core.rng import normals, seeded, stream
-from nfdlab.core.types import ObservationBatch
 from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.interpolation import WAYS
 from nfdlab.diffusion.noise import white
@@ -67,7 +66,7 @@ painter, sawyer = (nfd.load("modulated_field", name, device=device) for name in 
 if budget == "reference":
     model = nfd.load("modulated_field", "families1d", device=device)
 else:
-    watch = LossWatch("the field, then diffusion over its codes")
+    watch = LossWatch("the field, then diffusion over its latents")
     display(watch)
     model = nfd.train("modulated_field", waves, budget=budget, seed=seed, device=device, watch=watch)
 
@@ -81,15 +80,15 @@ else:
 # %%
 def odds(problem, fields, count=40):
     """The exact odds of each kind, from noisy values at `count` places of each field: (n, kinds)."""
-    dots = (nfd.observe(fields[i], nfd.patterns.Random(count=count), noise_std=0.05, seed=i) for i in range(fields.n))
-    return torch.stack([problem.prior.posterior(seen).log_weights.exp() for seen in dots]).float()
+    observed = (nfd.observe(fields[i], nfd.patterns.Random(count=count), noise_std=0.05, seed=i) for i in range(fields.n))
+    return torch.stack([problem.prior.posterior(seen).log_weights.exp() for seen in observed]).float()
 
 
 KINDS = {"styles2d": ("broad", "fine", "stripes"), "families1d": ("sine", "square", "triangle", "bump")}
 hills, stripes = (painter.encode(surfaces.prior.parts[j].draw(1, seed=seed)) for j in (0, 2))
-depth, shown = painter.net.field.shift.out_features // painter.net.field.width, {}
+depth, shown = painter.depth, {}
 for layer in range(depth, -1, -1):
-    crossed = painter.mixed(stripes, hills, layer)
+    crossed = painter.mix_styles(stripes, hills, layer)
     shares = odds(surfaces, crossed)[0]
     best = KINDS["styles2d"][int(shares.argmax())]
     shown[f"{layer} of {depth} from the\nstripes: {best} {shares.max():.0%}"] = crossed
@@ -98,18 +97,18 @@ plots.pages(surfaces.card, shown, title=f"Layers handed over from stripes to hil
 
 # %% [markdown]
 # One pair is an anecdote. Take many pairs of different kinds, cross them after every layer, and let the exact odds say
-# whether the result is of the kind that spoke to the shallow layers, of the kind that spoke to the deep ones, or of neither.
+# whether the result is of the kind whose latent modulates the shallow layers, of the kind of the deep ones, or of neither.
 
 # %%
 pairs, rows = 8 if budget != "smoke" else 2, {}
 for problem, fitted in ((surfaces, painter), (waves, model)):
-    parts, layers = problem.prior.parts, fitted.net.field.shift.out_features // fitted.net.field.width
+    parts, layers = problem.prior.parts, fitted.depth
     first = torch.arange(pairs) % len(parts)
     other = (first + 1 + torch.arange(pairs) // len(parts) % (len(parts) - 1)) % len(parts)
     a, b = (torch.cat([fitted.encode(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
             for k, kind in enumerate((first, other)))
     for layer in range(layers + 1):
-        found = odds(problem, fitted.mixed(a, b, layer))
+        found = odds(problem, fitted.mix_styles(a, b, layer))
         mine, theirs = (found.gather(1, kind[:, None]).mean().item() for kind in (first, other))
         rows[problem.card.name, f"{layer} of {layers} shallow"] = {"as the shallow": mine, "as the deep": theirs,
                                                                    "neither": max(0.0, 1 - mine - theirs)}
@@ -124,28 +123,28 @@ for ax, name in zip(axes, ("styles2d", "families1d"), strict=True):
         ax.plot(range(len(part)), part[word], color=colour, marker="o", ms=4, label=word)
     turn = next((i for i in range(len(part)) if part["as the shallow"].iloc[i] > part["as the deep"].iloc[i]), len(part))
     ax.set_xticks(range(len(part)))
-    style.dress(ax, title=f"{name}: the shallow code wins from {turn} of {len(part) - 1} layers on",
-                x="layers shifted by the shallow code", y="odds of the kind")
+    style.dress(ax, title=f"{name}: the shallow latent wins from {turn} of {len(part) - 1} layers on",
+                x="layers modulated by the shallow latent", y="odds of the kind")
 style.legend(axes[0])
 figure
 
 # %% [markdown]
-# Read it from the left, where all layers listen to the deep latent, to the right. The layer at which the lines cross is where
+# Read it from the left, where the deep latent modulates all layers, to the right. The layer at which the lines cross is where
 # style lives; "neither" is the price of a mixture that no training ever asked for.
 #
 # ## Idea in symbols
 #
 # The shared field is a SIREN, $h_{l+1} = \sin\big(\omega (W_l h_l + b_l) \odot (1 + S_l z) + M_l z\big)$, $h_0 = x$, and
 # $f(x) = w \cdot h_L + c$. All functions share $W, b, w, c$; a latent $z$ enters by two linear maps a layer: phases $M_l z$
-# and, for the waves, stretches $S_l z$. Codes of surfaces are grids, read at $x$ first, so shifts vary from place to place.
+# and, for the waves, scales $S_l z$. Latents of surfaces are grids, interpolated at $x$ first, so shifts vary from place to place.
 #
 # Where do latents come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
 #
 # $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \tfrac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
-# Codes are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their law, alone and given features
-# $r(S)$ of the observations $S$. So observations can speak in two ways: to the denoiser (*encoder*), or by weighing and moving draws of the
-# prior by how well their fields fit (*particles*).
+# Latents are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their distribution, alone and given features
+# $r(S)$ of the observations $S$. So observations can enter in two ways: as conditioning of the denoiser (*encoder*), or by
+# weighting and moving draws of the prior by how well their fields fit (*particles*).
 #
 # ## Smallest version
 #
@@ -154,16 +153,16 @@ figure
 # %%
 truth = waves.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
-n, steps, net, r, place = 64, 20, model.net, model.net.noise_levels, model.device
+n, steps, net, r, place = 64, 20, model.net, model.net.denoiser.noise_levels, model.device
 with torch.no_grad():
-    heard = net.condition(ObservationBatch.of([seen]).to(place))
+    given = model.conditioning(seen)
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(place)
     x, before = sigmas[0] * white(n, net.shape, seed=seed).to(place), None
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
-        F = net.denoiser.net(x / total, (s.log() / 4).expand(n), *heard.features)
+        F = net.denoiser.net(x / total, (s.log() / 4).expand(n), *given.features)
         clean = guess = x / total**2 + s / total * F             # D(x, s): Karras et al. 2022, with sigma_data = 1
         if t == 0:
             x = clean
@@ -172,9 +171,9 @@ with torch.no_grad():
         if before is not None:
             guess = clean + (clean - before[0]) * step / (2 * before[1])
         x, before = t / s * x + (1 - t / s) * guess, (clean, step)
-    z, h = heard.mean + heard.spread * x, coords.to(place).expand(n, -1, -1)
-    shift, stretch = net.field.shift(z).chunk(4, -1), net.field.scale(z).chunk(4, -1)
-    for sine, M, S in zip(net.field.siren.sines, shift, stretch, strict=True):
+    z, h = given.mean + given.std * x, coords.to(place).expand(n, -1, -1)
+    shift, scale = net.field.shift(z).chunk(4, -1), net.field.scale(z).chunk(4, -1)
+    for sine, M, S in zip(net.field.siren.sines, shift, scale, strict=True):
         h = torch.sin(sine.omega * sine.linear(h) * (1 + S[:, None]) + M[:, None])
     values = net.field.siren.output(h)
 
@@ -195,13 +194,13 @@ marks.append(time.perf_counter())
 print(f"the same to {(values.cpu() - draws(coords)).abs().max():.1e}; 1000 functions drawn in {marks[1] - marks[0]:.2f} s, "
       f"asked at 128 places each in {marks[2] - marks[1]:.2f} s: {1000 / (marks[2] - marks[0]):.0f} functions a second")
 plots.bands(waves.card, truth=truth, seen=seen, exact=waves.oracle().draw(seen, n, seed=seed), model=draws,
-            title=f"{keep} dots: kinds left open, and every draw commits to one")
+            title=f"{keep} observations: kinds left open, and every draw commits to one")
 
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose observations are
-# told to the denoiser, since that answers at once; change the problem at will. The sliders move with the arrow keys.
+# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose observations
+# condition the denoiser, since that answers at once; change the problem at will. The sliders move with the arrow keys.
 
 # %%
 panel = nfd.explore(sawyer, saws, count=keep, seed=seed, device=device)
@@ -211,11 +210,11 @@ panel
 # ## Against the others
 #
 # Fair CRPS as a ratio to draws of the exact posterior: same observations, same number of draws; 1.00 is the best possible. The model
-# twice, by *encoder* and by *particles*; kriging, which believes in smooth Gaussian curves. *Predict:* the order of the
+# twice, by *encoder* and by *particles*; kriging, which assumes smooth Gaussian curves. *Predict:* the order of the
 # three.
 
 # %%
-quick = model.using(guide="particles", num_particles=128)           # a small cloud: rough, and quick
+quick = model.using(guide="particles", num_particles=128)           # few particles: rough, and quick
 rivals = {"encoder": model.using(guide="encoder"), "kriging": nfd.baselines.get("kriging"),
           "particles": SimpleNamespace(draw=lambda seen, n, *, seed, steps=None: quick.draw(seen, n, seed=seed, steps=8))}
 result = compare(rivals, waves, counts=(2, 4, 8), tasks=tasks, seed=seed)
@@ -237,15 +236,15 @@ worst = max(found, key=lambda name: found[name].conditioning)
 plots.stages(found, title=f"Three parts of the error; given observations, {worst} is further from the exact answer")
 
 # %% [markdown]
-# **Is the diffusion decoration?** Here the field sees the observations through the latent alone. Silence the latent, or take one made
+# **Is the diffusion decoration?** Here the field sees the observations through the latent alone. Set the latent to zero, or take one made
 # for nothing in particular: the score must fall apart.
 
 # %%
 target = truth(coords)[0]
-told = {"as it is": draws, "code silenced": model.decode(torch.zeros(16, *net.shape, device=place)),
-        "code of another": many[:16]}
-score = {name: crps(f(coords), target).mean().item() for name, f in told.items()}
-assert score["as it is"] < min(score["code silenced"], score["code of another"]) or budget == "smoke"
+latents = {"as it is": draws, "latent of zeros": model.decode(torch.zeros(16, *net.shape, device=place)),
+           "latent of another": many[:16]}
+score = {name: crps(f(coords), target).mean().item() for name, f in latents.items()}
+assert score["as it is"] < min(score["latent of zeros"], score["latent of another"]) or budget == "smoke"
 {name: round(value, 3) for name, value in score.items()}
 
 # %% [markdown]
@@ -260,7 +259,7 @@ known = model.encode(waves.draw(2000, seed=seed + 5))
 for way in WAYS:
     latents = model.cross(square, sine, t, way=way)
     off[way] = torch.cdist(latents[1:-1], known).amin(1).mean().item()
-    fans[f"{way}: {off[way]:.2f} from the next known code"] = model.decode(latents)
+    fans[f"{way}: {off[way]:.2f} from the next known latent"] = model.decode(latents)
 figure, (axes,) = style.picture(1, 3, size=(10.4, 2.9), sharey=True)
 for ax, (words, f) in zip(axes, fans.items(), strict=True):
     for i, curve in enumerate(f(coords)[..., 0].cpu()):
@@ -281,7 +280,8 @@ train, test = sample_of(grid)[..., 0], saws.draw(256, seed=seed + 8)
 exact = test(grid)[..., 0]
 shapes = torch.linalg.svd(train - train.mean(0), full_matrices=False)[2][:4]
 linear = train.mean(0) + (exact - train.mean(0)) @ shapes.T @ shapes
-small = ModulatedField(vector=4, sines=64, depth=3, width=24, batch=24, share=0.99, layers=(32, 1), reader=(1,))
+small = ModulatedField(vector_size=4, field_width=64, field_depth=3, width=24, batch=24, field_share=0.99,
+                       denoiser_layers=(32, 1), encoder_dilations=(1,))
 four = nfd.train(small, saws, budget=nfd.Budget(steps=live), seed=seed, device=device)
 early = four.decode(four.encode(test))(grid)[..., 0].cpu()
 missed = {name: ((v - exact).square().mean() / exact.var()).item() for name, v in (("linear", linear), ("early", early))}
@@ -294,23 +294,23 @@ style.legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 figure
 
 # %% [markdown]
-# **Codes that are not normalised.** The denoiser takes latents to have unit scale. Multiply them by 0.05 and train a small
+# **Latents that are not standardised.** The denoiser takes latents to have unit scale. Multiply them by 0.05 and train a small
 # prior as before. *Predict:* will the draws be too wide, too narrow, or something else?
 
 # %%
-latents, blobs, levels = sawyer.encode(sample_of).cpu(), {}, sawyer.net.noise_levels.sigmas(20)
+latents, blobs, levels = sawyer.encode(sample_of).cpu(), {}, sawyer.sigmas(20).cpu()
 for scale in (1.0, 0.05):
     with seeded(seed):
         prior = Denoiser(MLP(latents.shape[1], 96, 2))
+    prior.noise_levels.load_state_dict(sawyer.net.denoiser.noise_levels.state_dict())
     adam, rng = torch.optim.Adam(prior.parameters(), 2e-3), stream(seed, "prior")
     for _ in range(live):
         clean = scale * latents[torch.randint(len(latents), (192,), generator=rng)]
-        sigma = sawyer.net.noise_levels.for_training(torch.randn(192, generator=rng))
-        loss = prior.loss(clean, sigma, torch.randn(clean.shape, generator=rng))
+        loss = prior.training_loss(clean, rng)
         adam.zero_grad(), loss.backward(), adam.step()
     drawn = sample(prior, levels[0] * normals(seed, 64, latents.shape[1:], "start"), levels, method="dpmpp") / scale
     near = torch.cdist(drawn, latents).amin(1).mean()
-    blobs[f"codes × {scale}: {near:.1f} from the next sawtooth"] = sawyer.decode(drawn.to(sawyer.device))
+    blobs[f"latents × {scale}: {near:.1f} from the next sawtooth"] = sawyer.decode(drawn.to(sawyer.device))
 figure, (axes,) = style.picture(1, 2, size=(8.6, 2.8), sharey=True)
 for ax, (words, f) in zip(axes, blobs.items(), strict=True):
     ax.plot(grid[:, 0], f(grid)[:5, :, 0].T.cpu(), color=style.MODEL, lw=style.THIN)
@@ -318,22 +318,20 @@ for ax, (words, f) in zip(axes, blobs.items(), strict=True):
 figure
 
 # %% [markdown]
-# No blob, but no sawtooth either: what makes a latent a sawtooth's is now finer than the noise levels that were practised.
+# No blob, but no sawtooth either: what makes a latent a sawtooth's is now finer than the noise levels of training.
 #
-# **No encoder.** With `coder="cavia"` latents come from gradient descent. Its knobs: how many numbers, how many steps, how
+# **No encoder.** With `encoder="meta_learned"` latents come from gradient descent. Its knobs: how many numbers, how many steps, how
 # long a step at first (it is learned). *Predict:* trained with three steps, what do six do?
 
 # %%
-config = ModulatedField(coder="cavia", vector=16, inner_steps=3, inner_rate=1.0, sines=64, depth=3, width=16, batch=12,
-                        share=0.99, layers=(32, 1), reader=(1,))
-adapted = nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device).net
-values, misfit = test(grid).to(adapted.grid.device), {}
+config = ModulatedField(encoder="meta_learned", inner_steps=3, inner_lr=1.0, field_width=64, field_depth=3, width=16, batch=12,
+                        field_share=0.99, denoiser_layers=(32, 1), encoder_dilations=(1,))
+adapted, missed = nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device), {}
 for inner in (0, 1, 2, 3, 6, 12):
-    latent = adapted.encoder(adapted.field, adapted.grid, values, steps=inner)
-    with torch.no_grad():
-        misfit[inner] = ((adapted.field(adapted.grid, latent) - values).square().mean() / values.var()).item()
+    found = adapted.decode(adapted.encode(test, inner_steps=inner))(grid)[..., 0]
+    missed[inner] = ((found.cpu() - exact).square().mean() / exact.var()).item()
 print("variance missed after so many steps of gradient descent, trained for 3:")
-{inner: f"{share:.0%}" for inner, share in misfit.items()}
+{inner: f"{share:.0%}" for inner, share in missed.items()}
 
 # %% [markdown]
 # **When to use it:** functions with a few true parameters, jumps and all; many of them, fast; or to cross and interpolate.
@@ -349,7 +347,7 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 # ```python
 # for k in (3, 5, 10, 20):
 #     f = model.draw(seen, 64, seed=1, steps=k, guide="encoder")
-#     print(k, f"CRPS {crps(f(coords), target).mean():.4f}, spread {f(coords).std(0).mean():.3f}")
+#     print(k, f"CRPS {crps(f(coords), target).mean():.4f}, std {f(coords).std(0).mean():.3f}")
 # ```
 #
 # </details>
@@ -360,7 +358,7 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 #
 # ```python
 # for layer in range(depth + 1):
-#     shares = odds(surfaces, painter.mixed(hills, stripes, layer))[0]
+#     shares = odds(surfaces, painter.mix_styles(hills, stripes, layer))[0]
 #     print(layer, {kind: round(share, 2) for kind, share in zip(KINDS["styles2d"], shares.tolist(), strict=True)})
 # ```
 #
