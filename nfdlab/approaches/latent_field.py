@@ -1,8 +1,8 @@
 """Approach 1: latent diffusion with a neural field as decoder; observations guide the draw.
 
 An *autoencoder* represents a field by a latent: a few numbers on each cell of a coarse grid, or one vector. A
-*denoiser* learns the distribution of the latents. The *decoder* is a neural field: it is asked at any point, and told the width of
-the pixel that it is asked for. Observations never enter training; they guide the sampler through the decoder.
+*denoiser* learns the distribution of the latents. The *decoder* is a neural field: it is asked at any point, and given
+the width of the pixel. Observations never enter training; they guide the sampler through the decoder.
 """
 
 from dataclasses import dataclass

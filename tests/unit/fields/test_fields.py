@@ -13,8 +13,7 @@ from nfdlab.encoders.grid_channels import SetConv
 from nfdlab.fields.cross_attention import CrossAttentionField
 from nfdlab.fields.encodings import Fourier
 from nfdlab.fields.liif import LIIF
-from nfdlab.fields.siren import ModulatedSiren
-from nfdlab.fields.siren import Siren
+from nfdlab.fields.siren import ModulatedSiren, Siren
 from nfdlab.nn.networks import CONV
 
 
