@@ -114,7 +114,8 @@ def _temporal_field(config: dict) -> dict:
             "latent_channels": config["flat"] or config["code"], "num_components": config["kinds"],
             "noise_lengthscale": config.get("smooth", 0.0), "frame_side": config["fine"],
             "expansion_side": config["side"], "expansion_rank": config["rank"],
-            "calibration_functions": config["draws"], "field_width": config["memory"], "field_depth": config["layers"], "frame_noise": config["blur"],
+            "calibration_functions": config["draws"], "field_width": config["memory"],
+            "field_depth": config["layers"], "frame_noise": config["blur"],
             "field_share": config["share"], "reader_share": config["listening"], "num_particles": config["cloud"],
             **{key: config[key] for key in ("width", "depth", "heads", "octaves", "jitter", "batch", "reuse", "queries",
                                             "lr", "steps", "guide")}}
@@ -124,11 +125,13 @@ def _stochastic_field(config: dict) -> dict:
     return {"prior": "gaussian" if config["linear"] else "white", "head": config["head"], "heads": config["heads"],
             "noise": "posterior" if config["noise"] == "belief" else config["noise"],
             "expansion_side": config["modes"], "expansion_rank": config["rank"],
-            "calibration_functions": config["measured"], "cells": config["cells"], "points_per_cell": config["fine"], "setconv_widths": config["widths"],
+            "calibration_functions": config["measured"], "cells": config["cells"],
+            "points_per_cell": config["fine"], "setconv_widths": config["widths"],
             "encoder_dilations": config["reader"], "deep_set_width": config["evidence"],
             "head_layers": config["layers"], "table_side": config["places"], "noise_draws": config["noises"],
             "quantile_draws": config["draws"],
-            **{key: config[key] for key in ("width", "octaves", "features", "knots", "batch", "queries", "lr", "steps")}}
+            **{key: config[key] for key in ("width", "octaves", "features", "knots", "batch", "queries", "lr",
+                "steps")}}
 
 
 # Blocks of nn/set_attention, for approaches 3, 6 and 10: a block has `itself`, `others`, `norms`, `film` and `mlp`, an

@@ -55,7 +55,7 @@ seen.coords.shape, seen.values.shape, seen.noise_std
 # *Predict:* eight observations, a smooth curve. Is there one answer?
 #
 # No: there are many curves through these observations. For this problem the right distribution over them is known in closed form
-# (blue). The model, a neural field driven by diffusion, was never told that formula; it practised on curves with most of
+# (blue). The model, a neural field driven by diffusion, was never given that formula; it was trained on curves with most of
 # each hidden, and answers in orange.
 
 # %%
@@ -66,7 +66,7 @@ draws = model.draw(seen, 64, seed=seed)
 line = nfd.cell_centres((256,))
 spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} dots leave a band; the model's is {spread[1] / spread[0]:.2f} times as wide as the exact one")
+            title=f"{keep} observations leave a band; the model's is {spread[1] / spread[0]:.2f} times as wide as the exact one")
 
 # %% [markdown]
 # ## Look closer
@@ -85,7 +85,7 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same dra
 # ## How good is it?
 #
 # Not by eye. The *fair CRPS* is an error that only the right distribution keeps lowest, and the exact posterior gives the
-# best value that anything could reach. One task is mostly luck, so we take several and divide: 1.00 is the best possible.
+# best value that anything could reach. One task is mostly chance, so we take several and divide: 1.00 is the best possible.
 
 # %%
 from nfdlab.evaluate.table import compare

@@ -33,7 +33,7 @@ tasks: int = 8  # how many tasks each number in the tables is averaged over
 # %% [markdown]
 # ## Picture
 #
-# Four kinds of random curve. Each is looked at in the same few places, with the same small noise. *Predict:* the observations lie
+# Four kinds of random curve. Each is observed at the same few places, with the same small noise. *Predict:* the observations lie
 # at the same places in all four pictures. Is as much left open in each?
 
 # %%
@@ -51,11 +51,11 @@ from nfdlab.panels import plots, style
 if budget == "smoke":            # nothing is trained here: a budget is a number of tasks
     tasks = 3
 line = nfd.cell_centres((256,))
-look, answers = nfd.patterns.ALL[pattern](count=keep), {}
+layout, answers = nfd.patterns.ALL[pattern](count=keep), {}
 for name in ("gp1d", "sawtooth1d", "families1d", "step1d"):
     kind = nfd.problems.get(name)
     truth = kind.draw(1, seed=seed)
-    seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+    seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
     before, after = (kind.oracle().moments(s, line)[1].square().mean().sqrt() for s in (None, seen))
     answers[f"{name}: {after / before:.0%} left"] = truth, seen, kind.oracle().draw(seen, 64, seed=seed)
 plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left")
@@ -76,10 +76,10 @@ pd.DataFrame({name: {"what makes it hard": kind.card.hard, "exact posterior": ki
     [{"selector": "th", "props": "text-align: left"}])
 
 # %% [markdown]
-# A *pattern* says where we get to look. It knows how many coordinates there are, and in films and other space-time problems
-# that the first of them is time. One pattern follows the field itself: `outline` looks near a contour.
+# A *pattern* says where a function is observed. It knows how many coordinates there are, and in films and other space-time problems
+# that the first of them is time. One pattern follows the field itself: `outline` observes near a contour.
 #
-# *Predict:* eight looks at a smooth curve, placed in six ways. Which leaves most open?
+# *Predict:* eight observations of a smooth curve, placed in six ways. Which leaves most open?
 
 # %%
 kinds = [problems[name] for name in ("gp1d", "discs2d", "drift1dt")]
@@ -89,7 +89,7 @@ for name in ("grid", "random", "border", "block", "lines", "clusters"):
     seens = [nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i) for i in range(4 * tasks)]
     stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
     left[name] = torch.stack(stds).mean().sqrt().item()
-pd.Series(left, name="spread left by 8 looks, gp1d").sort_values().to_frame().style.format("{:.0%}")
+pd.Series(left, name="spread left by 8 observations, gp1d").sort_values().to_frame().style.format("{:.0%}")
 
 # %% [markdown]
 # ## Idea in symbols
@@ -109,7 +109,7 @@ pd.Series(left, name="spread left by 8 looks, gp1d").sort_values().to_frame().st
 # one number or two, write down all the curves there are, weigh each, and average: no algebra, and no doubt.
 
 # %%
-smallest = {name: nfd.observe(problems[name].draw(1, seed=seed), look, noise_std=0.05, seed=seed)
+smallest = {name: nfd.observe(problems[name].draw(1, seed=seed), layout, noise_std=0.05, seed=seed)
             for name in ("gp1d", "step1d", "sawtooth1d")}
 gp, seen, mine = problems["gp1d"], smallest["gp1d"], {}
 x, y, q = seen.coords.double(), seen.values.double(), line.double()
@@ -171,18 +171,18 @@ plots.bands(saw.card, truth=truth, seen=seen, exact=draws, mean=mean, band=False
 # The mean wins on squared error by being a curve that cannot occur, smoother than any truth. Squared error therefore
 # cannot tell whether an answer looks like a truth. So the kit scores *distributions*: many draws against one truth.
 #
-# ### Two: where to look
+# ### Two: where to measure
 #
-# A step up at an unknown place, no noise. Each look says "left" or "right". *Predict:* how much is left after eight looks,
+# A step up at an unknown place, no noise. Each measurement says "left" or "right". *Predict:* how much is left after eight,
 # at random, on a grid, in the middle of what is left? And if you may not compute the middle, and only have $N = 5$ draws
-# of the posterior: look where they are split in half.
+# of the posterior: measure where they are split in half.
 
 # %%
-def still_open(looks):
+def still_open(seen):
     """The ends of the piece of the box where the step may be, by the exact posterior."""
-    belief = step.prior.posterior(looks)
-    alive = belief.log_weights.exp() > 1e-9
-    return belief.edges[:-1][alive].min().item(), belief.edges[1:][alive].max().item()
+    posterior = step.prior.posterior(seen)
+    alive = posterior.log_weights.exp() > 1e-9
+    return posterior.edges[:-1][alive].min().item(), posterior.edges[1:][alive].max().item()
 
 
 N, most, many = 5, 8, 8 * tasks
@@ -192,7 +192,7 @@ for way, found in length.items():
     for i in range(many):
         truth, x = step.draw(1, seed=i), torch.empty(0, 1)
         for k in range(most + 1):
-            if way == "on a grid" and k:                         # planned ahead, k looks in all
+            if way == "on a grid" and k:                         # planned ahead, k measurements in all
                 x = nfd.cell_centres((k,))
             seen = Observations(x, truth(x)[0], 0.0)
             low, high = still_open(seen)
@@ -210,24 +210,24 @@ law, error = (N + 3) / (2 * (N + 2)), shrinks[split].std() / shrinks[split].nume
 assert (shrinks["in the middle"] - 0.5).abs().max() < 1e-4
 assert (shrinks[split].mean() - law).abs() < 4 * error
 figure, ((ax,),) = style.picture(size=(8.2, 3.4))
-looks = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.MODEL, style.EXACT), strict=True)
-for (way, found), line_style, colour in looks:
+ways = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.MODEL, style.EXACT), strict=True)
+for (way, found), line_style, colour in ways:
     ax.semilogy(range(most + 1), found.mean(0), line_style, marker="o", ms=4, color=colour,
                 label=f"{way}: {found.mean(0)[-1]:.2g} left")
-style.dress(ax, x="looks", y="length still open (box: 2)",
-            title=f"A look in the middle leaves {shrinks['in the middle'].mean():.2f}; split by {N} draws "
+style.dress(ax, x="measurements", y="length still open (box: 2)",
+            title=f"Measuring in the middle leaves {shrinks['in the middle'].mean():.2f}; split by {N} draws "
                   f"{shrinks[split].mean():.2f} (law: {law:.2f})")
 style.legend(ax, loc="lower left")
 figure
 
 # %% [markdown]
 # For odd $N$ the median of $N$ draws leaves $(N+3)/(2(N+2))$ on average: with one draw two thirds, with many a half. Draws
-# alone tell where to look, and nobody needs a formula for the posterior.
+# alone tell where to measure, and nobody needs a formula for the posterior.
 #
 # ### Three: the wagon wheel
 #
 # A pattern drifts forwards or backwards, and only every $g$-th frame is seen, whole. *Predict:* the more frames the better?
-# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \observations, 8$?
+# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \dots, 8$?
 
 # %%
 wheel, odds = problems["two_speed1dt"], {}
@@ -235,8 +235,8 @@ for gap in range(1, 9):
     found = []
     for i in range(2 * tasks):
         film = wheel.prior.parts[i % 2].draw(1, seed=i)          # forwards and backwards in turn
-        belief = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i))
-        found.append(belief.log_weights.exp()[i % 2].item())
+        posterior = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i))
+        found.append(posterior.log_weights.exp()[i % 2].item())
     odds[gap] = sum(found) / len(found)
 assert min(odds[g] for g in (2, 3, 7)) > 0.9 and abs(odds[5] - 0.5) < 0.1
 figure, ((ax,),) = style.picture(size=(8.2, 2.7))
@@ -288,7 +288,7 @@ cells, rows = nfd.cell_centres((64,)), {}
 for name in ("gp1d", "sawtooth1d", "step1d"):
     kind = problems[name]
     truth = kind.draw(1, seed=seed)
-    seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+    seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
     now = kind.oracle().at(seen, cells)
     levels = NoiseLevels.of(kind.draw(256, seed=seed)(cells)).sigmas(30)
     noise = now.mean + levels[0] * white(256, (64,), seed=seed)
@@ -310,8 +310,8 @@ plots.bands(gp.card, truth=shown[0], seen=shown[1], exact=shown[3], sampled=show
 #
 # ## Turn the knobs
 #
-# The exact posterior under the sliders. Left and right are two sets of draws of it, so every difference between them is luck,
-# and the two scores below the picture show how much luck one task holds. Try: no observations at all; one observation; the pattern
+# The exact posterior under the sliders. Left and right are two sets of draws of it, so every difference between them is chance,
+# and the two scores below the picture show how much chance one task holds. Try: no observations at all; one observation; the pattern
 # `clusters`; then the problems `sawtooth1d` with `view` on draws, `two_speed1dt` with `frames` and one in 5, and `styles2d`
 # with few observations. A problem without an exact posterior says so.
 
@@ -344,7 +344,7 @@ ranking = pd.DataFrame(rows).sort_values("crps", kind="stable")
 again, kriged = (ranking[ranking["contestant"] == rival] for rival in ("exact, again", "kriging"))
 holds = ((again["low"] <= 1) & (again["high"] >= 1)).sum()
 display(plots.benchmark(ranking.sort_values("problem", kind="stable"),
-                        title=f"{tasks} tasks at each number of dots. Exact against itself: {again['crps'].mean():.2f}, "
+                        title=f"{tasks} tasks at each number of observations. Exact against itself: {again['crps'].mean():.2f}, "
                               f"its interval holds 1.00 on {holds} of {len(again)}"))
 print("kriging:", ", ".join(f"{row.problem} {row.crps:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in kriged.itertuples()))
 pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}")
@@ -362,7 +362,7 @@ pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.f
 # %%
 from nfdlab.evaluate.regret import regret
 
-wrong = {f"believes {scale:g}": nfd.problems.get("gp1d", lengthscale=scale).oracle()
+wrong = {f"lengthscale {scale:g}": nfd.problems.get("gp1d", lengthscale=scale).oracle()
          for scale in (gp.lengthscale / 2, 2 * gp.lengthscale)}
 table = compare(wrong, gp, counts=(5, 12), tasks=2 * tasks, seed=seed, points=cells)
 found = table.summary().xs("mean", level="m")[["crps", "spread", "coverage90"]]
@@ -371,7 +371,7 @@ truth = gp.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=8), noise_std=0.05, seed=seed)
 best, sure = gp.oracle(), list(wrong)[1]
 both = {"exact": best.draw(seen, 64, seed=seed), sure: wrong[sure].draw(seen, 64, seed=seed)}
-display(plots.bands(gp.card, truth=truth, seen=seen, **both, title=f"Too smooth a belief: "
+display(plots.bands(gp.card, truth=truth, seen=seen, **both, title=f"Too smooth a prior: "
                     f"{found.loc[sure, 'spread']:.2f} of the spread, {found.loc[sure, 'coverage90']:.0%} of truths in its band"))
 figure, ((ax,),) = style.picture(size=(8.2, 2.7))
 for (name, oracle), shade in zip(wrong.items(), (style.BASELINE, style.MODEL), strict=True):
@@ -403,12 +403,12 @@ for name in (name for name in ("stars2d", "terrain2d", "digits2d") if name not i
                      "to": "kriging"})
 ranking = pd.DataFrame(rows)
 print("kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items()))
-plots.benchmark(ranking, title=f"Ratios to kriging, 40 dots, {tasks} tasks: the best interpolation reaches "
+plots.benchmark(ranking, title=f"Ratios to kriging, 40 observations, {tasks} tasks: the best interpolation reaches "
                                f"{ranking['crps'].min():.2f}")
 
 # %% [markdown]
 # **When to use an exact posterior:** to know what is possible, to test a sampler, a score or a pattern before any training.
-# **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one look at every curve
+# **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one evaluation of every curve
 # there is. The largest world that the kit tries in full, `moving_disc2dt`, has five numbers to a film.
 #
 # ## Exercises
@@ -420,14 +420,14 @@ plots.benchmark(ranking, title=f"Ratios to kriging, 40 dots, {tasks} tasks: the 
 # ```python
 # for gap in (9, 10, 11, 15):
 #     film = wheel.prior.parts[0].draw(1, seed=seed)
-#     belief = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=seed))
-#     print(gap, f"{belief.log_weights.exp()[0]:.2f}")         # a whole number of half turns: no way to tell
-#     assert gap not in (10, 15) or abs(belief.log_weights.exp()[0] - 0.5) < 0.1
+#     posterior = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=seed))
+#     print(gap, f"{posterior.log_weights.exp()[0]:.2f}")         # a whole number of half turns: no way to tell
+#     assert gap not in (10, 15) or abs(posterior.log_weights.exp()[0] - 0.5) < 0.1
 # ```
 #
 # </details>
 #
-# **2 · Change a line.** Let the looks at the step be noisy. After one look in the middle, how sure can one be of the side?
+# **2 · Change a line.** Let the measurements of the step be noisy. After one in the middle, how sure can one be of the side?
 #
 # <details><summary>Solution</summary>
 #
@@ -457,7 +457,7 @@ plots.benchmark(ranking, title=f"Ratios to kriging, 40 dots, {tasks} tasks: the 
 # chirp = lambda p, x: torch.sin((4 + 4 * p[:, :1]) * (x[..., 0] + 1 + p[:, 1:]).square())[..., None]
 # world = Enumerated.uniform(chirp, 1, 1, (120, 120))            # curves with two numbers in [0, 1)
 # truth = world.draw(1, seed=seed)
-# seen = nfd.observe(truth, look, noise_std=0.05, seed=seed)
+# seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
 # before, after = (Exact(world).moments(s, line)[1].square().mean().sqrt().item() for s in (None, seen))
 # assert after < before or keep == 0
 # plots.fans({f"chirp: {after / before:.0%} left": (truth, seen, Exact(world).draw(seen, 64, seed=seed))})
@@ -471,7 +471,7 @@ plots.benchmark(ranking, title=f"Ratios to kriging, 40 dots, {tasks} tasks: the 
 # - Gneiting & Raftery 2007, *Strictly proper scoring rules, prediction, and estimation*: why a score must reward the right
 #   distribution, and the CRPS.
 # - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees lost roughness.
-# - Castro & Nowak 2008, *Minimax bounds for active learning*: bisection when looks are noisy.
+# - Castro & Nowak 2008, *Minimax bounds for active learning*: bisection when measurements are noisy.
 # - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*: the exact denoiser of a finite
 #   set (their appendix B.3), and the samplers used here.
 # - Song et al. 2021, *Maximum likelihood training of score-based diffusion models*: what a denoiser's regret costs.

@@ -35,7 +35,6 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
-from nfdlab.approaches.coarse_to_fine import CoarseToFine
 from nfdlab.approaches.coarse_to_fine.tiling import wide
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals
@@ -149,37 +148,37 @@ for (count, name), (score, off) in rows.items():
 # - $c$, values on a **coarse lattice** (8 × 8), by diffusion.
 # - $m(x; c)$, the **average detail**: the best linear answer plus a local field (LIIF), which asks the four coarse points round $x$ and blends
 #   what they say by areas. Trained by squared error.
-# - $r = f - m$ on a **finer lattice** (32 × 32), by a second diffusion, whose denoiser hears the coarse features. Its scale is the residual's own.
-# - below that, **waves**: $f$ is a sum of waves with the spectrum measured from data, conditioned on all of the above. So a draw has no pixels.
-# - **Conditioning augmentation**: coarse values are given noise $s$, and steps two and three are told $s$. Then they do not take errors of the first for hills.
+# - $r = f - m$ on a **finer lattice** (32 × 32), by a second diffusion, whose denoiser is conditioned on features of the coarse values. Its scale is the residual's own.
+# - below that, a **spectral prior**: $f$ is a sum of Fourier modes with the spectrum measured on draws, conditioned on all of the above. So a draw has no pixels.
+# - **Noise conditioning augmentation**: noise of standard deviation $s$ is added to coarse values, and steps two and three are conditioned on $s$. Then they do not take errors of the first for hills.
 #
-# All networks start at zero beside closed forms, which for a Gaussian are exact. How *loud* a function is is one more unknown, heard from the observations.
+# All networks start at zero beside closed forms, which for a Gaussian are exact. The *amplitude* of a function is one more unknown, inferred from the observations.
 #
 # ## Smallest version
 #
-# The average detail in plain PyTorch: the covariance of a sum of waves, a linear solve, and the four corners of a local field.
+# The average detail in plain PyTorch: the covariance of a sum of Fourier modes, a linear solve, and the four corners of a local field.
 
 # %%
-net, waves = model.net, model.net.waves
+net, spectral = model.net, model.net.spectral_prior
 sites, query = net.places[0], nfd.cell_centres((23, 23))
 truth, value = rough.draw(1, seed=seed), rough.draw(1, seed=seed)(sites)[0]
 with torch.no_grad():
-    c = (value - waves.mean.cpu()) / waves.scale.cpu()                                 # (64, 1), in units of the waves
+    c = (value - spectral.mean.cpu()) / spectral.scale.cpu()                           # (64, 1), in units of the prior
     step = torch.cat([sites, query])[:, None].double() - sites                          # x − x', of all pairs
-    cos = [(waves.omega * step[..., i, None]).cos() for i in (0, 1)]
-    among, across = torch.einsum("pqi,ij,pqj->pq", cos[0], waves.power, cos[1]).split([64, len(query)])  # Σ S_k cos ω_k·(x − x')
+    cos = [(spectral.omega * step[..., i, None]).cos() for i in (0, 1)]
+    among, across = torch.einsum("pqi,ij,pqj->pq", cos[0], spectral.power, cos[1]).split([64, len(query)])  # Σ S_k cos ω_k·(x − x')
     linear = across @ torch.linalg.solve(among + 9e-6 * torch.eye(64).double(), c.double())
-    memory = net.memory(c.T[None].to(model.device), 0.0)[0].flatten(1).T                # features of each coarse point (64, w)
-    field, answer = net.field, torch.zeros(len(query), 1, device=model.device)
+    features = net.average.encode(c.T[None].to(model.device), 0.0)[0].flatten(1).T      # of each coarse point (64, w)
+    field, answer = net.average.field, torch.zeros(len(query), 1, device=model.device)
     place = (query + 1) / 2 * 8 - 0.5                                                  # in cells, 0 at the first centre
     base = place.floor().clamp(0, 6)
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):                                      # LIIF: four corners, blended by areas
         corner = base + torch.tensor([i, j])
         t = (place - base).clamp(0, 1)
         area = torch.where(torch.tensor([i, j]).bool(), t, 1 - t).prod(1, keepdim=True)
-        heard = field.prepare(memory[(corner[:, 0] * 8 + corner[:, 1]).long()]) + field.place(field.encode(((place - corner) / 1.5).to(model.device)))
-        answer += area.to(model.device) * field.answer(heard)
-    mean = waves.mean.cpu() + waves.scale.cpu() * (linear.float() + answer.cpu())
+        corner_features = field.prepare(features[(corner[:, 0] * 8 + corner[:, 1]).long()]) + field.place(field.encode(((place - corner) / 1.5).to(model.device)))
+        answer += area.to(model.device) * field.answer(corner_features)
+    mean = spectral.mean.cpu() + spectral.scale.cpu() * (linear.float() + answer.cpu())
 
 # %% [markdown]
 # ## The library's version
@@ -187,7 +186,7 @@ with torch.no_grad():
 # The same numbers, from `refine`, which adds detail to coarse values of your own. And `draw`, which does it all, asked at any resolution: 13², or 100².
 
 # %%
-library = model.refine(value, 1, seed=seed, augment=0.0, stages="mean")(query)[0].cpu()
+library = model.refine(value, 1, seed=seed, augmentation=0.0, stages="mean")(query)[0].cpu()
 assert (mean - library).abs().max() < 0.03
 truth, seen, draws = asked(model, rough, seed, keep, 8)
 exact = rough.oracle().draw(seen, 8, seed=seed)
@@ -214,7 +213,7 @@ for spot, part in zip(walk.tolist(), share, strict=True):
                                "symbol": ["circle"] * 64 + ["x"]})
 figure.data[12].visible = True
 figure.update_layout(width=470, height=540, paper_bgcolor=style.PAPER, plot_bgcolor=style.PAPER, xaxis_title="x", yaxis_title="y",
-                     title=f"At most {int((share > 0).sum(1).max())} corners speak;<br>a share never jumps by more than {jump:.0%} a step",
+                     title=f"At most {int((share > 0).sum(1).max())} corners count;<br>a share never jumps by more than {jump:.0%} a step",
                      sliders=[{"active": 12, "currentvalue": {"prefix": "x = "}, "steps": [
                          {"method": "restyle", "label": f"{spot[0]:.2f}", "args": [{"visible": [j == i for j in range(25)]}]}
                          for i, spot in enumerate(walk.tolist())]}])
@@ -269,18 +268,17 @@ figure
 # *Predict:* at which σ is there most to learn?
 
 # %%
-silent = CoarseToFine.restore(walker.about, walker.tensors(), device)
-for layer in (silent.net.coarse.output[-1], silent.net.detail.output[-1], silent.net.field.answer[-1]):
+silent = nfd.load("coarse_to_fine", "terrain2d", device=device)
+for layer in (silent.net.coarse.net.net.output[-1], silent.net.detail.net.output[-1], silent.net.average.field.answer[-1]):
     torch.nn.init.zeros_(layer.weight), torch.nn.init.zeros_(layer.bias)
 patches, levels, left = east.draw(16 * tasks, seed=seed + 5), torch.logspace(-1.7, 0.3, 7).tolist(), {}
-a = CoarseToFine.loudness(walker.net, patches, torch.ones(patches.n))
+a = walker.net.estimated_amplitude(patches, walker.details(0.0))
 with torch.no_grad():
     for name, who in {"networks": walker, "silent": silent}.items():
-        n = who.net
-        coarse, values = (n.units(patches(x), a).to(n.waves.mean) for x in n.places)
-        memory = n.memory(coarse, 0.0)
-        average = n.average(coarse, 0.0) + n.field(n.places[1].to(memory), memory).mT
-        D = n.residual_denoiser(0.0, n.features(coarse, 0.0, memory, average))
+        n, detail = who.net, who.details(0.0)
+        coarse, values = (n.units(patches(x), a).to(who.device) for x in n.places)
+        average, features = n.fine_mean(coarse, detail)
+        D = n.denoise_detail(detail, n.detail_conditioning(average, features))
         noise = normals(seed, patches.n, values.shape[1:], "hills").to(values)
         left[name] = [(average + D(values + s * noise - average, torch.tensor(s)) - values).square().mean().item() for s in levels]
 share = [x / y for x, y in zip(left["networks"], left["silent"], strict=True)]
@@ -294,46 +292,46 @@ figure
 
 # %% [markdown]
 # A few percent in the middle, where texture is decided. At much noise the average detail decides; above 1 there, it has learned something of the
-# west that does not hold in the east. The waves and the loudness, heard from the observations, do the rest.
+# west that does not hold in the east. The spectral prior and the amplitude, inferred from the observations, do the rest.
 #
 # ## Where it breaks
 #
-# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3. The second and third step are told nothing, or
-# told. *Predict:* what does the third step make of the noise?
+# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3. The second and third step are conditioned on
+# augmentation 0, or on 0.3. *Predict:* what does the third step make of the noise?
 
 # %%
 truths, found = [rough.draw(1, seed=2000 + s) for s in range(tasks)], {}
-for told in (0.0, 0.3):
+for level in (0.0, 0.3):
     for i, truth in enumerate(truths):
         noisy = truth(sites)[0] + 0.3 * normals(seed + i, 1, (64, 1), "noisy")[0]
-        found.setdefault(told, []).append(model.refine(noisy, 8, seed=i, augment=told))
-error = {told: torch.stack([crps(f(grid).cpu(), t(grid)[0]) for f, t in zip(fs, truths, strict=True)]).mean().item() for told, fs in found.items()}
-cover = {told: torch.stack([((t(grid)[0] - f(grid).cpu().mean(0)).square().mean() / f(grid).cpu().var(0).mean()).sqrt()
-                            for f, t in zip(fs, truths, strict=True)]).mean().item() for told, fs in found.items()}
-plots.pages(rough.card, {"truth": truths[0], "told nothing": found[0.0][0], "told 0.3": found[0.3][0]},
-            title=f"CRPS {error[0.0]:.3f} told nothing, {error[0.3]:.3f} told; error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f}")
+        found.setdefault(level, []).append(model.refine(noisy, 8, seed=i, augmentation=level))
+error = {level: torch.stack([crps(f(grid).cpu(), t(grid)[0]) for f, t in zip(fs, truths, strict=True)]).mean().item() for level, fs in found.items()}
+cover = {level: torch.stack([((t(grid)[0] - f(grid).cpu().mean(0)).square().mean() / f(grid).cpu().var(0).mean()).sqrt()
+                            for f, t in zip(fs, truths, strict=True)]).mean().item() for level, fs in found.items()}
+plots.pages(rough.card, {"truth": truths[0], "augmentation 0": found[0.0][0], "augmentation 0.3": found[0.3][0]},
+            title=f"CRPS {error[0.0]:.3f} at augmentation 0, {error[0.3]:.3f} at 0.3; error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f}")
 
 # %% [markdown]
-# Not told, it keeps every bump of the noise, dresses it in convincing texture, and is far too sure. **×16 after training to
-# ×4.** The networks have practised with values on 32 × 32 points. What lies between is up to what comes after: waves of the measured spectrum, or the
+# At augmentation 0 it keeps every bump of the noise, dresses it in convincing texture, and is far too sure. **×16 after training to
+# ×4.** The networks have practised with values on 32 × 32 points. What lies between is up to what comes after: Fourier modes of the measured spectrum, or the
 # drawn points read as a picture is, bicubically or linearly, which is where most cascades end. *Predict:* which is wrong at ×16, and is it too rough or too smooth?
 
 # %%
-scales, n, between = (1, 2, 4, 8, 16), 10 * tasks, {"waves": None, "bicubic": True, "linear": False}
+scales, n, between = (1, 2, 4, 8, 16), 10 * tasks, {"modes": None, "bicubic": True, "linear": False}
 prior, fresh = model.draw(None, n, seed=seed), rough.draw(n, seed=seed + 1)
-dots, off, sign = prior(net.places[1]).mT.reshape(n, 1, 32, 32), {}, {}
-off["waves"] = list(spectrum_error(prior, fresh, base=(8, 8), scales=scales).values())
+lattice, off, sign = prior(net.places[1]).mT.reshape(n, 1, 32, 32), {}, {}
+off["modes"] = list(spectrum_error(prior, fresh, base=(8, 8), scales=scales).values())
 for name in ("bicubic", "linear"):
     for s in scales:
         points = nfd.cell_centres((8 * s, 8 * s))
-        a, b = (spectrum(v.cpu(), (8 * s, 8 * s))[1].mean((0, 1))[1:4 * s + 1] for v in (interpolate(dots, points, between[name]), fresh(points)))
+        a, b = (spectrum(v.cpu(), (8 * s, 8 * s))[1].mean((0, 1))[1:4 * s + 1] for v in (interpolate(lattice, points, between[name]), fresh(points)))
         ratio = ((a + 1e-9) / (b + 1e-9)).log()
         off.setdefault(name, []).append(ratio.abs().mean().item())
         sign[name] = "too rough" if ratio[8 * s // 4:].mean() > 0 else "too smooth"
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, values), colour in zip(off.items(), (style.MODEL, style.BASELINE, style.EXACT), strict=True):
     ax.plot([f"×{s}" for s in scales], values, "o-", color=colour, label=name)
-style.dress(ax, x="scale asked", y="|log power ratio|", title=f"At ×16: waves {off['waves'][-1]:.2f}, " + ", ".join(
+style.dress(ax, x="scale asked", y="|log power ratio|", title=f"At ×16: modes {off['modes'][-1]:.2f}, " + ", ".join(
     f"{name} {off[name][-1]:.1f} ({sign[name]})" for name in sign))
 style.legend(ax)
 figure
@@ -354,7 +352,7 @@ figure
 
 # %% [markdown]
 # **When to use it:** enlarging by any factor where texture matters; large domains; and wherever one wants to know what a step adds. **When
-# not:** where only the mean is asked for, regression is enough; with few scattered observations of strange shapes, approach 5 listens better. **Cost:** five
+# not:** where only the mean is asked for, regression is enough; with few scattered observations of strange shapes, approach 5 does better. **Cost:** five
 # to thirty minutes of a core to train; 64 draws take about two seconds, any number of points asked afterwards.
 #
 # ## Exercises
@@ -371,13 +369,13 @@ figure
 #
 # </details>
 #
-# **2 · Change a line.** Augment on purpose: give drawn coarse values noise 0.1 and tell the next steps. Does the score change?
+# **2 · Change a line.** Augment on purpose: add noise 0.1 to drawn coarse values, and condition the next steps on it. Does the score change?
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # for s in (0.0, 0.1, 0.3):
-#     f = model.draw(seen, 16, seed=1, augment=s)
+#     f = model.draw(seen, 16, seed=1, augmentation=s)
 #     print(s, round(crps(f(grid).cpu(), truth(grid)[0]).item(), 4))
 # ```
 #
@@ -385,14 +383,14 @@ figure
 #
 # </details>
 #
-# **3 · Write a piece.** Check the spectrum that was measured: draws of the waves alone, against the truth's.
+# **3 · Write a piece.** Check the spectrum that was measured: draws of the spectral prior alone, against the truth's.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# white = waves.noise(48, seed=seed).to(model.device)
+# white = spectral.noise(48, seed=seed).to(model.device)
 # points = nfd.cell_centres((32, 32))
-# values = (waves(points.to(model.device), white) * waves.scale + waves.mean).cpu()
+# values = (spectral(points.to(model.device), white) * spectral.scale + spectral.mean).cpu()
 # ours, real = (spectrum(v, (32, 32))[1].mean((0, 1))[1:17] for v in (values, rough.draw(48, seed=1)(points)))
 # print("log power ratio:", [round(v, 2) for v in (ours / real).log().tolist()])
 # assert (ours / real).log().abs().mean() < 0.3
@@ -406,5 +404,5 @@ figure
 # - Mardani et al. 2023, *Residual corrective diffusion modeling*: regression first, diffusion of what it leaves.
 # - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*: four corners.
 # - Bar-Tal et al. 2023, *MultiDiffusion*: tiles that are blended at every step.
-# - Dietrich & Newsam 1997, *Fast and exact simulation of stationary Gaussian processes*: waves on a box of twice the side.
+# - Dietrich & Newsam 1997, *Fast and exact simulation of stationary Gaussian processes*: Fourier modes on a box of twice the side.
 # - Whittle 1953, *Estimation and information in stationary time series*: how a spectrum is fitted.

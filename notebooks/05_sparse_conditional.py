@@ -68,7 +68,7 @@ oracle = problem.oracle()
 exact, draws = oracle.draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
 spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} dots: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+            title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
 
 # %% [markdown]
 # Every orange line is a *function*: asked at 256 places or at one, it answers the same. Zooming does not draw again.
@@ -86,7 +86,7 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="One draw, cl
 # 1. **A latent for fields.** An autoencoder turns a function into $z$, four numbers on each of 32 cells, and a *local* field
 #    turns it back: $f(x) = \mathrm{dec}(x, z, r)$ reads only the cells near $x$.
 # 2. **What the observations say.** $r(S)$ are features on the same cells: SetConv channels (how many observations near here, their mean)
-#    and what kriging with three fixed kernels makes of them. From $r$ come a mean $\mu(r)$ and a spread $s(r)$ of the latent.
+#    and what kriging with three fixed kernels makes of them. From $r$ come a mean $\mu(r)$ and a standard deviation $s(r)$ of the latent.
 # 3. **What they leave open.** Diffusion samples the residual $u = (z - \mu)/s$, which has unit scale however much was
 #    seen. Noise is added at a level $\sigma$, and a network learns the mean of the clean residual:
 #
@@ -103,9 +103,10 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="One draw, cl
 # solver (DPM-Solver++, second order), and the field, which blends the answers of the two nearest cells.
 
 # %%
-n, steps, net, r = 4, 20, model.net, model.net.noise_levels
+n, steps, net, r = 4, 20, model.net, model.net.denoiser.noise_levels
 with torch.no_grad():
-    features, mean, spread = net.look(ObservationBatch.of([seen]).to(model.device))
+    given = net.condition(ObservationBatch.of([seen]).to(model.device))
+    features, = given.features
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(model.device)
@@ -121,8 +122,8 @@ with torch.no_grad():
         if before is not None:
             guess = clean + (clean - before[0]) * h / (2 * before[1])
         u, before = t / s * u + (1 - t / s) * guess, (clean, h)
-    field = net.auto.decoder.field
-    memory = field.project(net.auto.decoder.memory(mean + spread * u, features))      # (n, cells, width)
+    field = net.autoencoder.decoder.field
+    memory = field.project(net.autoencoder.decoder(given.mean + given.std * u, features))      # (n, cells, width)
     place = (coords.to(model.device) + 1) / 2 * memory.shape[1] - 0.5                 # in cells
     left = place.floor().clamp(0, memory.shape[1] - 2)
     share, values = (place - left).clamp(0, 1), 0
@@ -183,9 +184,9 @@ from nfdlab.evaluate.scores import crps
 
 target, size = truth(coords)[0], (16, *net.shape)
 silent = model.fields(seen, torch.zeros(size, device=model.device))(coords)
-foreign = model.decode(net.given.restore(white(16, net.shape, seed=seed + 1).to(model.device), 0, 1), model.look(seen)[0])(coords)
+foreign = model.decode(white(16, net.shape, seed=seed + 1).to(model.device), model.conditioning(seen))(coords)
 score = {name: crps(v, target).mean().item() for name, v in
-         {"as it is": draws(coords), "no residual": silent, "a foreign code": foreign}.items()}
+         {"as it is": draws(coords), "no residual": silent, "a foreign latent": foreign}.items()}
 assert score["as it is"] < score["no residual"] or budget == "smoke"
 {name: round(value, 3) for name, value in score.items()}
 
@@ -210,7 +211,7 @@ for name, given, target, ruler in (("one side", left, truth, oracle), ("another 
 
 # %%
 plots.bands(problem.card, seen=clash, exact=oracle.draw(clash, 64, seed=1), model=model.draw(clash, 64, seed=1),
-            title="Two dots that contradict each other: what does the model believe?")
+            title="Two observations that contradict each other: what does the model draw?")
 
 # %%
 share = inside["another kind", "model"]
@@ -218,7 +219,7 @@ plots.bands(problem.card, truth=other, seen=strange, model=model.draw(strange, 6
             title=f"A function of another kind: the 90 % band holds {share:.0%} of it")
 
 # %% [markdown]
-# (a) is practised in training and comes out well. (b) never occurs in training; the exact posterior takes the mean of the
+# (a) occurs in training and comes out well. (b) never occurs in training; the exact posterior takes the mean of the
 # two, since both carry the same noise. (c) is the lesson: **an amortised model answers with the confidence of the world it
 # was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
 #
@@ -227,7 +228,7 @@ plots.bands(problem.card, truth=other, seen=strange, model=model.draw(strange, 6
 # The same approach, trained on the west of a map and asked about the east: 5 % of a 64 × 64 patch, with noise. There is no
 # exact answer here; the rival is kriging with the best of four kernels, fitted to each patch. Hills are rough, so four
 # numbers a cell would lose more than the observations leave open: here the latent is the whole training grid, folded into the cells.
-# And $\mu$ starts from four krigings, each believed where it foretells the observations near by. *Predict:* who wins?
+# And $\mu$ starts from four krigings, each weighted by how well it predicts the observations near by. *Predict:* who wins?
 
 # %%
 terrain = nfd.problems.held_out(nfd.problems.get("terrain2d"))
@@ -259,8 +260,8 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 
 # %% [markdown]
 # A tie, and that is a lesson too: with observations this dense a kernel fitted to the patch is hard to beat. What is left to win is
-# what *one* stationary kernel cannot know: that a ridge is rougher than the plain beside it. So each observation is foretold from
-# the others; how well, near here, says which kernel to believe here and how far to trust it.
+# what *one* stationary kernel cannot know: that a ridge is rougher than the plain beside it. So each observation is predicted from
+# the others; how well, near here, says which kernel to weight here and how far to trust it.
 #
 # **When to use it:** many tasks of one kind, any number and layout of observations, answers in a fraction of a second, calibrated.
 # **When not:** one task only (training costs more than kriging), or data unlike any you can train on. **Cost:** half an hour
@@ -281,7 +282,7 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 #
 # </details>
 #
-# **2 · Change a line.** The observations say how noisy they are. What if they lie? Tell the model 0.5 where the truth is
+# **2 · Change a line.** The observations say how noisy they are. What if they lie? Give the model 0.5 where the truth is
 # 0.05.
 #
 # <details><summary>Solution</summary>
@@ -289,14 +290,14 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 # ```python
 # modest = Observations(seen.coords, seen.values, noise_std=0.5)
 # honest, shy = (model.draw(s, 64, seed=1)(coords).std(0).mean().item() for s in (seen, modest))
-# print(f"spread {honest:.3f} told 0.05, {shy:.3f} told 0.5")       # it trusts the observations less, as it should
+# print(f"spread {honest:.3f} given 0.05, {shy:.3f} given 0.5")       # it trusts the observations less, as it should
 # assert shy > honest or budget == "smoke"
 # ```
 #
 # </details>
 #
-# **3 · Write a piece.** Where would one more observation help most? Score each place by the spread of the draws there, look at the
-# winner, and measure how much the spread falls.
+# **3 · Write a piece.** Where would one more observation help most? Score each place by the spread of the draws there, measure at the
+# winner, and see how much the spread falls.
 #
 # <details><summary>Solution</summary>
 #
@@ -305,7 +306,7 @@ plots.surface(terrain.card, hills, seen=spots, title="One draw of the hills, to 
 # value = truth(where)[0] + 0.05 * torch.randn(1, 1, generator=torch.Generator().manual_seed(seed))
 # more = Observations(torch.cat([seen.coords, where]), torch.cat([seen.values, value]), 0.05)
 # after = model.draw(more, 64, seed=seed)(coords).std(0).mean()
-# print(f"looked at x = {where.item():.2f}: mean spread {draws(coords).std(0).mean():.3f} -> {after:.3f}")
+# print(f"measured at x = {where.item():.2f}: mean spread {draws(coords).std(0).mean():.3f} -> {after:.3f}")
 # ```
 #
 # </details>

@@ -1,4 +1,4 @@
-"""Marriages of a neural field and a diffusion model. The folder is the registry: one file or one folder, one approach."""
+"""Marriages of a neural field and a diffusion model. The folder is the registry: a file or a folder, an approach."""
 
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Approach 7: active learning with a latent diffusion: measure where posterior draws disagree, update, measure again.
 
-The model is small, because it is asked after each measurement: an *autoencoder* represents a field by a vector of a few
-numbers, with one field network f(x, latent) as decoder; a *denoiser* learns the distribution of the vectors; *sequential
+The model is small, because it is asked after each measurement: an *autoencoder* represents a field by a short vector,
+with one field network f(x, latent) as decoder; a *denoiser* learns the distribution of the vectors; *sequential
 Monte Carlo* carries weighted draws from one measurement to the next.
 """
 
@@ -96,46 +96,27 @@ class AdaptiveSampling:
         "read, and a grid made beforehand is better; particles suit latents of few effective dimensions only")
     trained: ClassVar[type] = AdaptiveSamplingPosterior
 
-    # "gaussian": a Gaussian measured on latents; "white": a standard normal
-    prior: str = "gaussian"
-    # numbers in the latent vector
-    latent_channels: int = 8
-    # points a side of the encoder's grid: 128 in 1D, 32 in 2D, 16 in 3D
-    side: int | None = None
-    # channels of the field; the encoder has twice as many
-    width: int = 48
-    # hidden layers of the field
-    depth: int = 3
+    prior: str = "gaussian"                  # "gaussian": a Gaussian measured on latents; "white": a standard normal
+    latent_channels: int = 8                 # numbers in the latent vector
+    side: int | None = None                  # points a side of the encoder's grid: 128 in 1D, 32 in 2D, 16 in 3D
+    width: int = 48                          # channels of the field; the encoder has twice as many
+    depth: int = 3                           # hidden layers of the field
     # factor on the initial weights of the field's first layer; large for fields with sharp edges
     sharpness: float = 4.0
-    # width and depth of the denoiser
-    denoiser_layers: tuple[int, int] = (96, 2)
-    # functions in a batch of the autoencoder
-    batch: int = 32
-    # latents in a batch of the denoiser
-    diffusion_batch: int = 512
-    # training steps of the denoiser that use each batch of latents, with fresh noise
-    reuse: int = 8
-    # query points of each function in a training step
-    queries: int = 96
-    # share of the query points drawn where the function changes, by importance sampling
-    importance_share: float = 0.5
-    # standard deviation of the noise on latents while the decoder learns, in units of theirs
-    jitter: float = 0.003
-    # share of the budget for the autoencoder
-    autoencoder_share: float = 0.7
-    # learning rate of the denoiser
-    lr: float = 1.5e-3
-    # learning rate of the autoencoder
-    autoencoder_lr: float = 1e-2
-    # sampling steps
-    steps: int = 8
-    # how observations enter a draw
-    guide: str = "particles"
-    # particles of sequential Monte Carlo
-    num_particles: int = 256
-    # rounds of sequential Monte Carlo
-    rounds: int = 12
+    denoiser_layers: tuple[int, int] = (96, 2)  # width and depth of the denoiser
+    batch: int = 32                          # functions in a batch of the autoencoder
+    diffusion_batch: int = 512               # latents in a batch of the denoiser
+    reuse: int = 8  # training steps of the denoiser that use each batch of latents, with fresh noise
+    queries: int = 96                        # query points of each function in a training step
+    importance_share: float = 0.5  # share of the query points drawn where the function changes, by importance sampling
+    jitter: float = 0.003  # standard deviation of the noise on latents while the decoder learns, in units of theirs
+    autoencoder_share: float = 0.7           # share of the budget for the autoencoder
+    lr: float = 1.5e-3                       # learning rate of the denoiser
+    autoencoder_lr: float = 1e-2             # learning rate of the autoencoder
+    steps: int = 8                           # sampling steps
+    guide: str = "particles"                 # how observations enter a draw
+    num_particles: int = 256                 # particles of sequential Monte Carlo
+    rounds: int = 12                         # rounds of sequential Monte Carlo
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior")

@@ -1,8 +1,8 @@
 """Approach 1: latent diffusion with a neural field as decoder; observations guide the draw.
 
-An *autoencoder* represents a field by a latent: a few numbers on each cell of a coarse grid, or one vector. A *denoiser*
-learns the distribution of the latents. The *decoder* is a neural field: it is asked at any point, and told the width of
-the pixel that it is asked for. Observations never enter training; they guide the sampler through the decoder.
+An *autoencoder* represents a field by a latent: a few numbers on each cell of a coarse grid, or one vector. A
+*denoiser* learns the distribution of the latents. The *decoder* is a neural field: it is asked at any point, and given
+the width of the pixel. Observations never enter training; they guide the sampler through the decoder.
 """
 
 from dataclasses import dataclass
@@ -111,44 +111,29 @@ class LatentField:
     autoencoder: str = "linear"
     # numbers per cell; of a "vector" in all; a "grid" autoencoder has one per point and channel
     latent_channels: int = 4
-    # cells a side of the latent's grid: 16 in 1D, 8 in 2D, 4 in 3D
-    cells: int | None = None
+    cells: int | None = None                 # cells a side of the latent's grid: 16 in 1D, 8 in 2D, 4 in 3D
     # points of the encoder's grid per cell and axis, a power of two: 8 in 1D, else 4
     points_per_cell: int | None = None
     # what the encoder's grid holds: values at its "points", or averages over its "pixels"
     encoder_input: str = "points"
     # what the decoder learns: values at "points", or also averages over "pixels", whose width it is told
     decoder_output: str = "pixels"
-    # channels of autoencoder and convolutional denoiser
-    width: int = 48
-    # Fourier octaves of the field's local coordinates
-    octaves: int = 3
+    width: int = 48                          # channels of autoencoder and convolutional denoiser
+    octaves: int = 3                         # Fourier octaves of the field's local coordinates
     # dilations of the residual blocks of the denoiser of a latent on cells
     denoiser_dilations: tuple[int, ...] = (1, 2, 1, 2)
-    # width and depth of the denoiser of a vector
-    denoiser_layers: tuple[int, int] = (192, 3)
-    # functions in a batch of the autoencoder
-    batch: int = 32
-    # latents in a batch of the denoiser
-    diffusion_batch: int = 64
-    # training steps of the denoiser that use each batch of latents, with fresh noise
-    reuse: int = 1
-    # query points of each function in a training step
-    queries: int = 192
-    # standard deviation of the noise on latents while the decoder learns
-    jitter: float = 0.05
-    # share of the budget for the autoencoder
-    autoencoder_share: float = 0.5
-    # learning rate of the denoiser
-    lr: float = 1.5e-3
-    # learning rate of the autoencoder
-    autoencoder_lr: float = 2e-3
-    # sampling steps
-    steps: int = 20
-    # how observations enter a draw
-    guide: str = "linearised"
-    # particles of the guide "particles"
-    num_particles: int = 512
+    denoiser_layers: tuple[int, int] = (192, 3)  # width and depth of the denoiser of a vector
+    batch: int = 32                          # functions in a batch of the autoencoder
+    diffusion_batch: int = 64                # latents in a batch of the denoiser
+    reuse: int = 1  # training steps of the denoiser that use each batch of latents, with fresh noise
+    queries: int = 192                       # query points of each function in a training step
+    jitter: float = 0.05                     # standard deviation of the noise on latents while the decoder learns
+    autoencoder_share: float = 0.5           # share of the budget for the autoencoder
+    lr: float = 1.5e-3                       # learning rate of the denoiser
+    autoencoder_lr: float = 2e-3             # learning rate of the autoencoder
+    steps: int = 20                          # sampling steps
+    guide: str = "linearised"                # how observations enter a draw
+    num_particles: int = 512                 # particles of the guide "particles"
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")

@@ -277,32 +277,19 @@ class ScoreField:
 
     # "gaussian": a Karhunen-Loève expansion measured on draws; "white": the network has all to learn
     prior: str = "gaussian"
-    # points a side of the lattice: 64 in 1D, 12 in 2D, 6 in 3D
-    lattice: int | None = None
-    # points a side at which the expansion is measured: 128, 48, 12
-    expansion_side: int | None = None
-    # its number of directions: 40, 112, 160
-    expansion_rank: int | None = None
-    # functions that it is measured on
-    calibration_functions: int = 8192
-    # features of a token
-    width: int = 64
-    # blocks of attention
-    depth: int = 3
-    # heads of each attention
-    heads: int = 4
-    # Fourier octaves of coordinates
-    octaves: int = 4
-    # share of training functions whose observations are dropped
-    unconditional_share: float = 0.1
-    # functions in a batch
-    batch: int = 32
-    # free query points of each function in a training step, beside the lattice
-    queries: int = 64
-    # learning rate
-    lr: float = 1e-3
-    # sampling steps
-    steps: int = 20
+    lattice: int | None = None               # points a side of the lattice: 64 in 1D, 12 in 2D, 6 in 3D
+    expansion_side: int | None = None        # points a side at which the expansion is measured: 128, 48, 12
+    expansion_rank: int | None = None        # directions that the expansion keeps: 40, 112, 160
+    calibration_functions: int = 8192        # functions that it is measured on
+    width: int = 64                          # features of a token
+    depth: int = 3                           # blocks of attention
+    heads: int = 4                           # heads of each attention
+    octaves: int = 4                         # Fourier octaves of coordinates
+    unconditional_share: float = 0.1         # share of training functions whose observations are dropped
+    batch: int = 32                          # functions in a batch
+    queries: int = 64                        # free query points of each function in a training step, beside the lattice
+    lr: float = 1e-3                         # learning rate
+    steps: int = 20                          # sampling steps
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior")

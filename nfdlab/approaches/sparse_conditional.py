@@ -17,8 +17,7 @@ from ..core.grid import cell_centres, to_grid
 from ..core.rng import child, seeded
 from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser
-from ..encoders.gp_channels import GPChannels
-from ..encoders.gp_ensemble import GPEnsemble
+from ..encoders.grid_channels import GPChannels, GPEnsemble
 from ..gaussian.karhunen_loeve import LatentGaussian
 from ..inference.posterior import LatentNetwork, LatentPosterior
 from ..latents.autoencoder import Autoencoder, GridLatent
@@ -81,38 +80,24 @@ class SparseConditional:
 
     # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
     prior: str = "white"
-    # cells a side of the latent: 32 in 1D, 16 in 2D, 8 in 3D
-    cells: int | None = None
-    # points of the training grid per cell and axis, a power of two: 4 in 1D, else 2
-    points_per_cell: int | None = None
-    # numbers per cell; a "grid" autoencoder has one per point and channel
-    latent_channels: int = 4
-    # "linear", "convolutional", or "grid": the training grid itself is the latent
-    autoencoder: str = "linear"
+    cells: int | None = None                 # cells a side of the latent: 32 in 1D, 16 in 2D, 8 in 3D
+    points_per_cell: int | None = None  # points of the training grid per cell and axis, a power of two: 4 in 1D, else 2
+    latent_channels: int = 4                 # numbers per cell; a "grid" autoencoder has one per point and channel
+    autoencoder: str = "linear"  # "linear", "convolutional", or "grid": the training grid itself is the latent
     # closed-form estimates beside SetConv: "gp_channels", "gp_ensemble" (for a "grid" autoencoder) or "none"
     estimates: str = "gp_channels"
     # their Matérn kernels, pairs (smoothness, lengthscale)
     kernels: tuple[tuple[float, float], ...] = ((2.5, 0.1), (2.5, 0.3), (2.5, 0.9))
-    # standard deviation of a constant that "gp_channels" assume is added to each field
-    offset_std: float = 0.0
-    # channels of all networks
-    width: int = 64
-    # Fourier octaves of the field's local coordinates
-    octaves: int = 3
-    # lengthscales of SetConv, in points of the training grid
-    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
-    # dilations of the residual blocks of the encoder
-    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    # and of the denoiser
-    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
-    # functions in a batch
-    batch: int = 96
-    # query points of each function in a training step
-    queries: int = 128
-    # learning rate
-    lr: float = 1.5e-3
-    # sampling steps
-    steps: int = 20
+    offset_std: float = 0.0  # standard deviation of a constant that "gp_channels" assume is added to each field
+    width: int = 64                          # channels of all networks
+    octaves: int = 3                         # Fourier octaves of the field's local coordinates
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in points of the training grid
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)  # dilations of the residual blocks of the encoder
+    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)  # dilations of the denoiser
+    batch: int = 96                          # functions in a batch
+    queries: int = 128                       # query points of each function in a training step
+    lr: float = 1.5e-3                       # learning rate
+    steps: int = 20                          # sampling steps
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")

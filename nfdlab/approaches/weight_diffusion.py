@@ -109,42 +109,25 @@ class WeightDiffusion:
         "lives on a shared initialisation; hundreds of numbers for a function of two; fits come before any learning")
     trained: ClassVar[type] = WeightDiffusionPosterior
 
-    # "gaussian": a Gaussian measured on the weights; "white": a standard normal
-    prior: str = "gaussian"
-    # width of a small field
-    field_width: int = 16
-    # hidden layers of a small field
-    field_depth: int = 2
-    # highest initial frequency of a small field, in radians per unit of the box
-    omega: float = 6.0
-    # how many training functions get a small field
-    num_fields: int = 8192
+    prior: str = "gaussian"  # "gaussian": a Gaussian measured on the weights; "white": a standard normal
+    field_width: int = 16                    # width of a small field
+    field_depth: int = 2                     # hidden layers of a small field
+    omega: float = 6.0  # highest initial frequency of a small field, in radians per unit of the box
+    num_fields: int = 8192                   # how many training functions get a small field
     # start of the fits: one "shared" by all, a "random" one each, or shared and the neurons "permuted" after the fit
     initialisation: str = "shared"
-    # of the squared distance from the initialisation, beside the loss of a fit
-    l2_penalty: float = 1e-4
-    # errors of a fit count quadratically below it, linearly above
-    robust_scale: float = 0.1
-    # query points of each function in a step of the fits: 32 in 1D, 128 in 2D, 256 in 3D
-    queries: int | None = None
-    # learning rate of the fits
-    fit_lr: float = 1e-2
-    # share of the budget for the fits
-    fit_share: float = 0.4
-    # width and depth of the denoiser
-    denoiser_layers: tuple[int, int] = (256, 4)
-    # weights of fields in a batch of the denoiser
-    batch: int = 128
-    # learning rate of the denoiser
-    lr: float = 1.5e-3
-    # sampling steps
-    steps: int = 8
-    # how observations enter a draw
-    guide: str = "particles"
-    # particles of the guide "particles"
-    num_particles: int = 256
-    # rounds of resampling and moving of the guide "particles"
-    rounds: int = 24
+    l2_penalty: float = 1e-4                 # of the squared distance from the initialisation, beside the loss of a fit
+    robust_scale: float = 0.1                # errors of a fit count quadratically below it, linearly above
+    queries: int | None = None  # query points of each function in a step of the fits: 32 in 1D, 128 in 2D, 256 in 3D
+    fit_lr: float = 1e-2                     # learning rate of the fits
+    fit_share: float = 0.4                   # share of the budget for the fits
+    denoiser_layers: tuple[int, int] = (256, 4)  # width and depth of the denoiser
+    batch: int = 128                         # weights of fields in a batch of the denoiser
+    lr: float = 1.5e-3                       # learning rate of the denoiser
+    steps: int = 8                           # sampling steps
+    guide: str = "particles"                 # how observations enter a draw
+    num_particles: int = 256                 # particles of the guide "particles"
+    rounds: int = 24                         # rounds of resampling and moving of the guide "particles"
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_count(self.num_fields, "num_fields", 16)

@@ -1,10 +1,10 @@
 """Sequential Monte Carlo over observations: the posterior as weighted particles, updated one measurement at a time.
 
 The posterior of m observations is the prior for observation m + 1 (Chopin 2002). It starts as the bank of prior draws
-that the guide "particles" resamples from. While the effective sample size is large enough only weights change. Where it
-is not, the particles are resampled and moved by MCMC steps that keep the posterior of all observations so far. Exact, as
-the number of particles grows, for the prior that the sampler really draws from; observations in another order give the
-same posterior up to Monte Carlo error.
+that the guide "particles" resamples from. While the effective sample size is large enough only weights change. Where
+it is not, the particles are resampled and moved by MCMC steps that keep the posterior of all observations so far.
+Exact, as the number of particles grows, for the prior that the sampler really draws from; observations in another order
+give the same posterior up to Monte Carlo error.
 """
 
 from collections.abc import Callable

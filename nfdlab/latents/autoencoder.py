@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from ..core.grid import interpolate
 from ..fields.liif import LIIF
-from ..nn.networks import CONV, Block, GridEncoder, Standardise, depth_to_space, halving, space_to_depth
+from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_space, halving, space_to_depth
 
 
 class LinearEncoder(nn.Sequential):
@@ -44,7 +44,7 @@ class FieldDecoder(nn.Module):
         self.condition = CONV[d](features, width, 1, bias=False) if features else None
         if features:
             nn.init.zeros_(self.condition.weight)
-        self.blocks = nn.ModuleList([] if vector else [Block(d, width), Block(d, width)])
+        self.blocks = nn.ModuleList([] if vector else [ConvBlock(d, width), ConvBlock(d, width)])
         self.field = LIIF(d, width, c, width, octaves, sized)
 
     def forward(self, latent: Tensor, features: Tensor | None = None) -> Tensor:

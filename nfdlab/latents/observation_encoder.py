@@ -5,9 +5,7 @@ from torch import Tensor, nn
 
 from ..core.types import ObservationBatch
 from ..diffusion.denoiser import Conditioning
-from ..encoders.gp_channels import GPChannels
-from ..encoders.gp_ensemble import GPEnsemble, GPEstimates
-from ..encoders.setconv import SetConv
+from ..encoders.grid_channels import GPChannels, GPEnsemble, GPEstimates, SetConv
 from ..gaussian.karhunen_loeve import ExpansionMixture
 from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_depth
 

@@ -1,4 +1,4 @@
-"""Two-stage training of a latent diffusion: an autoencoder, then a denoiser of its latents. Rombach et al. 2022, sec. 3."""
+"""Two-stage training of a latent diffusion: an autoencoder, then a denoiser of its latents (Rombach et al. 2022)."""
 
 from dataclasses import dataclass
 from typing import Any

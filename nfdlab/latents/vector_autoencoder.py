@@ -1,4 +1,4 @@
-"""Autoencoder of fields to a vector latent: values on a grid -> a few numbers -> a DeepSDF. Small and quick to evaluate."""
+"""Autoencoder of fields to a vector latent: values on a grid -> a few numbers -> a DeepSDF, quick to evaluate."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from ..nn.networks import Standardise
 
 
 class VectorAutoencoder(nn.Module):
-    """Values on a grid (b, c, *[side]*d) -> latent of unit scale (b, k), by dense layers -> a DeepSDF of `depth` layers.
+    """Values on a grid (b, c, *[side]*d) -> latent of unit scale (b, k), by dense layers -> a DeepSDF, `depth` layers.
 
     The scale of the latent is fixed while the network learns: the statistics of a batch of 32 are off by a sixth of a
     standard deviation, too much for a latent of few numbers. `rescale` sets it exactly, before and after.

@@ -41,7 +41,7 @@ class Level(nn.Module):
         return self.mix(torch.cat([angle.cos(), angle.sin()], -1))
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """A residual block: two convolutions, the first dilated, with scale and shift by FiLM (Perez et al. 2018).
 
     The last convolution starts at zero, so a fresh network is the identity.
@@ -70,7 +70,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.level = Level(width)
         self.input = CONV[d](channels + features, width, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(d, width, r, given=width) for r in dilations)
+        self.blocks = nn.ModuleList(ConvBlock(d, width, r, given=width) for r in dilations)
         self.output = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, channels, 1))
         nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
 
@@ -94,7 +94,7 @@ class MLP(nn.Module):
         self.level = Level(width)
         self.condition = nn.Linear(features, width) if features else None
         self.input = nn.Linear(channels, width)
-        self.blocks = nn.ModuleList(Layers(width, width) for _ in range(depth))
+        self.blocks = nn.ModuleList(MLPBlock(width, width) for _ in range(depth))
         self.output = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, channels))
         nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
 
@@ -108,8 +108,8 @@ class MLP(nn.Module):
         return self.output(h)
 
 
-class Layers(nn.Module):
-    """A residual block of two linear layers, as `Block` is of convolutions."""
+class MLPBlock(nn.Module):
+    """A residual block of two linear layers, as `ConvBlock` is of convolutions."""
 
     def __init__(self, width: int, given: int):
         super().__init__()
@@ -134,7 +134,7 @@ class GridEncoder(nn.Module):
         super().__init__()
         self.down = halving(d, c, side, cells, width, nn.SiLU)
         self.join = CONV[d](beside, width, 3, padding=1) if beside else None
-        self.blocks = nn.Sequential(*[Block(d, width, r) for r in dilations])
+        self.blocks = nn.Sequential(*[ConvBlock(d, width, r) for r in dilations])
         self.output = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, k, 1))
 
     def forward(self, grid: Tensor, beside: Tensor | None = None) -> Tensor:

@@ -84,7 +84,8 @@ def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> 
     """Three bars for each latent approach: error of reconstruction, prior, conditioning. Blue marks the optimum."""
     figure, (axes,) = picture(1, 3, size=(9.2, 1.3 + 0.42 * len(found)), sharey=True)
     places, names = np.arange(len(found)), list(found)
-    shown = (("reconstruction error", "rms error / std", [s.reconstruction for s in found.values()], [0.0] * len(found)),
+    shown = (("reconstruction error", "rms error / std", [s.reconstruction for s in found.values()],
+              [0.0] * len(found)),
              ("prior draws", "energy distance to the truth", [s.prior for s in found.values()],
               [s.fresh for s in found.values()]),
              ("given observations", "CRPS / exact", [s.conditioning for s in found.values()], [1.0] * len(found)))

@@ -22,9 +22,8 @@ class Styles2D(ExactProblem):
         equation="K is one of three, equal odds: exp(-r^2 / 2 0.5^2); exp(-r^2 / 2 0.15^2); "
                  "exp(-r^2 / 2 0.5^2) cos(4 pi Dx)",
         domain="[-1, 1]^2", units="standard deviations", axes=("x", "y"),
-        hard="A few dots must first tell the style; until they do, every draw has to commit to one.",
-        source="mixtures of Gaussian processes, e.g. Rasmussen & Ghahramani 2002", exact="a mixture of three Gaussians",
-        home=("modulated_field",))
+        hard="A few observations must first tell the style; until they do, every draw has to commit to one.",
+        source="mixtures of Gaussian processes, e.g. Rasmussen & Ghahramani 2002", exact="a mixture of three Gaussians")
     d: ClassVar[int] = 2
 
     @cached_property

@@ -5,19 +5,19 @@ from collections import Counter
 
 import pytest
 import torch
+from nfdlab.diffusion.gaussian_prior import GaussianPrior
+from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
+from nfdlab.latents.decoder_error import DecoderError
 from torch import nn
 
 import nfdlab as nfd
 from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Denoiser
-from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
-from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
 from nfdlab.inference.posterior import Heard, LatentPosterior
-from nfdlab.latents.decoder_error import DecoderError
 from nfdlab.nn.networks import MLP
 
 F64 = torch.float64

@@ -132,8 +132,8 @@ class CascadePosterior(TrainedModel):
         """From noise to coarse values, then from noise to the rest of the detail: a SamplerStep a step, `steps` for
         each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
         steps, stages = self.request(n, seed, steps, sampler), self.stages(stages)
-        state = self.start(points := self.condition(seen), n, seed,
-                           0.0 if stages == "coarse" else self.augmentation(augmentation))
+        points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
+        state = self.start(points, n, level, seed=seed)
         return self._path(seen, points, state, seed, steps, sampler, stages)
 
     def _path(self, seen, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
@@ -162,7 +162,7 @@ class CascadePosterior(TrainedModel):
         seen = require_seen(seen, d, c)
         return Observations.none(d, c) if seen is None or seen.m == 0 else seen.sorted()
 
-    def start(self, points: ConditionedPoints, n: int, seed: int, augmentation: float) -> CascadeState:
+    def start(self, points: ConditionedPoints, n: int, augmentation: float, *, seed: int) -> CascadeState:
         """Of n draws what is known before any diffusion: amplitudes drawn from their posterior, and normals."""
         (sites, fine), c, prior = (len(x) for x in self.net.places), self.net.c, self.net.spectral_prior
         which = choose(points.amplitude_log_weights(), n, seed=child(seed, "loudness"))
@@ -266,7 +266,8 @@ class CascadePosterior(TrainedModel):
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
         points, a = self.condition(None), torch.full((n,), float(amplitude))
         units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
-        state = self.start(points, n, seed, self.augmentation(augmentation))._replace(coarse=units, amplitude=a)
+        state = self.start(points, n, self.augmentation(augmentation), seed=seed)
+        state = state._replace(coarse=units, amplitude=a)
         if self.stages(stages) != "all":
             return self.fields(None, state.pack(detail=self._mean_detail(points, state)), stages)
         for step in self._sample_detail(points, state, seed, self.steps if steps is None else steps, "dpmpp"):
@@ -291,42 +292,27 @@ class CoarseToFine:
     # "gaussian": both diffusions and the average detail start at a Gaussian whose spectrum is measured on draws;
     # "white": both denoisers start at a white Gaussian, and the average detail at zero
     prior: str = "gaussian"
-    # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
-    coarse_side: int | None = None
-    # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
-    fine_side: int | None = None
+    coarse_side: int | None = None           # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
+    fine_side: int | None = None             # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
     # largest frequency that is measured, in half-cycles of the box an axis: 64 in 1D and 2D, 8 in 3D
     max_frequency: int | None = None
     # noise conditioning augmentation: std of noise on coarse values in training (Ho et al. 2022)
     augmentation_levels: tuple[float, ...] = (0.0, 0.1, 0.3)
-    # the level of draws, one of these
-    augmentation: float = 0.0
-    # where draws stop: "all", "mean" or "coarse"
-    stages: str = "all"
-    # functions that the spectrum is measured on
-    calibration_functions: int = 2048
-    # channels of all networks
-    width: int = 32
-    # residual blocks of the encoder of coarse values
-    depth: int = 3
-    # Fourier octaves of the field's local coordinates
-    octaves: int = 3
-    # dilations of the residual blocks of both denoisers
-    denoiser_dilations: tuple[int, ...] = (1, 2, 1)
-    # functions in a batch
-    batch: int = 16
-    # query points of each function in a training step of the average detail
-    queries: int = 128
-    # training steps of the first diffusion on one batch of observations
-    reuse: int = 12
+    augmentation: float = 0.0                # the level of draws, one of these
+    stages: str = "all"                      # where draws stop: "all", "mean" or "coarse"
+    calibration_functions: int = 2048        # functions that the spectrum is measured on
+    width: int = 32                          # channels of all networks
+    depth: int = 3                           # residual blocks of the encoder of coarse values
+    octaves: int = 3                         # Fourier octaves of the field's local coordinates
+    denoiser_dilations: tuple[int, ...] = (1, 2, 1)  # dilations of the residual blocks of both denoisers
+    batch: int = 16                          # functions in a batch
+    queries: int = 128                       # query points of each function in a training step of the average detail
+    reuse: int = 12                          # training steps of the first diffusion on one batch of observations
     # shares of the budget: coarse values, average detail, rest of the detail
     budget_shares: tuple[float, float, float] = (0.2, 0.3, 0.5)
-    # share of the functions that are trained without their observations
-    unconditional_share: float = 0.1
-    # learning rate
-    lr: float = 1.5e-3
-    # sampling steps of each diffusion
-    steps: int = 24
+    unconditional_share: float = 0.1         # share of the functions that are trained without their observations
+    lr: float = 1.5e-3                       # learning rate
+    steps: int = 24                          # sampling steps of each diffusion
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.stages, STAGES, "stage")
@@ -372,17 +358,15 @@ class CoarseToFineLosses:
         net.precompute()
         net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
 
-    def batch(self, *use) -> tuple[Fields, torch.Generator, Tensor]:
-        """Fresh functions, a generator, and the functions' amplitudes (b,): estimated from fine values, with a jitter
-        of 10 %, because a posterior over amplitude is not sharp either."""
+    def batch(self, *use) -> tuple[Fields, Tensor, torch.Generator]:
+        """Fresh functions, their amplitudes (b,), estimated from fine values with a jitter, and a generator."""
         fields, rng = self.run.functions(self.config.batch, *use), self.run.rng(*use)
-        jitter = torch.exp(0.1 * torch.randn(self.config.batch, generator=rng))
-        return fields, rng, self.net.estimated_amplitude(fields, self.details(0.0), jitter)
+        return fields, self.net.estimated_amplitude(fields, self.details(0.0), rng), rng
 
     @torch.no_grad()
     def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Coarse values, and the conditioning by observations of a batch of functions."""
-        fields, rng, a = self.batch("coarse", batch)
+        fields, a, rng = self.batch("coarse", batch)
         seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
         points = self.net.lattices.condition_each(seen)
         conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
@@ -402,9 +386,12 @@ class CoarseToFineLosses:
         return self.details(s), coarse.to(self.run.device), self.net.units(fields(fine), a).to(self.run.device)
 
     def average(self, i: int) -> Tensor:
-        """Stage 2: squared error of the average detail, at random queries and at fine points."""
+        """Stage 2: the average detail given coarse values."""
+        return self.regress(*self.batch("average", i))
+
+    def regress(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
+        """Squared error of the average detail, at random queries and at fine points."""
         net, many, device = self.net, self.config.queries, self.run.device
-        fields, rng, a = self.batch("average", i)
         detail, coarse, values = self.augmented(fields, a, rng)
         free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
         pick = torch.randint(len(fine), (many,), generator=rng)
@@ -415,8 +402,11 @@ class CoarseToFineLosses:
         return ((found - torch.cat([left_free, left_fine], 1)) / detail.size).square().mean()
 
     def detail(self, i: int) -> Tensor:
-        """Stage 3: denoise the rest of the detail given coarse values."""
-        fields, rng, a = self.batch("left", i)
+        """Stage 3: the rest of the detail given coarse values."""
+        return self.denoise(*self.batch("left", i))
+
+    def denoise(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
+        """The denoiser's loss of the rest of the detail; the channels of a function share a noise level."""
         detail, coarse, values = self.augmented(fields, a, rng)
         with torch.no_grad():
             mean, features = self.net.fine_mean(coarse, detail)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ...core.grid import cell_centres
 from ...core.types import Fields, ObservationBatch
 from ...diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior
-from ...encoders.setconv import SetConv
+from ...encoders.grid_channels import SetConv
 from ...fields.liif import LIIF
-from ...nn.networks import CONV, Block, ConvNet, depth_to_space, space_to_depth
+from ...nn.networks import CONV, ConvBlock, ConvNet, depth_to_space, space_to_depth
 from .spectral import LEAST, LEAST_STD, ConditionedPoints, Detail, Lattices, SpectralPrior
 
 SETCONV_WIDTHS = (0.5, 1.5, 4.0)     # lengthscales of the observations' channels, in cells of the coarse lattice
@@ -69,7 +69,7 @@ class AverageDetail(nn.Module):
         super().__init__()
         self.d = d
         self.input = CONV[d](c + 1, width, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(d, width) for _ in range(depth))
+        self.blocks = nn.ModuleList(ConvBlock(d, width) for _ in range(depth))
         self.field = LIIF(d, width, c, width, octaves)
         nn.init.zeros_(self.field.answer[-1].weight), nn.init.zeros_(self.field.answer[-1].bias)
 
@@ -142,9 +142,9 @@ class CascadeNetwork(nn.Module):
         prior = self.spectral_prior
         return units.mT * a.to(units).reshape(-1, 1, 1) * prior.scale.to(units) + prior.mean.to(units)
 
-    def estimated_amplitude(self, fields: Fields, detail: Detail, jitter: Tensor) -> Tensor:
-        """Amplitude (b,) of functions, by what coarse values leave open of fine ones along the main directions, times a
-        jitter (b,)."""
+    def estimated_amplitude(self, fields: Fields, detail: Detail, rng: torch.Generator | None = None) -> Tensor:
+        """Amplitude (b,) of functions, by what coarse values leave open of fine ones along the main directions; with a
+        jitter of 10 % if there is a generator, because what observations tell of it is not sharp either."""
         a, _ = self.spectral_prior.amplitudes()
         if len(a) == 1:
             return torch.ones(fields.n)
@@ -152,7 +152,9 @@ class CascadeNetwork(nn.Module):
         left = self.units(fields(fine)).cpu() - self.units(fields(sites)).cpu() @ detail.gain.T.float()
         along, lam = left @ detail.prior.Q[:, -2 * len(sites):], detail.prior.lam[-2 * len(sites):]
         found = (along.square() / lam).mean((1, 2)).sqrt()
-        return (found * jitter).clamp(float(a[0]), float(a[-1]))
+        if rng is not None:
+            found = found * torch.exp(0.1 * torch.randn(fields.n, generator=rng))
+        return found.clamp(float(a[0]), float(a[-1]))
 
     # Stage 1: coarse values given observations
 

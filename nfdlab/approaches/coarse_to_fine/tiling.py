@@ -72,7 +72,7 @@ def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, 
     steps, detail = steps or model.steps, model.details(model.augmentation())
     sites, points = Tiles(net.side, boxes), model.condition(None)
     many = len(sites.starts)
-    a = model.start(points, n, seed, detail.s).amplitude.to(device).repeat(many)
+    a = model.start(points, n, detail.s, seed=seed).amplitude.to(device).repeat(many)
 
     def walk(side: int, D: DenoiseFn, levels: Tensor, use: str) -> Tensor:
         tiles, levels = Tiles(side, boxes), levels.to(device)

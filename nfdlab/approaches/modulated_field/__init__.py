@@ -21,8 +21,8 @@ from ...core.rng import child, seeded
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ...diffusion.interpolation import cross
-from ...encoders.gp_channels import GPChannels
-from ...fields.modulated import ModulatedSiren
+from ...encoders.grid_channels import GPChannels
+from ...fields.siren import ModulatedSiren
 from ...gaussian.karhunen_loeve import ExpansionMixture, LatentGaussian
 from ...inference.posterior import LatentNetwork, LatentPosterior
 from ...latents.autoencoder import LinearEncoder, VectorEncoder
@@ -154,74 +154,46 @@ class ModulatedField:
 
     # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
     prior: str = "white"
-    # one "vector" for the whole function, as in 1D, or a "grid" of cells, as in 2D and 3D
-    latent: str | None = None
-    # numbers in a "vector" latent
-    vector_size: int = 16
-    # numbers per cell of a "grid" latent
-    latent_channels: int = 4
+    latent: str | None = None  # one "vector" for the whole function, as in 1D, or a "grid" of cells, as in 2D and 3D
+    vector_size: int = 16                    # numbers in a "vector" latent
+    latent_channels: int = 4                 # numbers per cell of a "grid" latent
     # cells a side of a "grid": 32 in 1D, 16 in 2D, 8 in 3D; of the encoders' last map for a "vector": 8 in 1D, else 4
     cells: int | None = None
     # points of the encoders' grid per cell and axis, a power of two: 4, 2, 2 by dimension; for a "vector" 16, 8, 4
     points_per_cell: int | None = None
     # of fields: "linear", for a "grid" only and its usual; "convolutional"; "meta_learned", for a "vector" only
     encoder: str | None = None
-    # steps of gradient descent of a "meta_learned" encoder
-    inner_steps: int = 3
-    # size of these steps at first; it is learned
-    inner_lr: float = 1.0
-    # width of the shared field
-    field_width: int = 128
-    # layers of sines of the shared field
-    field_depth: int = 4
-    # highest initial frequency of the shared field, in radians per unit of the box
-    omega: float = 15.0
-    # what a latent does to the sines: "shift" or "shift_and_scale"
-    modulate: str = "shift_and_scale"
-    # standard deviation of the noise on latents while the field learns
-    jitter: float = 0.03
-    # channels of encoders and convolutional denoiser
-    width: int = 48
-    # lengthscales of SetConv, in points of the encoders' grid
-    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
-    # dilations of the residual blocks of the observation encoder
-    encoder_dilations: tuple[int, ...] = (1, 2, 4, 1)
-    # dilations of the denoiser of a "grid"
-    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)
-    # width and depth of the denoiser of a "vector"
-    denoiser_layers: tuple[int, int] = (192, 3)
+    inner_steps: int = 3                     # steps of gradient descent of a "meta_learned" encoder
+    inner_lr: float = 1.0                    # size of these steps at first; it is learned
+    field_width: int = 128                   # width of the shared field
+    field_depth: int = 4                     # layers of sines of the shared field
+    omega: float = 15.0  # highest initial frequency of the shared field, in radians per unit of the box
+    modulate: str = "shift_and_scale"        # what a latent does to the sines: "shift" or "shift_and_scale"
+    jitter: float = 0.03                     # standard deviation of the noise on latents while the field learns
+    width: int = 48                          # channels of encoders and convolutional denoiser
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in points of the encoders' grid
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 1)  # dilations of the residual blocks of the observation encoder
+    denoiser_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 1)  # dilations of the denoiser of a "grid"
+    denoiser_layers: tuple[int, int] = (192, 3)  # width and depth of the denoiser of a "vector"
     # closed-form estimates beside SetConv for a "grid": "gp_channels", a "mixture" of measured Gaussians, or "none"
     estimates: str = "gp_channels"
     # Matérn kernels of "gp_channels", pairs (smoothness, lengthscale)
     kernels: tuple[tuple[float, float], ...] = ((2.5, 0.1), (2.5, 0.3), (2.5, 0.9))
-    # standard deviation of a constant that "gp_channels" assume is added to each field
-    offset_std: float = 0.0
-    # components of the "mixture"
-    mixture_components: int = 3
-    # rank of the covariance of each component of the "mixture"
-    mixture_rank: int = 128
+    offset_std: float = 0.0  # standard deviation of a constant that "gp_channels" assume is added to each field
+    mixture_components: int = 3              # components of the "mixture"
+    mixture_rank: int = 128                  # rank of the covariance of each component of the "mixture"
     # least std that the observation encoder gives to a "vector"; if small, residuals are long where it errs
     least_std: float = 0.01
-    # share of the training functions of which the denoiser is given no observations
-    unconditional_share: float = 0.25
-    # share of the budget for field and encoder
-    field_share: float = 0.5
-    # functions in a batch of the field
-    batch: int = 32
-    # functions in a batch of the denoiser
-    diffusion_batch: int = 128
-    # how often each latent of a batch is noised
-    noise_draws: int = 4
-    # query points of each function in a training step
-    queries: int = 64
-    # learning rate of the field; the denoiser's is 1.5 times as large
-    lr: float = 1e-3
-    # sampling steps
-    steps: int = 20
-    # how observations enter a draw
-    guide: str = "encoder"
-    # particles of the guide "particles"
-    num_particles: int = 256
+    unconditional_share: float = 0.25  # share of the training functions of which the denoiser is given no observations
+    field_share: float = 0.5                 # share of the budget for field and encoder
+    batch: int = 32                          # functions in a batch of the field
+    diffusion_batch: int = 128               # functions in a batch of the denoiser
+    noise_draws: int = 4                     # how often each latent of a batch is noised
+    queries: int = 64                        # query points of each function in a training step
+    lr: float = 1e-3                         # learning rate of the field; the denoiser's is 1.5 times as large
+    steps: int = 20                          # sampling steps
+    guide: str = "encoder"                   # how observations enter a draw
+    num_particles: int = 256                 # particles of the guide "particles"
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.modulate, MODULATIONS, "modulate")

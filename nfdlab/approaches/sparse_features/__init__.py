@@ -148,48 +148,28 @@ class SparseFeatures:
 
     # "gaussian": denoiser and field start from a Gaussian measured on draws; "white": networks have all to learn
     prior: str = "gaussian"
-    # anchors, one for each token: 24 in 1D, 64 in 2D, 96 in 3D
-    anchors: int | None = None
-    # numbers of a token
-    latent_channels: int = 4
-    # points a side at which the expansion is measured: 128 in 1D, 48 in 2D, 16 in 3D
-    expansion_side: int | None = None
-    # its number of directions: 40, 112, 96
-    expansion_rank: int | None = None
-    # functions that it is measured on
-    calibration_functions: int = 16384
+    anchors: int | None = None               # anchors, one for each token: 24 in 1D, 64 in 2D, 96 in 3D
+    latent_channels: int = 4                 # numbers of a token
+    expansion_side: int | None = None  # points a side at which the expansion is measured: 128 in 1D, 48 in 2D, 16 in 3D
+    expansion_rank: int | None = None        # directions that the expansion keeps: 40, 112, 96
+    calibration_functions: int = 16384       # functions that it is measured on
     # fewest and most points that stand for a function in training: (64, 128), (250, 500), (300, 600)
     points: tuple[int, int] | None = None
-    # features of a token in the denoiser
-    width: int = 64
-    # blocks of the denoiser
-    depth: int = 4
-    # heads of each attention
-    heads: int = 4
-    # features of a token in the decoder
-    decoder_width: int = 48
-    # blocks of self-attention in the decoder
-    decoder_depth: int = 2
-    # nearest tokens that a query attends to: 4, 8, 10
-    neighbours: int | None = None
-    # standard deviation of noise on latents while the decoder learns
-    jitter: float = 0.01
-    # share of the budget for the decoder
-    decoder_share: float = 0.3
-    # functions in a batch
-    batch: int = 24
-    # training steps of the denoiser with one batch, each with fresh noise
-    reuse: int = 3
-    # query points of each function in a training step of the decoder
-    queries: int = 192
-    # learning rate of the denoiser; the decoder's is twice that
-    lr: float = 1e-3
-    # sampling steps
-    steps: int = 20
-    # how observations enter a draw
-    guide: str = "encoder"
-    # particles of sequential Monte Carlo, where guide is "particles"
-    num_particles: int = 256
+    width: int = 64                          # features of a token in the denoiser
+    depth: int = 4                           # blocks of the denoiser
+    heads: int = 4                           # heads of each attention
+    decoder_width: int = 48                  # features of a token in the decoder
+    decoder_depth: int = 2                   # blocks of self-attention in the decoder
+    neighbours: int | None = None            # nearest tokens that a query attends to: 4, 8, 10
+    jitter: float = 0.01                     # standard deviation of noise on latents while the decoder learns
+    decoder_share: float = 0.3               # share of the budget for the decoder
+    batch: int = 24                          # functions in a batch
+    reuse: int = 3                           # training steps of the denoiser with one batch, each with fresh noise
+    queries: int = 192                       # query points of each function in a training step of the decoder
+    lr: float = 1e-3                         # learning rate of the denoiser; the decoder's is twice that
+    steps: int = 20                          # sampling steps
+    guide: str = "encoder"                   # how observations enter a draw
+    num_particles: int = 256                 # particles of sequential Monte Carlo, where guide is "particles"
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior")

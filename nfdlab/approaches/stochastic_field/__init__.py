@@ -20,7 +20,7 @@ from ...core.grid import cell_centres
 from ...core.rng import child, seeded
 from ...core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ...diffusion.samplers import SamplerStep
-from ...encoders.setconv import SetConv
+from ...encoders.grid_channels import SetConv
 from ...fields.liif import LIIF
 from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ...inference.posterior import TrainedModel
@@ -223,52 +223,30 @@ class StochasticField:
 
     # "gaussian": heads start at the best linear answer, measured on draws; "white": at the prior's mean and std
     prior: str = "gaussian"
-    # the noise function: posterior, prior, white or shared
-    noise: str = "posterior"
-    # the marginal head that draws: one of `heads`
-    head: str = "diffusion"
+    noise: str = "posterior"                 # the noise function: posterior, prior, white or shared
+    head: str = "diffusion"                  # the marginal head that draws: one of `heads`
     # the heads that are trained: the first with the encoder, the others afterwards on its features
     heads: tuple[str, ...] = ("diffusion", "quantile", "gaussian")
-    # points an axis at which the expansion is measured: 128, 48, 12
-    expansion_side: int | None = None
-    # and its rank: 40, 112, 128
-    expansion_rank: int | None = None
-    # functions it is measured from
-    calibration_functions: int = 16384
-    # cells a side of the encoder's features: 32, 16, 8
-    cells: int | None = None
-    # points of the encoder's grid per cell and axis, a power of two: 4, 2, 2
-    points_per_cell: int | None = None
-    # channels of the encoder
-    width: int = 64
-    # lengthscales of SetConv, in points of the encoder's grid
-    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)
-    # dilations of the encoder's residual blocks
-    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
-    # Fourier octaves of local coordinates
-    octaves: int = 3
-    # width of a sum over observations that enters every cell; 0 for none
-    deep_set_width: int = 0
-    # features of a place and channel
-    features: int = 62
-    # width and depth of a head
-    head_layers: tuple[int, int] = (96, 3)
-    # points a side of the transport table: 128, 32, 12
-    table_side: int | None = None
-    # its values of w
-    knots: int = 65
-    # functions in a batch
-    batch: int = 64
-    # query points of each function in a training step
-    queries: int = 64
-    # noise levels of each query point
-    noise_draws: int = 2
-    # draws of the quantile head at each query point
-    quantile_draws: int = 4
-    # learning rate
-    lr: float = 1.5e-3
-    # sampling steps
-    steps: int = 24
+    expansion_side: int | None = None        # points an axis at which the expansion is measured: 128, 48, 12
+    expansion_rank: int | None = None        # rank of the expansion: 40, 112, 128
+    calibration_functions: int = 16384       # functions it is measured from
+    cells: int | None = None                 # cells a side of the encoder's features: 32, 16, 8
+    points_per_cell: int | None = None       # points of the encoder's grid per cell and axis, a power of two: 4, 2, 2
+    width: int = 64                          # channels of the encoder
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in points of the encoder's grid
+    encoder_dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)  # dilations of the encoder's residual blocks
+    octaves: int = 3                         # Fourier octaves of local coordinates
+    deep_set_width: int = 0                  # width of a sum over observations that enters every cell; 0 for none
+    features: int = 62                       # features of a place and channel
+    head_layers: tuple[int, int] = (96, 3)   # width and depth of a head
+    table_side: int | None = None            # points a side of the transport table: 128, 32, 12
+    knots: int = 65                          # values of w in the transport table
+    batch: int = 64                          # functions in a batch
+    queries: int = 64                        # query points of each function in a training step
+    noise_draws: int = 2                     # noise levels of each query point
+    quantile_draws: int = 4                  # draws of the quantile head at each query point
+    lr: float = 1.5e-3                       # learning rate
+    steps: int = 24                          # sampling steps
 
     def __post_init__(self):
         for name in (*self.heads, self.head):

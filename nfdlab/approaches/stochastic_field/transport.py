@@ -1,4 +1,4 @@
-"""The transport map f(x) = mean(x) + std(x) T(x, w(x)): noise functions w, marginal heads that give T, and a table of it.
+"""The transport map f(x) = mean(x) + std(x) T(x, w(x)): noise functions w, marginal heads that give T, its table.
 
 A marginal head models the distribution of one number at one place, r = T(w) with w standard normal and T rising:
 *diffusion*, the probability flow of a one-dimensional denoiser, any distribution; *quantile*, a network trained by the
@@ -215,7 +215,7 @@ HEADS = {"diffusion": DiffusionHead, "quantile": QuantileHead, "gaussian": Gauss
 
 
 class TransportTable(nn.Module):
-    """A map T(x, w) at knots (K,) of w and places (side^d, d) of the box, walls included, linear between them in both."""
+    """A map T(x, w) at knots (K,) of w and places (side^d, d) of the box, walls included, linear between them."""
 
     def __init__(self, d: int, c: int, side: int, knots: int):
         super().__init__()
@@ -240,7 +240,7 @@ class TransportTable(nn.Module):
         rising = values.sort(0).values                                   # the flow never crosses; steps may, slightly
         table = rising.permute(2, 0, 1).reshape(1, -1, *shape)           # (1, c K, *side)
         own = coords.ndim == 3
-        found = interpolate(table, grid.flatten(0, -2) if own else grid)[0].unflatten(-1, (self.c, -1))       # (p, c, K)
+        found = interpolate(table, grid.flatten(0, -2) if own else grid)[0].unflatten(-1, (self.c, -1))    # (p, c, K)
         found = (found.unflatten(0, coords.shape[:2]) if own else found[None].expand(len(w), -1, -1, -1))
         low = torch.bucketize(w.contiguous(), self.knots).clamp(1, len(self.knots) - 1) - 1
         left, right = self.knots[low], self.knots[low + 1]

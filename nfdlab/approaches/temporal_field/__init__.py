@@ -142,60 +142,34 @@ class TemporalField:
         "decoder's blur and a bounce in a long gap are what it gets wrong")
     trained: ClassVar[type] = TemporalPosterior
 
-    # "gaussian": a mixture of Gaussians over films' latents, measured on draws; "white": EDM
-    prior: str = "gaussian"
-    # frames of a film
-    frames: int = 16
-    # "linear": principal components of a frame; "neural": an autoencoder
-    frame_autoencoder: str = "linear"
-    # numbers a frame
-    latent_channels: int = 16
-    # components of the mixture of films, for a linear autoencoder
-    num_components: int = 1
+    prior: str = "gaussian"  # "gaussian": a mixture of Gaussians over films' latents, measured on draws; "white": EDM
+    frames: int = 16                         # frames of a film
+    frame_autoencoder: str = "linear"        # "linear": principal components of a frame; "neural": an autoencoder
+    latent_channels: int = 16                # numbers a frame
+    num_components: int = 1                  # components of the mixture of films, for a linear autoencoder
     # lengthscale in time of the noise on frames, for a linear autoencoder; 0: each frame has its own
     noise_lengthscale: float = 0.0
-    # points an axis at which a frame is sampled: 1, 48, 16
-    frame_side: int | None = None
-    # points an axis of the expansions in space and time: 128, 40, 14
-    expansion_side: int | None = None
-    # and their rank: 40, 112, 96
-    expansion_rank: int | None = None
-    # functions from which they are measured
-    calibration_functions: int = 16384
-    # channels of the denoiser
-    width: int = 96
-    # its blocks
-    depth: int = 4
-    # its attention heads
-    heads: int = 4
-    # channels of the space-time field
-    field_width: int = 64
-    # its layers
-    field_depth: int = 3
-    # its Fourier octaves in space
-    octaves: int = 3
-    # noise on latents while a neural autoencoder learns
-    jitter: float = 0.03
-    # at most so much noise on the frames that it encodes then
-    frame_noise: float = 0.1
-    # share of the budget for the field
-    field_share: float = 0.3
-    # share of the budget for the readers of single frames, with a neural autoencoder
-    reader_share: float = 0.1
-    # films in a batch
-    batch: int = 32
-    # denoising steps on one batch of observations
-    reuse: int = 2
-    # query points of each film in a training step
-    queries: int = 192
-    # learning rate
-    lr: float = 1e-3
-    # sampling steps
-    steps: int = 20
-    # how observations enter
-    guide: str = "encoder"
-    # particles, where they are the guide
-    num_particles: int = 256
+    frame_side: int | None = None            # points an axis at which a frame is sampled: 1, 48, 16
+    expansion_side: int | None = None        # points an axis of the expansions in space and time: 128, 40, 14
+    expansion_rank: int | None = None        # rank of the expansions: 40, 112, 96
+    calibration_functions: int = 16384       # functions from which they are measured
+    width: int = 96                          # channels of the denoiser
+    depth: int = 4                           # blocks of the denoiser
+    heads: int = 4                           # attention heads of the denoiser
+    field_width: int = 64                    # channels of the space-time field
+    field_depth: int = 3                     # layers of the space-time field
+    octaves: int = 3                         # Fourier octaves of the field in space
+    jitter: float = 0.03                     # noise on latents while a neural autoencoder learns
+    frame_noise: float = 0.1                 # at most so much noise on the frames that it encodes then
+    field_share: float = 0.3                 # share of the budget for the field
+    reader_share: float = 0.1  # share of the budget for the readers of single frames, with a neural autoencoder
+    batch: int = 32                          # films in a batch
+    reuse: int = 2                           # denoising steps on one batch of observations
+    queries: int = 192                       # query points of each film in a training step
+    lr: float = 1e-3                         # learning rate
+    steps: int = 20                          # sampling steps
+    guide: str = "encoder"                   # how observations enter
+    num_particles: int = 256                 # particles, where they are the guide
 
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior")

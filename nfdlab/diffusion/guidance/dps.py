@@ -5,8 +5,7 @@ from torch import Tensor
 
 from ...core.checks import require_number
 from ..denoiser import DenoiseFn, like
-from .gradients import traced
-from .measurement import Measurement
+from .measurement import Measurement, traced
 from .naive import naive
 
 

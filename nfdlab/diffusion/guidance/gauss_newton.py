@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ...core.checks import require_count, require_name, require_number
 from ..denoiser import DenoiseFn, GaussianPrior, like
-from .gradients import isotropic, jacobian, rows_through, traced, update
-from .measurement import Measurement
+from .measurement import Measurement, isotropic, jacobian, rows_through, traced, update
 
 HIGHEST = 1e4                        # a noise level at which x says nothing of an x0 of unit scale
 

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from ..denoiser import DenoiseFn, like
-from .gradients import traced
-from .measurement import Measurement
+from .measurement import Measurement, traced
 
 
 def naive(denoise: DenoiseFn, measurement: Measurement, *, strength: float = 1.0) -> DenoiseFn:

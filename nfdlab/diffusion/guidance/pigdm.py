@@ -5,8 +5,7 @@ from torch import Tensor
 
 from ...core.checks import require_number
 from ..denoiser import DenoiseFn, like
-from .gradients import isotropic, jacobian, traced, update
-from .measurement import Measurement
+from .measurement import Measurement, isotropic, jacobian, traced, update
 
 
 def pigdm(denoise: DenoiseFn, measurement: Measurement, *, sigma_data: float = 1.0) -> DenoiseFn:

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 import torch
+from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from torch import nn
 
 import nfdlab as nfd
@@ -12,11 +13,10 @@ from nfdlab import problems
 from nfdlab.approaches.adaptive_sampling import AdaptiveSampling
 from nfdlab.baselines.adaptive_grid import adaptive_grid
 from nfdlab.core.acquisition import ACQUISITIONS, acquisition, conditioned
+from nfdlab.core.capabilities import HasAsk
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded, stream
-from nfdlab.core.capabilities import HasAsk
 from nfdlab.core.types import Observations
-from nfdlab.diffusion.gaussian_prior import GaussianPrior
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.active_learning import learning_curves, shrinkage
 from nfdlab.exact.normal import Normal
@@ -26,7 +26,7 @@ from nfdlab.inference.posterior import LatentPosterior
 from nfdlab.inference.sequential import SequentialPosterior
 from nfdlab.latents.importance_sampling import importance_sampled
 from nfdlab.latents.vector_autoencoder import VectorAutoencoder
-from nfdlab.observation.active import POLICIES, Search, best, interval, farthest_first
+from nfdlab.observation.active import POLICIES, Search, best, farthest_first, interval
 from nfdlab.panels.active_figure import window_round
 from nfdlab.panels.active_panel import looking
 from nfdlab.panels.sweeps import MIME

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from nfdlab.inference.latent_diffusion import averaged
 
 import nfdlab as nfd
 from nfdlab.approaches.latent_field import LatentField
@@ -9,7 +10,6 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import stream
 from nfdlab.inference import latent_diffusion as squeezed
-from nfdlab.inference.latent_diffusion import averaged
 
 BUDGET = nfd.Budget(steps=8)
 SMALL = {"width": 16, "batch": 8, "queries": 32, "latents": 8, "num_particles": 32}

@@ -9,7 +9,7 @@ from nfdlab.approaches.modulated_field import ModulatedField, ModulatedFieldPost
 from nfdlab.approaches.modulated_field.meta_learning import MetaLearnedEncoder
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import Budget
-from nfdlab.fields.modulated import ModulatedSiren
+from nfdlab.fields.siren import ModulatedSiren
 from nfdlab.observation.training_views import TrainingViews
 
 MINE = [problem for approach, problem in store.shipped() if approach == "modulated_field"]

@@ -8,7 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
 from nfdlab.core.types import Budget
-from nfdlab.observation.training_views import Views as TrainingViews
+from nfdlab.observation.training_views import TrainingViews
 
 SMALL = {"width": 16, "cells": 8, "batch": 16, "queries": 16, "encoder_dilations": (1,), "denoiser_dilations": (1,)}
 

@@ -5,14 +5,14 @@ from functools import cache
 
 import pytest
 import torch
-
-import nfdlab as nfd
-from nfdlab import recipes, store
-from nfdlab.approaches.stochastic_field import FittedStochasticField, StochasticField
 from nfdlab.approaches.stochastic_field.marginal_heads import HEADS, DiffusionHead
 from nfdlab.approaches.stochastic_field.noise_function import NOISES
 from nfdlab.approaches.stochastic_field.pointwise_encoder import PointwiseEncoder
 from nfdlab.approaches.stochastic_field.transport_table import Table
+
+import nfdlab as nfd
+from nfdlab import recipes, store
+from nfdlab.approaches.stochastic_field import FittedStochasticField, StochasticField
 from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, lessons, scatter
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations

@@ -4,18 +4,18 @@ from functools import cache
 
 import pytest
 import torch
+from nfdlab.approaches.temporal_field.linear_latents import Frames, blended, surprise
+from nfdlab.approaches.temporal_field.neural_latents import MOST
+from nfdlab.encoders.rasterise import Rasterise
 
 import nfdlab as nfd
 from nfdlab.approaches.temporal_field import TemporalField
-from nfdlab.approaches.temporal_field.linear_latents import Frames, blended, surprise
-from nfdlab.approaches.temporal_field.neural_latents import MOST
+from nfdlab.core import spline
 from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.samplers import path
 from nfdlab.diffusion.schedule import NoiseLevels
-from nfdlab.encoders.rasterise import Rasterise
 from nfdlab.evaluate.scores import crps
-from nfdlab.core import spline
 from nfdlab.fields.space_time import SpaceTimeField, around, between
 from nfdlab.gaussian.karhunen_loeve import WeightPosterior
 from nfdlab.observation.space_time_views import FrameViews

@@ -9,12 +9,11 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import ObservationBatch, Observations
-from nfdlab.encoders.setconv import SetConv
+from nfdlab.encoders.grid_channels import SetConv
 from nfdlab.fields.cross_attention import CrossAttentionField
 from nfdlab.fields.encodings import Fourier
 from nfdlab.fields.liif import LIIF
-from nfdlab.fields.modulated import ModulatedSiren
-from nfdlab.fields.siren import Siren
+from nfdlab.fields.siren import ModulatedSiren, Siren
 from nfdlab.nn.networks import CONV
 
 

@@ -4,19 +4,18 @@ import math
 
 import pytest
 import torch
+from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent
+from nfdlab.latents.standardise import AmortisedGaussian, Standardise
+from nfdlab.nn.space_to_depth import depth_to_space, space_to_depth
 
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget, ObservationBatch, Observations
-from nfdlab.encoders.gp_channels import GPChannels, matern
-from nfdlab.encoders.gp_ensemble import FAR, NEAR, GPEnsemble, mixture, standardised
+from nfdlab.encoders.grid_channels import FAR, NEAR, GPChannels, GPEnsemble, matern, mixture, standardised
 from nfdlab.latents.autoencoder import Autoencoder, GridEncoder
-from nfdlab.latents.grid_latent import GatedEnsemble, GridLatent
-from nfdlab.latents.standardise import AmortisedGaussian, Standardise
 from nfdlab.nn.networks import CONV
-from nfdlab.nn.space_to_depth import depth_to_space, space_to_depth
 from nfdlab.observation.training_views import TrainingViews
 
 
