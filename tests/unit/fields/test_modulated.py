@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from nfdlab.fields.modulated import ModulatedSiren
+from nfdlab.fields.siren import ModulatedSiren
 
 import nfdlab as nfd
 from nfdlab.core.grid import interpolate
