@@ -1,4 +1,4 @@
-"""Approach 1: averages over pixels are what they say, latents keep their scale, one latent is one function at any width."""
+"""Approach 1: averages over pixels, the scale of latents, one latent as one function at any width, both priors."""
 
 from functools import cache
 

@@ -31,7 +31,7 @@ def test_mutual_information_of_two_distant_values_is_ln_2():
 
 def test_acquisition_values_of_a_gaussian_are_known():
     """I = ½ ln(1 + v/s²); the variance drops by C²/(v + s²). By 700 draws v is known to 5.3 % in one
-    standard error, sqrt(2/n): the mutual information, half its logarithm, to 6 %; the drop, of second degree in C, to 12."""
+    standard error, sqrt(2/n): the mutual information, half its logarithm, to 6 %; the drop, quadratic in C, to 12."""
     values, C = gaussian(700)
     s, v = 0.5, C.diagonal()
     torch.testing.assert_close(acquisition("mutual_information", values, s), 0.5 * torch.log1p(v / s**2), rtol=0.06,
