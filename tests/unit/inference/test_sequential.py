@@ -79,7 +79,7 @@ def test_with_enough_effective_particles_only_weights_change():
 
 
 def test_particles_keep_to_the_log_prior():
-    """Latents restricted to positive ones stay so through all observations and moves, and follow the exact posterior."""
+    """Latents restricted to positive ones stay so through observations and moves, and follow the exact posterior."""
     particles = SequentialPosterior.start(waves(), seed=1, log_prior=lambda x: 0.0 - 1e4 * (x[:, 0] < 0))
     for i in range(3):
         particles = particles.tell(Observations(PLACES[i:i + 1], 0.3 * READ[i:i + 1], 0.3))
