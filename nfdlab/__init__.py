@@ -22,6 +22,7 @@ _HOMES = {
     "load": "nfdlab.store:load",
     "save": "nfdlab.store:save",
     "train": "nfdlab.recipes:train",
+    "load_or_train": "nfdlab.loading:load_or_train",
     "score": "nfdlab.evaluate.table:score",
     "explore": "nfdlab.panels.sliders:explore",
 }

@@ -32,9 +32,9 @@ CONFIGS = {
                                   "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"autoencoder": "grid", "encoder_input": "pixels", "cells": 16, "points_per_cell": 2,
                                   "batch": 12, "queries": 256, "autoencoder_share": 0.7, "jitter": 0.005},
-    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "decoder_width": 32},
+    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32},
     ("sparse_features", "stars2d"): {"expansion_side": 32, "calibration_functions": 3072, "depth": 3,
-                                     "decoder_share": 0.1, "reuse": 4},
+                                     "field_share": 0.1, "reuse": 4},
     ("temporal_field", "drift1dt"): {"expansion_side": 40, "expansion_rank": 200, "latent_channels": 28,
                                      "calibration_functions": 32768, "width": 64, "depth": 2, "reuse": 4},
     ("temporal_field", "two_speed1dt"): {"num_components": 2, "expansion_side": 33, "expansion_rank": 64,
@@ -67,14 +67,14 @@ LIVE = {
                                    "diffusion_batch": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
                                   "diffusion_batch": 256, "reuse": 8},
-    ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "decoder_share": 0.15},
+    ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "field_share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
                              "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
-         "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "decoder_width": 32,
+         "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
                              "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "calibration_functions": 2048},
@@ -84,7 +84,15 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
          "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "head_layers": (48, 2),
                               "encoder_dilations": (1, 2), "calibration_functions": 4096}}
-TINY = {"num_particles": 64}                                        # where only steps are counted: nobody looks
+# what a pair says of itself at a short budget, after the above
+SMALL_PAIRS = {
+    ("sparse_conditional", "gp2d"): {"batch": 24},
+    ("sparse_conditional", "terrain2d"): {"batch": 16, "denoiser_dilations": (1, 2, 4, 2, 1)},
+    ("latent_field", "photo2d"): {"batch": 12},
+    ("modulated_field", "styles2d"): {"diffusion_batch": 12, "field_width": 64},
+    ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
+}
+FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
@@ -138,14 +146,20 @@ def views_for(problem) -> TrainingViews:
 
 
 def approach_for(name: str, problem, budget: Budget):
-    """The approach with the config that suits the problem and the budget."""
+    """The approach with the config for a problem and a budget: what its pair says, then what short budgets say of the
+    approach, then of the pair. Later ones win."""
     kind, pair = approaches.get(name), (name, problem.card.name)
-    config, small = CONFIGS.get(pair, LIVE.get(pair, {})), {}
+    settings = [CONFIGS.get(pair, LIVE.get(pair, {}))]
     if budget.seconds is None or budget.seconds < 600:
-        small = SMALL.get(name, {})
-    if budget.seconds is None:
-        small = {**small, **{k: v for k, v in TINY.items() if k in {f.name for f in dataclass_fields(kind)}}}
-    return kind(**{**config, **{k: min(v, config.get(k, v)) for k, v in small.items()}})
+        settings += [SMALL.get(name, {}), SMALL_PAIRS.get(pair, {})]
+    if budget.seconds is None and "num_particles" in {f.name for f in dataclass_fields(kind)}:
+        settings.append(FEW_PARTICLES)
+    return kind(**{key: value for part in settings for key, value in part.items()})
+
+
+def homes(problem: str) -> list[str]:
+    """The approaches that have a recipe for a problem, in their order: where their lessons and weights live."""
+    return [name for name in approaches.names() if (name, problem) in CONFIGS or (name, problem) in LIVE]
 
 
 def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, device: str = "auto",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nfdlab import baselines, cell_centres, observe, patterns, problems
+from nfdlab import baselines, cell_centres, observe, patterns, problems, recipes
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
@@ -67,7 +67,7 @@ def card(name: str) -> str:
     counts, shape = ", ".join(map(str, COUNTS[name])), " x ".join(map(str, shape_of(name)))
     lines = {"Equation": c.equation, "Domain": c.domain, "Axes": ", ".join(c.axes), "Units": c.units, "Knobs": knobs,
              "Exact posterior": c.exact, "What makes it hard": c.hard,
-             "Home to": ", ".join(f"`{key}`" for key in c.home), "Source": c.source,
+             "Home to": ", ".join(f"`{key}`" for key in recipes.homes(name)) or "none yet", "Source": c.source,
              "Frozen tasks": f"`tasks.npz`: {EACH} at each of {counts} random observations, noise {NOISE}; truth on "
              f"{shape} cell centres; scores of {DRAWS} draws of the exact posterior, of kriging where none is known"}
     return f"# {name}: {c.title}\n\n" + "\n\n".join(f"**{key}.** {value}" for key, value in lines.items()) + "\n"

@@ -49,10 +49,10 @@ class WhiteLattice(WhitePrior):
         self.register_buffer("sigma_data", torch.ones(()))
 
     def condition(self, observations: ObservationBatch) -> None:
-        return None
+        """None: they are ignored."""
 
     def posterior(self, x: Tensor, sigma: Tensor, given: None) -> None:
-        return None
+        """None: it is read off x."""
 
     def forward(self, x: Tensor, sigma, condition: tuple[None, Tensor]) -> tuple[Tensor, Tensor]:
         coords = condition[1]
@@ -73,6 +73,7 @@ class ExpansionLattice(nn.Module):
         return self.expansion.condition(observations)
 
     def posterior(self, x: Tensor, sigma: Tensor, given: WeightPosterior) -> WeightPosterior:
+        """The expansion's weights given the observations, then x (b, N, c) at sigma () or (b,)."""
         away = (x - self.expansion.mean(self.lattice)).flatten(1)
         variance = (like(sigma.reshape(-1), x) ** 2 + self.expansion.residual_variance(self.lattice)).flatten(1)
         return given.updated(self.expansion.rows(self.lattice), away, variance)

@@ -140,7 +140,6 @@ class ProblemCard:
     hard: str
     source: str
     exact: str                       # which exact posterior there is, or why none
-    home: tuple[str, ...]            # the approaches whose lessons live here
 
 
 @runtime_checkable

@@ -80,7 +80,7 @@ class Arrays:
             + ("cubic" if self.smooth else "linear") + " between the cells", domain=f"[-1, 1]^{self.d}",
             units=f"standard deviations of the training side ({', '.join(f'{s:.4g}' for s in self.scaling.std)})",
             axes=self.scaling.axes, hard="Not measured yet: compare with kriging first.", source=self.data,
-            exact="none: the distribution of real data is unknown", home=("sparse_conditional",))
+            exact="none: the distribution of real data is unknown")
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions of this side, picked with replacement; patches begin at any cell."""

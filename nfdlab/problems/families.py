@@ -54,7 +54,7 @@ class Families1D(ExactProblem):
         domain="[-1, 1]", units="amplitudes of a wave", axes=("x",),
         hard="Which kind of curve is it? Four humps that no Gaussian, in values or in weights, can hold.",
         source="the wave families of few-shot regression, e.g. Finn et al. 2017",
-        exact="enumerated: kind, then two numbers", home=("weight_diffusion", "modulated_field"))
+        exact="enumerated: kind, then two numbers")
     d: ClassVar[int] = 1
 
     @cached_property
@@ -71,8 +71,7 @@ class Step1D(ExactProblem):
         name="step1d", title="A step at an unknown place", equation="1[x > theta], theta ~ U(-1, 1)",
         domain="[-1, 1]", units="heights of the step", axes=("x",),
         hard="One number is unknown, and each observation halves it at best, in the middle of what is left.",
-        source="bisection; Castro & Nowak 2008 for the noisy case", exact="closed form: constant between observations",
-        home=("adaptive_sampling", "stochastic_field"))
+        source="bisection; Castro & Nowak 2008 for the noisy case", exact="closed form: constant between observations")
     d: ClassVar[int] = 1
 
     @cached_property

@@ -12,13 +12,12 @@ from ..exact.normal import Normal
 from .base import ExactProblem
 
 
-def _card(name: str, d: int, axes: tuple[str, ...], home: tuple[str, ...]) -> ProblemCard:
+def _card(name: str, d: int, axes: tuple[str, ...]) -> ProblemCard:
     return ProblemCard(
         name=name, title=f"A smooth Gaussian field in {d}D",
         equation="f ~ GP(0, exp(-r^2 / 2 l^2))", domain=f"[-1, 1]^{d}", units="standard deviations", axes=axes,
         hard="Nothing but the width of the band: every answer is known, so any shortfall is the model's.",
-        source="Rasmussen & Williams 2006, ch. 2 and eq. 4.9", exact="Gaussian, in the weights of a cosine basis",
-        home=home)
+        source="Rasmussen & Williams 2006, ch. 2 and eq. 4.9", exact="Gaussian, in the weights of a cosine basis")
 
 
 class _SquaredExponential(ExactProblem):
@@ -36,7 +35,7 @@ class _SquaredExponential(ExactProblem):
 class GP1D(_SquaredExponential):
     """Smooth curves; `lengthscale` from 0.04, a hill's width in units of the box [-1, 1]."""
 
-    card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",), ("score_field", "sparse_conditional", "stochastic_field"))
+    card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",))
     d: ClassVar[int] = 1
     lengthscale: float = 0.2
 
@@ -45,8 +44,7 @@ class GP1D(_SquaredExponential):
 class GP2D(_SquaredExponential):
     """Smooth surfaces; `lengthscale` from 0.15, a hill's width in units of the box [-1, 1]^2."""
 
-    card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"), (
-        "latent_field", "score_field", "sparse_conditional", "adaptive_sampling", "sparse_features"))
+    card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"))
     d: ClassVar[int] = 2
     lengthscale: float = 0.3
 
@@ -62,7 +60,7 @@ class PowerLaw2D(ExactProblem):
         hard="A spectrum that falls as a power: what a coarse grid misses is a fixed share, not nothing, at each finer "
              "scale, and a mean shows none of it.",
         source="turbulence and terrain have such spectra; the finite sum is this kit's",
-        exact="Gaussian, in the weights of the sum itself", home=("coarse_to_fine",))
+        exact="Gaussian, in the weights of the sum itself")
     d: ClassVar[int] = 2
     slope: float = 1.75
 

@@ -57,8 +57,7 @@ class Scan2D(PatchProblem):
         domain="[-1, 1]^2, a patch of 32 x 32 of the scan's points",
         units="standard deviations of the front of the head", axes=("top to bottom", "front to back"),
         hard="Folds of tissue with sharp borders, next to nothing at all; and one picture is little to learn from.",
-        source="an MRI slice (s1045.ima.gz) in matplotlib's sample data", exact="none: real data",
-        home=("sparse_conditional", "coarse_to_fine"))
+        source="an MRI slice (s1045.ima.gz) in matplotlib's sample data", exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("front", "back")
     shortest: ClassVar[int] = 84
     cells: int = 32
@@ -78,8 +77,7 @@ class Photo2D(PatchProblem):
         equation="none: luminance, cubic between the points", domain="[-1, 1]^2, a patch of 64 x 64 pixels",
         units="standard deviations of the first photograph's luminance", axes=("top to bottom", "left to right"),
         hard="Edges, flat sky and texture side by side; and petals are not tiles.",
-        source="china.jpg and flower.jpg in scikit-learn", exact="none: real data",
-        home=("latent_field", "coarse_to_fine"))
+        source="china.jpg and flower.jpg in scikit-learn", exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("china", "flower")
     shortest: ClassVar[int] = 427
     cells: int = 64
@@ -100,7 +98,7 @@ class Digits2D(PictureProblem):
         axes=("top to bottom", "left to right"),
         hard="Ten kinds of shape, many hands, only fourteen hundred of them to learn from: is a draw new, or a copy?",
         source="the test set of optical recognition of handwritten digits (UCI), in scikit-learn",
-        exact="none: real data", home=("latent_field",))
+        exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("first", "rest")
     side: str = "first"
 

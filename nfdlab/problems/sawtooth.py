@@ -30,8 +30,7 @@ class Sawtooth1D(ExactProblem):
         equation="frac(f x + phi) - 1/2, f ~ U[1.5, 2.5], phi ~ U[0, 1)", domain="[-1, 1]", units="heights of a tooth",
         axes=("x",),
         hard="Jumps, and several pitches that fit the same observations: the mean of the posterior is not a sawtooth.",
-        source="the neural-process literature, e.g. Bruinsma et al. 2021", exact="enumerated over (f, phi)",
-        home=("score_field", "sparse_conditional", "stochastic_field", "modulated_field"))
+        source="the neural-process literature, e.g. Bruinsma et al. 2021", exact="enumerated over (f, phi)")
     d: ClassVar[int] = 1
 
     @cached_property

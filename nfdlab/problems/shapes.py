@@ -53,7 +53,7 @@ class Bump2D(ExactProblem):
         name="bump2d", title="A small hill somewhere", equation="exp(-|x - c|^2 / 2 r^2), r = 0.16, c ~ U[-1, 1]^2",
         domain="[-1, 1]^2", units="heights of the hill", axes=("x", "y"),
         hard="Most places show nothing; once one dot has found the slope, the next should be near it.",
-        source="the search problem of adaptive sensing", exact="enumerated over c", home=("adaptive_sampling",))
+        source="the search problem of adaptive sensing", exact="enumerated over c")
     d: ClassVar[int] = 2
 
     @cached_property
@@ -71,8 +71,7 @@ class Discs2D(ExactProblem):
         equation="sigmoid((r - |x - c|) / 0.05), c ~ U[-0.6, 0.6]^2, r ~ U[0.15, 0.45]", domain="[-1, 1]^2",
         units="brightness, 0 outside to 1 inside", axes=("x", "y"),
         hard="Three numbers make the picture, but no linear latent of a few holds it: moved shapes are not sums.",
-        source="occupancy fields, e.g. Mescheder et al. 2019", exact="enumerated over (c, r)",
-        home=("latent_field", "weight_diffusion"))
+        source="occupancy fields, e.g. Mescheder et al. 2019", exact="enumerated over (c, r)")
     d: ClassVar[int] = 2
 
     @cached_property
@@ -93,8 +92,7 @@ class MovingDisc2DT(ExactProblem):
         axes=("t", "x", "y"),
         hard="Few observations in few frames: where was it in between, and did it bounce?",
         source="the bouncing balls of video prediction, e.g. Sutskever et al. 2008",
-        exact="enumerated, then 2000 points moved by chains: means within about 0.03 of its spread",
-        home=("temporal_field", "sparse_features"))
+        exact="enumerated, then 2000 points moved by chains: means within about 0.03 of its spread")
     d: ClassVar[int] = 3
 
     @cached_property

@@ -36,7 +36,7 @@ class Drift1DT(ExactProblem):
         domain="[-1, 1]^2, time first, 16 frames", units="standard deviations", axes=("t", "x"),
         hard="Between two frames the pattern has moved on: a mix of the two, as interpolation makes, shows it twice.",
         source="a stochastic advection-diffusion equation, e.g. Sigrist et al. 2015; once differentiable in time here",
-        exact="Gaussian, in the weights of a basis within 1e-5 of the kernel", home=("temporal_field",))
+        exact="Gaussian, in the weights of a basis within 1e-5 of the kernel")
     d: ClassVar[int] = 2
     speed: float = 1.0
 
@@ -59,8 +59,7 @@ class TwoSpeed1DT(ExactProblem):
         domain="[-1, 1]^2, time first, 16 frames", units="standard deviations", axes=("t", "x"),
         hard="The wagon wheel: at every fifth frame both directions look the same, at every second, third or seventh "
              "they do not. The mean of the two is a standing ghost.",
-        source="aliasing, the sampling theorem's reverse", exact="a mixture of two Gaussians",
-        home=("temporal_field", "adaptive_sampling"))
+        source="aliasing, the sampling theorem's reverse", exact="a mixture of two Gaussians")
     d: ClassVar[int] = 2
 
     @cached_property

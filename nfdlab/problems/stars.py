@@ -59,7 +59,7 @@ class Stars2D:
         domain="[-1, 1]^2", units="halves of the box's side", axes=("x", "y"),
         hard="Thirteen numbers, folded by a nearest-point rule: the medial axis is a crease no smooth kernel knows.",
         source="star-shaped random sets; signed distance as in Park et al. 2019",
-        exact="none: outlines can be drawn, not weighed", home=("latent_field", "sparse_features"))
+        exact="none: outlines can be drawn, not weighed")
     d: ClassVar[int] = 2
     c: ClassVar[int] = 1
 

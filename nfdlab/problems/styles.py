@@ -23,8 +23,7 @@ class Styles2D(ExactProblem):
                  "exp(-r^2 / 2 0.5^2) cos(4 pi Dx)",
         domain="[-1, 1]^2", units="standard deviations", axes=("x", "y"),
         hard="A few observations must first tell the style; until they do, every draw has to commit to one.",
-        source="mixtures of Gaussian processes, e.g. Rasmussen & Ghahramani 2002", exact="a mixture of three Gaussians",
-        home=("modulated_field",))
+        source="mixtures of Gaussian processes, e.g. Rasmussen & Ghahramani 2002", exact="a mixture of three Gaussians")
     d: ClassVar[int] = 2
 
     @cached_property

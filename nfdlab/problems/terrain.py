@@ -36,8 +36,7 @@ class Terrain2D(PatchProblem):
         equation="none: measured elevation, cubic between the points", domain="[-1, 1]^2, a patch about 5 km across",
         units="standard deviations of the west's elevation (138 m)", axes=("north to south", "west to east"),
         hard="Ridges and branching valleys, which no stationary kernel knows; and the east is lower and gentler.",
-        source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data",
-        home=("coarse_to_fine", "sparse_conditional", "stochastic_field"))
+        source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("west", "east")
     shortest: ClassVar[int] = 199
     cells: int = 64
