@@ -180,7 +180,7 @@ class WeightDiffusionLosses:
 
     def fit(self, i: int) -> Tensor:
         """Stage 1: all fields render their functions, and stay near their initialisation."""
-        errors = self.errors(self.config.queries or QUERIES[self.run.d], child(self.run.seed, "places", i))
+        errors = self.errors(self.config.queries or QUERIES[self.run.d], seed=child(self.run.seed, "places", i))
         distance = (self.joint.theta - self.initial).square().sum(1).mean()
         return robust_loss(errors, self.config.robust_scale) + self.config.l2_penalty * distance
 
@@ -188,7 +188,7 @@ class WeightDiffusionLosses:
     def measure(self) -> None:
         """The error of the fits; the scale of the weights, their Gaussian and their noise levels."""
         net, theta, seed = self.joint.net, self.joint.theta, self.run.seed
-        self.joint.floor.copy_(self.errors(256, child(seed, "floor")).square().mean().sqrt())
+        self.joint.floor.copy_(self.errors(256, seed=child(seed, "floor")).square().mean().sqrt())
         if self.config.initialisation == "permuted":
             theta.copy_(net.field.permute(theta, seed=child(seed, "order")))
         net.unit.calibrate(theta)
