@@ -62,7 +62,7 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 if budget == "reference":
     model, round_, camera = (nfd.load("latent_field", p.card.name, device=device) for p in (problem, discs, photo))
 else:
-    watch = LossWatch("autoencoder, then diffusion over its codes")
+    watch = LossWatch("autoencoder, then diffusion over its latents")
     display(watch)
     model = nfd.train("latent_field", problem, budget=budget, seed=seed, device=device, watch=watch)
     round_, camera = (nfd.train("latent_field", p, budget="smoke", seed=seed, device=device) for p in (discs, photo))
@@ -97,15 +97,15 @@ figure
 #
 # 1. **Compress.** An encoder $E$ and a field $F$ are trained together so that $F(x;\, E(f)) \approx f(x)$ at random places
 #    $x$. The latent $z = E(f)$ has four numbers on each of 8 × 8 cells. It is brought to unit scale, entry by entry.
-# 2. **Learn the law of latents.** A denoiser $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$. What a
+# 2. **Learn the distribution of latents.** A denoiser $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$. What a
 #    Gaussian with the latents' own covariance $C$ would say is known in closed form, so the network adds only the rest:
 #    $D = \bar z + C (C + \sigma^2)^{-1} (z_\sigma - \bar z) + c(\sigma)\, N(z_\sigma, \sigma)$.
 # 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $F(\cdot\,; z)$ anywhere.
-# 4. **Steer.** Observations $y_i = f(x_i) + s\,\varepsilon$ were no part of the training. They speak through the decoder:
+# 4. **Guide.** Observations $y_i = f(x_i) + s\,\varepsilon$ were no part of the training. They enter through the decoder:
 #    with $J = \partial F(x_i; z)/\partial z$, a step of Gauss and Newton moves each $D$ to where the observations are likely,
 #    $D + C_\sigma J^\top (J C_\sigma J^\top + s^2)^{-1} (y - F(x; D))$, $C_\sigma = C\sigma^2 (C + \sigma^2)^{-1}$.
 #
-# The field is also told how *wide* the pixel is that it is asked for, and answers with the average over it.
+# The field is also given the *width* of the pixel that it is asked for, and answers with the average over it.
 
 # %% [markdown]
 # ## Smallest version
@@ -114,12 +114,12 @@ figure
 # answers of the four nearest cells.
 
 # %%
-n, steps, net, r = 2, 20, model.net, model.net.noise_levels
+n, steps, net, r = 2, 20, model.net, model.net.denoiser.noise_levels
 with torch.no_grad():
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(model.device)
-    law, z, before = net.spectrum, sigmas[0] * white(n, net.shape, seed=seed).to(model.device), None
+    law, z, before = net.covariance, sigmas[0] * white(n, net.shape, seed=seed).to(model.device), None
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         gauss = law.mean + ((z.flatten(1) - law.mean) @ law.Q * law.lam / (law.lam + s**2)) @ law.Q.T
         total = (1 + s**2).sqrt()
@@ -131,8 +131,8 @@ with torch.no_grad():
         if before is not None:
             guess = clean + (clean - before[0]) * h / (2 * before[1])
         z, before = t / s * z + (1 - t / s) * guess, (clean, h)
-    field, side = net.auto.decoder.field, z.shape[-1]
-    memory, values = field.project(net.auto.decoder.memory(z)), 0                     # (n, cells, width)
+    field, side = net.autoencoder.decoder.field, z.shape[-1]
+    memory, values = field.project(net.autoencoder.decoder(z)), 0                     # (n, cells, width)
     place = (coords.to(model.device) + 1) / 2 * side - 0.5                            # in cells
     low = place.floor().clamp(0, side - 2)
     for step in torch.cartesian_prod(torch.arange(2), torch.arange(2)).to(low):
@@ -174,13 +174,13 @@ for p, who, colour in ((problem, model, style.EXACT), (discs, round_, style.MODE
     fields = p.draw(1500, seed=seed + 5)(nfd.cell_centres((24, 24)))[..., 0]
     lam = torch.linalg.svdvals(fields - fields.mean(0)).square()
     lost = (1 - lam.cumsum(0) / lam.sum()).clamp_min(1e-9).sqrt()
-    k, fresh = len(who.net.spectrum.lam), p.draw(64, seed=seed + 6)
+    k, fresh = len(who.net.covariance.lam), p.draw(64, seed=seed + 6)
     mine = (who.decode(who.encode(fresh))(coords) - fresh(coords)).square().mean().sqrt() / fields.std()
-    ax.plot(range(1, 301), lost[:300], color=colour, label=f"{p.card.name}: best linear code")
+    ax.plot(range(1, 301), lost[:300], color=colour, label=f"{p.card.name}: best linear latent")
     ax.plot(k, mine, "o", color=colour, ms=8, label=f"{p.card.name}: ours, {k} numbers")
-    print(f"{p.card.name}: {k} numbers lose {mine:.3f} of the spread, the best linear code of {k} {lost[k - 1]:.3f}")
+    print(f"{p.card.name}: {k} numbers lose {mine:.3f} of the spread, the best linear latent {lost[k - 1]:.3f}")
 ax.set(xscale="log", yscale="log", ylim=(1e-3, 1))
-style.dress(ax, title=f"A disc in {k} numbers: {mine:.3f} lost, linear {lost[k - 1]:.3f}", x="numbers in the code",
+style.dress(ax, title=f"A disc in {k} numbers: {mine:.3f} lost, linear {lost[k - 1]:.3f}", x="numbers in the latent",
             y="rms error / spread")
 style.legend(ax)
 figure
@@ -211,10 +211,10 @@ table.summary().round(3)
  for p, who in ((problem, model), (discs, round_))}
 
 # %% [markdown]
-# ### Which way to steer?
+# ### Which guidance?
 #
-# Four ways to tell the prior's denoiser what was seen, on one task: the Jacobian taken once; ΠGDM, which takes the open
-# latent to be white; DPS, which walks down the misfit. And a cloud of weighed and moved draws (`particles`), which needs a
+# Four ways to condition the prior's denoiser on observations, on one task: the Jacobian taken once; ΠGDM, which takes the open
+# latent to be white; DPS, which walks down the misfit. And sequential Monte Carlo (`particles`), which needs a
 # latent of few true dimensions. *Predict:* hundreds of directions matter here. Which will fail?
 
 # %%
@@ -222,16 +222,16 @@ exact, many = problem.oracle().draw(seen, 200, seed=seed)(coords), 6 if budget !
 rows = {}
 for guide, levels in (("linearised", 20), ("pigdm", 8), ("dps", 20), ("particles", 8)):
     began = time.perf_counter()
-    told = model.using(num_particles=32, rounds=8).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
-    miss = (told.mean(0) - exact.mean(0)).square().mean().sqrt() / exact.std(0).square().mean().sqrt()
-    rows[guide] = {"mean off": miss.item(), "spread": (told.std(0).square().mean() / exact.std(0).square().mean()).sqrt().item(),
+    guided = model.using(num_particles=32, rounds=8).draw(seen, many, seed=seed, guide=guide, steps=levels)(coords)
+    miss = (guided.mean(0) - exact.mean(0)).square().mean().sqrt() / exact.std(0).square().mean().sqrt()
+    rows[guide] = {"mean off": miss.item(), "spread": (guided.std(0).square().mean() / exact.std(0).square().mean()).sqrt().item(),
                    "seconds": time.perf_counter() - began}
 {guide: {k: float(style.number(v, 2)) for k, v in row.items()} for guide, row in rows.items()}
 
 
 # %% [markdown]
 # For the disc it is the other way round: three numbers make it, the posterior has humps and edges, and nothing is linear.
-# There the cloud is the better way, and the one its weights use.
+# There particles are the better way, and the one its weights use.
 #
 # ### Photographs
 #
@@ -251,7 +251,7 @@ for scale in (2, 4, 8):
     pixels, at = flower(nfd.cell_centres((side, side))).unflatten(1, (side, side)), nfd.cell_centres((side, side))
     low = torch.nn.functional.avg_pool2d(pixels[..., 0][:, None], scale)
     with torch.no_grad():
-        ours = camera.decode(camera.net.auto.encode(low.to(camera.device)), size=2 / side)
+        ours = camera.decode(camera.net.autoencoder.encode(low.to(camera.device)), size=2 / side)
     bicubic, flat = (EvaluatedFields(lambda x, part, low=low, c=c: interpolate(low[part], x, cubic=c), 12, 2) for c in (True, False))
     rows[f"×{scale}"] = {name: psnr((f(at).unflatten(1, (side, side)) - pixels).square().mean(), pixels)
                         for name, f in (("ours", ours), ("bicubic", bicubic))}
@@ -268,7 +268,7 @@ plots.pages(photo.card, {name: f[pick] for name, f in zip(names, shown[4], stric
 # %% [markdown]
 # ## Where it breaks
 #
-# **Codes of the wrong scale.** Diffusion takes latents to have unit scale. *Predict:* what if they are a hundred times smaller
+# **Latents of the wrong scale.** Diffusion takes latents to have unit scale. *Predict:* what if they are a hundred times smaller
 # or larger, and nobody says so? Three small denoisers, trained here for a few seconds each on the latents of discs.
 
 # %%
@@ -297,20 +297,20 @@ plots.pages(discs.card, {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far
 # autoencoder is good and its draws are not.
 #
 # **Pixels that are taken for points.** *Predict:* a photograph is asked for as 16 × 16 large pixels. What if the field is
-# not told how large they are?
+# not given their width?
 
 # %%
 flower = nfd.problems.held_out(photo).draw(24, seed=seed + 2)
 large = torch.nn.functional.avg_pool2d(flower(nfd.cell_centres((64, 64))).unflatten(1, (64, 64))[..., 0], 4).flatten(1)
 z, at, errors = camera.encode(flower), nfd.cell_centres((16, 16)), {}
-for words, size in (("told their width", 2 / 16), ("taken for points", 0.0)):
+for words, size in (("given their width", 2 / 16), ("taken for points", 0.0)):
     errors[words] = (camera.decode(z, size=size)(at)[..., 0] - large).square().mean().sqrt().item()
 print({words: round(e, 3) for words, e in errors.items()},
-      f": {errors['taken for points'] / errors['told their width']:.1f} times the error, by aliasing alone")
+      f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone")
 
 # %% [markdown]
 # **When to use it:** one prior for many questions, at any resolution; data of any kind that a decoder can be compared
-# with. **When not:** one kind of question asked a thousand times (lesson 05 answers faster and needs no steering), or
+# with. **When not:** one kind of question asked a thousand times (lesson 05 answers faster and needs no guidance), or
 # detail that no short latent can hold. **Cost:** half an hour of one core to train; a draw costs the same however closely
 # it is looked at.
 #
@@ -346,16 +346,17 @@ print({words: round(e, 3) for words, e in errors.items()},
 # <details><summary>Solution</summary>
 #
 # ```python
-# from nfdlab.inference.decoder_guidance import guided
-# from nfdlab.diffusion.guidance import Measurement
+# from nfdlab.diffusion.guidance import Measurement, gauss_newton, linearised
 # from nfdlab.diffusion.samplers import sample as walk
 #
 # blocks = truth(nfd.cell_centres((32, 32)))[0].reshape(8, 4, 8, 4).mean((1, 3)).flatten()
 # def means(z):
-#     return model.net.values(nfd.cell_centres((8, 8)).to(z), z, torch.full((len(z),), 0.25).to(z)).flatten(1)
-# told = guided(model.denoiser(), Measurement(means, blocks, 0.05), "linearised", model.net.spectrum, model.net.shape)
+#     return model.net.evaluate(nfd.cell_centres((8, 8)).to(z), model.net.prepare(z), 0.25).flatten(1)
+# law = model.net.covariance
+# measured = linearised(Measurement(means, blocks, 0.05), law, model.net.shape)
+# guided = gauss_newton(model.denoiser(), measured, covariance=law)
 # levels = model.sigmas(20)
-# z = walk(told, levels[0] * white(8, model.net.shape, seed=1).to(model.device), levels, method="dpmpp")
+# z = walk(guided, levels[0] * white(8, model.net.shape, seed=1).to(model.device), levels, method="dpmpp")
 # print((model.decode(z)(nfd.cell_centres((32, 32))).reshape(8, 8, 4, 8, 4).mean((2, 4)).flatten(1) - blocks).std().item())
 # ```
 #

@@ -62,7 +62,7 @@ halver = nfd.load("adaptive_sampling", "step1d", device=device)
 if budget == "reference":
     model = nfd.load("adaptive_sampling", "bump2d", device=device)
 else:
-    watch = LossWatch("a field in a few numbers, then diffusion over them")
+    watch = LossWatch("autoencoder, then diffusion over its latents")
     display(watch)
     model = nfd.train("adaptive_sampling", bump, budget=budget, seed=seed, device=device, watch=watch)
 
@@ -90,21 +90,21 @@ figure
 
 # %% [markdown]
 # Observations are looks, in their order; pictures are the mean of 64 draws, with the root mean square error. On the right, the draws' variance at every place: each bright
-# spot is a hill that one of 16 draws believes in. A look there confirms it or removes it from all draws at once.
+# spot is a hill of one of 16 draws. A look there confirms it or removes it from all draws at once.
 #
 # ## Idea in symbols
 #
-# With observations $S$ so far and draws $f_1 \observations f_n \sim p(f \mid S)$ of a generative model, look where
+# With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where
 #
 # $$x^\star = \arg\max_x a(x), \qquad a = \underbrace{\operatorname{Var}_i f_i(x)}_{\text{variance}} \quad\text{or}\quad
 # \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{mutual information, in nats}}$$
 #
-# or the variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three say: where half of the draws are
-# up. Splitting an interval at the median of $N$ draws leaves $\frac{N+3}{2(N+2)}$ of it on average, nearly ½.
+# or the variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
+# where half of the draws are up. Splitting an interval at the median of $N$ draws leaves $\frac{N+3}{2(N+2)}$ of it on average, nearly ½.
 #
-# Then the draws must hear the reading. The model squeezes a field into a few numbers $z$, a diffusion knows the law of $z$, and a
-# **cloud** of its draws is weighed by $p(y \mid z)$ and carried on: most looks change weights only; a thin cloud moves by steps
-# that keep the posterior. One network, $f(x, z)$, hears place and latent together.
+# Then the draws must be conditioned on the reading. An autoencoder represents a field by a short vector $z$, a diffusion learns the
+# distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$: most looks change weights
+# only; where the effective sample size is small, particles are resampled and moved by MCMC. One network, $f(x, z)$, decodes.
 #
 # ## Smallest version
 #
@@ -183,7 +183,7 @@ display(pd.DataFrame({"median": usual, "mean": final.mean(), "found (RMSE below 
 pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in {"step1d": halver, "bump2d": model}.items()}).round(3)
 
 # %% [markdown]
-# Means are mostly about hills that were missed: sixteen draws are few, and now and then all of them believe in other places. The
+# Means are mostly about hills that were missed: sixteen draws are few, and now and then all of them have the hill elsewhere. The
 # second table: the model as a plain answer to points at random, CRPS over the exact posterior's, measured over more tasks when
 # the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height? A rule that refines
 # where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or after the first contact?
@@ -199,8 +199,8 @@ for task in range(tasks + 3):
 pd.DataFrame(rows).groupby("", sort=False).mean().round(1)
 
 # %% [markdown]
-# **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading tells one bit.
-# Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?
+# **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading
+# tells one bit. Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?
 
 # %%
 halves = torch.tensor([1.0, -1.0]).repeat(8)
@@ -275,15 +275,15 @@ figure
 # %% [markdown]
 # ## Where it breaks
 #
-# **A prior that never saw the right half.** Hold hills on the right to be impossible: no training needed, the cloud then is what a
+# **A prior that never saw the right half.** Hold hills on the right to be impossible: no training needed, the particles then are what a
 # model of left hills would have drawn. The hill lies right. *Predict:* where does it look, and how sure is it at the end?
 
 # %%
 right = next(f for f in (bump.draw(1, seed=s) for s in range(seed, seed + 99)) if f(points)[0, :, 0].argmax() in (points[:, 0] > 0.4).nonzero())
 coarse = nfd.cell_centres((24, 24))
 left_only = lambda latents: -1e4 * (coarse[model.decode(latents)(coarse)[..., 0].argmax(1).cpu(), 0] > 0).to(latents)     # noqa: E731
-walled = model.carried(seed=seed, believe=left_only)
-honest, blind = (Search(model, d=2, seed=seed, looks=looks, num_particles=num_particles) for num_particles in (None, walled))
+walled = model.sequential(seed=seed, log_prior=left_only)
+honest, blind = (Search(model, d=2, seed=seed, looks=looks, particles=particles) for particles in (None, walled))
 ends = {"all hills": honest.run(right), "left hills only": blind.run(right)}
 figure, axes = style.picture(1, 3, size=(10.2, 3.5))
 goal = right(points)[0, :, 0]
@@ -296,7 +296,7 @@ for ax, (words, end) in zip(axes[0, 1:], ends.items(), strict=True):
 figure
 
 # %% [markdown]
-# No acquisition mends a prior: it decides which questions exist. **Draws that do not hear.** Another way of telling the model the
+# No acquisition mends a prior: it decides which questions exist. **Draws that ignore the readings.** Another way of conditioning on the
 # same readings, diffusion posterior sampling (`dps`), pulls each draw along the gradient of the misfit. *Predict:* how steep is the
 # misfit of a step at a place that the jump has not reached? What becomes of the bisection?
 
@@ -315,8 +315,8 @@ for guide in ("particles", "dps"):
 pd.DataFrame(left).T.round(3)
 
 # %% [markdown]
-# Draws that heard everything jump within the interval that is left. A gradient that is nought nearly everywhere tells nobody
-# anything: draws jump anywhere, and looks go where the answer is known. Weighing needs no gradient.
+# Conditioned draws jump within the interval that is left. A gradient that is zero nearly everywhere carries no
+# information: draws jump anywhere, and looks go where the answer is known. Weights need no gradient.
 #
 # **When to use it:** each measurement is dear, the thing is local or has edges, and a prior of such things can be learned. **When
 # not:** smooth Gaussian fields, or where all places can be measured at once: make a grid. When the world may hold what the prior
@@ -361,7 +361,7 @@ pd.DataFrame(left).T.round(3)
 #         return 2 * torch.rand(k, 2, generator=stream(search.seed, "careful", search.m)) - 1
 #     return replace(search, policy="mutual_information").ask(k)
 #
-# end = Search(model, d=2, seed=seed, looks=looks, cloud=walled, policy=careful).run(right)
+# end = Search(model, d=2, seed=seed, looks=looks, particles=walled, policy=careful).run(right)
 # print(f"highest reading {end.seen.values.max():.2f}, RMSE {score_now(end, right):.3f}: contact alone does not mend the prior")
 # ```
 #
@@ -372,6 +372,6 @@ pd.DataFrame(left).T.round(3)
 # - MacKay 1992, *Information-based objective functions for active data selection*: mutual information, and why variance is its Gaussian case.
 # - Nolan et al. 2025, *Active diffusion subsampling*: diffusion draws choose the next pixels or lines of a scan.
 # - Elata, Michaeli & Elad 2024, *AdaSense*: the next measurement along the draws' principal directions.
-# - Chopin 2002, *A sequential particle filter method for static models*: weigh, and move only when the cloud is thin.
+# - Chopin 2002, *A sequential particle filter method for static models*: reweight, and move only when few particles count.
 # - Martel et al. 2021, *ACORN*: a field refined block by block where it has detail.
 # - Nijholt et al. 2019, *Adaptive*: the library without a prior that is the rival here.
