@@ -9,7 +9,7 @@ from . import approaches, problems
 from .core.checks import require
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
-from .core.types import Budget, Source, Watch, quiet
+from .core.types import Budget, Problem, Source, Watch, quiet
 from .observation.outline_views import OutlineViews
 from .observation.space_time_views import FrameViews
 from .observation.training_views import TrainingViews
@@ -169,7 +169,7 @@ def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, 
     Training sees fresh functions of the problem's training side and nothing else of it.
     """
     problem = problems.get(problem) if isinstance(problem, str) else problem
-    require(hasattr(problem, "card") and hasattr(problem, "draw"), kind=TypeError,
+    require(isinstance(problem, Problem), kind=TypeError,
             must="problem: a name or a Problem.", came=problem, why="Training needs functions to learn from.",
             do='nfdlab.train("sparse_conditional", "gp1d").')
     budget = Budget.named(budget) if isinstance(budget, str) else budget

@@ -241,7 +241,7 @@ class ScoreFieldModel(TrainedModel):
              sampler: str = "dpmpp") -> Iterator[SamplerStep]:
         """From noise to functions at the lattice, a SamplerStep a step; `fields(seen, step.denoised)` shows the
         estimate so far. It starts around the mean of the clean functions."""
-        steps, denoise = self.request(n, seed, steps, sampler), self.denoiser(seen)
+        steps, denoise = self.request(n, seed=seed, steps=steps, sampler=sampler), self.denoiser(seen)
         levels = self.net.denoiser.noise_levels.sigmas(steps).to(self.device)
         with torch.no_grad():
             mean = denoise(torch.zeros(1, *self.net.shape, device=self.device), levels[0])

@@ -53,7 +53,7 @@ class TrainedModel:
             seen = Observations.none(d, c)
         return ObservationBatch.of([seen]).to(self.device)
 
-    def request(self, n: int, seed: int, steps: int | None, sampler: str) -> int:
+    def request(self, n: int, *, seed: int, steps: int | None, sampler: str) -> int:
         """Refuse what no draw can be made of; the number of sampling steps."""
         require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
         return require_count(self.steps if steps is None else steps, "steps", at_least=2)
@@ -123,7 +123,7 @@ class LatentNetwork(nn.Module):
 
     `shape` is that of one latent; `denoiser` works on latents of unit scale, or on their standardised residuals;
     `covariance` is that of the latents, for guidance, or None where it is not kept. `amortised` says whether
-    `condition` listens to observations, so that the guide "encoder" is open.
+    `condition` depends on observations, so that the guide "encoder" is open.
     """
 
     shape: tuple[int, ...]
@@ -141,7 +141,7 @@ class LatentNetwork(nn.Module):
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """The decoded fields at coords (p, d) or (n, p, d): (n, p, c)."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no `evaluate`")
 
     def values(self, coords: Tensor, latent: Tensor, conditioning: Conditioning = NOTHING) -> Tensor:
         """The fields of latents (n, *shape) at coords (p, d) or (n, p, d): (n, p, c), differentiable in the latents."""
@@ -153,7 +153,7 @@ class LatentPosterior(TrainedModel):
     """A trained latent diffusion: observations -> draws of the latent -> fields.
 
     Diffusion runs over x (n, *shape). With the guide "encoder" the denoiser is conditioned on the observations; any
-    other guide steers the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
+    other guide pulls the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
     mean square reconstruction error in units of the values, and in "decoder_error" the same as a DecoderError.
     """
 
@@ -209,7 +209,7 @@ class LatentPosterior(TrainedModel):
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> Iterator[SamplerStep]:
         """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far."""
-        steps, guide = self.request(n, seed, steps, sampler), self.guide(guide)
+        steps, guide = self.request(n, seed=seed, steps=steps, sampler=sampler), self.guide(guide)
         if require_seen(seen, self.about["d"], self.about["c"]) is None or seen.m == 0:
             denoise = self.denoiser()
         elif guide == "encoder":
@@ -250,7 +250,7 @@ class LatentPosterior(TrainedModel):
                            seen.values.to(self.device, torch.float32).flatten(), noise_std)
 
     def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
-        """The prior's denoiser steered by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
+        """The prior's denoiser guided by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
         most probable latent; the other guides take it anew at each draw and noise level."""
         denoise, covariance = self.denoiser(), self.net.covariance
         if guide in ("tweedie", "pigdm", "dps"):

@@ -70,7 +70,7 @@ def test_a_gp_ensemble_is_kriging_weighted_by_leave_one_out_errors(d, c, rng):
         torch.testing.assert_close(found.spreads[0, j].flatten().double().square(), kriged(x, y, cells)[1] * mended,
                                    atol=1e-3, rtol=1e-2)
     votes = torch.stack(votes)
-    torch.testing.assert_close(found.votes[0].flatten(1).double(), votes - votes.amax(0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found.log_weights[0].flatten(1).double(), votes - votes.amax(0), atol=1e-3, rtol=1e-3)
 
 
 def test_a_gp_ensemble_ignores_order_padding_other_views_and_units(rng):

@@ -93,10 +93,10 @@ def test_a_gated_ensemble_starts_as_the_weighted_average_and_counts_each_functio
         gated, unit = GatedEnsemble(CONV[2], 8, 4, 2), Standardise(4)
     unit.calibrate(5 + 3 * torch.randn(50, 4, 4, 4, generator=rng))
     mean, std = gated(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit)
-    weights = kriged.votes.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    weights = kriged.log_weights.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
     torch.testing.assert_close(depth_to_space(unit.restore(mean), 1, 2)[:, 0], raw)
-    least = (kriged.scale.reshape(2, 1, 1) * kriged.spreads.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
+    least = (kriged.scale.reshape(2, 1, 1) * kriged.stds.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
     assert (std.amin(1) >= least - 1e-5).all() and (std <= GatedEnsemble.MOST).all()
     wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)
     mean = torch.zeros(2, 4, 4, 4, requires_grad=True)
