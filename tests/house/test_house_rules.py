@@ -47,6 +47,7 @@ OLD_NAMES = set("""Visit Evaluated Heard Given Known Told Coded Cascaded Pushed 
     Keen Sensor Belief Spread Gossip Waves Preconditioned TokenDenoiser FrameDenoiser DenoisedField cloud alone kinds
     """.split())
 SPOKEN = {("jupyter/lab.py", "'listens' in a docstring or comment"),                       # a server does
+          ("core/acquisition.py", "'settles' in a docstring or comment"),                  # B. Settles 2009
           ("jupyter/lessons.py", "kinds")}                                                 # of parameters
 
 
