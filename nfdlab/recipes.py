@@ -21,7 +21,8 @@ CONFIGS = {
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64},
-    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "autoencoder": "convolutional"},   # jumps
+    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "kernels": (),              # it jumps
+                                           "autoencoder": "convolutional"},
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
     ("sparse_conditional", "terrain2d"): {
         "batch": 16, "width": 56, "points_per_cell": 4, "queries": 128, "autoencoder": "grid",

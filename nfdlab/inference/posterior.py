@@ -123,7 +123,7 @@ class LatentNetwork(nn.Module):
 
     `shape` is that of one latent; `denoiser` works on latents of unit scale, or on their standardised residuals;
     `covariance` is that of the latents, for guidance, or None where it is not kept. `amortised` says whether
-    `condition` listens to observations, so that the guide "encoder" is open.
+    `condition` depends on observations, so that the guide "encoder" is open.
     """
 
     shape: tuple[int, ...]
@@ -153,7 +153,7 @@ class LatentPosterior(TrainedModel):
     """A trained latent diffusion: observations -> draws of the latent -> fields.
 
     Diffusion runs over x (n, *shape). With the guide "encoder" the denoiser is conditioned on the observations; any
-    other guide steers the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
+    other guide pulls the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
     mean square reconstruction error in units of the values, and in "decoder_error" the same as a DecoderError.
     """
 
@@ -250,7 +250,7 @@ class LatentPosterior(TrainedModel):
                            seen.values.to(self.device, torch.float32).flatten(), noise_std)
 
     def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
-        """The prior's denoiser steered by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
+        """The prior's denoiser guided by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
         most probable latent; the other guides take it anew at each draw and noise level."""
         denoise, covariance = self.denoiser(), self.net.covariance
         if guide in ("tweedie", "pigdm", "dps"):

@@ -1,7 +1,8 @@
 """Shipped weights are put to use, all of them: what was seen matters, and so does what the diffusion says.
 
-A decoder may ignore its latent, and an encoder its data; then draws look fine and mean nothing. Here one part is spoiled
-at a time, and the fair CRPS on the same tasks must rise by a stated number of standard errors of the paired difference.
+A decoder may ignore its latent, and an encoder its data; then draws look fine and mean nothing. Here one part is
+spoiled at a time, and the fair CRPS on the same tasks must rise by a stated number of standard errors of the paired
+difference.
 """
 
 from functools import cache
@@ -34,7 +35,7 @@ def asked(approach, name):
         seen = nfd.observe(truth, nfd.patterns.Random(count=COUNTS[d][i % 3]), seed=own)
         tasks.append((truth(coords)[0], seen, own))
     fitted = nfd.load(approach, name, device="cpu")
-    if "cloud" in fitted.about["config"]:                       # few particles, moved seldom, are worse, but hear
+    if "num_particles" in fitted.about["config"]:          # few particles, moved seldom, are worse, but do condition
         fitted.about["config"].update(num_particles=64, rounds=8)
     return fitted, coords, tasks
 
@@ -70,18 +71,17 @@ def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
     which values go together. The variogram score, which sees that, must rise by 3.
     """
     fitted, coords, tasks = asked("sparse_conditional", name)
-    restore = fitted.net.given.restore
-    looks = [fitted.look(seen) for _, seen, _ in tasks]
+    given = [fitted.conditioning(seen) for _, seen, _ in tasks]
     residuals = [list(fitted.path(seen, DRAWS, seed=seed))[-1].x for _, seen, seed in tasks]
-    latents = [restore(x, mean, spread) for x, (_, mean, spread) in zip(residuals, looks, strict=True)]
+    latents = [own.latent(x) for x, own in zip(residuals, given, strict=True)]
 
     def scores(latents, score=crps):
-        return [float(score(fitted.decode(latent, features)(coords), truth))
-                for latent, (features, _, _), (truth, _, _) in zip(latents, looks, tasks, strict=True)]
+        return [float(score(fitted.decode(latent, own)(coords), truth))
+                for latent, own, (truth, _, _) in zip(latents, given, tasks, strict=True)]
 
-    nought = [restore(torch.zeros_like(residuals[0]), mean, spread) for _, mean, spread in looks]
-    noise = [restore(white(DRAWS, fitted.net.shape, seed=seed), mean, spread)
-             for (_, mean, spread), (_, _, seed) in zip(looks, tasks, strict=True)]
+    nought = [own.latent(torch.zeros_like(residuals[0])) for own in given]
+    noise = [own.latent(white(DRAWS, fitted.net.shape, seed=seed))
+             for own, (_, _, seed) in zip(given, tasks, strict=True)]
     assert rise(scores(nought), scores(latents)) > 4
     assert rise(scores(latents[1:] + latents[:1]), scores(latents)) > 4
     assert rise(scores(noise, variogram), scores(latents, variogram)) > 3
