@@ -42,8 +42,8 @@ def _score_field(config: dict) -> dict:
 def _sparse_features(config: dict) -> dict:
     return {"prior": "gaussian" if config["linear"] else "white", "latent_channels": config["code"],
             "expansion_side": config["side"], "expansion_rank": config["rank"],
-            "calibration_functions": config["draws"], "decoder_width": config["memory"],
-            "decoder_depth": config["mixing"], "neighbours": config["near"], "decoder_share": config["share"],
+            "calibration_functions": config["draws"], "field_width": config["memory"],
+            "field_depth": config["mixing"], "neighbours": config["near"], "field_share": config["share"],
             "num_particles": config["cloud"],
             **{key: config[key] for key in ("anchors", "points", "width", "depth", "heads", "jitter", "batch", "reuse",
                                             "queries", "lr", "steps", "guide")}}

@@ -9,7 +9,7 @@ from . import approaches, problems
 from .core.checks import require
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
-from .core.types import Budget, Source, Watch, quiet
+from .core.types import Budget, Problem, Source, Watch, quiet
 from .observation.outline_views import OutlineViews
 from .observation.space_time_views import FrameViews
 from .observation.training_views import TrainingViews
@@ -32,9 +32,9 @@ CONFIGS = {
                                   "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"autoencoder": "grid", "encoder_input": "pixels", "cells": 16, "points_per_cell": 2,
                                   "batch": 12, "queries": 256, "autoencoder_share": 0.7, "jitter": 0.005},
-    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "decoder_width": 32},
+    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32},
     ("sparse_features", "stars2d"): {"expansion_side": 32, "calibration_functions": 3072, "depth": 3,
-                                     "decoder_share": 0.1, "reuse": 4},
+                                     "field_share": 0.1, "reuse": 4},
     ("temporal_field", "drift1dt"): {"expansion_side": 40, "expansion_rank": 200, "latent_channels": 28,
                                      "calibration_functions": 32768, "width": 64, "depth": 2, "reuse": 4},
     ("temporal_field", "two_speed1dt"): {"num_components": 2, "expansion_side": 33, "expansion_rank": 64,
@@ -67,14 +67,14 @@ LIVE = {
                                    "diffusion_batch": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
                                   "diffusion_batch": 256, "reuse": 8},
-    ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "decoder_share": 0.15},
+    ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "field_share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
                                 "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
          "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
                              "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
-         "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "decoder_width": 32,
+         "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
                              "batch": 16},
          "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "calibration_functions": 2048},
@@ -169,7 +169,7 @@ def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, 
     Training sees fresh functions of the problem's training side and nothing else of it.
     """
     problem = problems.get(problem) if isinstance(problem, str) else problem
-    require(hasattr(problem, "card") and hasattr(problem, "draw"), kind=TypeError,
+    require(isinstance(problem, Problem), kind=TypeError,
             must="problem: a name or a Problem.", came=problem, why="Training needs functions to learn from.",
             do='nfdlab.train("sparse_conditional", "gp1d").')
     budget = Budget.named(budget) if isinstance(budget, str) else budget

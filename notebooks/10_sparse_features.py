@@ -287,7 +287,7 @@ figure
 
 # %%
 budget_ = nfd.Budget(steps=live)
-small = {"anchors": 36, "decoder_share": 0.5, "width": 32, "depth": 2, "decoder_width": 32, "expansion_side": 24,
+small = {"anchors": 36, "field_share": 0.5, "width": 32, "depth": 2, "field_width": 32, "expansion_side": 24,
          "expansion_rank": 80, "calibration_functions": 1024, "batch": 12, "points": (250, 300)}
 both = {f"{prior} prior": nfd.train(SparseFeatures(**small, prior=prior), gauss, budget=budget_, seed=seed, device=device)
         for prior in ("gaussian", "white")}
@@ -320,7 +320,7 @@ pd.DataFrame(rows).T.round(3)
 # disc, and report. Trained live for a moment on space-time tokens; the exact answer beside it. *Predict:* is a moment enough?
 
 # %%
-tiny = {"anchors": 48, "width": 32, "depth": 1, "decoder_width": 24, "expansion_rank": 64, "expansion_side": 12,
+tiny = {"anchors": 48, "width": 32, "depth": 1, "field_width": 24, "expansion_rank": 64, "expansion_side": 12,
         "calibration_functions": 1500, "batch": 8}
 sailor = nfd.train(SparseFeatures(**tiny, points=(300, 350)), film, budget=nfd.Budget(steps=live // 2), seed=seed,
                    device=device)

@@ -49,10 +49,10 @@ class WhiteLattice(WhitePrior):
         self.register_buffer("sigma_data", torch.ones(()))
 
     def condition(self, observations: ObservationBatch) -> None:
-        return None
+        """None: they are ignored."""
 
     def posterior(self, x: Tensor, sigma: Tensor, given: None) -> None:
-        return None
+        """None: it is read off x."""
 
     def forward(self, x: Tensor, sigma, condition: tuple[None, Tensor]) -> tuple[Tensor, Tensor]:
         coords = condition[1]
@@ -73,6 +73,7 @@ class ExpansionLattice(nn.Module):
         return self.expansion.condition(observations)
 
     def posterior(self, x: Tensor, sigma: Tensor, given: WeightPosterior) -> WeightPosterior:
+        """The expansion's weights given the observations, then x (b, N, c) at sigma () or (b,)."""
         away = (x - self.expansion.mean(self.lattice)).flatten(1)
         variance = (like(sigma.reshape(-1), x) ** 2 + self.expansion.residual_variance(self.lattice)).flatten(1)
         return given.updated(self.expansion.rows(self.lattice), away, variance)
@@ -240,7 +241,7 @@ class ScoreFieldModel(TrainedModel):
              sampler: str = "dpmpp") -> Iterator[SamplerStep]:
         """From noise to functions at the lattice, a SamplerStep a step; `fields(seen, step.denoised)` shows the
         estimate so far. It starts around the mean of the clean functions."""
-        steps, denoise = self.request(n, seed, steps, sampler), self.denoiser(seen)
+        steps, denoise = self.request(n, seed=seed, steps=steps, sampler=sampler), self.denoiser(seen)
         levels = self.net.denoiser.noise_levels.sigmas(steps).to(self.device)
         with torch.no_grad():
             mean = denoise(torch.zeros(1, *self.net.shape, device=self.device), levels[0])

@@ -172,7 +172,7 @@ class WeightDiffusionLosses:
     initial: Tensor
     functions: Fields
 
-    def errors(self, p: int, seed: int) -> Tensor:
+    def errors(self, p: int, *, seed: int) -> Tensor:
         """Fitted fields less their functions at p query points, the same for all: (num_fields, p, c)."""
         coords = query_points(p, self.run.d, seed=seed)
         return self.joint.net.field(self.joint.theta, coords.to(self.run.device)) - \

@@ -107,16 +107,16 @@ class GPEstimates(NamedTuple):
     """Estimates of K kernels for b views of c channels; all but `shift`, `scale` in units of the observations."""
 
     means: Tensor            # (b, K, c, *[side]*d)
-    votes: Tensor            # (b, K, *[cells]*d): log weight of each kernel, the largest 0
-    spreads: Tensor          # (b, K, *[cells]*d): std of each kernel, corrected by its local error
+    log_weights: Tensor            # (b, K, *[cells]*d): log weight of each kernel, the largest 0
+    stds: Tensor          # (b, K, *[cells]*d): std of each kernel, corrected by its local error
     shift: Tensor            # (b, c), in units of the values: what was subtracted
     scale: Tensor            # (b,), what was divided by
 
     def beside(self) -> Tensor:
         """Coarse channels (log weights, log stds, log scale): (b, 2K + 1, *[cells]*d)."""
-        votes, spreads = self.votes.clamp_min(-10) / 3, self.spreads.log()
-        scale = self.scale.log().reshape(-1, *[1] * (votes.ndim - 1)).expand_as(votes[:, :1])
-        return torch.cat([votes, spreads, scale], 1)
+        log_weights, stds = self.log_weights.clamp_min(-10) / 3, self.stds.log()
+        scale = self.scale.log().reshape(-1, *[1] * (log_weights.ndim - 1)).expand_as(log_weights[:, :1])
+        return torch.cat([log_weights, stds, scale], 1)
 
     def fine(self) -> Tensor:
         """The means as channels: (b, K c, *[side]*d)."""
@@ -150,8 +150,8 @@ class GPEnsemble(nn.Module):
         for rows in order.split(GROUP):
             m = max(1, int(counts[rows].max()))
             parts.append(self._krige(x[rows, :m], y[rows, :m], real[rows, :m, 0], seen.noise_std[rows]))
-        means, votes, spreads = (torch.cat(part)[order.argsort()] for part in zip(*parts, strict=True))
-        return seen, GPEstimates(means, votes, spreads, shift, scale)
+        means, log_weights, stds = (torch.cat(part)[order.argsort()] for part in zip(*parts, strict=True))
+        return seen, GPEstimates(means, log_weights, stds, shift, scale)
 
     def _krige(self, x: Tensor, y: Tensor, real: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means, log weights and stds of views x (b, m, d), y (b, m, c); real (b, m) is 0 at padding."""
@@ -162,7 +162,7 @@ class GPEnsemble(nn.Module):
         apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")    # the other mode loses small ones
         among, across = self._gaussians(apart.square()), self._gaussians(away)
         axes = self._gaussians((x[..., None] - self.ticks).square())
-        means, votes, spreads = [], [], []
+        means, log_weights, stds = [], [], []
         for share in self.shares:
             K, k = (1 + (share @ gauss).unflatten(1, (m, -1)) for gauss in (among, across))     # 1: the unknown level
             L = torch.linalg.cholesky((K * pairs).double() + torch.diag_embed(noise).double())
@@ -170,15 +170,15 @@ class GPEnsemble(nn.Module):
             pull, exact = (inverse.mT @ (inverse @ y.double())).float(), inverse.square().sum(1).float()
             inverse = inverse.float()                    # K^-1 y, diag K^-1: differences of large numbers, so in double
             miss = pull.square().mean(2) / exact         # squared leave-one-out error, in variances
-            votes.append(((exact.log() - miss)[:, None] * y.shape[2] / 2) @ near)
+            log_weights.append(((exact.log() - miss)[:, None] * y.shape[2] / 2) @ near)
             corrected = (1 + (miss * real)[:, None] @ near) / (1 + near.sum(1, keepdim=True))
             left = 2 - (inverse @ (k * real[..., None])).square().sum(1, keepdim=True)
-            spreads.append((left.clamp_min(1e-3) * corrected).sqrt())
+            stds.append((left.clamp_min(1e-3) * corrected).sqrt())
             means.append(self._means(share, pull, axes))
-        votes, spreads = torch.cat(votes, 1), torch.cat(spreads, 1)
+        log_weights, stds = torch.cat(log_weights, 1), torch.cat(stds, 1)
         grid = (self.cells,) * self.d
-        return (torch.stack(means, 1), (votes - votes.amax(1, keepdim=True)).unflatten(2, grid),
-                spreads.unflatten(2, grid))
+        return (torch.stack(means, 1), (log_weights - log_weights.amax(1, keepdim=True)).unflatten(2, grid),
+                stds.unflatten(2, grid))
 
     def _gaussians(self, squares: Tensor) -> Tensor:
         """Squared distances (b, …) -> exp(−r²/2w²) of each width: (b, widths, rest). Bounded, as denormals are slow."""

@@ -53,7 +53,7 @@ class TrainedModel:
             seen = Observations.none(d, c)
         return ObservationBatch.of([seen]).to(self.device)
 
-    def request(self, n: int, seed: int, steps: int | None, sampler: str) -> int:
+    def request(self, n: int, *, seed: int, steps: int | None, sampler: str) -> int:
         """Refuse what no draw can be made of; the number of sampling steps."""
         require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
         return require_count(self.steps if steps is None else steps, "steps", at_least=2)
@@ -141,7 +141,7 @@ class LatentNetwork(nn.Module):
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """The decoded fields at coords (p, d) or (n, p, d): (n, p, c)."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no `evaluate`")
 
     def values(self, coords: Tensor, latent: Tensor, conditioning: Conditioning = NOTHING) -> Tensor:
         """The fields of latents (n, *shape) at coords (p, d) or (n, p, d): (n, p, c), differentiable in the latents."""
@@ -209,7 +209,7 @@ class LatentPosterior(TrainedModel):
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> Iterator[SamplerStep]:
         """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far."""
-        steps, guide = self.request(n, seed, steps, sampler), self.guide(guide)
+        steps, guide = self.request(n, seed=seed, steps=steps, sampler=sampler), self.guide(guide)
         if require_seen(seen, self.about["d"], self.about["c"]) is None or seen.m == 0:
             denoise = self.denoiser()
         elif guide == "encoder":

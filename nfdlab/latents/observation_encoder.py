@@ -99,12 +99,12 @@ class GatedEnsemble(AmortisedGaussian):
 
     def forward(self, features: Tensor, estimates: GPEstimates, unit: Standardise) -> tuple[Tensor, Tensor]:
         """Mean and std of the latent at unit scale."""
-        cells, K = features.shape[2], estimates.votes.shape[1]
+        cells, K = features.shape[2], estimates.log_weights.shape[1]
         means = torch.stack([space_to_depth(estimates.means[:, j], cells) for j in range(K)], 1)     # (b, K, k, *cells)
         shifted, stretched, *gate = self.head(features).chunk(K + 2, 1)
-        weights = torch.softmax(estimates.votes[:, :, None] + torch.stack(gate, 1), 1)
+        weights = torch.softmax(estimates.log_weights[:, :, None] + torch.stack(gate, 1), 1)
         mean = (weights * means).sum(1)
-        variance = (weights * (estimates.spreads[:, :, None].square() + (means - mean[:, None]).square())).sum(1)
+        variance = (weights * (estimates.stds[:, :, None].square() + (means - mean[:, None]).square())).sum(1)
         scale, like = estimates.scale.reshape(-1, *[1] * (mean.ndim - 1)), (1, -1, *[1] * (mean.ndim - 2))
         shift = estimates.shift.repeat_interleave(mean.shape[1] // estimates.shift.shape[1], 1)
         raw = shift.reshape(*shift.shape, *[1] * (mean.ndim - 2)) + scale * (mean + shifted)

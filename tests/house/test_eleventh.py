@@ -37,7 +37,7 @@ class ExpansionPosterior(TrainedModel):
 
     def path(self, seen, n, *, seed, steps=None, sampler="dpmpp"):
         """One step: the draw itself."""
-        self.request(n, seed, steps, sampler)
+        self.request(n, seed=seed, steps=steps, sampler=sampler)
         posterior = self.net.expansion.condition(self.observations(seen))
         weights = posterior.mean + posterior.draw(n, seed=child(seed, sampler))
         return iter([SamplerStep(0, 1, torch.zeros(()), weights, weights)])

@@ -35,15 +35,17 @@ def test_the_card_is_that_of_the_problem(make, name):
 
 
 @pytest.mark.parametrize("name", problems.names())
-def test_tasks_are_rebuilt_bit_for_bit(make, name):
-    """The first task at the fewest and at the most observations: places, values and truths in every bit."""
+def test_tasks_are_rebuilt(make, name):
+    """The first task at the fewest and at the most observations: places, values and truths, to one unit of the fifth
+    digit that is kept, in which sums on another processor may be rounded the other way."""
     kept, counts = np.load(TOY / name / "tasks.npz"), make.COUNTS[name]
     for m in (counts[0], counts[-1]):
         row = counts.index(m) * make.EACH
         made = make.task(make.problem_of(name), name, m, 0)
         assert kept["m"][row] == m
         for key in ("coords", "values", "truth"):
-            np.testing.assert_array_equal(made[key], kept[key][row][:m] if key != "truth" else kept[key][row])
+            frozen = kept[key][row][:m] if key != "truth" else kept[key][row]
+            np.testing.assert_allclose(made[key], frozen, rtol=1e-6, atol=1.01e-5)
         np.testing.assert_allclose(made["scores"], kept["scores"][row], atol=2e-4)   # the last of four kept digits
 
 

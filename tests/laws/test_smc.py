@@ -5,19 +5,16 @@ from collections import Counter
 
 import pytest
 import torch
-from nfdlab.diffusion.gaussian_prior import GaussianPrior
-from nfdlab.inference.decoder_guidance import GUIDES, linearised, measured, sorted_observations
-from nfdlab.latents.decoder_error import DecoderError
 from torch import nn
 
 import nfdlab as nfd
 from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
-from nfdlab.diffusion.denoiser import Denoiser
-from nfdlab.diffusion.schedule import NoiseLevels
+from nfdlab.diffusion.denoiser import Conditioning, Denoiser, GaussianPrior, WhitePrior
+from nfdlab.diffusion.guidance import linearised
 from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
-from nfdlab.inference.posterior import Heard, LatentPosterior
+from nfdlab.inference.posterior import GUIDES, DecoderError, LatentNetwork, LatentPosterior
 from nfdlab.nn.networks import MLP
 
 F64 = torch.float64
@@ -98,7 +95,7 @@ def test_bad_arguments_of_annealed_smc_are_refused():
             next(annealed_smc(lambda u: u, lambda x: x[:, 0], torch.zeros(100, 1), seed=0, **wrong))
 
 
-# ----------------------------------------------------------------------------------------------------- spectrum
+# ----------------------------------------------------------------------------------------------- Gaussian prior
 
 def test_a_gaussian_prior_is_the_gaussian_it_was_measured_from():
     """DenoiseFn, what is left open, and draws agree with the Normal of the same mean and covariance."""
@@ -122,7 +119,7 @@ def test_a_denoiser_that_starts_from_a_gaussian_is_that_gaussian_until_it_learns
     law = GaussianPrior(2)
     law.lam, law.mean = torch.tensor([4.0, 0.25]), torch.tensor([1.0, 0.0])
     with seeded(0):
-        D = Denoiser(MLP(2, 16, 1), known=law)
+        D = Denoiser(MLP(2, 16, 1), law)
     x = normals(0, 5, (2,))
     torch.testing.assert_close(D(x, 0.5), law.denoiser()(x, 0.5))
     nn.init.ones_(D.net.output[-1].bias)
@@ -131,27 +128,37 @@ def test_a_denoiser_that_starts_from_a_gaussian_is_that_gaussian_until_it_learns
 
 # ------------------------------------------------------------------------------------------------ guided latents
 
-class LinearField(nn.Module):
+class Silent(nn.Module):
+    """F = 0: the denoiser is its prior."""
+
+    def forward(self, x, level):
+        return torch.zeros_like(x)
+
+
+class LinearField(LatentNetwork):
     """A field that is linear in its latent, f = a cos x + b sin x + c, latents Gaussian: the posterior is known."""
 
-    shape, noise_levels = (3,), NoiseLevels(0.01, 20.0, 1.0)
+    shape = (3,)
 
     def __init__(self, bend: float = 0.0):
         super().__init__()
-        self.bend, self.spectrum, self.one = bend, GaussianPrior(3), nn.Parameter(torch.zeros(1))
+        self.bend, prior = bend, GaussianPrior(3)
         root = torch.tensor([[1.0, 0, 0], [0.6, 0.8, 0], [0, 0.3, 0.5]])
-        self.spectrum.mean = torch.tensor([0.3, 0.0, -0.2])
-        self.spectrum.lam, self.spectrum.Q = torch.linalg.eigh(root @ root.T)
-        self.law = Normal(self.spectrum.mean.double(), root.double())
+        prior.mean = torch.tensor([0.3, 0.0, -0.2])
+        prior.lam, prior.Q = torch.linalg.eigh(root @ root.T)
+        self.law, self.denoiser = Normal(prior.mean.double(), root.double()), Denoiser(Silent(), prior)
+        self.denoiser.noise_levels.set(0.01, 20.0, 1.0)
 
-    def denoiser(self, x, sigma):
-        return self.spectrum.denoiser()(x, sigma)
+    @property
+    def covariance(self):
+        return self.denoiser.prior if isinstance(self.denoiser.prior, GaussianPrior) else None
 
     @staticmethod
     def rows(coords):
         return torch.cat([(2 * coords).cos(), (2 * coords).sin(), torch.ones_like(coords)], -1)
 
-    def values(self, coords, latent):
+    def evaluate(self, coords, prepared):
+        latent, = prepared
         waves = (self.rows(coords) @ latent[..., None] if coords.ndim == 3 else latent @ self.rows(coords).T)
         waves = waves.reshape(len(latent), -1, 1)
         return waves + self.bend * waves**3
@@ -192,9 +199,7 @@ def test_a_guided_draw_depends_on_its_seed_alone(guide):
 def test_without_a_covariance_latents_are_taken_to_be_white(guide):
     """Of latents N(0, I) that is right, so the posterior comes out as above."""
     model = waves(guide)
-    model.net.spectrum.mean, model.net.spectrum.lam, model.net.spectrum.Q = torch.zeros(3), torch.ones(3), torch.eye(3)
-    white, model.net.spectrum = model.net.spectrum.denoiser(), None
-    model.net.denoiser = white
+    model.net.denoiser.prior = WhitePrior()
     law = Normal.standard(3).condition(LinearField.rows(SEEN.coords).double(), SEEN.values[:, 0].double(), 0.05)
     draws = last(model.path(SEEN, 512, seed=1, steps=40, sampler="heun")).double()
     assert float(((draws.mean(0) - law.mean) / law.std).abs().max()) < 0.15
@@ -203,22 +208,22 @@ def test_without_a_covariance_latents_are_taken_to_be_white(guide):
 
 def test_observations_at_one_place_are_sorted_too():
     seen = Observations(torch.tensor([[0.3], [0.1], [0.3]]), torch.tensor([[2.0], [0.0], [1.0]]), 0.1)
-    assert sorted_observations(seen).values[:, 0].tolist() == [0.0, 1.0, 2.0]
+    assert seen.sorted().values[:, 0].tolist() == [0.0, 1.0, 2.0]
     flat = Observations(torch.tensor([[1.0, 0], [0, 1], [0, 0.5]]) / 2, torch.tensor([[0.0], [1], [2]]), 0.1)
-    assert sorted_observations(flat).values[:, 0].tolist() == [2.0, 1.0, 0.0]
+    assert flat.sorted().values[:, 0].tolist() == [2.0, 1.0, 0.0]
 
 
 def test_a_nonlinear_decoder_is_linearised_at_the_most_probable_latent():
     """f + 0.2 f³: at the mode C⁻¹ (z − mean) = Jᵀ (y − A(z)) / s². The mode is found by damped steps; J is as kept."""
     model = waves("linearised", bend=0.2)
-    seen, spectrum = measured(model, SEEN), model.net.spectrum
-    precision, z = torch.linalg.inv(spectrum.Q * spectrum.lam @ spectrum.Q.T), spectrum.mean
+    seen, law = model.measurement(SEEN), model.net.covariance
+    precision, z = torch.linalg.inv(law.Q * law.lam @ law.Q.T), law.mean
     for _ in range(60):
         J = torch.autograd.functional.jacobian(lambda q: seen.A(q[None])[0], z)
-        uphill = J.T @ seen.miss(z[None])[0] / seen.variance - precision @ (z - spectrum.mean)
+        uphill = J.T @ seen.miss(z[None])[0] / seen.variance - precision @ (z - law.mean)
         z = z + 0.5 * torch.linalg.solve(J.T @ J / seen.variance + precision, uphill)
     assert uphill.abs().max() < 1e-2
-    torch.testing.assert_close(linearised(seen, spectrum, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(linearised(seen, law, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
 
 
 def test_a_decoder_error_is_the_mixture_it_was_measured_from():
@@ -264,7 +269,7 @@ class WithEncoder(LinearField):
     """The same, by way of residuals: without observations mean and std are 2, so latents of the prior are 2 + 2x."""
 
     def condition(self, seen):
-        return Heard((), torch.full((1, 3), 2.0), torch.full((1, 3), 2.0))
+        return Conditioning(mean=torch.full((1, 3), 2.0), std=torch.full((1, 3), 2.0))
 
 
 def test_the_prior_of_a_network_with_an_encoder_is_its_answer_to_no_observations():

@@ -131,7 +131,7 @@ class CascadePosterior(TrainedModel):
              stages: str | None = None, augmentation: float | None = None) -> Iterator[SamplerStep]:
         """From noise to coarse values, then from noise to the rest of the detail: a SamplerStep a step, `steps` for
         each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
-        steps, stages = self.request(n, seed, steps, sampler), self.stages(stages)
+        steps, stages = self.request(n, seed=seed, steps=steps, sampler=sampler), self.stages(stages)
         points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
         state = self.start(points, n, level, seed=seed)
         return self._path(seen, points, state, seed, steps, sampler, stages)

@@ -59,7 +59,7 @@ class SparseFeaturesNetwork(LatentNetwork):
 
     def __init__(self, config: "SparseFeatures", d: int, c: int):
         super().__init__()
-        k, width = config.latent_channels_for(d, c), config.decoder_width
+        k, width = config.latent_channels_for(d, c), config.field_width
         tokeniser = SetTokeniser(d, c, *config.statistics_for(d), config.anchors_for(d), k)
         self.gaussian, self.shape = config.prior == "gaussian", tokeniser.shape
         self.encoder = None if self.gaussian else tokeniser          # the Gaussian prior is the tokeniser itself
@@ -69,7 +69,7 @@ class SparseFeaturesNetwork(LatentNetwork):
         self.input = nn.Linear(k + self.place.out, width)
         self.blocks = nn.ModuleList(
             SetBlock(width, doubling_lengthscales(config.heads, 2 * tokeniser.reach), 0, ("itself", "unused", "mlp"),
-                     affine=True, identity=True, zero_key=True) for _ in range(config.decoder_depth))
+                     affine=True, identity=True, zero_key=True) for _ in range(config.field_depth))
         self.field = AnchoredField(tokeniser.anchors, config.neighbours_for(d), c, width)
         self.register_buffer("size", torch.ones(()))                 # of what attention adds
 
@@ -158,11 +158,11 @@ class SparseFeatures:
     width: int = 64                          # features of a token in the denoiser
     depth: int = 4                           # blocks of the denoiser
     heads: int = 4                           # heads of each attention
-    decoder_width: int = 48                  # features of a token in the decoder
-    decoder_depth: int = 2                   # blocks of self-attention in the decoder
+    field_width: int = 48                    # features of a token in the decoder
+    field_depth: int = 2                     # blocks of self-attention in the decoder
     neighbours: int | None = None            # nearest tokens that a query attends to: 4, 8, 10
     jitter: float = 0.01                     # standard deviation of noise on latents while the decoder learns
-    decoder_share: float = 0.3               # share of the budget for the decoder
+    field_share: float = 0.3                 # share of the budget for the decoder
     batch: int = 24                          # functions in a batch
     reuse: int = 3                           # training steps of the denoiser with one batch, each with fresh noise
     queries: int = 192                       # query points of each function in a training step of the decoder
@@ -202,9 +202,9 @@ class SparseFeatures:
         learn = SparseFeaturesLosses(self, run, net)
         learn.measure()
         batch = reused(learn.conditioned, self.reuse)
-        run.train(net, Stage("field", learn.decode, net.decoder_parameters(), self.decoder_share, 2 * self.lr),
+        run.train(net, Stage("field", learn.decode, net.decoder_parameters(), self.field_share, 2 * self.lr),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
-                        1 - self.decoder_share, self.lr))
+                        1 - self.field_share, self.lr))
         measured = DecoderError.record(learn.errors(*learn.latents("floor", size=64), run.rng("floor"), 256).detach())
         return SparseFeaturesPosterior(net, run.record("sparse_features", self, **measured), self.steps)
 

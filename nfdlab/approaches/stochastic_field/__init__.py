@@ -156,7 +156,7 @@ class PushForwardPosterior(TrainedModel):
     def _walk(self, seen, n: int, seed: int, steps,
               sampler: str) -> tuple[Iterator[SamplerStep], Tensor, WeightPosterior]:
         """The steps of the map or, with the ancestral sampler, of each draw's own values at the places of the table."""
-        steps = self.request(n, seed, steps, sampler)
+        steps = self.request(n, seed=seed, steps=steps, sampler=sampler)
         posterior, memory = self.condition(seen)
         noise, places = self.noise_function(posterior), self.net.table.places
         numbers = noise.numbers(n, seed=seed)

@@ -67,3 +67,31 @@ def test_unknown_choices_are_refused_with_the_nearest_name(wrong):
     with pytest.raises(KeyError) as error:
         SparseConditional(**wrong)
     assert all(part in str(error.value) for part in ("came:", "why:", "do:"))
+
+
+def test_a_fit_with_a_gp_ensemble_is_one_function_and_comes_back_from_its_file(tmp_path):
+    approach = SparseConditional(**{**SMALL, "batch": 4, "queries": 8}, autoencoder="grid", estimates="gp_ensemble",
+                                 kernels=((1.5, 0.3),))
+    fitted = approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=Budget(steps=8), seed=0)
+    coords = nfd.cell_centres((16,))
+    draws = fitted.draw(None, 3, seed=1, steps=4)
+    torch.testing.assert_close(draws(coords)[:, 5:7], draws(coords[5:7]), atol=1e-5, rtol=0)
+    again = nfd.load(nfd.save(fitted, tmp_path / "ensemble.safetensors")).draw(None, 3, seed=1, steps=4)
+    assert torch.equal(again(coords), draws(coords))
+
+
+def test_a_resumed_fit_draws_like_an_uninterrupted_one(tmp_path):
+    """Cancelled in the second stage and resumed: noise levels and draws are the same."""
+    def fit(checkpoint, stop=None):
+        approach = SparseConditional(**{**SMALL, "batch": 8}, kernels=((2.5, 0.3),))
+        budget = Budget(steps=20, checkpoint=checkpoint)
+        return approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=budget, seed=0,
+                            watch=lambda step: step.index == stop and step.stage == "diffuse")
+
+    whole = fit(None)
+    file = tmp_path / "fit.checkpoint"
+    fit(file, stop=9)
+    resumed = fit(file)
+    assert torch.equal(resumed.net.denoiser.noise_levels.values, whole.net.denoiser.noise_levels.values)
+    coords = nfd.cell_centres((16,))
+    torch.testing.assert_close(resumed.draw(None, 2, seed=0)(coords), whole.draw(None, 2, seed=0)(coords))

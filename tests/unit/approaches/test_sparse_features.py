@@ -21,7 +21,7 @@ def known(d=1):
     problem = nfd.problems.get(f"gp{d}d")
     small = {1: {"expansion_side": 96, "expansion_rank": 40},
              2: {"anchors": 36, "expansion_side": 24, "expansion_rank": 60}}[d]
-    net = SparseFeatures(width=16, depth=1, decoder_width=16, decoder_depth=1, **small).build(d, 1).eval()
+    net = SparseFeatures(width=16, depth=1, field_width=16, field_depth=1, **small).build(d, 1).eval()
     draws = problem.draw(4096, seed=1)(net.tokeniser.places)
     net.tokeniser.measure(draws, seed=0)
     coords = uniforms(3, 64, (300, d), "points", dtype=torch.float32) * 2 - 1
@@ -130,7 +130,7 @@ def test_untrained_it_is_the_gaussian_posterior(sigma):
 
 
 def test_with_the_white_prior_it_starts_where_a_white_gaussian_would():
-    net = SparseFeatures(prior="white", width=16, depth=1, decoder_width=16, decoder_depth=1).build(1, 1).eval()
+    net = SparseFeatures(prior="white", width=16, depth=1, field_width=16, field_depth=1).build(1, 1).eval()
     x = normals(0, 2, net.shape, "x")
     conditioning = net.condition(ObservationBatch.of([Observations(torch.zeros(1, 1), torch.ones(1, 1))]))
     torch.testing.assert_close(net.denoiser(x, torch.tensor(2.0), conditioning), x / 5)

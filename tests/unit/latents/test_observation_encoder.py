@@ -1,10 +1,21 @@
-"""Observation encoders: order of observations and padding do not matter, evidence adds up."""
+"""Observation encoders: their Gaussian over the latent, its loss, and what does not matter of the observations."""
 
+import math
+
+import pytest
 import torch
 
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import ObservationBatch, Observations
-from nfdlab.latents.observation_encoder import VectorObservationEncoder
+from nfdlab.diffusion.denoiser import Conditioning
+from nfdlab.encoders.grid_channels import GPEnsemble
+from nfdlab.latents.observation_encoder import (
+    AmortisedGaussian,
+    GatedEnsemble,
+    VectorObservationEncoder,
+    gaussian_loss,
+)
+from nfdlab.nn.networks import CONV, Standardise, depth_to_space
 
 
 def test_a_vector_encoder_knows_no_order_and_no_padding():
@@ -25,3 +36,70 @@ def test_a_vector_encoder_knows_no_order_and_no_padding():
         for same in (b, c[:1]):
             torch.testing.assert_close(same, a, atol=1e-5, rtol=1e-4)
     assert (encoded(thrice)[0] - plain[0]).abs().max() > 1e-3, "three times the same evidence is more evidence"
+
+
+def test_residuals_have_unit_scale_and_lead_back(rng):
+    given = Conditioning(mean=torch.randn(1, 2, 8, generator=rng), std=0.1 + torch.rand(1, 2, 8, generator=rng))
+    latent = given.mean + given.std * torch.randn(4000, 2, 8, generator=rng)
+    residual = given.residual(latent)
+    assert abs(residual.var() - 1) < 4.5 * math.sqrt(2 / residual.numel()) and abs(residual.mean()) < 0.02
+    torch.testing.assert_close(given.latent(residual), latent)
+
+
+def test_the_gaussian_loss_is_least_at_the_right_mean_and_std(rng):
+    """The loss is flat at the truth, within 4.5 standard errors, and falls towards it from either side; the gradient
+    of an element's mean grows as its std shrinks, by one over std (beta-NLL, beta = 1/2), not one over its square."""
+    truth, n = torch.tensor([0.1, 1.5]), 40_000
+    latent = truth * torch.randn(n, 2, generator=rng)
+
+    def slopes(mean, std):
+        mean, log = mean.clone().requires_grad_(), std.log().requires_grad_()
+        gaussian_loss(latent, Conditioning(mean=mean, std=log.exp())).backward()
+        return 2 * mean.grad, 2 * log.grad / std             # the loss is a mean over two elements
+
+    flat = slopes(torch.zeros(2), truth)
+    assert flat[0].abs().max() < 4.5 / math.sqrt(n) and flat[1].abs().max() < 4.5 * math.sqrt(2 / n)
+    assert (slopes(torch.zeros(2), 2 * truth)[1] > 0.5).all() and (slopes(torch.zeros(2), 0.5 * truth)[1] < -2).all()
+    torch.testing.assert_close(slopes(truth, truth)[0], torch.ones(2), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_amortised_gaussian_starts_as_the_prior_and_keeps_its_bounds(d):
+    with seeded(2):
+        head = AmortisedGaussian(CONV[d], 8, 3)
+    mean, std = head(torch.randn(2, 8, *[4] * d, generator=torch.Generator().manual_seed(0)))
+    assert mean.shape == (2, 3, *[4] * d) and (mean == 0).all() and (std == 1).all()
+    with torch.no_grad():
+        head.head.bias[3:] = 50.0
+    assert (head(torch.zeros(1, 8, *[4] * d))[1] == AmortisedGaussian.MOST).all()
+
+
+def test_direct_estimates_move_the_mean_linearly(rng):
+    """The mean moves by linear maps of the estimates; what the features set is how much, never what."""
+    with seeded(3):
+        head = AmortisedGaussian(CONV[1], 8, 3, direct=4)
+    features, a, b = torch.randn(2, 8, 6, generator=rng), *torch.randn(2, 2, 4, 6, generator=rng)
+    means = [head(features, x)[0] for x in (a, b, 0.3 * a + 0.7 * b)]
+    torch.testing.assert_close(means[2], 0.3 * means[0] + 0.7 * means[1])
+    assert (means[0] - means[1]).abs().max() > 1e-2 and torch.equal(head(features, a)[1], head(features, b)[1])
+
+
+def test_a_gated_ensemble_starts_as_the_weighted_average_and_counts_each_function_alike(rng):
+    net = GPEnsemble(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
+    seen = ObservationBatch.of([Observations(2 * torch.rand(m, 2, generator=rng) - 1,
+                                             5 + 2 * torch.randn(m, 1, generator=rng), 0.1) for m in (30, 4)])
+    _, kriged = net(seen)
+    with seeded(6):
+        gated, unit = GatedEnsemble(CONV[2], 8, 4, 2), Standardise(4)
+    unit.calibrate(5 + 3 * torch.randn(50, 4, 4, 4, generator=rng))
+    mean, std = gated(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit)
+    weights = kriged.log_weights.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
+    torch.testing.assert_close(depth_to_space(unit.restore(mean), 1, 2)[:, 0], raw)
+    least = (kriged.scale.reshape(2, 1, 1) * kriged.stds.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
+    assert (std.amin(1) >= least - 1e-5).all() and (std <= GatedEnsemble.MOST).all()
+    wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)
+    mean = torch.zeros(2, 4, 4, 4, requires_grad=True)
+    std = torch.cat([wide, narrow])
+    gaussian_loss(std, Conditioning(mean=mean, std=std), by_function=True).backward()    # each off by its own std
+    torch.testing.assert_close(mean.grad[1] * 0.1, mean.grad[0])
