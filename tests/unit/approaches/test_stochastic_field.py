@@ -1,40 +1,37 @@
-"""Approach 8 and what it is made of: noise functions, maps of one number, the table draws look up, chance and doubt."""
+"""Approach 8: noise functions, marginal heads, the transport table, aleatoric and epistemic uncertainty."""
 
 import math
 from functools import cache
 
 import pytest
 import torch
-from nfdlab.approaches.stochastic_field.marginal_heads import HEADS, DiffusionHead
-from nfdlab.approaches.stochastic_field.noise_function import NOISES
-from nfdlab.approaches.stochastic_field.pointwise_encoder import PointwiseEncoder
-from nfdlab.approaches.stochastic_field.transport_table import Table
 
 import nfdlab as nfd
 from nfdlab import recipes, store
-from nfdlab.approaches.stochastic_field import FittedStochasticField, StochasticField
-from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, lessons, scatter
+from nfdlab.approaches.stochastic_field import PointwiseEncoder, PushForwardPosterior, StochasticField
+from nfdlab.approaches.stochastic_field.transport import HEADS, NOISES, DiffusionHead, TransportTable
+from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, regression, scatter
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations
 
 MINE = [problem for approach, problem in store.shipped() if approach == "stochastic_field"]
 PROBLEM = nfd.problems.get("gp1d")
-SMALL = {"width": 16, "reader": (1,), "layers": (32, 1), "features": 14}
+SMALL = {"width": 16, "encoder_dilations": (1,), "head_layers": (32, 1), "features": 14}
 
 
 @cache
-def fresh(**knobs) -> FittedStochasticField:
-    """Untrained: two-point statistics are measured, and no network has said anything yet."""
+def fresh(**knobs) -> PushForwardPosterior:
+    """Untrained: the expansion is measured, all networks are as they were made."""
     config = StochasticField(**{**SMALL, **knobs})
     net = config.build(1, 1, seed=0).eval()
-    modes = net.reader.modes
-    modes.calibrate(PROBLEM.draw(8192, seed=11)(modes.places), seed=0)
+    expansion = net.encoder.expansion
+    expansion.calibrate(PROBLEM.draw(8192, seed=11)(expansion.places), seed=0)
     about = {"d": 1, "c": 1, "config": {"noise": config.noise, "head": config.head}}
-    return FittedStochasticField(net, about, config.steps)
+    return PushForwardPosterior(net, about, config.steps)
 
 
 @cache
-def trained() -> FittedStochasticField:
+def trained() -> PushForwardPosterior:
     return nfd.train("stochastic_field", "gp1d", budget=nfd.Budget(steps=30), device="cpu")
 
 
@@ -42,29 +39,29 @@ def seen(m: int = 6, seed: int = 3) -> Observations:
     return nfd.observe(PROBLEM.draw(1, seed=seed), nfd.patterns.Random(count=m), noise_std=0.05, seed=seed)
 
 
-# Where it starts
+# Before training
 
-def test_before_any_training_a_gaussian_field_is_answered():
-    """Mean, spread and the correlations of draws are those of the exact posterior."""
+def test_untrained_it_draws_the_exact_posterior_of_a_gaussian_field():
+    """Mean, standard deviation and correlations of draws are those of the exact posterior."""
     coords = nfd.cell_centres((40,))
     mine, exact = (who.draw(seen(), 4000, seed=1)(coords)[..., 0] for who in (fresh(), PROBLEM.oracle()))
-    spread = exact.std(0)
-    assert ((mine.mean(0) - exact.mean(0)) / spread).abs().max() < 0.15       # of which 5 standard errors: 0.11
-    assert (mine.std(0) / spread).log().abs().max() < 0.12 and abs(mine.std(0).mean() / spread.mean() - 1) < 0.03
+    std = exact.std(0)
+    assert ((mine.mean(0) - exact.mean(0)) / std).abs().max() < 0.15          # of which 5 standard errors: 0.11
+    assert (mine.std(0) / std).log().abs().max() < 0.12 and abs(mine.std(0).mean() / std.mean() - 1) < 0.03
     assert (torch.corrcoef(mine.T) - torch.corrcoef(exact.T)).abs().max() < 0.15
-    mean, std = fresh().moments(seen(), coords)
+    mean, mine = fresh().moments(seen(), coords)
     torch.testing.assert_close(mean[:, 0], exact.mean(0), atol=0.06, rtol=0)
-    assert abs(std.mean() / spread.mean() - 1) < 0.03
+    assert abs(mine.mean() / std.mean() - 1) < 0.03
 
 
-def test_without_the_linear_answer_the_dots_are_not_heard_yet():
-    coords, blank = nfd.cell_centres((40,)), fresh(linear=False)
+def test_untrained_with_the_white_prior_observations_change_nothing():
+    coords, blank = nfd.cell_centres((40,)), fresh(prior="white")
     assert torch.equal(blank.draw(seen(), 4, seed=1)(coords), blank.draw(None, 4, seed=1)(coords))
     assert abs(blank.moments(seen(), coords)[1].mean() - 1) < 0.03
 
 
 def test_a_draw_asked_64_times_finer_is_the_same_function():
-    """And its spread is the same: 4096 places against 64."""
+    """And its variance is the same: 4096 places against 64."""
     draws, coarse, fine = trained().draw(seen(), 64, seed=2), nfd.cell_centres((64,)), nfd.cell_centres((4096,))
     values = draws(fine)
     torch.testing.assert_close(draws(torch.cat([fine, coarse]))[:, 4096:], draws(coarse), atol=1e-5, rtol=1e-5)
@@ -78,7 +75,7 @@ def test_a_draw_asked_64_times_finer_is_the_same_function():
 @pytest.mark.parametrize("kind", NOISES)
 def test_a_noise_function_is_standard_normal_at_every_place(kind):
     model = fresh(noise=kind)
-    noise, coords = model.chance(model.heard(seen())[0]), torch.linspace(-1, 1, 37)[:, None]
+    noise, coords = model.noise_function(model.condition(seen())[0]), torch.linspace(-1, 1, 37)[:, None]
     numbers = noise.numbers(3000, seed=5)
     w = noise(numbers, coords)[..., 0]
     assert numbers.shape == (3000, noise.size)
@@ -87,27 +84,27 @@ def test_a_noise_function_is_standard_normal_at_every_place(kind):
     torch.testing.assert_close(noise(numbers, own)[..., 0], w.roll(1, 1), atol=1e-4, rtol=1e-4)
 
 
-def test_which_places_share_their_luck():
-    """Two places 0.1 apart: everything, nothing, as the prior (SE kernel: exp(−0.1²/2·0.2²)), as the posterior."""
+def test_the_correlation_of_noise_at_two_places():
+    """Two places 0.1 apart: one, none, as the prior (SE kernel: exp(−0.1²/2·0.2²)), as the posterior."""
     a, b = torch.tensor([[0.30]]), torch.tensor([[0.40]])
     given = Observations(torch.tensor([[0.3]]), torch.tensor([[0.5]]), 0.05)
     found = {}
     for kind in NOISES:
         model = fresh(noise=kind)
-        noise = model.chance(model.heard(given)[0])
+        noise = model.noise_function(model.condition(given)[0])
         w = noise(noise.numbers(4000, seed=1), torch.cat([a, b]))[..., 0]
         found[kind] = float(torch.corrcoef(w.T)[0, 1])
     k, s = float(torch.exp(torch.tensor(-0.125))), 0.05**2
     posterior = (k - k / (1 + s)) / ((1 - 1 / (1 + s)) * (1 - k * k / (1 + s))) ** 0.5
     assert found["shared"] > 0.9999 and abs(found["white"]) < 0.07
     assert abs(found["prior"] - k) < 0.02
-    assert abs(found["belief"] - posterior) < 0.07
+    assert abs(found["posterior"] - posterior) < 0.07
 
 
-# Maps of one number
+# Marginal heads
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_fresh_map_leaves_the_noise_as_it_is(name):
+def test_an_untrained_head_is_the_identity(name):
     with seeded(0):
         head = HEADS[name](6, 32, 1)
     w, h = torch.linspace(-3, 3, 21)[:, None, None].expand(-1, 5, 1), normals(0, 5, (1, 6), "h")
@@ -116,9 +113,9 @@ def test_a_fresh_map_leaves_the_noise_as_it_is(name):
 
 
 @pytest.mark.parametrize("odds", [0.5, 0.2])
-def test_the_flow_takes_each_share_of_the_noise_where_it_belongs(odds):
-    """r is 1 with these odds, else −1: then T(w) is 1 for the largest w, of just that share, but for what the start
-    leaves out: at σ = 6 it takes the mean for nought, though it is 2·odds − 1."""
+def test_the_flow_transports_noise_to_two_atoms(odds):
+    """r is 1 with probability `odds`, else −1: then T(w) is 1 for the largest w, of that share, up to what the start
+    neglects: at σ = 6 it has mean 0, where that of r is 2·odds − 1."""
     with seeded(0):
         head = DiffusionHead(2, 16, 1)
 
@@ -129,7 +126,7 @@ def test_the_flow_takes_each_share_of_the_noise_where_it_belongs(odds):
             clean = torch.tanh(u * total / sigma**2 + 0.5 * torch.logit(torch.tensor(odds)))
             return (clean - u / total) * total / sigma
 
-    head.net = Exact()
+    head.denoiser.net.net = Exact()
     w = torch.linspace(-2.5, 2.5, 101)[:, None, None]
     *_, last = head.walk(w, torch.zeros(1, 1, 2), 40, "heun")
     share = (last.x[:, 0, 0] > 0).float()
@@ -138,8 +135,9 @@ def test_the_flow_takes_each_share_of_the_noise_where_it_belongs(odds):
     assert abs(edge - torch.special.ndtri(torch.tensor(1 - odds))) < 0.05 + abs(2 * odds - 1) / 4
 
 
-def test_what_the_losses_are_where_nothing_is_left_to_learn():
-    """r ~ N(0, 1): the diffusion's weighted error is 1, the fair CRPS 1/√π, the Gaussian log score ½."""
+def test_losses_of_a_standard_normal():
+    """r ~ N(0, 1), which untrained heads model exactly: the diffusion's weighted error is 1, the fair CRPS 1/√π, the
+    Gaussian log score ½."""
     r, h, rng = torch.randn(400, 50, 1, generator=stream(0, "r")), torch.zeros(400, 50, 1, 6), stream(1, "noise")
     wanted = {"diffusion": 1.0, "quantile": math.pi**-0.5, "gaussian": 0.5}
     for name, value in wanted.items():
@@ -148,21 +146,21 @@ def test_what_the_losses_are_where_nothing_is_left_to_learn():
         assert abs(float(head.loss(r, h, rng, 4).detach()) - value) < 0.03
 
 
-def test_a_map_rises():
-    """Quantiles do not cross, at any place, and the middle one is the median of the draws."""
+def test_quantiles_rise():
+    """They do not cross, at any place, and the middle one is the median of the draws."""
     model, coords = trained(), nfd.cell_centres((31,))
-    values = model.at(seen(), coords, torch.linspace(-3, 3, 41))
+    values = model.quantiles(seen(), coords, torch.linspace(-3, 3, 41))
     assert (values.diff(dim=0) >= -1e-6).all()
     draws = model.draw(seen(), 2000, seed=0)(coords)
     off = (draws.median(0).values - values[20]) / draws.std(0)
     assert off.abs().max() < 5 * 1.2533 / 2000**0.5
 
 
-# The table
+# The transport table
 
-def test_a_table_reads_straight_maps_exactly():
+def test_a_transport_table_is_exact_for_linear_maps():
     """T = (1 + x) + (2 − x) w is linear in each: exact between knots, beyond them, at walls, shared or own places."""
-    table = Table(1, 1, 9, 12)
+    table = TransportTable(1, 1, 9, 12)
     values = (1 + table.places)[None] + (2 - table.places)[None] * table.fan()
     coords, w = torch.linspace(-1, 1, 23)[:, None], 3 * normals(0, 5, (23, 1), "w")
     wanted = (1 + coords) + (2 - coords) * w
@@ -175,33 +173,33 @@ def test_a_table_reads_straight_maps_exactly():
                                rtol=1e-5)
 
 
-def test_a_table_of_two_channels_keeps_them_apart():
-    table = Table(2, 2, 5, 7)
+def test_a_transport_table_of_two_channels_keeps_them_apart():
+    table = TransportTable(2, 2, 5, 7)
     values = table.fan() * torch.tensor([1.0, -1.0]).abs() + torch.tensor([10.0, -10.0])
     coords, w = nfd.cell_centres((3, 4)), normals(0, 4, (12, 2), "w")
     torch.testing.assert_close(table(values, w, coords), w + torch.tensor([10.0, -10.0]), atol=1e-4, rtol=1e-4)
 
 
-# Reading
+# The encoder
 
-def test_padding_says_nothing_and_evidence_adds_up():
+def test_padding_changes_nothing_and_repeated_observations_add_up():
     with seeded(1):
-        reader = PointwiseEncoder(StochasticField(**SMALL, evidence=24), 1, 1).eval()
+        encoder = PointwiseEncoder(StochasticField(**SMALL, deep_set_width=24), 1, 1).eval()
     short = ObservationBatch.of([seen(4)])
     pad = torch.nn.functional.pad
     long = ObservationBatch(pad(short.coords, (0, 0, 0, 3)), pad(short.values, (0, 0, 0, 3)),
                             pad(short.mask, (0, 3)), short.noise_std)
-    one, two = (reader.prepare(batch, reader.believe(batch)) for batch in (short, long))
+    one, two = (encoder.prepare(batch, encoder.condition(batch)) for batch in (short, long))
     torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
     twice = ObservationBatch(*(torch.cat([part, part], 1) for part in (short.coords, short.values, short.mask)),
                              short.noise_std)
-    assert not torch.allclose(reader.prepare(twice, reader.believe(twice)), one, atol=1e-3)
+    assert not torch.allclose(encoder.prepare(twice, encoder.condition(twice)), one, atol=1e-3)
 
 
-# Chance and doubt
+# Aleatoric and epistemic uncertainty
 
-def test_the_scatter_of_a_least_squares_fit():
-    """Independent errors of size s: s² H⁻¹; and a function whose places all err alike teaches once, not q times."""
+def test_the_covariance_of_a_least_squares_fit():
+    """Independent errors of std s at q places: s² H⁻¹/q; where all places of a function err alike, it counts once."""
     rng = stream(0, "scatter")
     features, noise = torch.randn(6000, 8, 3, generator=rng), 0.5 * torch.randn(6000, 8, generator=rng)
     features[..., 2] = 1
@@ -212,11 +210,11 @@ def test_the_scatter_of_a_least_squares_fit():
     assert abs(float((R @ R.T)[2, 2]) / 0.25 - 1) < 0.08
 
 
-def test_doubt_is_how_refits_differ():
-    """Last layers fitted anew, each to 64 other functions, scatter as foretold; and doubt falls as 1/√N."""
+def test_epistemic_uncertainty_is_the_std_of_refits():
+    """Last layers refitted, each to 64 other functions, differ as predicted; and the uncertainty falls as 1/√N."""
     model, views = trained(), recipes.views_for(PROBLEM)
-    doubt = EpistemicUncertainty.of(model, PROBLEM, views, functions=256, seed=1)
-    features, target = lessons(model, PROBLEM, views, 1024, seed=9)
+    uncertainty = EpistemicUncertainty.of(model, PROBLEM, views, functions=256, seed=1)
+    features, target = regression(model, PROBLEM, views, 1024, seed=9)
     refits = []
     for i in range(0, 1024, 64):
         F, t = features[i:i + 64].flatten(0, 1).double(), target[i:i + 64].flatten().double()
@@ -225,16 +223,16 @@ def test_doubt_is_how_refits_differ():
         refits.append(torch.linalg.solve(H, F.T @ t / len(F)))
     probe = features.flatten(0, 1)[::50].double()
     found = (torch.stack(refits) @ probe.T).std(0).mean()
-    foretold = (doubt.root.double().T @ probe.T).square().sum(0).sqrt().mean() / 8
-    assert abs(float(found / foretold) - 1) < 0.3
+    predicted = (uncertainty.root.double().T @ probe.T).square().sum(0).sqrt().mean() / 8
+    assert abs(float(found / predicted) - 1) < 0.3
     coords = nfd.cell_centres((32,))
-    (chance, wide), (again, narrow) = (doubt.split(seen(), coords, learned_from=n, seed=2, heads=4)
-                                         for n in (100, 1600))
+    (aleatoric, wide), (again, narrow) = (uncertainty.split(seen(), coords, learned_from=n, seed=2, heads=4)
+                                          for n in (100, 1600))
     assert abs(float(wide.mean() / narrow.mean()) / 4 - 1) < 0.25
-    assert abs(float(again.mean() / chance.mean()) - 1) < 0.05
+    assert abs(float(again.mean() / aleatoric.mean()) - 1) < 0.05
 
 
-# Doors
+# Public functions
 
 def test_knobs_that_change_draws_and_nothing_learned():
     model, coords = trained(), nfd.cell_centres((20,))
@@ -247,16 +245,16 @@ def test_knobs_that_change_draws_and_nothing_learned():
         with pytest.raises(KeyError) as error:
             model.using(**knobs)
         assert "\n  do:   " in str(error.value)
-    for config in (StochasticField(noise="pink"), StochasticField(heads=("gaussian",)), StochasticField(head="two")):
+    for knobs in ({"noise": "pink"}, {"heads": ("gaussian",)}, {"head": "two"}, {"prior": "linear"}):
         with pytest.raises(KeyError):
-            config.build(1, 1)
+            StochasticField(**knobs)
 
 
 # What ships
 
 @pytest.mark.parametrize("name", MINE)
-def test_shipped_margins_are_calibrated(name):
-    """Nine in ten truths in the 90 % interval at places, many tasks, as measured when the weights were made."""
+def test_shipped_marginals_are_calibrated(name):
+    """Nine in ten truths in the 90 % interval at places, many tasks, as measured when the weights were trained."""
     scores = nfd.load("stochastic_field", name, device="cpu").about["scores"]
     assert abs(scores["coverage90"]["mean"] - 0.9) < 0.05
     if name == "gp1d":
