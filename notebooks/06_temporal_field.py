@@ -38,7 +38,7 @@ from IPython.display import display
 
 import nfdlab as nfd
 from nfdlab.approaches.temporal_field import TemporalField
-from nfdlab.approaches.temporal_field.linear_latents import blended
+from nfdlab.approaches.temporal_field.frame_latents import mixture_moments
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals, seeded
 from nfdlab.evaluate.continuity import flicker, gradient
@@ -63,7 +63,7 @@ drifter, filmer = (nfd.load("temporal_field", p.card.name, device=device) for p 
 if budget == "reference":
     model = nfd.load("temporal_field", "two_speed1dt", device=device)
 else:
-    watch = LossWatch("the field, then diffusion over the codes of frames")
+    watch = LossWatch("the field, then diffusion over the latents of frames")
     display(watch)
     model = nfd.train("temporal_field", wheel, budget=budget, seed=seed, device=device, watch=watch)
 
@@ -100,26 +100,26 @@ figure = plots.pages(wheel.card, {"truth": truth, "the best single guess": ghost
 figure
 
 # %% [markdown]
-# Time runs to the right, observations are what was seen. The guess stands still and fades between the frames: a **ghost**, the mean of
-# two films, neither of which it resembles. Each draw goes one way *through all gaps*: a coin is flipped once a film, not once a
-# gap. Now the surprise. *Predict:* fewer frames, every seventh only. Is it harder to tell the direction?
+# Time runs to the right, dots mark the observations. The guess stands still and fades between the frames: a **ghost**, the mean of
+# two films, neither of which it resembles. Each draw goes one way *through all gaps*: the direction is chosen once a film, not
+# once a gap. Now the surprise. *Predict:* fewer frames, every seventh only. Is it harder to tell the direction?
 
 # %%
 rows = {}
 for every in (2, 3, 4, 5, 6, 7):
-    sure, told, share = [], [], []
+    exact, apart, share = [], [], []
     for s in range(2 * tasks if every == 5 else tasks):
         film_ = wheel.draw(1, seed=100 * s + seed)
         some = nfd.observe(film_, Frames(every=every), noise_std=0.05, seed=s)
-        odds = wheel.prior.posterior(some).log_weights.exp()               # of right and left, exactly
+        both = wheel.prior.posterior(some).log_weights.exp()               # probabilities of right and left, exactly
         found = float((direction(model.draw(some, 48, seed=s, steps=12)) > 0).float().mean())
-        sure.append(float(odds.max())), told.append(abs(found - float(odds[0]))), share.append(max(found, 1 - found))
-    rows[every] = {"exact": sum(sure) / len(sure), "draws": sum(share) / len(share), "apart": sum(told) / len(told)}
+        exact.append(float(both.max())), apart.append(abs(found - float(both[0]))), share.append(max(found, 1 - found))
+    rows[every] = {"exact": sum(exact) / len(exact), "draws": sum(share) / len(share), "apart": sum(apart) / len(apart)}
 table = pd.DataFrame(rows).T
 assert table["apart"].max() < 0.25
-print(f"at gap 5 the share of draws is {table['apart'][5]:.2f} from the exact odds")
+print(f"at gap 5 the share of draws is {table['apart'][5]:.2f} from the exact probability")
 figure, ((ax,),) = style.picture(size=(6.2, 3.0))
-ax.plot(table.index, table["exact"], color=style.EXACT, lw=style.THICK, marker="o", ms=4, label="exact odds")
+ax.plot(table.index, table["exact"], color=style.EXACT, lw=style.THICK, marker="o", ms=4, label="exact probability")
 ax.plot(table.index, table["draws"], color=style.MODEL, marker="o", ms=4, label="share of 48 draws")
 ax.set_ylim(0.45, 1.03)
 style.legend(ax)
@@ -129,69 +129,73 @@ figure
 
 # %% [markdown]
 # Fewer frames can tell *more*: at gap 7 a turn of 252° one way is not 252° the other way. The printed number is how far shares of
-# draws are from the exact odds at gap 5, on average; 48 flips of a fair coin are apart by 0.06 for no reason but chance.
+# draws are from the exact probabilities at gap 5, on average; 48 flips of a fair coin are 0.06 away by chance alone.
 #
 # ## Idea in symbols
 #
 # Each of the 16 frames becomes a latent $z_t$ of a few numbers: principal components, or an autoencoder's where frames are no sums.
-# Diffusion runs over all of them together, $Z = (z_1, \observations, z_{16})$, told the observations $y$:
+# Diffusion runs over all of them together, $Z = (z_1, \dots, z_{16})$, conditioned on the observations $y$:
 #
 # $$D(Z_\sigma, \sigma, y) = \sum_j r_j\, \mathbb{E}_j[Z \mid Z_\sigma, y] + s(\sigma, y)\, F_\theta(Z_\sigma;\, \text{what each frame
 # shows}),$$
 #
 # $$r_j \propto w_j\, p_j(y)\, p_j(Z_\sigma \mid y).$$
 #
-# Each kind $j$ of film has a mean and a covariance over space *and* time, measured once from many films; the kinds were told
-# apart by a mixture model, nobody named them. Within a kind the best answer is linear, in closed form. The odds $r_j$ listen to
-# the observations and to the noisy film itself: as noise falls, a film that leans to one kind becomes sure of it. That is how a draw
-# commits. $F$, a transformer over frames that knows their real times, starts at zero and learns what is not Gaussian.
-# Each frame has noise of its own; `TemporalField(smooth=0.15)` makes the noise smooth in time: other coordinates, the same answer.
+# Films are a mixture of Gaussians: component $j$ has a weight $w_j$, a mean and a covariance over space *and* time, measured once
+# from many films; nobody named the components, a mixture model found them. Within a component the posterior mean is linear, in
+# closed form. The component probabilities $r_j$ depend on the observations and on the noisy film itself: as noise falls, a film
+# that is nearer to one component becomes certain of it. That is how a draw commits. $F$, a transformer over frames that knows their
+# real times, starts at zero and learns what is not Gaussian. Each frame has noise of its own;
+# `TemporalField(noise_lengthscale=0.15)` makes the noise smooth in time: other coordinates, the same answer.
 #
-# The **field** reads the latents at any moment, $f(t, x) = \sum_j r_j(Z)\, \ell_j(t, x; Z) + g(x; z(t))$, with $z(t)$ a smooth curve
+# The **field** decodes the latents at any moment, $f(t, x) = \sum_j r_j(Z)\, \ell_j(t, x; Z) + g(x; z(t))$, with $z(t)$ a smooth curve
 # through the four frames round $t$. It never sees the observations: all it knows is $Z$.
 #
 # ## Smallest version
 #
-# The denoiser of a mixture in plain PyTorch: for each kind Bayes' rule over observations and noisy latents, then the kinds' odds.
+# The denoiser of a mixture in plain PyTorch: for each component Bayes' rule over observations and noisy latents, then the
+# components' probabilities.
 
 # %%
-latents, sigma = model.net.latents, 0.7
+latents, sigma = model.net.autoencoder, 0.7
 noisy = (model.encode(truth) + sigma * normals(seed, 1, model.net.shape, "noise").to(model.device)).flatten(1)[0]
 means, logs = [], []
-for kl, sensor, weight in zip(latents.each, latents.sensors, latents.share, strict=True):
+for kl, measurement, weight in zip(latents.expansions, latents.measurements, latents.component_weights, strict=True):
     place, y = seen.coords.to(model.device), seen.values.to(model.device)
-    rows_y = kl.rows(place).double()                                      # how observations measure the film's weights a ~ N(0, 1)
-    rows_z = sensor.matrix.double()                                       # and how latents do
+    rows_y = kl.rows(place).double()                                      # observations measure the film's weights a ~ N(0, 1)
+    rows_z = measurement.matrix.double()                                  # and so do latents
     A = torch.cat([rows_y, rows_z])
-    noise = torch.cat([seen.noise_std**2 + kl.rest(place)[0, :, 0], sensor.own + sigma**2]).double()
-    away = torch.cat([(y - kl.mean(place)[0])[:, 0], noisy - sensor.middle]).double()
+    noise = torch.cat([seen.noise_std**2 + kl.residual_variance(place)[0, :, 0], measurement.own + sigma**2]).double()
+    away = torch.cat([(y - kl.mean(place)[0])[:, 0], noisy - measurement.middle]).double()
     S = A @ A.T + noise.diag()                                            # covariance of all that was measured
     a = A.T @ torch.linalg.solve(S, away)
-    own = sensor.own / (sensor.own + sigma**2)                            # of the surprise that is the latent's own
-    means.append(sensor.middle + rows_z @ a + own * (noisy - sensor.middle - rows_z @ a))
+    own = measurement.own / (measurement.own + sigma**2)                  # of the deviation that is the latent's own
+    means.append(measurement.middle + rows_z @ a + own * (noisy - measurement.middle - rows_z @ a))
     logs.append(weight.log() - (away @ torch.linalg.solve(S, away) + torch.logdet(S)) / 2)
-odds = torch.stack(logs).softmax(0)
-best = odds @ torch.stack(means)
+probabilities = torch.stack(logs).softmax(0)
+best = probabilities @ torch.stack(means)
 
 # %% [markdown]
 # ## The library's version
 #
-# The same numbers; and the odds $r_j$ of twelve draws on their way from noise. *Predict:* at which level do they decide?
+# The same numbers; and the component probabilities $r_j$ of twelve draws on their way from noise. *Predict:* at which level do
+# they decide?
 
 # %%
-heard = model.condition(seen)
+known = model.conditioning(seen).prior
 with torch.no_grad():
-    start = model.net.denoiser.start(noisy.reshape(1, *model.net.shape), torch.tensor(sigma), heard.features[0])[0]
-assert torch.allclose(start.flatten().double(), best, atol=2e-2), (start.flatten() - best).abs().max()
+    mean, _ = model.net.denoiser.prior(noisy.reshape(1, *model.net.shape), torch.tensor(sigma), known)
+assert torch.allclose(mean.flatten().double(), best, atol=2e-2), (mean.flatten() - best).abs().max()
 figure, ((ax,),) = style.picture(size=(6.2, 2.9))
 way_down = list(model.path(seen, 12, seed=seed, steps=40))[:-1]
 levels = [float(v.sigma) for v in way_down]
 with torch.no_grad():
-    shares = torch.stack([blended(latents.sensors, heard.features[0], v.x.flatten(1), v.sigma)[2][:, 0] for v in way_down]).cpu()
+    shares = torch.stack([mixture_moments(known, v.x.flatten(1), v.sigma)[2][:, 0] for v in way_down]).cpu()
 ax.semilogx(levels, shares, color=style.MODEL, lw=style.THIN, alpha=0.8)
 ax.invert_xaxis()
 settled = next((s for s, o in zip(levels, shares, strict=True) if ((o < 0.05) | (o > 0.95)).all()), levels[-1])
-style.dress(ax, title=f"12 draws: all have decided at a noise level of {settled:.1f}", x="noise level σ", y="odds of kind 1")
+style.dress(ax, title=f"12 draws: all have decided at a noise level of {settled:.1f}", x="noise level σ",
+            y="probability of component 1")
 figure
 
 # %% [markdown]
@@ -255,14 +259,14 @@ figure
 
 # %% [markdown]
 # Over many more films the shipped weights scored this when they were made. **Do the latents matter, or does the field cheat?** In
-# video models the decoder often sees the neighbouring frames too, and the diffusion becomes decoration. Silence the latents, or
-# shuffle them in time: the score must fall apart.
+# video models the decoder often sees the neighbouring frames too, and the diffusion becomes decoration. Set the latents to zero,
+# or shuffle them in time: the score must fall apart.
 
 # %%
 z = list(model.path(seen, 24, seed=seed))[-1].x
-told = {"as drawn": z, "silenced": 0 * z, "in another order": z[..., torch.arange(16).roll(5)]}
-scores = {name: crps(model.decode(latent)(grid).cpu(), truth(grid)[0]).item() for name, latent in told.items()}
-assert scores["as drawn"] < min(scores["silenced"], scores["in another order"])
+changed = {"as drawn": z, "zero": 0 * z, "in another order": z[..., torch.arange(16).roll(5)]}
+scores = {name: crps(model.decode(latent)(grid).cpu(), truth(grid)[0]).item() for name, latent in changed.items()}
+assert scores["as drawn"] < min(scores["zero"], scores["in another order"])
 print({name: round(value, 3) for name, value in scores.items()})
 kept = {"two_speed1dt": model, "drift1dt": drifter, "moving_disc2dt": filmer}
 table = pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in kept.items()}).T
@@ -329,7 +333,7 @@ table.round(2)
 
 # %% [markdown]
 # **Past the last frame.** Only the first frame is seen, and the rest is forecast. It must grow unsure, towards what one knows of any
-# film: the prior's spread. *Predict:* how fast in both worlds, and who is too sure?
+# film: the prior's std. *Predict:* how fast in both worlds, and who is too sure?
 
 # %%
 figure, (axes,) = style.picture(1, 2, size=(8.6, 2.9))
@@ -342,25 +346,26 @@ for ax, (problem, fitted, side) in zip(axes, ((drift, drifter, (16, 24)), (discs
             case = problem.draw(1, seed=70 + s + seed)
             past = nfd.observe(case, Frames(every=16), noise_std=0.05, seed=s)
             wide.append(who.draw(past, 32, seed=s)(points)[..., 0].cpu().var(0).unflatten(0, (16, -1)).mean(1))
-        spread = torch.stack(wide).mean(0).sqrt()
+        std = torch.stack(wide).mean(0).sqrt()
         base = problem.draw(200, seed=9)(points)[..., 0].var(0).mean().sqrt()
-        ax.plot(nfd.cell_centres((16,))[:, 0], spread / base, color=ink, lw=style.THICK, label=name)
-        ends[problem.card.name, name] = float(spread[-1] / base)
+        ax.plot(nfd.cell_centres((16,))[:, 0], std / base, color=ink, lw=style.THICK, label=name)
+        ends[problem.card.name, name] = float(std[-1] / base)
     style.dress(ax, title=f"{problem.card.name}: at the end {ends[problem.card.name, 'ours']:.2f}, exact "
-                f"{ends[problem.card.name, 'exact']:.2f}", x="t", y="spread / the prior's" if ax is axes[0] else None)
+                f"{ends[problem.card.name, 'exact']:.2f}", x="t", y="std / the prior's" if ax is axes[0] else None)
     ax.axhline(1, color=style.FAINT, lw=1)
 style.legend(axes[0])
 figure
 
 # %% [markdown]
-# **One covariance for two kinds.** Tell the model that there is one kind of film where there are two, train it for a moment, and ask
+# **One covariance for two directions.** Give the mixture one component where films are of two kinds, train for a moment, and ask
 # again at gap 5. *Predict:* how fast do its draws go, each by itself?
 
 # %%
-config = {"kinds": 1, "side": 33, "rank": 64, "latent": 7, "fine": 32, "draws": 4096, "width": 32, "depth": 1, "batch": 8}
+config = {"num_components": 1, "expansion_side": 33, "expansion_rank": 64, "latent_channels": 7, "frame_side": 32,
+          "calibration_functions": 4096, "width": 32, "depth": 1, "batch": 8}
 simple = nfd.train(TemporalField(**config), wheel, budget=nfd.Budget(steps=live), seed=seed, device=device)
 rows = {}
-for name, fitted in (("one kind", simple), ("two kinds", model)):
+for name, fitted in (("one component", simple), ("two components", model)):
     f = fitted.draw(seen, 48, seed=seed)
     speed = direction(f).abs()
     rows[name] = {"CRPS": crps(f(grid).cpu(), truth(grid)[0]).item(), "|speed|, mean of draws": speed.mean().item(),
@@ -405,7 +410,7 @@ pd.DataFrame(rows).T.round(3)
 #
 # </details>
 #
-# **3 · Write a piece.** Stop frames from voting: give each kind its prior odds at every noise level, whatever the noisy latents say.
+# **3 · Write a piece.** Give each component the same weight at every noise level, whatever the observations and noisy latents say.
 # Do draws still commit?
 #
 # <details><summary>Solution</summary>
@@ -413,12 +418,13 @@ pd.DataFrame(rows).T.round(3)
 # ```python
 # from nfdlab.diffusion.samplers import sample
 #
-# def deaf(x, sigma):
-#     answers = [sensor.hear(vote[0], x.flatten(1), sigma)[1] for sensor, vote in zip(latents.sensors, heard.features[0], strict=True)]
-#     return torch.stack(answers).mean(0).unflatten(1, model.net.shape)
+# def equal(x, sigma):
+#     means = [measurement.condition(posterior, x.flatten(1), sigma)[1]
+#              for measurement, posterior in zip(known.measurements, known.posteriors, strict=True)]
+#     return torch.stack(means).mean(0).unflatten(1, model.net.shape)
 #
 # levels = model.sigmas(20)
-# x = sample(deaf, levels[0] * normals(1, 32, model.net.shape, "start").to(model.device), levels, method="dpmpp")
+# x = sample(equal, levels[0] * normals(1, 32, model.net.shape, "start").to(model.device), levels, method="dpmpp")
 # print("speeds:", direction(model.decode(x)).abs().mean().item(), "against", direction(draws).abs().mean().item())
 # ```
 #

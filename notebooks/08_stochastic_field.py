@@ -7,16 +7,16 @@
 # ---
 
 # %% [markdown]
-# # 08 · A field with chance inside: the same margins, four ways to share the luck
+# # 08 · A stochastic field: the same marginals, four noise functions
 #
-# ![four bundles of curves with the same band, and how often the highest point is foretold](pictures/08_stochastic_field.png)
+# ![four bundles of curves with the same band, and how often the maximum lies in its interval](pictures/08_stochastic_field.png)
 #
 # ## Question
 #
 # **Can every point be calibrated and the whole be wrong?**
 #
-# A field can have chance built in: $f(x, w)$ with $w$ a random number. Feed it many $w$ and at each place you get the law of
-# $f(x)$, which a one-dimensional diffusion can learn, whatever its shape. But a field is asked at many places. Does each get
+# A field can be stochastic: $f(x, w)$ with $w$ a random number. Draw many $w$ and at each place you get the distribution of
+# $f(x)$, which a one-dimensional diffusion can learn, whatever its shape. But a field is queried at many places. Does each get
 # a $w$ of its own, do all get the same one, or something between? No score of single places can tell these apart.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
@@ -60,19 +60,19 @@ sawyer = nfd.load("stochastic_field", "sawtooth1d", device=device)
 if budget == "reference":
     model = nfd.load("stochastic_field", "gp1d", device=device)
 else:
-    watch = LossWatch("a diffusion at each place, then its rivals")
+    watch = LossWatch("a diffusion at each place, then the other heads")
     display(watch)
     model = nfd.train("stochastic_field", problem, budget=budget, seed=seed, device=device, watch=watch)
 
 # %% [markdown]
 # ## Picture
 #
-# One trained network, one law at each place, and four noise functions $w(x)$ pushed through it. All four are standard normal
-# at every place, so all four bundles have the same 90 % band. *Predict:* in which of them is the height of the highest point
-# right?
+# One trained network, one distribution at each place, and four noise functions $w(x)$ pushed through it. All four are standard
+# normal at every place, so all four bundles have the same 90 % band. *Predict:* in which of them is the distribution of the
+# maximum right?
 
 # %%
-WAYS = {"as the dots leave it": "belief", "as without dots": "prior", "each place its own": "white", "one for all": "shared"}
+WAYS = {"as the posterior": "posterior", "as the prior": "prior", "white noise": "white", "one number": "shared"}
 figure, (axes,) = style.picture(1, 4, size=(12.4, 2.9), sharey=True)
 for ax, (words, kind) in zip(axes, WAYS.items(), strict=True):
     values = model.using(noise=kind).draw(seen, 400, seed=seed)(coords)[..., 0].cpu()
@@ -82,7 +82,7 @@ for ax, (words, kind) in zip(axes, WAYS.items(), strict=True):
     ax.plot(coords[:, 0], truth(coords)[0, :, 0], color=style.TRUTH, lw=1.2)
     ax.scatter(seen.coords[:, 0], seen.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
     top = values.amax(1)
-    style.dress(ax, title=f"{words}:\nhighest point {top.mean():.2f} ± {top.std():.2f}", x=problem.card.axes[0])
+    style.dress(ax, title=f"{words}:\nmaximum {top.mean():.2f} ± {top.std():.2f}", x=problem.card.axes[0])
 figure
 
 # %% [markdown]
@@ -103,54 +103,55 @@ print(f"coverage at places, smallest and largest: {means['coverage90'].min():.2f
 
 # %% [markdown]
 # Yes: every point can be calibrated and the whole be wrong. CRPS, and any score that is a mean over places, is blind to how
-# places share their luck; the energy score sees a little of it; the variogram score and functionals of whole draws see it.
+# places are correlated; the energy score sees a little of it; the variogram score and functionals of whole draws see it.
 #
 # ## Idea in symbols
 #
-# From the observations $S$ comes a best linear answer $\mu(x)$ with spread $s(x)$, in closed form from two-point statistics: for a
-# Gaussian field that *is* the posterior, and there is nothing left to learn. What it leaves open is a number at each place,
-# $r = (f(x) - \mu(x))/s(x)$. A one-dimensional diffusion learns the law of $r$ from features $h(x)$ of the observations:
+# From the observations $S$ comes a best linear answer $\mu(x)$ with standard deviation $s(x)$, in closed form from mean and
+# covariance: for a Gaussian field that *is* the posterior, and there is nothing left to learn. What it leaves open is a number at
+# each place, $r = (f(x) - \mu(x))/s(x)$. A one-dimensional diffusion learns the distribution of $r$ from features $h(x)$ of the
+# observations:
 #
 # $$D(y, \sigma, h(x)) \approx \mathbb{E}[r \mid y = r + \sigma\varepsilon,\, S], \qquad
 #   \frac{\mathrm{d}y}{\mathrm{d}\sigma} = \frac{y - D(y, \sigma, h(x))}{\sigma}.$$
 #
 # In one dimension paths do not cross. So the flow from much noise to none is a *rising map* $T(x, \cdot)$ that takes a
-# standard normal to the law of $r$: a quantile function, found by walking. A draw is
+# standard normal to the distribution of $r$: a quantile function, found by integrating the flow. A draw is
 #
 # $$f(x, w) = \mu(x) + s(x)\, T\big(x, w(x)\big), \qquad w(x) \sim \mathcal{N}(0, 1) \text{ at every } x.$$
 #
-# $T$ is learned. The covariance of $w$ is *chosen*: here that of a Gaussian given the same observations. Since all draws share $T$,
-# it is tabulated once; a thousand draws cost what one does.
+# $T$ is learned. The covariance of the noise function $w$ is *chosen*: here that of a Gaussian given the same observations. Since
+# all draws share $T$, it is tabulated once; a thousand draws cost what one does.
 
 # %% [markdown]
 # ## Smallest version
 #
-# The library holds no secret. Given the trained parts, here is the whole of a draw in plain PyTorch, with Euler's steps: the
-# map at a few knots of $w$, the noise function, and a look into the table.
+# The library hides nothing. Given the trained parts, here is the whole of a draw in plain PyTorch, with Euler's steps: the
+# map at a few knots of $w$, the noise function, and the interpolation in the table.
 
 # %%
 n, steps, net = 4, 24, model.net
-modes, knots, places, head = net.reader.modes, net.table.knots, net.table.places, net.heads["diffusion"]
+expansion, knots, places, denoiser = net.encoder.expansion, net.table.knots, net.table.places, net.heads["diffusion"].denoiser
 with torch.no_grad():
-    belief, memory = model.heard(seen)
-    mean, variance = modes.field(belief, places)                             # (1, places, 1): the best linear answer
-    h = net.reader.read(memory, mean, variance.sqrt(), places)[0]
-    sigmas = head.noise_levels.sigmas(steps).to(model.device)
+    posterior, memory = model.condition(seen)
+    mean, variance = expansion.predict(posterior, places)                    # (1, places, 1): the best linear answer
+    h = net.encoder.read(memory, mean, variance.sqrt(), places)[0]
+    sigmas = denoiser.noise_levels.sigmas(steps).to(model.device)
     y = (1 + sigmas[0] ** 2).sqrt() * knots[:, None, None].expand(-1, len(places), 1)
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
-        F = head.net(y / total, s.log().reshape(1, 1, 1) / 4, h)
+        F = denoiser.net.net(y / total, s.log().reshape(1, 1, 1) / 4, h)
         D = y / total**2 + s / total * F                                     # Karras et al. 2022, with sigma_data = 1
         y = y + (t - s) * (y - D) / s
     T = y.sort(0).values[..., 0]                                             # (knots, places), rising
 
-    numbers, r = model.chance(belief).numbers(n, seed=seed), modes.rank      # a: what the observations leave open of r directions,
-    a, corners = numbers[:, :r], numbers[:, r:]                              # corners: of the rest, white on a grid
+    numbers, r = model.noise_function(posterior).numbers(n, seed=seed), expansion.rank
+    a, corners = numbers[:, :r], numbers[:, r:]                              # weights of the expansion; white noise on a grid
     at = (places[:, 0] + 1) / 2 * (corners.shape[1] - 1)
     left = at.floor().clamp(0, corners.shape[1] - 2).long()
-    part, rest = at - left, modes.rest(places)[0, :, 0]
-    speck = ((1 - part) * corners[:, left] + part * corners[:, left + 1]) / ((1 - part) ** 2 + part**2).sqrt()
-    w = (a @ modes.rows(places).T + rest.sqrt() * speck) / variance[0, :, 0].sqrt()
+    part, rest = at - left, expansion.residual_variance(places)[0, :, 0]
+    white_part = ((1 - part) * corners[:, left] + part * corners[:, left + 1]) / ((1 - part) ** 2 + part**2).sqrt()
+    w = (a @ expansion.rows(places).T + rest.sqrt() * white_part) / variance[0, :, 0].sqrt()
 
     k = torch.bucketize(w, knots).clamp(1, len(knots) - 1) - 1               # between which knots, and how far
     low, high = T.T[torch.arange(len(places)), k], T.T[torch.arange(len(places)), k + 1]
@@ -159,27 +160,28 @@ with torch.no_grad():
 # %% [markdown]
 # ## The library's version
 #
-# One line, and the same numbers. And since a draw is a function, it is the same one when asked 64 times finer.
+# One line, and the same numbers. And since a draw is a function, it is the same one at 64 times the resolution.
 
 # %%
 draws = model.draw(seen, n, seed=seed, steps=steps, sampler="euler")
 assert torch.allclose(values.cpu(), draws(places.cpu())[..., 0], atol=1e-3)
 fine = draws(nfd.cell_centres((64 * 64,)))
-print(f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().max():.1e}; spread at 64 places "
+print(f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().max():.1e}; std at 64 places "
       f"{draws(nfd.cell_centres((64,))).std():.3f}, at 4096 {fine.std():.3f}")
 
 # %% [markdown]
-# **Chance and doubt.** The band has two causes. *Chance* is what these observations leave open; more training would not change it.
-# *Doubt* is that the network was trained on so many functions and no more; other functions would have taught other weights.
-# For the last layer doubt has a closed form (a least-squares fit, whose weights scatter as $1/\sqrt N$). *Predict:* how many
-# training functions until doubt is a tenth of chance?
+# **Aleatoric and epistemic uncertainty.** The band has two causes. *Aleatoric* uncertainty is what these observations leave open;
+# more training would not change it. *Epistemic* uncertainty comes from training on a finite number of functions; others would have
+# given other weights. For the last layer it has a closed form (a least-squares fit, whose weights have a standard deviation that
+# falls as $1/\sqrt N$). *Predict:* how many training functions until the epistemic part is a tenth of the aleatoric one?
 
 # %%
-doubt, sizes = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed), (4, 25, 100, 400)
-split = {N: [x.mean().item() for x in doubt.split(seen, coords, learned_from=N, heads=4, seed=seed)] for N in sizes}
-enough = next((N for N, (chance, unsure) in split.items() if unsure < chance / 10), f"more than {sizes[-1]}")
-print(f"doubt is below a tenth of chance from {enough} functions on")
-pd.DataFrame(split, index=["chance", "doubt"]).T.rename_axis("functions").round(4)
+sizes = (4, 25, 100, 400)
+uncertainty = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed)
+split = {N: [x.mean().item() for x in uncertainty.split(seen, coords, learned_from=N, heads=4, seed=seed)] for N in sizes}
+enough = next((N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10), f"more than {sizes[-1]}")
+print(f"epistemic std is below a tenth of aleatoric std from {enough} functions on")
+pd.DataFrame(split, index=["aleatoric", "epistemic"]).T.rename_axis("functions").round(4)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -193,9 +195,9 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# On the same features, two other laws of one number: a *quantile network* (one step, no diffusion) and a mean with a
-# calibrated *Gaussian* spread; and kriging, which fits a kernel to the observations. *Predict:* on Gaussian curves, who wins? On
-# sawtooths, where the law at a place may have two humps?
+# On the same features, two other marginal heads: a *quantile network* (one step, no diffusion) and a *Gaussian* with a
+# calibrated standard deviation; and kriging, which fits a kernel to the observations. *Predict:* on Gaussian curves, who wins? On
+# sawtooths, where the distribution at a place may have two modes?
 
 # %%
 rivals = {name: model.using(head=name) for name in ("diffusion", "quantile", "gaussian")}
@@ -212,12 +214,12 @@ pd.concat({fitted.about["problem"]: pd.DataFrame({name: fitted.about["scores"].g
            for fitted in (model, sawyer)}).round(2)
 
 # %% [markdown]
-# On Gaussian curves nobody needs a network: the linear answer is the posterior, and the heads learn not to spoil it.
+# On Gaussian curves no network is needed: the best linear answer is the posterior, and the heads learn not to spoil it.
 #
 # ## Where it breaks
 #
 # **(a) Sawtooths.** Two numbers make the whole curve, so all places must agree on one answer; a noise function that only
-# knows two-point statistics cannot make them. *Predict:* will the histogram of ranks be flat? Will the curves be sawtooths?
+# has the right covariance cannot make them. *Predict:* will the histogram of ranks be flat? Will the curves be sawtooths?
 
 # %%
 ranks, inside = [], []
@@ -227,7 +229,7 @@ for i in range(tasks):
     found, goal = sawyer.draw(spots, 64, seed=i)(coords), target(coords)[0]
     ranks.append(rank_histogram(found, goal, bins=13))
     inside.append(torch.stack([coverage(found, goal), found.diff(dim=1).abs().sum(1).mean(), goal.diff(dim=0).abs().sum()]))
-at_places, way, right_way = torch.stack(inside).mean(0).tolist()
+at_places, variation, right_variation = torch.stack(inside).mean(0).tolist()
 figure, (axes,) = style.picture(1, 3, size=(11.6, 3.0))
 axes[0].bar(range(13), torch.stack(ranks).mean(0), color=style.MODEL)
 style.dress(axes[0], title=f"Places: {at_places:.0%} of truths in the 90 % interval", x="rank of the truth", y="share")
@@ -235,20 +237,21 @@ for ax, who, fitted, colour in ((axes[1], "exact", saws.oracle(), style.EXACT), 
     ax.plot(coords[:, 0], fitted.draw(spots, 3, seed=1)(coords)[..., 0].T, color=colour, lw=1.0)
     ax.scatter(spots.coords[:, 0], spots.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
     style.dress(ax, title=f"Three draws, {who}", x=saws.card.axes[0])
-axes[2].set_title(f"Three draws, model: their way up and down\nis {way / right_way:.2f} times a sawtooth's", loc="left", fontsize=9)
+axes[2].set_title(f"Three draws, model: their total variation\nis {variation / right_variation:.2f} times a sawtooth's",
+                  loc="left", fontsize=9)
 figure
 
 # %% [markdown]
 # **(b) White noise and the query scale.** Take the *exact* denoiser of the prior at $p$ places, start from white noise at
-# $\sigma = 10$, and ask at more and more places. No network is wrong here. *Predict:* what happens to the spread?
+# $\sigma = 10$, and query more and more places. No network is wrong here. *Predict:* what happens to the standard deviation?
 
 # %%
 lost = {}
 for p in (32, 64, 128, 256, 512):
-    law = problem.prior.at(nfd.cell_centres((p,))) if budget != "smoke" or p < 100 else None
-    if law is not None:
+    prior = problem.prior.at(nfd.cell_centres((p,))) if budget != "smoke" or p < 100 else None
+    if prior is not None:
         sigmas = karras(30, 0.01, 10.0)
-        x = sample(law.denoiser(), sigmas[0] * white(48, (p,), seed=seed), sigmas, method="heun")
+        x = sample(prior.denoiser(), sigmas[0] * white(48, (p,), seed=seed), sigmas, method="heun")
         lost[p] = x.var().item() ** 0.5
 ours = {p: model.draw(None, 200, seed=seed)(nfd.cell_centres((p,))).std().item() for p in lost}
 pd.DataFrame({"white noise, exact denoiser": lost, "a noise function": ours}).rename_axis("places").round(2)
@@ -257,28 +260,29 @@ pd.DataFrame({"white noise, exact denoiser": lost, "a noise function": ours}).re
 # White noise has no limit as places grow dense: neighbours average it away, and a start at $\sigma = 10$ is no longer pure
 # noise in the directions that matter. A noise *function* is the same at any resolution.
 #
-# **(c) A step.** Trained here, for seconds: a step from 0 to 1 somewhere. The law at a place has two points, and the map has
-# a jump, which a Gaussian head cannot say.
+# **(c) A step.** Trained here, for seconds: a step from 0 to 1 somewhere. The distribution at a place has two points, and the map
+# has a jump, which a Gaussian head cannot represent.
 
 # %%
 steps1d = nfd.problems.get("step1d")
-small = StochasticField(measured=512, width=32, reader=(1, 2), layers=(48, 2), batch=32, queries=24, lr=4e-3, places=64)
+small = StochasticField(calibration_functions=512, width=32, encoder_dilations=(1, 2), head_layers=(48, 2), batch=32, queries=24,
+                        lr=4e-3, table_side=64)
 stepper = nfd.train(small, steps1d, budget=nfd.Budget(steps=live), seed=seed, device=device)
 edge = nfd.Observations(torch.tensor([[-0.6], [0.7]]), torch.tensor([[0.0], [1.0]]), 0.05)
 between, rows = torch.linspace(-0.5, 0.6, 12)[:, None], {}
 for name, fitted in {"exact": steps1d.oracle(), **{head: stepper.using(head=head) for head in rivals}}.items():
     values = fitted.draw(edge, 300, seed=seed)(between)
     near = torch.minimum(values.abs(), (values - 1).abs()) < 0.1
-    rows[name] = {"mean": values.mean().item(), "spread": values.std().item(), "within 0.1 of 0 or 1": near.float().mean().item()}
+    rows[name] = {"mean": values.mean().item(), "std": values.std().item(), "within 0.1 of 0 or 1": near.float().mean().item()}
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
-# Mean and spread do not tell the three apart; the last column does. After so short a training the diffusion only begins to
-# say "one or the other"; a Gaussian never will, however long it trains.
+# Mean and standard deviation do not tell the three apart; the last column does. After so short a training the diffusion only
+# begins to have two modes; a Gaussian never will, however long it trains.
 #
-# **When to use it:** when single places are asked, or fields are close to Gaussian: calibrated, any number of draws for the
+# **When to use it:** when single places are queried, or fields are close to Gaussian: calibrated, any number of draws for the
 # price of one, any resolution. **When not:** when whole functions are alternatives; then places must be diffused together.
-# **Cost:** minutes of one core to train; one table for each set of observations, then a look-up for each draw.
+# **Cost:** minutes of one core to train; one table for each set of observations, then an interpolation for each draw.
 #
 # ## Exercises
 #
@@ -294,14 +298,14 @@ pd.DataFrame(rows).T.round(2)
 #
 # </details>
 #
-# **2 · Change a line.** No draws are needed for the margins: read the 5 %, 50 % and 95 % quantiles off the map, and compare
+# **2 · Change a line.** No draws are needed for the marginals: read the 5 %, 50 % and 95 % quantiles off the map, and compare
 # with those of 500 draws.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # w = torch.special.ndtri(torch.tensor([0.05, 0.5, 0.95])).to(model.device)
-# read_off = model.at(seen, coords, w)[..., 0]
+# read_off = model.quantiles(seen, coords, w)[..., 0]
 # drawn = model.draw(seen, 500, seed=1)(coords)[..., 0].quantile(torch.tensor([0.05, 0.5, 0.95]), 0)
 # print(f"largest difference {(read_off - drawn).abs().max():.3f}")
 # assert (read_off - drawn).abs().max() < 0.5
@@ -309,20 +313,21 @@ pd.DataFrame(rows).T.round(2)
 #
 # </details>
 #
-# **3 · Write a piece.** Two dimensions, real hills: train on the west of a map for a few steps, ask about the east. Where is
-# the field unsure? (`budget="lesson"` and the usual sizes make a real one of it.)
+# **3 · Write a piece.** Two dimensions, real hills: train on the west of a map for a few steps, predict the east. Where is
+# the field uncertain? (`budget="lesson"` and the usual sizes make a real one of it.)
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # hills = nfd.problems.get("terrain2d")
-# tiny = StochasticField(measured=256, rank=64, width=16, reader=(1, 2), layers=(32, 1), batch=4, knots=17)
+# tiny = StochasticField(calibration_functions=256, expansion_rank=64, width=16, encoder_dilations=(1, 2), head_layers=(32, 1),
+#                        batch=4, knots=17)
 # walker = nfd.train(tiny, hills, budget=nfd.Budget(steps=8), device=device)
 # hill = nfd.problems.held_out(hills).draw(1, seed=3)
 # spots = nfd.observe(hill, nfd.patterns.Random(count=80), noise_std=0.05, seed=1)
 # square = nfd.cell_centres((24, 24))
 # mean, std = walker.moments(spots, square)
-# print(f"spread from {std.min():.2f} to {std.max():.2f}")
+# print(f"std from {std.min():.2f} to {std.max():.2f}")
 # assert torch.isfinite(mean).all()
 # ```
 #
@@ -333,6 +338,6 @@ pd.DataFrame(rows).T.round(2)
 # - Han, Zheng & Zhou 2022, *CARD: classification and regression diffusion models*: a diffusion for one number at each place.
 # - Dutordoir et al. 2023, *Neural diffusion processes*: the other way, all places diffused together.
 # - Zhang & Wonka 2024, *Functional diffusion*: noise that is a function, so that draws have any resolution.
-# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees what places share.
-# - Daxberger et al. 2021, *Laplace redux*: doubt about the last layer, after training.
+# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees how places are correlated.
+# - Daxberger et al. 2021, *Laplace redux*: epistemic uncertainty of the last layer, after training.
 # - Mardani et al. 2023, *Residual corrective diffusion modeling*: diffuse what a simpler answer leaves open.

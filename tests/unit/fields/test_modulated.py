@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from nfdlab.fields.siren import ModulatedSiren
 
 import nfdlab as nfd
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals, seeded
+from nfdlab.fields.siren import ModulatedSiren
 
 
 def siren(d: int, scales: bool) -> ModulatedSiren:
