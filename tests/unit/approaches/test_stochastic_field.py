@@ -8,7 +8,7 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import recipes, store
-from nfdlab.approaches.stochastic_field import PointwiseEncoder, PushForwardPosterior, StochasticField
+from nfdlab.approaches.stochastic_field import PRIORS, PointwiseEncoder, PushForwardPosterior, StochasticField
 from nfdlab.approaches.stochastic_field.transport import HEADS, NOISES, DiffusionHead, TransportTable
 from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, regression, scatter
 from nfdlab.core.rng import normals, seeded, stream
@@ -58,6 +58,24 @@ def test_untrained_with_the_white_prior_observations_change_nothing():
     coords, blank = nfd.cell_centres((40,)), fresh(prior="white")
     assert torch.equal(blank.draw(seen(), 4, seed=1)(coords), blank.draw(None, 4, seed=1)(coords))
     assert abs(blank.moments(seen(), coords)[1].mean() - 1) < 0.03
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_both_priors_train_and_draw(prior):
+    """Weights change, losses and draws are finite, and draws differ where observations do."""
+    config = StochasticField(**SMALL, prior=prior, calibration_functions=512, batch=8, queries=16, lr=1e-2)
+    losses, before = [], config.build(1, 1, seed=0).state_dict()
+    model = nfd.train(config, "gp1d", budget=nfd.Budget(steps=12), seed=0, device="cpu",
+                      watch=lambda step: losses.append(float(step.loss)))
+    assert model.about["config"]["prior"] == prior and len(losses) >= 12
+    assert all(math.isfinite(loss) for loss in losses)
+    after = model.tensors()
+    for part in ("encoder.local.", "encoder.reader.", *(f"heads.{name}." for name in config.heads)):
+        assert any(not torch.equal(before[key], after[key]) for key in after if key.startswith(part)), part
+    coords = nfd.cell_centres((20,))
+    one, other = (model.draw(seen(seed=i), 3, seed=0, steps=4)(coords) for i in (3, 4))
+    assert one.shape == (3, 20, 1) and one.isfinite().all() and not torch.equal(one, other)
+    assert model.draw(None, 3, seed=0, steps=4)(coords).isfinite().all()
 
 
 def test_a_draw_asked_64_times_finer_is_the_same_function():

@@ -16,11 +16,12 @@ from nfdlab.approaches.temporal_field.frame_latents import (
     mixture_moments,
 )
 from nfdlab.core.rng import normals, seeded, uniforms
-from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.core.types import Budget, ObservationBatch, Observations
 from nfdlab.diffusion.samplers import path
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.scores import crps
 from nfdlab.fields.space_time import SpaceTimeField
+from nfdlab.observation.space_time_views import FrameViews
 
 FRAMES = 16
 
@@ -238,6 +239,24 @@ def test_untrained_the_denoiser_is_its_prior_and_features_are_of_each_frame_alon
     assert isinstance(conditioning.prior, ComponentPosteriors)
     features, = conditioning.features
     assert (features[0, 1:] - features[0, 1]).abs().max() < 1e-6 < (features[0, 0] - features[0, 1]).abs().max()
+
+
+@pytest.mark.parametrize("prior", ["white", "gaussian"])
+@pytest.mark.parametrize("frame_autoencoder", ["linear", "neural"])
+def test_both_priors_train_and_draw(frame_autoencoder, prior):
+    config = TemporalField(prior=prior, frame_autoencoder=frame_autoencoder, latent_channels=4, num_components=2,
+                           expansion_side=16, expansion_rank=20, calibration_functions=512, batch=4, queries=16,
+                           **{**SMALL, "frames": FRAMES, "frame_side": 16})
+    model = config.fit(nfd.problems.get("drift1dt"), views=FrameViews(), budget=Budget(steps=10), seed=1, device="cpu")
+    _, seen = seen_of("drift1dt", nfd.patterns.Frames(every=4), 3)
+    coords = nfd.cell_centres((8, 6))
+    for given in (seen, None):
+        values = model.draw(given, 3, seed=0, steps=4)(coords)
+        assert torch.isfinite(values).all() and values.std(0).min() > 0
+    assert model.about["config"]["prior"] == prior and model.net.denoiser.noise_levels.known
+    probabilities = model.component_probabilities(model.encode(nfd.problems.get("drift1dt").draw(2, seed=1)))
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(2))
+    assert probabilities.shape[1] == (2 if frame_autoencoder == "linear" else 1)
 
 
 def test_noise_that_is_smooth_in_time_is_the_same_diffusion_in_other_coordinates():

@@ -67,7 +67,7 @@ def test_a_gp_ensemble_is_kriging_weighted_by_leave_one_out_errors(d, c, rng):
         miss = away.square().mean(1) / variance
         votes.append((-c / 2 * (miss + variance.log())) @ near)
         mended = (1 + miss @ near) / (1 + near.sum(0))
-        torch.testing.assert_close(found.spreads[0, j].flatten().double().square(), kriged(x, y, cells)[1] * mended,
+        torch.testing.assert_close(found.stds[0, j].flatten().double().square(), kriged(x, y, cells)[1] * mended,
                                    atol=1e-3, rtol=1e-2)
     votes = torch.stack(votes)
     torch.testing.assert_close(found.log_weights[0].flatten(1).double(), votes - votes.amax(0), atol=1e-3, rtol=1e-3)
