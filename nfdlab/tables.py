@@ -80,10 +80,12 @@ TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
 
 
 def written(root: Path) -> dict[Path, str]:
-    """The files that hold tables, with all of them made anew."""
+    """The files that hold tables, as many as there are, with all of them made anew."""
     texts: dict[Path, str] = {}
     for name, (file, make) in TABLES.items():
         path, begin, end = root / file, f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if not path.exists():                        # a folder of lessons alone has no tables
+            continue
         text = texts.get(path) or path.read_text(encoding="utf-8")
         head, rest = text.split(begin)
         texts[path] = f"{head}{begin}\n{make(root)}\n{end}{rest.split(end)[1]}"

@@ -46,7 +46,7 @@ from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkag
 from nfdlab.fields.refining import render_adaptive
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
-from nfdlab.panels.active_figure import believed, promised, regret
+from nfdlab.panels.active_figure import promised, regret, show_posterior
 from nfdlab.panels.active_panel import looking
 
 if budget == "smoke":
@@ -81,9 +81,9 @@ trails = {f"{looks // 2} looks": Search(model, d=2, seed=seed, looks=looks).run(
           "a grid": even}
 figure, (axes,) = style.picture(1, 5, size=(13.4, 2.9))
 target = truth(points)[0, :, 0]
-believed(axes[0], replace(found, seen=None), points, target[None], window, "truth", style.INK, bump.card.axes, target)
+show_posterior(axes[0], replace(found, seen=None), points, target[None], window, "truth", style.INK, bump.card.axes, target)
 for ax, (words, now) in zip(axes[1:], trails.items(), strict=False):
-    believed(ax, now, points, now.draw(64)(points)[..., 0].cpu(), window, f"{words}: {score_now(now, truth):.3f}",
+    show_posterior(ax, now, points, now.draw(64)(points)[..., 0].cpu(), window, f"{words}: {score_now(now, truth):.3f}",
              style.MODEL, bump.card.axes, target)
 promised(axes[4], trails[f"{looks // 2} looks"], f"after {looks // 2}: where next?", style.MODEL, bump.card.axes)
 figure
@@ -287,11 +287,11 @@ honest, blind = (Search(model, d=2, seed=seed, looks=looks, particles=particles)
 ends = {"all hills": honest.run(right), "left hills only": blind.run(right)}
 figure, axes = style.picture(1, 3, size=(10.2, 3.5))
 goal = right(points)[0, :, 0]
-believed(axes[0, 0], honest, points, goal[None], window, "truth", style.INK, bump.card.axes, goal)
+show_posterior(axes[0, 0], honest, points, goal[None], window, "truth", style.INK, bump.card.axes, goal)
 for ax, (words, end) in zip(axes[0, 1:], ends.items(), strict=True):
     values = end.draw(64)(points)[..., 0].cpu()
     share = float((end.seen.coords[:, 0] > 0).float().mean())
-    believed(ax, end, points, values, window, f"{words}: {share:.0%} of looks right,\nspread {values.std(0).mean():.3f}, "
+    show_posterior(ax, end, points, values, window, f"{words}: {share:.0%} of looks right,\nspread {values.std(0).mean():.3f}, "
              f"RMSE {score_now(end, right):.3f}", style.MODEL, bump.card.axes, goal)
 figure
 

@@ -29,14 +29,14 @@ def trail(view: ActiveView) -> Picture:
     figure, axes = picture(2, 3, size=(9.4, 6.6 if d == 2 else 5.2))
     first, error = view.errors["model"][0], {name: errors[-1] for name, errors in view.errors.items()}
     title = f"truth, {model.m} looks" + (f", ×{view.state.scale:.3g}" if view.state.scale > 1 else "")
-    believed(axes[0, 0], model, points, target[None], window, title, style.INK, card.axes, target)
+    show_posterior(axes[0, 0], model, points, target[None], window, title, style.INK, card.axes, target)
     for name, search, above, below in (("model", model, axes[0, 1], axes[1, 0]),
                                        ("exact", view.exact, axes[0, 2], axes[1, 1])):
         if search is None:
             above.set_axis_off(), below.set_axis_off()
             continue
         values = search.draw(64)(points)[..., 0].cpu()
-        believed(above, search, points, values, window, f"{name}: RMSE {style.number(error[name], 2)}",
+        show_posterior(above, search, points, values, window, f"{name}: RMSE {style.number(error[name], 2)}",
                  colour_of(name), card.axes, target)
         promised(below, search, f"{name}: {_kind(search)}, next ×", colour_of(name), card.axes)
     regret(axes[1, 2], view.errors, view.others, f"error: from {style.number(first, 2)} to "
@@ -49,8 +49,8 @@ def window_round(search: Search, scale: float) -> Window:
     return window_around(search.seen.coords[-1].tolist() if search.m else [0.0] * search.d, scale)
 
 
-def believed(ax: Axes, search: Search, points: Tensor, values: Tensor, window: Window, title: str, ink: str,
-             names: tuple, target: Tensor) -> None:
+def show_posterior(ax: Axes, search: Search, points: Tensor, values: Tensor, window: Window, title: str, ink: str,
+                   names: tuple, target: Tensor) -> None:
     """Posterior draws, values (n, p) at a window's points: curves in 1D, their mean in 2D; measurements numbered."""
     seen = _measured(search)
     dress(ax, title=title, ink=ink)

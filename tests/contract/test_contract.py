@@ -190,11 +190,12 @@ def test_the_value_at_a_point_depends_on_no_other(case):
     draws, coords = case.fitted.draw(case.seen(), 4, seed=2), nfd.cell_centres(GRID[d])
     values = draws(coords)
     for part in (slice(0, 1), slice(5, 21), slice(None, None, 3)):
-        assert apart(draws(coords[part]), values[:, part]) < 1e-5
+        assert float((draws(coords[part]) - values[:, part]).abs().max()) < 1e-5 * scale(values)
     own = torch.stack([coords.roll(k, 0) for k in range(4)])
     assert apart(draws(own), torch.stack([values[k].roll(k, 0) for k in range(4)])) < 1e-5
-    assert apart(draws(nfd.cell_centres(tuple(3 * s for s in GRID[d])))[:, -1:], draws(
-        nfd.cell_centres(tuple(3 * s for s in GRID[d]))[-1:])) < 1e-5
+    fine = nfd.cell_centres(tuple(3 * s for s in GRID[d]))
+    every = draws(fine)                                          # the last point may lie where there is next to nothing
+    assert float((draws(fine[-1:]) - every[:, -1:]).abs().max()) < 1e-5 * scale(every)
     assert apart(draws[1:3](coords), values[1:3]) < 1e-5
 
 

@@ -44,8 +44,9 @@ def contents(net: torch.nn.Module) -> dict:
 
 @pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
 def test_eight_threads_draw_what_one_draws(approach, problem):
-    """Draws of one model at once are those one after the other of another copy: equal to 1e-6 of the scale. Copies are
-    fresh, so that what is computed on the first draw is computed by eight threads at once."""
+    """Draws of one model at once are those one after the other of another copy: equal to 1e-5 of the scale, since the
+    last bits of a matrix product depend on where its memory lies. Copies are fresh, so that what is computed on the
+    first draw is computed by eight threads at once."""
     shared, alone = loaded(approach, problem), loaded(approach, problem)
     seen = seen_by(shared)
     questions = [(None if i % 4 == 3 else Observations(seen.coords, seen.values + i % 4, seen.noise_std), i)
@@ -55,7 +56,7 @@ def test_eight_threads_draw_what_one_draws(approach, problem):
         together = list(pool.map(asked, draws, range(THREADS)))
     for (observations, seed), found in zip(questions, together, strict=True):
         expected = asked(draw(alone, observations, seed), seed)
-        assert float((found - expected).abs().max()) < 1e-6 * float(expected.abs().max())
+        assert float((found - expected).abs().max()) < 1e-5 * float(expected.abs().max())
 
 
 @pytest.mark.parametrize("approach,problem", sorted(store.shipped()))

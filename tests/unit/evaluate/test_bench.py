@@ -139,7 +139,7 @@ def test_who_cannot_take_part_is_said_in_a_line(tmp_path):
 
 def header(path, about):
     """A weights file with a readable header and none of the tensors that its approach needs."""
-    save_file({"nothing": torch.zeros(1)}, path, {"format": "nfdlab 1", "about": json.dumps(about)})
+    save_file({"nothing": torch.zeros(1)}, path, {"format": "nfdlab 2", "about": json.dumps(about)})
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(tmp_path):
