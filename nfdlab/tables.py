@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import approaches, problems, recipes, store
+from .core.checks import require
 from .jupyter.lessons import lessons, read
 from .pairs import write_atomic
 
@@ -87,6 +88,9 @@ def written(root: Path) -> dict[Path, str]:
         if not path.exists():                        # a folder of lessons alone has no tables
             continue
         text = texts.get(path) or path.read_text(encoding="utf-8")
+        require(text.count(begin) == text.count(end) == 1 and text.index(begin) < text.index(end),
+                must=f"{file}: a place for the table {name!r}.", came=str(path),
+                why="Tables are written between two comments, and nothing else is touched.", do=f"{begin}, {end}.")
         head, rest = text.split(begin)
         texts[path] = f"{head}{begin}\n{make(root)}\n{end}{rest.split(end)[1]}"
     return texts

@@ -37,7 +37,7 @@ def trail(view: ActiveView) -> Picture:
             continue
         values = search.draw(64)(points)[..., 0].cpu()
         show_posterior(above, search, points, values, window, f"{name}: RMSE {style.number(error[name], 2)}",
-                 colour_of(name), card.axes, target)
+                       colour_of(name), card.axes, target)
         promised(below, search, f"{name}: {_kind(search)}, next ×", colour_of(name), card.axes)
     regret(axes[1, 2], view.errors, view.others, f"error: from {style.number(first, 2)} to "
            f"{style.number(error['model'], 2)}")

@@ -11,7 +11,7 @@ from lesson_text import lesson, write
 from typer.testing import CliRunner
 
 import nfdlab
-from nfdlab import cli, pairs, report, store
+from nfdlab import cli, pairs, report, store, tables
 from nfdlab.core.types import Budget, Step
 from nfdlab.jupyter import kernel, lab, lessons
 
@@ -26,10 +26,13 @@ def nfd(monkeypatch):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A repository with two lessons, as home."""
+    """A repository with two lessons and places for tables, as home."""
     (tmp_path / "notebooks").mkdir()
     write(tmp_path / "notebooks", "00_start_here", "1")
     write(tmp_path / "notebooks", "05_deep", "2")
+    for name, (file, _) in tables.TABLES.items():
+        with open(tmp_path / file, "a", encoding="utf-8") as text:
+            text.write(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n")
     monkeypatch.setattr(lessons, "home", lambda: tmp_path)
     monkeypatch.setattr("nfdlab.terminal.home", lambda: tmp_path)
     return tmp_path
@@ -201,12 +204,20 @@ def test_score_evaluates_all_contestants_on_the_same_tasks(nfd, tmp_path, monkey
 def test_sync_and_its_check(nfd, repository):
     assert nfd("sync", "--check").exit_code == 1
     result = nfd("sync")
-    assert result.exit_code == 0 and "wrote 05_deep.ipynb" in result.output
+    assert result.exit_code == 0 and "wrote 05_deep.ipynb" in result.output and "wrote README.md" in result.output
     assert nfd("sync", "--check").exit_code == 0
+    approaches = repository / "APPROACHES.md"
+    approaches.write_text(approaches.read_text(encoding="utf-8").replace("| 5 |", "| 6 |"), encoding="utf-8")
+    result = nfd("sync", "--check")
+    assert result.exit_code == 1 and "APPROACHES.md: its tables" in result.output and "ipynb" not in result.output
+    assert "wrote APPROACHES.md" in nfd("sync").output and nfd("sync", "--check").exit_code == 0
     (repository / "notebooks" / "05_deep.py").write_text(lesson("x = 3"), encoding="utf-8")
     result = nfd("sync", "--check")
     assert result.exit_code == 1 and "05_deep.ipynb: cells differ" in result.output and "nfdlab sync" in result.output
     assert nfd("sync", "--from", "nowhere").exit_code == 2
+    approaches.write_text("no place for a table", encoding="utf-8")
+    refused = nfd("sync")
+    assert refused.exit_code == 2 and "a place for the table 'cards'" in refused.stderr
 
 
 def test_list_names_everything_there_is(nfd, repository, monkeypatch):
