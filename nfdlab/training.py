@@ -69,9 +69,7 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     the weights whose memory grows with the run (Karras et al. 2024, eq. 2, gamma = 16), which replaces the weights at
     the end of each stage and on cancelling.
     """
-    start, first = _Saved.none(), _Saved.read(budget.checkpoint, module)
-    if first is not None:
-        start = first
+    start = _Saved.read(budget.checkpoint, module) or _Saved.none()
     spent, shares = start.seconds, sum(s.share for s in stages)
     done_share = sum(s.share for s in stages[:start.stage]) / shares
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint

@@ -116,20 +116,20 @@ def plant(fault: Fault, where: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="LIST", help="names of lists; all unless told")
+    parser.add_argument("parts", nargs="*", metavar="LIST", help="names of lists; all by default")
     parser.add_argument("-k", dest="word", default="", help="only faults that hold this word")
     parser.add_argument("-j", dest="jobs", type=int, choices=(1, 2), default=2, help="how many at a time")
     parser.add_argument("--committed", action="store_true", help="plant in the last commit, not in files as they are")
     parser.add_argument("--list", action="store_true", help="show them, plant nothing")
-    told = parser.parse_args()
-    chosen, began = faults(told.parts, told.word), time.perf_counter()
-    if told.list or not chosen:
+    options = parser.parse_args()
+    chosen, began = faults(options.parts, options.word), time.perf_counter()
+    if options.list or not chosen:
         print("\n".join(f"{f.part:12} {f.file:40} {f.why}" for f in chosen) or "No such fault.")
         return int(not chosen)
     with tempfile.TemporaryDirectory(prefix="faults") as scratch:
         copies: SimpleQueue[Path] = SimpleQueue()
-        for i in range(told.jobs):
-            copies.put(copy(Path(scratch, str(i)), told.committed))
+        for i in range(options.jobs):
+            copies.put(copy(Path(scratch, str(i)), options.committed))
         first = copies.get()
         good, said = green(first, sorted({f.test for f in chosen}))
         copies.put(first)
@@ -144,7 +144,7 @@ def main() -> int:
                 copies.put(where)
 
         wide, outcomes = max(len(f.file) for f in chosen), []
-        with ThreadPoolExecutor(told.jobs) as pool:
+        with ThreadPoolExecutor(options.jobs) as pool:
             for fault, outcome in zip(chosen, pool.map(one, chosen), strict=True):
                 print(f"{fault.part:8}  {fault.file:{wide}}  {outcome:8}  {fault.why}", flush=True)
                 if outcome != "seen":

@@ -116,7 +116,7 @@ class LatentField:
     points_per_cell: int | None = None
     # what the encoder's grid holds: values at its "points", or averages over its "pixels"
     encoder_input: str = "points"
-    # what the decoder learns: values at "points", or also averages over "pixels", whose width it is told
+    # what the decoder learns: values at "points", or also averages over "pixels", whose width is an input
     decoder_output: str = "pixels"
     width: int = 48                          # channels of autoencoder and convolutional denoiser
     octaves: int = 3                         # Fourier octaves of the field's local coordinates

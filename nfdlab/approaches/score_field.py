@@ -255,7 +255,7 @@ class ScoreFieldModel(TrainedModel):
              sampler: str = "dpmpp") -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told.
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, by default those of the config.
         """
         for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler):
             x = step.x

@@ -129,7 +129,7 @@ class ResidualNetwork(nn.Module):
 class Denoiser(nn.Module):
     """D(x, sigma, conditioning) = mean + std · F, the mean of the clean x: x (b, …) and sigma () or (b,) -> (b, …).
 
-    `prior(x, sigma, conditioning.prior)` gives mean and std. It is a WhitePrior unless told; any object that answers so
+    `prior(x, sigma, conditioning.prior)` gives mean and std. By default it is a WhitePrior; any object that answers so
     will do. `noise_levels` are those that matter for the data, measured once there are any.
     """
 

@@ -15,7 +15,7 @@ from ..core.rng import stream, uniforms
 from ..core.types import Fields
 from .spectra import spectrum
 
-BASE = {1: (32,), 2: (16, 16), 3: (4, 4, 4)}         # where ×1 is, unless told
+BASE = {1: (32,), 2: (16, 16), 3: (4, 4, 4)}         # where ×1 is by default
 FLOOR = 1e-9                                         # of the variance: powers below are rounding, not roughness
 
 
@@ -91,7 +91,7 @@ def flicker(fields: Fields, truth: Fields, *, frames: int = 16, space: tuple[int
             rate: int = 8) -> float:
     """Energy of the second time difference at `rate` times the frame rate, draws to truths: 1 is as in the truth.
 
-    Time is the first axis; `space` is the grid of the others (16 cells a side unless told). Draws that jump
+    Time is the first axis; `space` is the grid of the others (16 cells a side by default). Draws that jump
     between frames are above 1, over-smoothed ones below.
     """
     require_count(frames, "frames"), require_count(rate, "rate")

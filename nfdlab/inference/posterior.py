@@ -28,7 +28,7 @@ KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations ent
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained approach: its network, what it says of itself, and how many sampling steps it takes unless told.
+    """A trained approach: its network, what it says of itself, and how many sampling steps it takes by default.
 
     Nothing in it changes while it draws, so that threads may share one.
     """
@@ -199,8 +199,8 @@ class LatentPosterior(TrainedModel):
              guide: str | None = None) -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, `guide` how observations enter: those of the
-        config unless told.
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, `guide` how observations enter: by default
+        those of the config.
         """
         for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide):
             x = step.x

@@ -20,7 +20,7 @@ from .points import Measured, Scaling, observations
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
-PATCH = 64               # cells a side of a picture's patches, unless told
+PATCH = 64               # cells a side of a picture's patches by default
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,8 @@ class ModulatedFieldPosterior(LatentPosterior):
 
     @torch.no_grad()
     def encode(self, fields: Fields, inner_steps: int | None = None) -> Tensor:
-        """Fields -> their latents (n, *shape) of unit scale. A meta-learned encoder makes `inner_steps` steps, as many
-        as in training unless told."""
+        """Fields -> their latents (n, *shape) of unit scale. A meta-learned encoder makes `inner_steps` steps, by
+        default as many as in training."""
         return self.net.encode(self.net.grid_values(fields), inner_steps)
 
     def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:

@@ -138,7 +138,7 @@ class PushForwardPosterior(TrainedModel):
              sampler: str = "dpmpp") -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, those of the config unless told.
+        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, by default those of the config.
         """
         walk, numbers, posterior = self._walk(seen, n, seed, steps, sampler)
         for step in walk:
