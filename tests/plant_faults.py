@@ -11,8 +11,10 @@ The working tree is never touched. Exit code 1 if a fault survives, no longer fi
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,9 @@ TOP = Path(__file__).resolve().parents[1]
 LISTS = TOP / "tests" / "faults"
 FAILED = 1                       # pytest's exit code when a test ran and failed; others say it could not run
 PATIENCE = 600                   # seconds for one test: a fault that makes it hang was seen too
+HEAVY = ["torch", "pytest", "xdist", "scipy.stats", "scipy.spatial", "scipy.interpolate", "pandas", "matplotlib.pyplot",
+         "plotly.graph_objects", "nbformat", "jupytext", "ipywidgets", "safetensors.torch", "typer.testing", "PIL.Image"]
+FORKS = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -69,24 +74,36 @@ def copy(where: Path, committed: bool = False) -> Path:
 
 
 def run(where: Path, tests: list[str], *options: str) -> tuple[int, str]:
-    """Pytest in a copy: exit code and output. No compiled files, so that a planted line is always read."""
-    ours = {"PYTHONPATH": str(where), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "",
-               "-n", "0", *options, *tests]
-    try:
-        done = subprocess.run(command, cwd=where, env={**os.environ, **ours}, capture_output=True, text=True,
-                              timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
+    """Pytest in a copy: exit code and output. A process forked from one that has imported what is heavy."""
+    said = where.with_name(f"{where.name}.said")
+    arguments = ["-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "", "-n", "0", *options, *tests]
+    process = FORKS.Process(target=_pytest, args=(str(where), str(said), arguments))
+    process.start()
+    process.join(PATIENCE)
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL)
         return FAILED, f"no end after {PATIENCE} s"
-    return done.returncode, done.stdout + done.stderr
+    return process.exitcode, said.read_text(encoding="utf-8", errors="replace")
+
+
+def _pytest(where: str, said: str, arguments: list[str]) -> None:
+    """What the fork does: the copy is what is imported, its output goes into a file. No compiled files are written,
+    so that a planted line is always read."""
+    os.setsid()                                      # with all it starts, one group to be stopped
+    os.chdir(where)
+    sys.path.insert(0, where)
+    os.environ["PYTHONPATH"], sys.dont_write_bytecode = where, True
+    with open(said, "wb") as file:
+        os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+    import pytest
+
+    code = pytest.main(arguments)
+    sys.stdout.flush()
+    os._exit(int(code))
 
 
 def green(where: Path, tests: list[str]) -> tuple[set[str], str]:
     """The tests that pass on the copy as it is, and what was said if not all do."""
-    seen = subprocess.run([sys.executable, "-c", "import nfdlab; print(nfdlab.__file__)"], cwd=where, text=True,
-                          env={**os.environ, "PYTHONPATH": str(where)}, capture_output=True).stdout
-    if not seen.startswith(str(where)):
-        sys.exit(f"The copy is not what is imported: {seen}")
     code, said = run(where, tests, "-rfE")
     if code not in (0, FAILED):                      # one that cannot be collected stops them all
         return {test for test in tests if run(where, [test])[0] == 0}, said
@@ -126,6 +143,8 @@ def main() -> int:
     if options.list or not chosen:
         print("\n".join(f"{f.part:12} {f.file:40} {f.why}" for f in chosen) or "No such fault.")
         return int(not chosen)
+    os.environ.update({"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+    FORKS.set_forkserver_preload(HEAVY)
     with tempfile.TemporaryDirectory(prefix="faults") as scratch:
         copies: SimpleQueue[Path] = SimpleQueue()
         for i in range(options.jobs):

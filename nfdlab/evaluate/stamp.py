@@ -4,6 +4,7 @@ from ..baselines import get as baseline
 from ..core.types import Fitted, Problem
 from ..observation import patterns
 from .results import Table
+from .table import COUNTS as DEFAULT_COUNTS
 from .table import score
 
 # how many observations each problem is judged at; 0 is the prior
@@ -38,3 +39,11 @@ def stamp(fitted: Fitted, problem: Problem, *, tasks: int = 200, seed: int = 1, 
     kept = {metric: {str(m): round(float(v), 4) for m, v in table.ratio(metric)[metric].items()} for metric in KEPT}
     fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if reference is None else "kriging"}
     return table
+
+
+def cases_of(problem: Problem) -> list[tuple[object, object]]:
+    """The (label, pattern) pairs that a problem is judged at; no pattern is the prior."""
+    name = problem.card.name
+    if name in CASES:
+        return list(CASES[name].items())
+    return [(m, patterns.Random(count=m) if m else None) for m in COUNTS.get(name, DEFAULT_COUNTS[problem.d])]

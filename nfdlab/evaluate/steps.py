@@ -1,0 +1,67 @@
+"""How many sampling steps a trained approach needs: its scores against the number of steps, on the same tasks."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from .. import problems
+from ..core.checks import require, require_count, require_seed
+from ..core.grid import cell_centres
+from ..core.rng import child
+from ..core.types import Fitted, Problem
+from ..observation.observing import observe
+from .stamp import cases_of
+from .table import GRIDS, measured
+
+STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 40)
+METRICS = ("crps", "energy", "variogram")
+MARGIN = 1.01                                        # the default may cost this much of the best score
+
+
+def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS, tasks: int = 24, draws: int = 64,
+               seed: int = 2, progress: Callable[[int, int], object] | None = None) -> dict:
+    """Scores of a trained approach at several numbers of sampling steps, as ratios to the most of them.
+
+    Tasks, observations and the noise of the draws are the same at each number of steps, so that ratios compare steps
+    and not luck of the draw. One ratio for each number of observations that the approach is scored at (`stamp`), then
+    their mean. Returns {"steps", "crps", "energy", "variogram": a list each, "crps_95": (low, high) of each by a
+    bootstrap over tasks, "tasks", "draws", "fewest": the least number of steps within 1 % of the best in all three}.
+    """
+    steps = sorted(set(steps))
+    require(len(steps) > 1, must="steps: at least two numbers of steps.", came=steps, why="A curve compares them.",
+            do=f"steps={STEPS}.")
+    require_count(tasks, "tasks", 2), require_count(draws, "draws", 2), require_seed(seed)
+    source, points, cases = problems.held_out(problem), cell_centres(GRIDS[problem.d]), cases_of(problem)
+    found = torch.zeros(len(METRICS), len(cases), tasks, len(steps), dtype=torch.float64)
+    for j, (m, case) in enumerate(cases):
+        for i in range(tasks):
+            own = child(seed, "task", m, i)
+            truth = source.draw(1, seed=child(own, "truth"))
+            seen = None if case is None else observe(truth, case, noise_std=0.05, seed=child(own, "seen"))
+            target = truth(points)[0]
+            for k, number in enumerate(steps):
+                values = fitted.draw(seen, draws, seed=child(own, "draws"), steps=number)(points)
+                scored = measured(values, target, problem.d, METRICS)
+                found[:, j, i, k] = torch.stack([scored[name].double().cpu() for name in METRICS])
+            if progress is not None:
+                progress(j * tasks + i + 1, len(cases) * tasks)
+    return {"steps": steps, **summary(found.numpy(), steps), "tasks": tasks, "draws": draws}
+
+
+def summary(found: np.ndarray, steps: Sequence[int]) -> dict:
+    """Scores (metrics, cases, tasks, steps) -> mean ratios to the last column, an interval, and the fewest steps."""
+    ratios = _ratios(found)
+    rng = np.random.default_rng(0)
+    again = [_ratios(found[:, :, rng.integers(0, found.shape[2], found.shape[2])])[0] for _ in range(500)]
+    low, high = np.quantile(again, (0.025, 0.975), axis=0, method="weibull")
+    good = (ratios <= MARGIN * ratios.min(-1, keepdims=True)).all(0)
+    return {**{name: [round(float(v), 4) for v in row] for name, row in zip(METRICS, ratios, strict=True)},
+            "crps_95": [[round(float(a), 4), round(float(b), 4)] for a, b in zip(low, high, strict=True)],
+            "fewest": int(steps[int(good.argmax())])}
+
+
+def _ratios(found: np.ndarray) -> np.ndarray:
+    """Scores (metrics, cases, tasks, steps) -> ratios of their means over tasks, averaged over cases."""
+    means = found.mean(2)
+    return (means / means[..., -1:]).mean(1)
