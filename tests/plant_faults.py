@@ -29,7 +29,8 @@ TOP = Path(__file__).resolve().parents[1]
 LISTS = TOP / "tests" / "faults"
 FAILED = 1                       # pytest's exit code when a test ran and failed; others say it could not run
 PATIENCE = 600                   # seconds for one test: a fault that makes it hang was seen too
-HEAVY = ["torch", "pytest", "xdist", "scipy.stats", "scipy.spatial", "scipy.interpolate", "pandas", "matplotlib.pyplot",
+ENDED = 64                       # added to pytest's exit code, since Python's own for a crash is 1 too
+HEAVY = ["torch", "pytest", "scipy.stats", "scipy.spatial", "scipy.interpolate", "pandas", "matplotlib.pyplot",
          "plotly.graph_objects", "nbformat", "jupytext", "ipywidgets", "safetensors.torch", "typer.testing", "PIL.Image"]
 FORKS = multiprocessing.get_context("forkserver")
 
@@ -76,14 +77,16 @@ def copy(where: Path, committed: bool = False) -> Path:
 def run(where: Path, tests: list[str], *options: str) -> tuple[int, str]:
     """Pytest in a copy: exit code and output. A process forked from one that has imported what is heavy."""
     said = where.with_name(f"{where.name}.said")
-    arguments = ["-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "", "-n", "0", *options, *tests]
+    arguments = ["-q", "-p", "no:cacheprovider", "--durations=0", "--tb=line", "-m", "", "-n", "0", "-W",
+                 "ignore::pytest.PytestAssertRewriteWarning", *options, *tests]        # plugins were imported before
     process = FORKS.Process(target=_pytest, args=(str(where), str(said), arguments))
     process.start()
     process.join(PATIENCE)
     if process.is_alive():
         os.killpg(process.pid, signal.SIGKILL)
         return FAILED, f"no end after {PATIENCE} s"
-    return process.exitcode, said.read_text(encoding="utf-8", errors="replace")
+    text = said.read_text(encoding="utf-8", errors="replace") if said.exists() else ""
+    return process.exitcode - ENDED, text            # a fork that broke, not its test, ends with less than ENDED
 
 
 def _pytest(where: str, said: str, arguments: list[str]) -> None:
@@ -99,7 +102,7 @@ def _pytest(where: str, said: str, arguments: list[str]) -> None:
 
     code = pytest.main(arguments)
     sys.stdout.flush()
-    os._exit(int(code))
+    os._exit(ENDED + int(code))
 
 
 def green(where: Path, tests: list[str]) -> tuple[set[str], str]:
