@@ -13,9 +13,9 @@ from ..core.checks import describe, require, require_count, require_name, requir
 from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
+from .base import NoPosterior
 from .files import PICTURES, read
-from .gridded import gridded
-from .patches import MARGIN
+from .gridded import MARGIN, gridded
 from .points import Measured, Scaling, observations
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
@@ -24,7 +24,7 @@ PATCH = 64               # cells a side of a picture's patches by default
 
 
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(NoPosterior):
     """Functions from `data`: an array, a tensor, or the path of an npy, npz, csv or picture file.
 
     Without `patch`, data are n functions on cell centres (n, s_1, …, s_d), the last `test_share` of them held out. With
@@ -100,10 +100,6 @@ class Arrays:
         other = copy.copy(self)
         object.__setattr__(other, "side", "test")
         return other
-
-    def oracle(self) -> None:
-        """None: the distribution of real data is unknown."""
-        return None
 
 
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
