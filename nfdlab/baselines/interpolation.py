@@ -34,7 +34,9 @@ class _Interpolation:
         """n identical draws; `seed` and `steps` have no effect."""
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
-            return _nothing_seen(seen, n)
+            d, c = (None, 1) if seen is None else (seen.coords.shape[1], seen.values.shape[1])       # None: any d
+            zero = torch.zeros(n, 1, c)
+            return EvaluatedFields(lambda coords, part: zero[part].to(coords).expand(-1, coords.shape[-2], -1), n, d, c)
         x, y = _distinct(seen)
         curve, d, c = self.curve(x, y), x.shape[1], y.shape[1]
 
@@ -45,13 +47,6 @@ class _Interpolation:
             return found.expand(k, -1, -1) if coords.ndim == 2 else found.reshape(k, -1, c)
 
         return EvaluatedFields(rule, n, d, c)
-
-
-def _nothing_seen(seen: Observations | None, n: int) -> EvaluatedFields:
-    """Zero everywhere. With `seen=None` the number of coordinates is unknown, so any is accepted."""
-    c = 1 if seen is None else seen.values.shape[1]
-    return EvaluatedFields(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
-                     None if seen is None else seen.coords.shape[1], c)
 
 
 def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:

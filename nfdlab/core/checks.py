@@ -51,20 +51,18 @@ def require_name(name, names, what: str) -> str:
 
 def require_seed(seed) -> int:
     """A non-negative integer seed."""
-    require(isinstance(seed, int) and not isinstance(seed, bool), kind=TypeError, must="seed: a non-negative integer.",
-            came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any other integer.")
-    require(seed >= 0, must="seed: a non-negative integer.", came=seed,
-            why="Streams are derived from the seed by a hash of its digits.", do="Pass a seed of zero or more.")
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    require(whole and seed >= 0, kind=ValueError if whole else TypeError, must="seed: a non-negative integer.",
+            came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any larger integer.")
     return seed
 
 
 def require_count(count, what: str = "n", at_least: int = 1) -> int:
     """An integer of at least `at_least`."""
-    require(isinstance(count, int) and not isinstance(count, bool), kind=TypeError,
-            must=f"{what}: a whole number, at least {at_least}.", came=count,
-            why=f"{what} counts things.", do=f"Pass {what}={max(at_least, 8)}, say.")
-    require(count >= at_least, must=f"{what}: at least {at_least}.", came=count,
-            why=f"Fewer make no sense for {what}.", do=f"Ask for {what}={at_least} or more.")
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    require(whole and count >= at_least, kind=ValueError if whole else TypeError,
+            must=f"{what}: at least {at_least}, a whole number.", came=count, why=f"{what} counts things.",
+            do=f"Ask for {what}={at_least} or more.")
     return count
 
 

@@ -4,6 +4,7 @@ For each problem a ratio of mean scores at every pattern and size, over the same
 average (`results.Table`). Ratios of different problems are never averaged, since contestants differ between them.
 """
 
+import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.checks import require, require_name
+from .cells import KEYS
 from .results import Table
 from .table import REFERENCE
 
@@ -32,8 +34,10 @@ class Benchmark:
         """From a bench.csv, every number as it was."""
         require(Path(path).is_file(), must="path: a bench.csv.", came=str(path), why="There is no such file.",
                 do="nfdlab bench -o FOLDER writes one.")
-        words = dict.fromkeys(("problem", "pattern", "size", "contestant"), str)
-        return cls(pd.read_csv(path, dtype=words, float_precision="round_trip"), **rest)
+        with open(path, encoding="utf-8", newline="") as lines:      # pandas alone rounds the last digit, or may
+            rows = pd.DataFrame(list(csv.DictReader(lines)))
+        whole = dict.fromkeys(("seed", "task", "m"), int)
+        return cls(rows.astype(whole | {name: float for name in rows.columns if name not in KEYS}), **rest)
 
     @cached_property
     def problems(self) -> list[str]:

@@ -106,7 +106,7 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     """The numbers, in float64, and a name with their hash."""
     name = "array"
     if isinstance(data, (str, Path)):
-        data, name = read(data, key=key), Path(data).name
+        data, name = read(data, key=key)[1], Path(data).name
     elif isinstance(data, Tensor):
         data = data.detach().cpu().numpy()
     values = np.asarray(data)

@@ -60,7 +60,7 @@ def elevation() -> dict[str, Tensor]:
 
 
 class PictureProblem(NoPosterior):
-    """Real pictures with two `sides`, which `read()` gives: the first to train on, the second never seen in training."""
+    """Real pictures with two `sides` that `read()` gives: the first to train on, the second never seen in training."""
 
     d: ClassVar[int] = 2
     c: ClassVar[int] = 1
