@@ -22,11 +22,11 @@ Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
 
 
 @dataclass(frozen=True)
-class _Interpolation:
-    """Base: prepare the points, fit a curve, return it n times."""
+class Nearest:
+    """The value of the nearest observation (`cKDTree`)."""
 
     def curve(self, x: np.ndarray, y: np.ndarray) -> Curve:
-        """The interpolant of values y (m, c) at distinct places x (m, d), m >= 1: by nearest neighbour here."""
+        """The interpolant of values y (m, c) at distinct places x (m, d), m >= 1; overridden by the others."""
         tree = cKDTree(x)
         return lambda q: y[tree.query(q)[1]]
 
@@ -59,12 +59,7 @@ def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Nearest(_Interpolation):
-    """The value of the nearest observation (`cKDTree`)."""
-
-
-@dataclass(frozen=True)
-class Linear(_Interpolation):
+class Linear(Nearest):
     """Piecewise linear (`np.interp`, `LinearNDInterpolator`); outside the hull the nearest."""
 
     def curve(self, x, y):
@@ -74,7 +69,7 @@ class Linear(_Interpolation):
 
 
 @dataclass(frozen=True)
-class Cubic(_Interpolation):
+class Cubic(Nearest):
     """Not-a-knot cubic spline in 1D, Clough-Tocher in 2D, linear in 3D; outside the hull the nearest."""
 
     def curve(self, x, y):
@@ -88,7 +83,7 @@ class Cubic(_Interpolation):
 
 
 @dataclass(frozen=True)
-class RBF(_Interpolation):
+class RBF(Nearest):
     """Radial basis functions with a linear trend (`RBFInterpolator`): r³ in 1D (the natural cubic spline), thin-plate
     splines beyond. With too few points for a trend, a constant. `smoothing` in scipy's units."""
 

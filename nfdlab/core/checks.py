@@ -68,13 +68,12 @@ def require_count(count, what: str = "n", at_least: int = 1) -> int:
 
 def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
     """A finite number within [low, high], or (low, high] with `open_low`."""
-    number = isinstance(x, (int, float)) and not isinstance(x, bool)
     if isinstance(x, Tensor) and x.numel() == 1:
-        x, number = float(x), True
-    require(number, kind=TypeError, must=f"{what}: a number.", came=x, why=f"{what} is one number for all points.",
-            do=f"Pass a float for {what}.")
-    inside = math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
-    require(inside, must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].", came=x,
+        x = float(x)
+    number = isinstance(x, (int, float)) and not isinstance(x, bool)
+    inside = number and math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
+    require(inside, kind=ValueError if number else TypeError, came=x,
+            must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].",
             why=f"Outside that range {what} has no meaning.", do=f"Pass {what} within the range.")
     return float(x)
 

@@ -94,17 +94,15 @@ def compute(cell: Cell) -> list[list]:
     return [[*same, i, m, *numbers] for i, (m, *numbers) in enumerate(zip(counts, *scores, strict=True))]
 
 
+_problem = lru_cache(maxsize=4)(problems.get)
+
+
 @lru_cache(maxsize=8)
 def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
     """The exact posterior (None where there is none), a baseline, or the approach of a weights file."""
     if weights:
         return store.load(weights, device="cpu")
     return _problem(problem).oracle() if name in (REFERENCE, TWIN) else baselines.get(name)
-
-
-@lru_cache(maxsize=4)
-def _problem(name: str):
-    return problems.get(name)
 
 
 def sized(pattern: str, size: int | float):

@@ -70,10 +70,6 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
     return Table(pd.DataFrame(rows), problem.card.name, reference, draws, seed)
 
 
-def _functional(functional):
-    return lambda draws, truth, d: calibration.functional_coverage(draws, truth, functional(d))
-
-
 SCORES = {                                           # (draws, truth, d) -> (); in the order of the columns
     "crps": lambda draws, truth, d: scores.crps(draws, truth),
     "energy": lambda draws, truth, d: scores.energy(draws, truth),
@@ -82,8 +78,9 @@ SCORES = {                                           # (draws, truth, d) -> (); 
     "variance": lambda draws, truth, d: scores.variance(draws),
     "psnr": lambda draws, truth, d: scores.psnr(draws, truth),
     "coverage90": lambda draws, truth, d: calibration.coverage(draws, truth),
-    "maximum90": _functional(lambda d: calibration.maximum),
-    "integral90": _functional(lambda d: lambda values: calibration.integral(values, d)),
+    "maximum90": lambda draws, truth, d: calibration.functional_coverage(draws, truth, calibration.maximum),
+    "integral90": lambda draws, truth, d: calibration.functional_coverage(
+        draws, truth, lambda values: calibration.integral(values, d)),
 }
 
 

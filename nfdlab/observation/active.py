@@ -73,11 +73,6 @@ class Search:
         """The draws at the candidates: (draws, p, c)."""
         return self.draw(self.draws)(self.candidates).cpu()
 
-    @cached_property
-    def spacing(self) -> float:
-        """Distance between evenly spaced candidates; measurements nearer than half of it are at one place."""
-        return 2 / len(self.candidates) ** (1 / self.d)
-
     def acquisition(self, by: str | None = None) -> Tensor:
         """Acquisition value at each candidate, by the policy unless given: (p,). −inf where repeating is useless."""
         by = by or (self.policy if self.policy in ACQUISITIONS else "variance")
@@ -88,7 +83,8 @@ class Search:
         draws are wrong and a second measurement would not correct them. Where they vary less, repeating is allowed."""
         if self.m == 0:
             return found
-        looked = torch.cdist(self.candidates, self.seen.coords).min(1).values < self.spacing / 2
+        half = 1 / len(self.candidates) ** (1 / self.d)              # of the distance between evenly spaced candidates
+        looked = torch.cdist(self.candidates, self.seen.coords).min(1).values < half
         wrong = values.var(0).sum(-1) > self.noise_std**2 * self.c
         return found.masked_fill(looked & wrong, -math.inf)
 
@@ -98,7 +94,7 @@ class Search:
         if callable(self.policy):
             return self.policy(self, k)
         if self.policy == "random":
-            return self._uniform(k)
+            return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
         if self.policy == "grid":
             order = farthest_first(cell_centres((math.ceil(self.looks ** (1 / self.d) - 1e-9),) * self.d))
             return order[torch.arange(self.m, self.m + k) % len(order)]
@@ -123,14 +119,8 @@ class Search:
         require(truth.n == 1 and truth.d == self.d, must=f"truth: one function of {self.d} coordinates.", came=truth,
                 why="A search measures one function.", do="problem.draw(1, seed=0).")
         coords = self.ask(k)
-        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * self._noise(k))
-
-    def _uniform(self, k: int) -> Tensor:
-        """Random places (k, d), that of each measurement from its own stream."""
-        return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
-
-    def _noise(self, k: int) -> Tensor:
-        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
+        noise = torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
+        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * noise)
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """The search after `looks` more measurements of `truth`, those that are planned unless given."""

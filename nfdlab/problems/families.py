@@ -83,10 +83,7 @@ class Step1D(ExactProblem):
         source="bisection; Castro & Nowak 2008 for the noisy case", exact="closed form: constant between observations")
     d: ClassVar[int] = 1
 
-    @cached_property
-    def prior(self) -> Threshold:
-        """The place, anywhere."""
-        return Threshold.uniform()
+    prior = cached_property(lambda self: Threshold.uniform())
 
 
 @dataclass(frozen=True)
@@ -101,10 +98,7 @@ class Sawtooth1D(ExactProblem):
         source="the neural-process literature, e.g. Bruinsma et al. 2021", exact="enumerated over (f, phi)")
     d: ClassVar[int] = 1
 
-    @cached_property
-    def prior(self) -> Enumerated:
-        """All pitches and phases, on a grid that the posterior refines."""
-        return Enumerated.uniform(sawtooth, 1, 1, (160, 160))
+    prior = cached_property(lambda self: Enumerated.uniform(sawtooth, 1, 1, (160, 160)))
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n fresh functions."""
