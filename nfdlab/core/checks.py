@@ -91,10 +91,9 @@ def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor
 
     Up to 1e-5 outside counts as rounding.
     """
-    require(isinstance(coords, Tensor), kind=TypeError, must="coords: a torch tensor of shape (p, d).", came=coords,
-            why="Fields are evaluated at coordinates.", do="torch.as_tensor(coords), or nfdlab.cell_centres((64,)).")
-    require(coords.is_floating_point(), kind=TypeError, must="coords: floating point numbers.", came=coords,
-            why="Coordinates are real numbers, not indices.", do="coords.float().")
+    require(isinstance(coords, Tensor) and coords.is_floating_point(), kind=TypeError, came=coords,
+            must="coords: a torch tensor of floating point numbers, of shape (p, d).",
+            why="Coordinates are real numbers.", do="torch.as_tensor(coords).float(), or nfdlab.cell_centres((64,)).")
     ranks = (2,) if n is None else (2, 3)
     right = coords.ndim in ranks and (d is None or coords.shape[-1] == d)
     right = right and (coords.ndim == 2 or coords.shape[0] == n)

@@ -64,8 +64,9 @@ class Arrays(NoPosterior):
         std = np.where(std > 0, std, 1.0)
         scaling = Scaling((0.0,) * d, tuple(float(s) for s in patch or values.shape[1:-1]), tuple(mean.tolist()),
                           tuple(std.tolist()), tuple(f"cells along axis {k + 1}" for k in range(d)))
-        sides = {name: torch.from_numpy((side - mean) / std).float()
-                 for name, side in (("train", _edged(train, patch)), ("test", _edged(test, patch)))}
+        if patch is not None:                            # the edge repeated as margin
+            train, test = (np.pad(side, [(MARGIN, MARGIN)] * d + [(0, 0)], mode="edge") for side in (train, test))
+        sides = {k: torch.from_numpy((side - mean) / std).float() for k, side in (("train", train), ("test", test))}
         built = {"data": word, "patch": patch, "channels_last": channels_last, "d": d, "c": len(mean),
                  "scaling": scaling, "_sides": sides}
         for name, value in built.items():
@@ -146,11 +147,6 @@ def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> t
             why=f"The held-out side is the last {share:.0%} of columns, and a patch must fit into each side.",
             do="A smaller patch=, or a larger test_share=.")
     return sides[0], sides[1]
-
-
-def _edged(side: np.ndarray, patch: tuple[int, ...] | None) -> np.ndarray:
-    """The side of the data, with a margin of repeated edge where patches are cut from it."""
-    return side if patch is None else np.pad(side, [(MARGIN, MARGIN)] * len(patch) + [(0, 0)], mode="edge")
 
 
 PROBLEMS = {"arrays": Arrays}
