@@ -94,7 +94,7 @@ class Search:
         if callable(self.policy):
             return self.policy(self, k)
         if self.policy == "random":
-            return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+            return self._uniform(k)
         if self.policy == "grid":
             order = farthest_first(cell_centres((math.ceil(self.looks ** (1 / self.d) - 1e-9),) * self.d))
             return order[torch.arange(self.m, self.m + k) % len(order)]
@@ -119,8 +119,14 @@ class Search:
         require(truth.n == 1 and truth.d == self.d, must=f"truth: one function of {self.d} coordinates.", came=truth,
                 why="A search measures one function.", do="problem.draw(1, seed=0).")
         coords = self.ask(k)
-        noise = torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
-        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * noise)
+        return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * self._noise(k))
+
+    def _uniform(self, k: int) -> Tensor:
+        """Random places (k, d), that of each measurement from its own stream."""
+        return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
+
+    def _noise(self, k: int) -> Tensor:
+        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """The search after `looks` more measurements of `truth`, those that are planned unless given."""
