@@ -10,9 +10,7 @@ from .core.checks import require
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Budget, Problem, Source, Watch, quiet
-from .observation.outline_views import OutlineViews
-from .observation.space_time_views import FrameViews
-from .observation.training_views import TrainingViews
+from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size
 CONFIGS = {

@@ -17,7 +17,7 @@ from nfdlab import baselines, cell_centres, observe, patterns, problems, recipes
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
-from nfdlab.problems.terrain import halves
+from nfdlab.problems.pictures import elevation
 
 HERE = Path(__file__).parent
 SEED, DRAWS, NOISE, EACH = 2026, 64, 0.05, 4            # EACH tasks at each number of observations
@@ -43,7 +43,7 @@ def points() -> str:
     """The sample table of points: 30 measured heights of one patch of terrain, in kilometres and metres."""
     truth = problems.held_out(problems.get("terrain2d")).draw(1, seed=child(SEED, "points"))
     seen = observe(truth, patterns.Random(count=30), noise_std=0.0, seed=child(SEED, "points"))
-    west = halves()["west"].double()
+    west = elevation()["west"].double()
     z = truth(seen.coords.double())[0, :, 0] * west.std() + west.mean()
     rows = [f"{2.5 * (y + 1):.3f},{2.5 * (x + 1):.3f},{height:.1f}\n" for (y, x), height
             in zip(seen.coords.tolist(), z.tolist(), strict=True)]

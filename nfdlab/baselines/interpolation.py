@@ -22,11 +22,11 @@ Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
 
 
 @dataclass(frozen=True)
-class _Interpolation:
-    """Base: prepare the points, fit a curve, return it n times."""
+class Nearest:
+    """The value of the nearest observation (`cKDTree`)."""
 
     def curve(self, x: np.ndarray, y: np.ndarray) -> Curve:
-        """The interpolant of values y (m, c) at distinct places x (m, d), m >= 1: by nearest neighbour here."""
+        """The interpolant of values y (m, c) at distinct places x (m, d), m >= 1; overridden by the others."""
         tree = cKDTree(x)
         return lambda q: y[tree.query(q)[1]]
 
@@ -34,7 +34,9 @@ class _Interpolation:
         """n identical draws; `seed` and `steps` have no effect."""
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
-            return _nothing_seen(seen, n)
+            d, c = (None, 1) if seen is None else (seen.coords.shape[1], seen.values.shape[1])       # None: any d
+            zero = torch.zeros(n, 1, c)
+            return EvaluatedFields(lambda coords, part: zero[part].to(coords).expand(-1, coords.shape[-2], -1), n, d, c)
         x, y = _distinct(seen)
         curve, d, c = self.curve(x, y), x.shape[1], y.shape[1]
 
@@ -47,13 +49,6 @@ class _Interpolation:
         return EvaluatedFields(rule, n, d, c)
 
 
-def _nothing_seen(seen: Observations | None, n: int) -> EvaluatedFields:
-    """Zero everywhere. With `seen=None` the number of coordinates is unknown, so any is accepted."""
-    c = 1 if seen is None else seen.values.shape[1]
-    return EvaluatedFields(lambda coords, part: coords.new_zeros(part.stop - part.start, coords.shape[-2], c), n,
-                     None if seen is None else seen.coords.shape[1], c)
-
-
 def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
     """Places and values in float64, sorted by place, values at equal places averaged."""
     x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
@@ -64,12 +59,7 @@ def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class Nearest(_Interpolation):
-    """The value of the nearest observation (`cKDTree`)."""
-
-
-@dataclass(frozen=True)
-class Linear(_Interpolation):
+class Linear(Nearest):
     """Piecewise linear (`np.interp`, `LinearNDInterpolator`); outside the hull the nearest."""
 
     def curve(self, x, y):
@@ -79,7 +69,7 @@ class Linear(_Interpolation):
 
 
 @dataclass(frozen=True)
-class Cubic(_Interpolation):
+class Cubic(Nearest):
     """Not-a-knot cubic spline in 1D, Clough-Tocher in 2D, linear in 3D; outside the hull the nearest."""
 
     def curve(self, x, y):
@@ -93,7 +83,7 @@ class Cubic(_Interpolation):
 
 
 @dataclass(frozen=True)
-class RBF(_Interpolation):
+class RBF(Nearest):
     """Radial basis functions with a linear trend (`RBFInterpolator`): r³ in 1D (the natural cubic spline), thin-plate
     splines beyond. With too few points for a trend, a constant. `smoothing` in scipy's units."""
 

@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -29,12 +30,9 @@ def mutual_information(values: Tensor, noise_std: float = 0.05, targets: Tensor 
     distant values it is ln 2, while the variance grows with the distance. By quadrature over the noise: exact for a
     polynomial log density of degree 17 with one channel, of degree 3 with several.
     """
-    n, p, c = values.shape
-    s = max(noise_std, LEAST_NOISE)
-    z, weights = _nodes(c)
-    step, found = max(1, CHUNK // (n * n * len(z) * c)), []
-    for part in values.movedim(1, 0).double().split(step):                          # (p, n, c)
-        logs = _log_likelihoods(part, z, s)
+    n, _, c = values.shape
+    found = []
+    for logs, weights in _log_likelihoods(values, noise_std):
         density = logs.logsumexp(-1) - math.log(n)                                  # less the constant of the noise
         found.append(-0.5 * c - (density * weights).sum(-1).mean(-1))
     return torch.cat(found).clamp_min(0).to(values)
@@ -48,16 +46,12 @@ def expected_error_reduction(values: Tensor, noise_std: float = 0.05, targets: T
     high, since one draw may explain a measurement alone (Settles 2009, sec. 3.4: expected error reduction).
     """
     targets = values if targets is None else targets
-    n, p, c = values.shape
-    s = max(noise_std, LEAST_NOISE)
-    z, weights = _nodes(c)
     flat = targets.flatten(1).double()                                              # (n, q c)
     flat = flat - flat.mean(0)
-    size = targets.shape[1]
+    size, found = targets.shape[1], []
     before = flat.square().mean(0).sum() / size
-    step, found = max(1, CHUNK // (n * len(z) * (n * c + flat.shape[1]))), []
-    for part in values.movedim(1, 0).double().split(step):
-        odds = _log_likelihoods(part, z, s).softmax(-1)
+    for logs, weights in _log_likelihoods(values, noise_std, flat.shape[1]):
+        odds = logs.softmax(-1)
         after = (odds @ flat.square().sum(1) - (odds @ flat).square().sum(-1)) / size
         found.append(before - (after * weights).sum(-1).mean(-1))
     return torch.cat(found).to(values)
@@ -95,10 +89,14 @@ def conditioned(values: Tensor, index: int, noise_std: float) -> Tensor:
     return mean + (away * (n - 1) ** 0.5).reshape(values.shape).to(values)
 
 
-def _log_likelihoods(part: Tensor, z: Tensor, s: float) -> Tensor:
-    """Log likelihoods, less their constant, of all draws given each draw measured at each node: (p, n, k, n)."""
-    y = part[:, :, None] + s * z                                                    # (p, n, k, c)
-    return -0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1)
+def _log_likelihoods(values: Tensor, noise_std: float, width: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Log likelihoods (p, n, k, n), less their constant, of all draws given each draw measured at k nodes of the noise,
+    a few candidates at a time, and the nodes' weights (k,). `width`: numbers that the caller holds for a node."""
+    n, _, c = values.shape
+    s, (z, weights) = max(noise_std, LEAST_NOISE), _nodes(c)
+    for part in values.movedim(1, 0).double().split(max(1, CHUNK // (n * len(z) * (n * c + width)))):
+        y = part[:, :, None] + s * z                                                # (p, n, k, c)
+        yield -0.5 * ((y[:, :, :, None] - part[:, None, None]) / s).square().sum(-1), weights
 
 
 def _nodes(c: int) -> tuple[Tensor, Tensor]:

@@ -16,26 +16,11 @@ class HasMoments(Protocol):
 
 
 @runtime_checkable
-class HasPath(Protocol):
-    """Offers the way from noise to sample."""
-
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None):
-        """Sampler steps from pure noise to the end of `draw`, with the same numbers."""
-
-
-@runtime_checkable
 class HasAsk(Protocol):
     """Offers an acquisition function."""
 
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int) -> Tensor:
         """Acquisition value at each of candidates (p, d): (p,)."""
-
-
-@runtime_checkable
-class HasAbout(Protocol):
-    """Carries a record of its training (approach, problem, config, scores)."""
-
-    about: dict
 
 
 @runtime_checkable
@@ -74,14 +59,6 @@ class Pattern(Protocol):
 
 
 @runtime_checkable
-class HasSize(Protocol):
-    """A pattern that knows its number of points."""
-
-    def size(self, d: int) -> int:
-        """Number of points in d dimensions."""
-
-
-@runtime_checkable
 class FollowsField(Protocol):
     """A pattern whose places depend on the field."""
 
@@ -91,4 +68,4 @@ class FollowsField(Protocol):
 
 def record_of(fitted) -> dict:
     """The record that a trained approach carries, {} for the exact posterior and baselines."""
-    return (fitted.about or {}) if isinstance(fitted, HasAbout) else {}
+    return getattr(fitted, "about", None) or {}

@@ -51,32 +51,29 @@ def require_name(name, names, what: str) -> str:
 
 def require_seed(seed) -> int:
     """A non-negative integer seed."""
-    require(isinstance(seed, int) and not isinstance(seed, bool), kind=TypeError, must="seed: a non-negative integer.",
-            came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any other integer.")
-    require(seed >= 0, must="seed: a non-negative integer.", came=seed,
-            why="Streams are derived from the seed by a hash of its digits.", do="Pass a seed of zero or more.")
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    require(whole and seed >= 0, kind=ValueError if whole else TypeError, must="seed: a non-negative integer.",
+            came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any larger integer.")
     return seed
 
 
 def require_count(count, what: str = "n", at_least: int = 1) -> int:
     """An integer of at least `at_least`."""
-    require(isinstance(count, int) and not isinstance(count, bool), kind=TypeError,
-            must=f"{what}: a whole number, at least {at_least}.", came=count,
-            why=f"{what} counts things.", do=f"Pass {what}={max(at_least, 8)}, say.")
-    require(count >= at_least, must=f"{what}: at least {at_least}.", came=count,
-            why=f"Fewer make no sense for {what}.", do=f"Ask for {what}={at_least} or more.")
+    whole = isinstance(count, int) and not isinstance(count, bool)
+    require(whole and count >= at_least, kind=ValueError if whole else TypeError,
+            must=f"{what}: at least {at_least}, a whole number.", came=count, why=f"{what} counts things.",
+            do=f"Ask for {what}={at_least} or more.")
     return count
 
 
 def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
     """A finite number within [low, high], or (low, high] with `open_low`."""
-    number = isinstance(x, (int, float)) and not isinstance(x, bool)
     if isinstance(x, Tensor) and x.numel() == 1:
-        x, number = float(x), True
-    require(number, kind=TypeError, must=f"{what}: a number.", came=x, why=f"{what} is one number for all points.",
-            do=f"Pass a float for {what}.")
-    inside = math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
-    require(inside, must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].", came=x,
+        x = float(x)
+    number = isinstance(x, (int, float)) and not isinstance(x, bool)
+    inside = number and math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
+    require(inside, kind=ValueError if number else TypeError, came=x,
+            must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].",
             why=f"Outside that range {what} has no meaning.", do=f"Pass {what} within the range.")
     return float(x)
 
@@ -94,10 +91,9 @@ def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor
 
     Up to 1e-5 outside counts as rounding.
     """
-    require(isinstance(coords, Tensor), kind=TypeError, must="coords: a torch tensor of shape (p, d).", came=coords,
-            why="Fields are evaluated at coordinates.", do="torch.as_tensor(coords), or nfdlab.cell_centres((64,)).")
-    require(coords.is_floating_point(), kind=TypeError, must="coords: floating point numbers.", came=coords,
-            why="Coordinates are real numbers, not indices.", do="coords.float().")
+    require(isinstance(coords, Tensor) and coords.is_floating_point(), kind=TypeError, came=coords,
+            must="coords: a torch tensor of floating point numbers, of shape (p, d).",
+            why="Coordinates are real numbers.", do="torch.as_tensor(coords).float(), or nfdlab.cell_centres((64,)).")
     ranks = (2,) if n is None else (2, 3)
     right = coords.ndim in ranks and (d is None or coords.shape[-1] == d)
     right = right and (coords.ndim == 2 or coords.shape[0] == n)

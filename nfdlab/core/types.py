@@ -143,14 +143,19 @@ class ProblemCard:
 
 
 @runtime_checkable
-class Problem(Protocol):
-    """A distribution of functions. A frozen dataclass whose fields are its knobs."""
-
-    card: ClassVar[ProblemCard]
+class Source(Protocol):
+    """All that an approach sees of a problem: fresh functions without end."""
 
     def draw(self, n: int, *, seed: int) -> Fields:
         """n fresh functions; a larger n only appends."""
         ...
+
+
+@runtime_checkable
+class Problem(Source, Protocol):
+    """A distribution of functions. A frozen dataclass whose fields are its knobs."""
+
+    card: ClassVar[ProblemCard]
 
     def oracle(self) -> Fitted | None:
         """The exact posterior, or None where there is none."""
@@ -216,15 +221,6 @@ class Budget:
         return cls(seconds, steps, checkpoint, name)
 
 
-@runtime_checkable
-class Source(Protocol):
-    """All that an approach sees of a problem: fresh functions without end."""
-
-    def draw(self, n: int, *, seed: int) -> Fields:
-        """n fresh functions."""
-        ...
-
-
 Views = Callable[..., ObservationBatch]      # views(fields, seed=) -> how data will be hidden at test time
 
 
@@ -240,14 +236,11 @@ class Approach(Protocol):
 
 
 @runtime_checkable
-class Trained(Protocol):
+class Trained(Fitted, Protocol):
     """What store, tests and panels may ask of a trained approach, beside `Fitted`."""
 
     about: dict
     device: torch.device
-
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
-        """As in `Fitted`."""
 
     def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
              sampler: str = "dpmpp") -> Iterator:

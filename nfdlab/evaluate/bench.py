@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
+from types import SimpleNamespace
 
 from joblib import cpu_count
 from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
@@ -19,7 +20,7 @@ from ..core.checks import require, require_count, require_name, require_number
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
-from .cells import Cell, digest_of, head, read, run, sized
+from .cells import KEYS, Cell, fingerprint, read, run, sized
 from .provenance import require_same_problem
 from .ranking import RIVAL, Benchmark
 from .results import RATIOS, SHARES, write_whole
@@ -55,7 +56,7 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
     todo = [cell for cell in cells if force or read(cell, folder) is None]
     failed = _compute(todo, folder, jobs, lambda done: progress and progress(len(cells) - len(todo) + done, len(cells)))
     found = [read(cell, folder) for cell in cells if cell.name not in failed]
-    lines = [",".join(head(columns)) + "\n", *(line for rows in found for line in rows or ())]
+    lines = [",".join((*KEYS, *columns)) + "\n", *(line for rows in found for line in rows or ())]
     write_whole(out / "bench.csv", "".join(lines))
     for stale in folder.glob("*.part"):              # left by a process that was killed
         stale.unlink(missing_ok=True)
@@ -152,17 +153,10 @@ def _weights(rival: str, problem) -> tuple[str, str, str]:
     if not path.is_file():
         return "", "", f"no file {path}"
     try:
-        require_same_problem(_Header(store.about(path)), problem)
+        require_same_problem(SimpleNamespace(about=store.about(path)), problem)
     except ValueError as error:
         return "", "", str(error).partition("\n  why:")[0].replace("\n ", "")
-    return str(path.resolve()), digest_of(path), ""
-
-
-class _Header:
-    """The record in the header of a weights file, without the weights."""
-
-    def __init__(self, about: dict):
-        self.about = about
+    return str(path.resolve()), fingerprint(path.read_bytes()), ""
 
 
 def _sizes(counts, shares, d: int) -> list[int | float]:

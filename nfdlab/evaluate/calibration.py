@@ -45,14 +45,6 @@ def integral(values: Tensor, d: int = 1) -> Tensor:
     return values.mean(-2, keepdim=True) * 2 ** d
 
 
-def crossings(values: Tensor, level: float = 0.0) -> Tensor:
-    """How often neighbours lie on two sides of the level, along points in order: (…, p, c) -> (…, 1, c).
-
-    A whole number, so that draws and truth tie; a tie is inside the interval, and an exact sampler covers 0.90 or more.
-    """
-    return (values < level).to(values.dtype).diff(dim=-2).abs().sum(-2, keepdim=True)
-
-
 def functional_coverage(draws: Tensor, truth: Tensor, functional, *, level: float = 0.9) -> Tensor:
     """Share of channels where the functional of the truth lies in the interval of the draws' functionals: (…,)."""
     return coverage(functional(draws), functional(truth), level=level)

@@ -12,12 +12,11 @@ import traceback
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from .. import baselines, problems, store
+from .. import __version__, baselines, problems, store
 from ..core.grid import cell_centres
 from ..core.rng import child
 from ..observation import patterns
@@ -58,11 +57,11 @@ class Cell:
     def definition(self) -> str:
         """All that its scores depend on, as JSON."""
         settings = {k: v for k, v in asdict(self).items() if k != "weights"}
-        return json.dumps({"format": FORMAT, "nfdlab": _version(), **settings}, sort_keys=True)
+        return json.dumps({"format": FORMAT, "nfdlab": __version__, **settings}, sort_keys=True)
 
     def path(self, folder: Path) -> Path:
         """Its file."""
-        return folder / f"{_digest(self.definition.encode())}.csv"
+        return folder / f"{fingerprint(self.definition.encode())}.csv"
 
 
 def run(cell: Cell, folder: Path) -> tuple[str, str]:
@@ -95,17 +94,15 @@ def compute(cell: Cell) -> list[list]:
     return [[*same, i, m, *numbers] for i, (m, *numbers) in enumerate(zip(counts, *scores, strict=True))]
 
 
+_problem = lru_cache(maxsize=4)(problems.get)
+
+
 @lru_cache(maxsize=8)
 def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
     """The exact posterior (None where there is none), a baseline, or the approach of a weights file."""
     if weights:
         return store.load(weights, device="cpu")
     return _problem(problem).oracle() if name in (REFERENCE, TWIN) else baselines.get(name)
-
-
-@lru_cache(maxsize=4)
-def _problem(name: str):
-    return problems.get(name)
 
 
 def sized(pattern: str, size: int | float):
@@ -117,9 +114,9 @@ def write(cell: Cell, folder: Path, rows: list[list]) -> Path:
     """Write the cell's file: definition, head, rows, checksum."""
     out = io.StringIO()
     out.write(f"# {cell.definition}\n")
-    csv.writer(out, lineterminator="\n").writerows([head(cell.scores), *rows])
+    csv.writer(out, lineterminator="\n").writerows([[*KEYS, *cell.scores], *rows])
     text = out.getvalue()
-    return write_whole(cell.path(folder), f"{text}# {_digest(text.encode())}\n")
+    return write_whole(cell.path(folder), f"{text}# {fingerprint(text.encode())}\n")
 
 
 def read(cell: Cell, folder: Path) -> list[str] | None:
@@ -129,27 +126,10 @@ def read(cell: Cell, folder: Path) -> list[str] | None:
     except (OSError, UnicodeDecodeError):
         return None
     text += "\n"
-    whole = end == f"# {_digest(text.encode())}" and text.startswith(f"# {cell.definition}\n")
+    whole = end == f"# {fingerprint(text.encode())}" and text.startswith(f"# {cell.definition}\n")
     return text.splitlines(keepends=True)[2:] if whole else None
 
 
-def head(scores: tuple[str, ...]) -> list[str]:
-    """The names of the columns."""
-    return [*KEYS, *scores]
-
-
-def digest_of(path: Path) -> str:
-    """Hash of a weights file, which does not depend on its name."""
-    return _digest(path.read_bytes())
-
-
-def _digest(data: bytes) -> str:
+def fingerprint(data: bytes) -> str:
+    """Hash of a cell's definition or rows, or of a weights file."""
     return blake2b(data, digest_size=10).hexdigest()
-
-
-@lru_cache
-def _version() -> str:
-    try:
-        return version("nfdlab")
-    except PackageNotFoundError:                     # run from a checkout that nobody installed
-        return "unknown"

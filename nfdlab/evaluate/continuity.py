@@ -50,16 +50,11 @@ def spectrum_error(fields: Fields, truth: Fields, *, base: tuple[int, ...] | Non
     for scale in scales:
         shape = tuple(scale * side for side in base)
         points = cell_centres(shape)
-        (_, mine), (_, theirs) = (_mean_spectrum(f, points, shape) for f in (fields, truth))
+        mine, theirs = (spectrum(f(points).cpu(), shape)[1].flatten(0, -2).mean(0) for f in (fields, truth))
         floor = FLOOR * theirs.sum().clamp_min(torch.finfo(theirs.dtype).tiny)
         ratio = ((mine + floor) / (theirs + floor)).log().abs()
         out[scale] = float(ratio[1:min(shape) // 2 + 1].mean())
     return out
-
-
-def _mean_spectrum(fields: Fields, points: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    k, power = spectrum(fields(points).cpu(), shape)
-    return k, power.flatten(0, -2).mean(0)
 
 
 def gradient(fields: Fields, coords: Tensor, step: float = 1e-2) -> Tensor:

@@ -1,6 +1,6 @@
 """Cost of a posterior: seconds to fit, milliseconds a draw, query points a second, against the matmul ceiling."""
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,10 +43,11 @@ def cost(fitted: Fitted, seen: Observations | None, points: Tensor, *, draws: in
     the same run, with the same threads.
     """
     require_count(draws, "draws"), require_seed(seed), require_coords(points)
-    fields, drawing = _fastest(lambda: fitted.draw(seen, draws, seed=seed))
-    _, asking = _fastest(lambda: fields(points))
-    asked = draws * len(points)
-    flops = _flops(lambda: fields(points)) / asked
+    drawing, fields = _fastest(lambda: fitted.draw(seen, draws, seed=seed)), fitted.draw(seen, draws, seed=seed)
+    asking, asked = _fastest(lambda: fields(points)), draws * len(points)
+    with FlopCounterMode(display=False) as counter:      # of what torch runs; 0 where numpy or scipy does it
+        fields(points)
+    flops = counter.get_total_flops() / asked
     about = record_of(fitted)
     return Cost(fit_seconds=about.get("seconds") or (about.get("budget") or {}).get("seconds"),
                 ms_per_draw=1e3 * drawing / draws, points_per_second=asked / asking, flops_per_point=flops or None,
@@ -56,22 +57,10 @@ def cost(fitted: Fitted, seen: Observations | None, points: Tensor, *, draws: in
 def ceiling(size: int = 768, *, seed: int = 0) -> float:
     """Flops a second of a float32 matrix product (size, size) on the CPU: 2 size³ over its fastest time."""
     a, b = normals(seed, 2, (size, size), "ceiling")
-    return 2 * size**3 / _fastest(lambda: a @ b, 3 * RUNS)[1]
+    return 2 * size**3 / _fastest(lambda: a @ b, 3 * RUNS)
 
 
-def _fastest(work: Callable[[], object], runs: int = RUNS) -> tuple[object, float]:
-    best = float("inf")
-    for _ in range(runs):
-        began = time.perf_counter()
-        found = work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return found, best
-
-
-def _flops(work: Callable[[], object]) -> int:
-    """Flops of the matrix products, convolutions and attentions that torch runs; 0 where numpy or scipy does it."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
+def _fastest(work: Callable[[], object], runs: int = RUNS) -> float:
+    """Seconds of the fastest of some runs."""
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
+    return min(timeit.repeat(lambda: (work(), wait()), number=1, repeat=runs))

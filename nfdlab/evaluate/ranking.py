@@ -36,9 +36,8 @@ class Benchmark:
                 do="nfdlab bench -o FOLDER writes one.")
         with open(path, encoding="utf-8", newline="") as lines:      # pandas alone rounds the last digit, or may
             rows = pd.DataFrame(list(csv.DictReader(lines)))
-        whole = {name: int for name in ("seed", "task", "m")}
-        scores = {name: float for name in rows.columns if name not in KEYS}
-        return cls(rows.astype(whole | scores), **rest)
+        whole = dict.fromkeys(("seed", "task", "m"), int)
+        return cls(rows.astype(whole | {name: float for name in rows.columns if name not in KEYS}), **rest)
 
     @cached_property
     def problems(self) -> list[str]:

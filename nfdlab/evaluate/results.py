@@ -7,6 +7,7 @@ the ratios are then averaged over m, so that large m, where scores are small, co
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,6 @@ class Table:
     draws: int
     seed: int = 0
     _boot: dict = field(default_factory=dict, repr=False)
-    _values: dict = field(default_factory=dict, repr=False)
 
     @property
     def contestants(self) -> list[str]:
@@ -53,12 +53,13 @@ class Table:
 
     def values(self, metric: str, contestant: str) -> dict[object, np.ndarray]:
         """Raw scores task by task, for each m: {m: (tasks,)}."""
-        if (metric, contestant) not in self._values:
-            require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
-            require_name(contestant, self.contestants, "contestant")
-            mine = self.rows[self.rows["contestant"] == contestant].sort_values("task", kind="stable")
-            self._values[metric, contestant] = {m: mine.loc[mine["m"] == m, metric].to_numpy() for m in self.counts}
-        return self._values[metric, contestant]
+        require_name(metric, [c for c in self.rows.columns if c not in ("contestant", "m", "task")], "score")
+        require_name(contestant, self.contestants, "contestant")
+        return {m: self._cases[contestant, m][metric].to_numpy() for m in self.counts}
+
+    @cached_property
+    def _cases(self) -> dict[tuple, pd.DataFrame]:
+        return dict(list(self.rows.sort_values("task", kind="stable").groupby(["contestant", "m"], sort=False)))
 
     def scores(self) -> pd.DataFrame:
         """Mean raw scores, a row for each contestant and m."""
@@ -68,18 +69,15 @@ class Table:
                 means.insert(means.columns.get_loc(square), root, means.pop(square) ** 0.5)
         return means
 
-    def ratio(self, metric: str = "crps", contestant: str | None = None, *, weights=None) -> pd.DataFrame:
-        """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst.
-
-        `weights`, one for each m, make the mean a weighted one: those of the trapezoid rule make it an area.
-        """
+    def ratio(self, metric: str = "crps", contestant: str | None = None) -> pd.DataFrame:
+        """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst."""
         contestant = self.contestants[0] if contestant is None else contestant
         require_name(metric, self.metrics, "metric")
         found = {m: self._resampled(metric, contestant, m) for m in self.counts}
         out = {m: (value, *np.percentile(again, [2.5, 97.5])) for m, (value, again) in found.items()}
         rows = list(out.values())
-        mean = np.average([value for value, _ in found.values()], weights=weights)
-        again = np.average([again for _, again in found.values()], axis=0, weights=weights)
+        mean = np.mean([value for value, _ in found.values()])
+        again = np.mean([again for _, again in found.values()], axis=0)
         out["mean"] = (mean, *np.percentile(again, [2.5, 97.5]))
         out["worst"] = max(rows, key=lambda row: _distance(metric, row[0]))
         return pd.DataFrame.from_dict(out, orient="index", columns=[metric, "low", "high"]).rename_axis("m")

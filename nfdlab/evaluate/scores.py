@@ -8,7 +8,7 @@ the draws come from, whatever n, so any number of draws measures the same (Ferro
 import torch
 from torch import Tensor
 
-from ..core.checks import require, require_finite
+from ..core.checks import describe, require, require_finite
 
 
 def check(draws: Tensor, truth: Tensor) -> None:
@@ -16,14 +16,10 @@ def check(draws: Tensor, truth: Tensor) -> None:
     right = isinstance(draws, Tensor) and isinstance(truth, Tensor) and draws.ndim >= 3
     right = right and draws.shape[:-3] + draws.shape[-2:] == truth.shape
     require(right, must="draws (…, n, p, c) and truth (…, p, c), asked at the same points.",
-            came=f"draws {_shape(draws)}, truth {_shape(truth)}", why="A score compares them point by point.",
+            came=f"draws: {describe(draws)}; truth: {describe(truth)}", why="A score compares them point by point.",
             do="draws(points) and truth(points)[0], with one and the same points.")
     require_finite(draws, "draws")
     require_finite(truth, "truth")
-
-
-def _shape(x) -> str:
-    return str(tuple(x.shape)) if isinstance(x, Tensor) else type(x).__name__
 
 
 def crps(draws: Tensor, truth: Tensor) -> Tensor:
@@ -121,13 +117,3 @@ def variance(draws: Tensor) -> Tensor:
     if draws.shape[-3] == 1:
         return draws.new_zeros(draws.shape[:-3])
     return draws.var(-3).mean((-2, -1))
-
-
-def spread_ratio(draws: Tensor, truth: Tensor) -> Tensor:
-    """Spread-error ratio, one number for all tasks: sqrt((1 + 1/n) mean variance) / sqrt(mean square error): ().
-
-    1 where calibrated; below 1, overconfident. The factor 1 + 1/n is the error of a mean of n draws.
-    Source: Fortin et al. 2014, eq. 15.
-    """
-    n = draws.shape[-3]
-    return ((1 + 1 / n) * variance(draws).mean() / mse(draws, truth).mean()).sqrt()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import baselines, problems
-from ..core.capabilities import HasSize, record_of
+from ..core.capabilities import record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -70,10 +70,6 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
     return Table(pd.DataFrame(rows), problem.card.name, reference, draws, seed)
 
 
-def _functional(functional):
-    return lambda draws, truth, d: calibration.functional_coverage(draws, truth, functional(d))
-
-
 SCORES = {                                           # (draws, truth, d) -> (); in the order of the columns
     "crps": lambda draws, truth, d: scores.crps(draws, truth),
     "energy": lambda draws, truth, d: scores.energy(draws, truth),
@@ -82,8 +78,9 @@ SCORES = {                                           # (draws, truth, d) -> (); 
     "variance": lambda draws, truth, d: scores.variance(draws),
     "psnr": lambda draws, truth, d: scores.psnr(draws, truth),
     "coverage90": lambda draws, truth, d: calibration.coverage(draws, truth),
-    "maximum90": _functional(lambda d: calibration.maximum),
-    "integral90": _functional(lambda d: lambda values: calibration.integral(values, d)),
+    "maximum90": lambda draws, truth, d: calibration.functional_coverage(draws, truth, calibration.maximum),
+    "integral90": lambda draws, truth, d: calibration.functional_coverage(
+        draws, truth, lambda values: calibration.integral(values, d)),
 }
 
 
@@ -119,7 +116,7 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
             require(len(pattern) > 0, must="pattern: at least one label and pattern.", came=pattern,
                     why="Each has its own rows.", do="pattern={'every 4': nfdlab.patterns.Frames(every=4)}.")
             return list(pattern.items())
-        return [(pattern.size(d) if isinstance(pattern, HasSize) else len(pattern.coords(d, seed=0)), pattern)]
+        return [(pattern.size(d) if isinstance(pattern, patterns.Sized) else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
             came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")
@@ -131,9 +128,6 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
 def _with_reference(contestants: dict, problem: Problem, against: Fitted | None) -> tuple[str, dict]:
     """The reference's name, and everyone with the reference at the end."""
     oracle = problem.oracle() if against is None else None
-    if against is None and oracle is None:
-        against = baselines.get("kriging")
-    reference = REFERENCE if oracle is not None else name_of(against)
-    if reference in contestants:
-        return reference, dict(contestants)
-    return reference, {**contestants, reference: oracle if oracle is not None else against}
+    fitted = next(f for f in (oracle, against, baselines.get("kriging")) if f is not None)
+    reference = REFERENCE if fitted is oracle else name_of(fitted)
+    return reference, contestants if reference in contestants else {**contestants, reference: fitted}

@@ -18,11 +18,6 @@ class Finite:
     log_weights: Tensor
 
     @classmethod
-    def of(cls, vectors: Tensor) -> "Finite":
-        """A data set, each row equally likely."""
-        return cls(vectors, torch.zeros(len(vectors)))
-
-    @classmethod
     def union(cls, log_weights: Tensor, sets: tuple["Finite", ...]) -> "Finite":
         """Mixture of several sets with weights (j,)."""
         logs = [w.to(s.log_weights) + s.log_weights.log_softmax(0) for w, s in zip(log_weights, sets, strict=True)]

@@ -38,12 +38,6 @@ class Normal:
     def standard(cls, k: int) -> "Normal":
         return cls(torch.zeros(k, dtype=torch.float64), None)
 
-    @classmethod
-    def of_covariance(cls, mean: Tensor, cov: Tensor) -> "Normal":
-        """From a positive semi-definite covariance (k, k)."""
-        values, vectors = torch.linalg.eigh(cov.double())
-        return cls(mean.double(), vectors * values.clamp_min(0).sqrt())
-
     @property
     def rank(self) -> int:
         """Number of standard normals that make a draw."""

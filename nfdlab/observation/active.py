@@ -73,11 +73,6 @@ class Search:
         """The draws at the candidates: (draws, p, c)."""
         return self.draw(self.draws)(self.candidates).cpu()
 
-    @cached_property
-    def spacing(self) -> float:
-        """Distance between evenly spaced candidates; measurements nearer than half of it are at one place."""
-        return 2 / len(self.candidates) ** (1 / self.d)
-
     def acquisition(self, by: str | None = None) -> Tensor:
         """Acquisition value at each candidate, by the policy unless given: (p,). −inf where repeating is useless."""
         by = by or (self.policy if self.policy in ACQUISITIONS else "variance")
@@ -88,7 +83,8 @@ class Search:
         draws are wrong and a second measurement would not correct them. Where they vary less, repeating is allowed."""
         if self.m == 0:
             return found
-        looked = torch.cdist(self.candidates, self.seen.coords).min(1).values < self.spacing / 2
+        half = 1 / len(self.candidates) ** (1 / self.d)              # of the distance between evenly spaced candidates
+        looked = torch.cdist(self.candidates, self.seen.coords).min(1).values < half
         wrong = values.var(0).sum(-1) > self.noise_std**2 * self.c
         return found.masked_fill(looked & wrong, -math.inf)
 

@@ -1,15 +1,365 @@
 """Patterns: where a function is observed. Frozen dataclasses, sized by `count=` or by `share=`.
 
 `count` points lie anywhere in the box; `share` keeps that share of the cells of a base grid, `of` a side, as cell
-centres. Every pattern gives exactly that many points, all distinct, inside the box. The base grid of `Frames`
-and `Sensors` is `frames` by `cells` a side; `Frames` may be sized by `every=`. Only `Outline` depends on the field.
+centres. Every pattern gives exactly that many points, all distinct, inside the box. In space-time the first coordinate
+is time; the base grid of `Frames` and `Sensors` is `frames` by `cells` a side, and `Frames` may be sized by `every=`.
+Only `Outline` depends on the field.
 """
 
-from .outline import Outline
-from .scattered import Block, Border, Clusters, Grid, Lines, Random
-from .spacetime import Frames, Sensors, Tracks
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
-__all__ = ["ALL", "Block", "Border", "Clusters", "Frames", "Grid", "Lines", "Outline", "Random", "Sensors", "Tracks"]
+import torch
+from torch import Tensor
 
-ALL = {"random": Random, "grid": Grid, "block": Block, "lines": Lines, "clusters": Clusters, "border": Border,
-       "frames": Frames, "sensors": Sensors, "tracks": Tracks, "outline": Outline}
+from ..core.checks import require, require_count, require_number, require_seed
+from ..core.grid import cell_centres
+from ..core.rng import stream
+from ..core.types import Fields
+
+TRIES, ROUNDS, HALVINGS = 4096, 400, 30              # of the search for an outline
+
+
+@dataclass(frozen=True)
+class Sized:
+    """Base of all patterns: exactly one size, whole numbers of one or more, a positive width."""
+
+    in_time: ClassVar[bool] = False                  # whether the first coordinate must be time
+    sizes: ClassVar[tuple[str, ...]] = ("count", "share")
+    widest: ClassVar[float] = 1.0
+    count: int | None = None
+    share: float | None = None
+
+    def __post_init__(self):
+        sizes, name = {key: getattr(self, key) for key in self.sizes}, type(self).__name__
+        require(sum(size is not None for size in sizes.values()) == 1, why="A pattern has one size.",
+                must=f"{name}: {', '.join(f'{key}=' for key in sizes)}: one of them.",
+                came=", ".join(f"{key}={size}" for key, size in sizes.items()),
+                do=f"patterns.{name}(count=8) or patterns.{name}(share=0.05).")
+        for field in fields(self):
+            key, value = field.name, getattr(self, field.name)
+            if key == "width":
+                require_number(value, key, 0.0, self.widest, open_low=True)
+            elif key == "share" and value is not None:
+                require_number(value, key, 0.0, 1.0)
+            elif key in ("count", "every") and value is not None or field.type is int:
+                require_count(value, key, at_least=0 if key == "count" else 1)
+
+    def size(self, d: int) -> int:
+        """Number of points in d dimensions, time included."""
+        return self.count if self.share is None else round(self.share * self._cells(d))
+
+
+@dataclass(frozen=True)
+class Random(Sized):
+    """Uniformly at random."""
+
+    of: int = 64
+
+    def _cells(self, d: int) -> int:
+        return self.of**d
+
+    def coords(self, d: int, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d."""
+        require_count(d, "d")
+        rng, m = stream(require_seed(seed), type(self).__name__), self.size(d)
+        if self.share is None:
+            return self._scatter(m, d, rng)
+        cells = cell_centres((self.of,) * d)
+        return cells[self._weights(cells, rng).add(1e-12).multinomial(m, generator=rng)] if m else cells[:0]
+
+    def _scatter(self, m: int, d: int, rng: torch.Generator) -> Tensor:
+        """m places anywhere: uniform ones, thinned by the pattern's density."""
+        keep = torch.empty(0, d)
+        while len(keep) < m:
+            if not len(keep):
+                state = self._shape(d, rng)
+            tries = 2 * torch.rand(max(64, 8 * m), d, generator=rng) - 1
+            chance = torch.rand(len(tries), generator=rng)
+            keep = torch.cat([keep, tries[chance < self._density(tries, state)]])
+        return keep[:m]
+
+    def _weights(self, cells: Tensor, rng: torch.Generator) -> Tensor:
+        return self._density(cells, self._shape(cells.shape[1], rng)).double()
+
+    def _shape(self, d: int, rng: torch.Generator):
+        """Random parameters of the pattern beside the places."""
+        return None
+
+    def _density(self, places: Tensor, shape) -> Tensor:
+        """Relative density (p,) in [0, 1]."""
+        return torch.ones(len(places))
+
+
+@dataclass(frozen=True)
+class Block(Random):
+    """Random, except inside a block at a random place that covers a share `missing` of the box."""
+
+    missing: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_number(self.missing, "missing", 0.0, 0.95)
+        require(self.share is None or self.share <= 1 - self.missing, must="share: at most what the block leaves.",
+                came=f"share={self.share}, missing={self.missing}", why="No point lies inside the missing block.",
+                do=f"Keep at most share={1 - self.missing:g}, or shrink the block.")
+
+    def _shape(self, d, rng):
+        side = 2 * self.missing ** (1 / d)
+        return (torch.rand(d, generator=rng) * (2 - side) - 1), side
+
+    def _density(self, places, shape):
+        low, side = shape
+        return 1.0 - ((places >= low) & (places <= low + side)).all(-1).float()
+
+
+@dataclass(frozen=True)
+class Clusters(Random):
+    """A few Gaussian clusters of the given width, anywhere."""
+
+    widest: ClassVar[float] = 2.0
+    clusters: int = 3
+    width: float = 0.1
+
+    def _shape(self, d, rng):
+        return 2 * torch.rand(self.clusters, d, generator=rng) - 1
+
+    def _density(self, places, centres):
+        r2 = (places[:, None] - centres).square().sum(-1)
+        return torch.exp(-r2 / (2 * self.width**2)).amax(1)
+
+
+@dataclass(frozen=True)
+class Lines(Random):
+    """A few straight scan lines along the last axis; in 1D, a few short runs."""
+
+    lines: int = 3
+    width: float = 0.02
+
+    def _shape(self, d, rng):
+        return 2 * torch.rand(self.lines, max(1, d - 1), generator=rng) - 1
+
+    def _density(self, places, across):
+        d = places.shape[1]
+        away = (places[:, None, :max(1, d - 1)] - across).abs().amax(-1).amin(1)
+        return torch.exp(-0.5 * (away / (self.width if d > 1 else 2 * self.width)) ** 2)
+
+
+@dataclass(frozen=True)
+class Grid(Random):
+    """A regular grid of cell centres: the finest with at most `count` points, and the rest at random between them."""
+
+    def _scatter(self, m, d, rng):
+        side = int((m + 1e-9) ** (1 / d))
+        regular = cell_centres((side,) * d) if side else torch.empty(0, d)
+        return torch.cat([regular, super()._scatter(m - len(regular), d, rng)])
+
+    def _weights(self, cells, rng):
+        m = self.size(cells.shape[1])
+        side = max(1, int((m + 1e-9) ** (1 / cells.shape[1])))
+        wanted = cell_centres((side,) * cells.shape[1])
+        strides = torch.tensor([self.of**i for i in reversed(range(cells.shape[1]))])
+        index = ((wanted + 1) / 2 * self.of).long().clamp(0, self.of - 1)
+        weights = torch.full((len(cells),), 1e-6, dtype=torch.float64)
+        weights[(index * strides).sum(-1)] = 1e6
+        return weights
+
+
+@dataclass(frozen=True)
+class Border(Random):
+    """Within `width` of the walls of the box."""
+
+    width: float = 0.1
+
+    def _density(self, places, shape):
+        return (places.abs().amax(-1) >= 1 - self.width).float()
+
+    def _weights(self, cells, rng):
+        inside = self._density(cells, None).double()
+        m, room = self.size(cells.shape[1]), int(inside.sum())
+        require(m <= room, must=f"share: at most the border's own, {room / len(cells):.3g}.",
+                came=f"share={self.share}, which is {m} of {len(cells)} cells; {room} have their centre in the border",
+                why=f"No point lies further than width={self.width:g} from a wall.",
+                do="A smaller share, or a wider border.")
+        return inside
+
+
+@dataclass(frozen=True)
+class OnFrames(Sized):
+    """Points of `frames` cell-centred times. `share` is of the base grid, `frames` by `cells` a side in space."""
+
+    in_time: ClassVar[bool] = True
+    frames: int = 16
+    cells: int = 16
+
+    def _cells(self, d: int) -> int:
+        return self.frames * self.cells ** (d - 1)
+
+    def coords(self, d: int, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d, time first."""
+        m = self.size(require_count(d, "d"))
+        places = self._places(m, d, stream(require_seed(seed), type(self).__name__))
+        require(m <= len(places), came=f"{m} points",
+                must=f"{type(self).__name__}: at most {len(places)} points in {d} dimensions.",
+                why=f"There are {self.frames} frames; with time alone each is one point.",
+                do=f"Ask for count={len(places)} or fewer.")
+        return places[:m]
+
+    def _space(self, d: int) -> Tensor:
+        """Cell centres (cells^(d - 1), d - 1): the places of a frame. Without space, one place of no coordinates."""
+        return cell_centres((self.cells,) * (d - 1)) if d > 1 else torch.empty(1, 0)
+
+
+@dataclass(frozen=True)
+class Frames(OnFrames):
+    """Some frames are seen whole, `cells` a side, the others not at all.
+
+    `every=g` keeps frames 0, g, 2g, …; `count` or `share` take random frames, the last one in part. With time alone
+    (d = 1) a frame is one point.
+    """
+
+    sizes: ClassVar[tuple[str, ...]] = ("count", "share", "every")
+    every: int | None = None
+
+    def size(self, d: int) -> int:
+        """Number of points in d dimensions, time included."""
+        return super().size(d) if self.every is None else math.ceil(self.frames / self.every) * len(self._space(d))
+
+    def _places(self, m: int, d: int, rng: torch.Generator) -> Tensor:
+        which = torch.randperm(self.frames, generator=rng) if self.every is None else torch.arange(
+            0, self.frames, self.every)
+        times, space = cell_centres((self.frames,))[which], self._space(d)
+        return torch.cat([times.repeat_interleave(len(space), 0), space.repeat(len(times), 1)], -1)
+
+
+@dataclass(frozen=True)
+class Sensors(OnFrames):
+    """A few fixed places, each seen in all frames; the last one only until the points are used up.
+
+    By `count` anywhere, by `share` at cell centres. Without space (d = 1) there is one place.
+    """
+
+    def _places(self, m: int, d: int, rng: torch.Generator) -> Tensor:
+        many, times = math.ceil(m / self.frames) if d > 1 else 1, cell_centres((self.frames,))
+        if self.share is None:
+            places = 2 * torch.rand(many, d - 1, generator=rng) - 1
+        else:
+            places = self._space(d)
+            places = places[torch.randperm(len(places), generator=rng)[:many]]
+        return torch.cat([times.repeat(len(places), 1), places.repeat_interleave(len(times), 0)], -1)
+
+
+@dataclass(frozen=True)
+class Tracks(Random):
+    """Moving sensors on straight courses that bounce off the walls and report in turns at even times.
+
+    At `speed` 1 a course crosses the box about once. By `share` the cells nearest to the courses are kept, within about
+    `width`.
+    """
+
+    in_time: ClassVar[bool] = True
+    tracks: int = 2
+    speed: float = 1.0
+    width: float = 0.02
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_number(self.speed, "speed", 0.0)
+
+    def at(self, times: Tensor, courses) -> Tensor:
+        """Position of each track: times (p, 1) -> places (p, tracks, d - 1)."""
+        start, velocity = courses
+        return fold(start + velocity * (times[:, None] + 1))
+
+    def _shape(self, d, rng):
+        start = 2 * torch.rand(self.tracks, d - 1, generator=rng) - 1
+        heading = torch.nn.functional.normalize(torch.randn(self.tracks, d - 1, generator=rng), dim=-1)
+        return start, heading * self.speed * (0.5 + torch.rand(self.tracks, 1, generator=rng))
+
+    def _density(self, places, courses):
+        away = (places[:, None, 1:] - self.at(places[:, :1], courses)).square().sum(-1).amin(1)
+        return torch.exp(-away / (2 * self.width**2))
+
+    def _scatter(self, m, d, rng):
+        times, reporting = cell_centres((m,)) if m else torch.empty(0, 1), torch.arange(m) % self.tracks
+        return torch.cat([times, self.at(times, self._shape(d, rng))[torch.arange(m), reporting]], -1)
+
+
+@dataclass(frozen=True)
+class Outline(Random):
+    """Points where the field's first channel crosses `level`, then moved by a normal jitter of `width` along each axis.
+
+    `level` None is halfway between the lowest and the highest value. `share` sets the number of points only; they are
+    not cell centres. The places themselves carry information about the field, which a posterior that takes them as
+    given (the exact one too) does not use.
+    """
+
+    level: float | None = None
+    width: float = 0.02
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.level is not None:
+            require_number(self.level, "level")
+
+    def coords(self, d: int, *, seed: int) -> Tensor:
+        """Refused: without a field there is no outline."""
+        require(False, must="Outline: the field whose outline it is.", came=f"d={d} and no field",
+                why="Other patterns do not depend on the field; this one follows its shape.",
+                do="nfdlab.observe(fields, pattern, seed=0), or pattern.places(fields, seed=0).")
+
+    def places(self, fields: Fields, *, seed: int) -> Tensor:
+        """Places (m, d) in [-1, 1]^d on and near the outline of one function, uniform along its length.
+
+        Needles two cells of the base grid long are thrown at random; they cross the outline in proportion to its length
+        (Buffon 1777). Bisection then finds where.
+        """
+        rng, d, m = stream(require_seed(seed), "Outline"), fields.d, self.size(fields.d)
+
+        def values(places: Tensor) -> Tensor:
+            return fields(places)[0, :, 0].cpu()
+
+        first = values(2 * torch.rand(TRIES, d, generator=rng) - 1)
+        low, high = float(first.min()), float(first.max())
+        level = (low + high) / 2 if self.level is None else self.level
+        inner, outer = torch.empty(0, d), torch.empty(0, d)
+        for _ in range(ROUNDS if low <= level < high else 0):
+            if len(inner) >= m:
+                break
+            one, other = needles((TRIES, d), 4 / self.of, rng)
+            above, too = values(one) > level, values(other) > level
+            inner = torch.cat([inner, one[above & ~too], other[too & ~above]])
+            outer = torch.cat([outer, other[above & ~too], one[too & ~above]])
+        require(len(inner) >= m, must=f"Outline: a field that crosses level={level:g}.",
+                came=f"values from {low:g} to {high:g}, {len(inner)} crossings found",
+                why="The outline lies where the field crosses the level.",
+                do="Another level; level=None is halfway between the lowest and the highest value.")
+        inner = bisected(inner[:m], outer[:m], lambda at: values(at) > level, HALVINGS if m else 0)
+        return fold(inner + self.width * torch.randn(m, d, generator=rng))
+
+
+def fold(places: Tensor) -> Tensor:
+    """Places reflected into the box at its walls: [1, 2] -> [1, 0]."""
+    return 1 - (torch.remainder(places + 1, 4) - 2).abs()
+
+
+def needles(shape: tuple[int, ...], length: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Both ends (*shape) of needles of a length, at random places and in random directions; shape ends with d."""
+    one = 2 * torch.rand(shape, generator=rng) - 1
+    step = torch.nn.functional.normalize(torch.randn(shape, generator=rng), dim=-1)
+    return one, fold(one + length * step)
+
+
+def bisected(inner: Tensor, outer: Tensor, above: Callable[[Tensor], Tensor], halvings: int) -> Tensor:
+    """Bisection between places (…, d) above a level and places below it, by `above` (…, d) -> (…,)."""
+    for _ in range(halvings):
+        middle = (inner + outer) / 2
+        inside = above(middle)[..., None]
+        inner, outer = torch.where(inside, middle, inner), torch.where(inside, outer, middle)
+    return inner
+
+
+ALL = {kind.__name__.lower(): kind for kind in (Random, Grid, Block, Lines, Clusters, Border, Frames, Sensors, Tracks,
+                                                Outline)}

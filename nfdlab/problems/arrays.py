@@ -13,9 +13,9 @@ from ..core.checks import describe, require, require_count, require_name, requir
 from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
+from .base import NoPosterior
 from .files import PICTURES, read
-from .gridded import gridded
-from .patches import MARGIN
+from .gridded import MARGIN, gridded
 from .points import Measured, Scaling, observations
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
@@ -24,7 +24,7 @@ PATCH = 64               # cells a side of a picture's patches by default
 
 
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(NoPosterior):
     """Functions from `data`: an array, a tensor, or the path of an npy, npz, csv or picture file.
 
     Without `patch`, data are n functions on cell centres (n, s_1, …, s_d), the last `test_share` of them held out. With
@@ -64,8 +64,9 @@ class Arrays:
         std = np.where(std > 0, std, 1.0)
         scaling = Scaling((0.0,) * d, tuple(float(s) for s in patch or values.shape[1:-1]), tuple(mean.tolist()),
                           tuple(std.tolist()), tuple(f"cells along axis {k + 1}" for k in range(d)))
-        sides = {name: torch.from_numpy((side - mean) / std).float()
-                 for name, side in (("train", _edged(train, patch)), ("test", _edged(test, patch)))}
+        if patch is not None:                            # the edge repeated as margin
+            train, test = (np.pad(side, [(MARGIN, MARGIN)] * d + [(0, 0)], mode="edge") for side in (train, test))
+        sides = {k: torch.from_numpy((side - mean) / std).float() for k, side in (("train", train), ("test", test))}
         built = {"data": word, "patch": patch, "channels_last": channels_last, "d": d, "c": len(mean),
                  "scaling": scaling, "_sides": sides}
         for name, value in built.items():
@@ -101,16 +102,12 @@ class Arrays:
         object.__setattr__(other, "side", "test")
         return other
 
-    def oracle(self) -> None:
-        """None: the distribution of real data is unknown."""
-        return None
-
 
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     """The numbers, in float64, and a name with their hash."""
     name = "array"
     if isinstance(data, (str, Path)):
-        data, name = read(data, key=key), Path(data).name
+        data, name = read(data, key=key)[1], Path(data).name
     elif isinstance(data, Tensor):
         data = data.detach().cpu().numpy()
     values = np.asarray(data)
@@ -150,11 +147,6 @@ def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> t
             why=f"The held-out side is the last {share:.0%} of columns, and a patch must fit into each side.",
             do="A smaller patch=, or a larger test_share=.")
     return sides[0], sides[1]
-
-
-def _edged(side: np.ndarray, patch: tuple[int, ...] | None) -> np.ndarray:
-    """The side of the data, with a margin of repeated edge where patches are cut from it."""
-    return side if patch is None else np.pad(side, [(MARGIN, MARGIN)] * len(patch) + [(0, 0)], mode="edge")
 
 
 PROBLEMS = {"arrays": Arrays}

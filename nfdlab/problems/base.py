@@ -1,14 +1,10 @@
-"""What problems share: draws and posterior of a `prior` from exact/, or data with two sides."""
+"""What problems share: draws and posterior of a `prior` from exact/, or the lack of an exact posterior."""
 
-from dataclasses import replace
 from typing import ClassVar
 
-from torch import Tensor
-
-from ..core.checks import require_count, require_name, require_seed
+from ..core.checks import require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..exact.posterior import Exact
-from .patches import patches, require_cells
 
 
 class ExactProblem:
@@ -26,35 +22,9 @@ class ExactProblem:
         return Exact(self.prior)
 
 
-class PictureProblem:
-    """Real pictures with two `sides`: the first to train on, the second never seen in training."""
-
-    d: ClassVar[int] = 2
-    c: ClassVar[int] = 1
-    sides: ClassVar[tuple[str, str]]
-
-    def standardised(self, sides: dict[str, Tensor]) -> Tensor:
-        """This problem's side of the data, in standard deviations of the first."""
-        first = next(iter(sides.values()))
-        return (sides[self.side] - first.double().mean()) / first.double().std()
-
-    def held_out(self):
-        """The side that training never sees."""
-        return replace(self, side=self.sides[1])
+class NoPosterior:
+    """A problem whose exact posterior is unknown; its card says why."""
 
     def oracle(self) -> None:
-        """None: the distribution of real pictures is unknown."""
+        """None."""
         return None
-
-
-class PatchProblem(PictureProblem):
-    """Patches of `cells`² points from anywhere on `_picture`; those of the training side are rotated and mirrored."""
-
-    shortest: ClassVar[int]              # shorter side of the smallest picture
-
-    def __post_init__(self):
-        require_name(self.side, self.sides, "side of the data"), require_cells(self.cells, self.shortest)
-
-    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
-        """n patches of this side."""
-        return patches(self._picture, self.cells, n, seed=seed, turned=self.side == self.sides[0])

@@ -12,28 +12,28 @@ TABLES = (".csv", ".tsv", ".txt")
 KNOWN = (".npy", ".npz", *TABLES, *PICTURES)
 
 
-def read(path: str | Path, *, key: str | None = None) -> np.ndarray:
-    """The numbers in a file. `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in
-    [0, 1], without transparency."""
+def read(path: str | Path, *, key: str | None = None) -> tuple[list[str], np.ndarray]:
+    """Names of a table's columns, else [], and the numbers in a file.
+
+    `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in [0, 1], without transparency.
+    """
     path = Path(path)
-    require(path.suffix.lower() in KNOWN, must=f"path: a file ending in {', '.join(KNOWN)}.", came=str(path),
+    kind = path.suffix.lower()
+    require(kind in KNOWN, must=f"path: a file ending in {', '.join(KNOWN)}.", came=str(path),
             why="The suffix tells how to read it.", do="Save it with numpy.save, or pass the numbers as an array.")
     require(path.is_file(), must="path: a file that exists.", came=str(path), why="Nothing is there.",
             do=f"Check the name; relative names start at {Path.cwd()}.")
-    if path.suffix.lower() in TABLES:
-        return read_table(path)[1]
     try:
-        return _picture(path) if path.suffix.lower() in PICTURES else _numpy(path, key)
-    except (OSError, EOFError, SyntaxError) as error:
-        raise _unreadable(path, error) from error
-    except ValueError as error:                      # our own errors pass, numpy's are explained
-        raise (error if "\n  do:" in str(error) else _unreadable(path, error)) from error
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    return ValueError(four_parts(f"path: a readable {path.suffix} file.", str(path),
-                                 f"{type(error).__name__}: {str(error)[:160]}. It is incomplete, or of another kind.",
-                                 "Write the file again; numpy.save and numpy.savez make files that are read here."))
+        if kind in TABLES:
+            return _table(path)
+        return [], _picture(path) if kind in PICTURES else _numpy(path, key)
+    except (OSError, EOFError, SyntaxError, ValueError) as error:
+        if "\n  do:" in str(error):                  # our own errors pass, those of the libraries are explained
+            raise
+        raise ValueError(four_parts(
+            f"path: a readable {path.suffix} file.", str(path),
+            f"{type(error).__name__}: {str(error)[:160]}. It is incomplete, or of another kind.",
+            "Write the file again; numpy.save and numpy.savez make files that are read here.")) from error
 
 
 def _numpy(path: Path, key: str | None) -> np.ndarray:
@@ -60,18 +60,13 @@ def _picture(path: Path) -> np.ndarray:
     return pixels / (65535 if deep and pixels.max() > 255 else 255)
 
 
-def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
+def _table(path: Path) -> tuple[list[str], np.ndarray]:
     """Column names and numbers (rows, columns) of a csv file. The first line is a header if it holds no numbers.
 
     Separated by comma, semicolon or tab; empty lines are skipped. A missing value, a word or a row of another length is
     refused with its line.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
-    lines = text.splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     separator = max(",;\t", key=lines[0].count) if lines else ","
     rows = [(number, [cell.strip() for cell in row]) for number, row
             in enumerate(csv.reader(lines, delimiter=separator), 1) if any(cell.strip() for cell in row)]

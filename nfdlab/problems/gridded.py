@@ -13,6 +13,8 @@ from torch import Tensor
 from ..core.checks import require, require_count, require_finite
 from ..core.fields import EvaluatedFields
 
+MARGIN = 2           # known neighbours beyond a patch, so that interpolation at its edge is that of the whole picture
+
 
 def gridded(values: Tensor, smooth: bool = True, *, margin: int = 0) -> EvaluatedFields:
     """n functions from their values on cell centres of the box.

@@ -1,6 +1,7 @@
-"""`scan2d`, `photo2d`, `digits2d`: real pictures from installed packages. Their distribution is unknown."""
+"""`scan2d`, `photo2d`, `digits2d`, `terrain2d`: real pictures from installed packages, of unknown distribution."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import ClassVar
 
@@ -8,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.checks import require_count, require_name, require_seed
+from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
 from ..core.types import ProblemCard
-from .base import PatchProblem, PictureProblem
-from .gridded import gridded
+from .base import NoPosterior
+from .gridded import MARGIN, gridded
 
 
 @cache
@@ -48,6 +49,65 @@ def digits() -> dict[str, Tensor]:
     return {"first": images[:1400], "rest": images[1400:]}
 
 
+@cache
+def elevation() -> dict[str, Tensor]:
+    """The map in matplotlib's sample data, in metres, north up: west (344, 200) and east; the middle is in neither."""
+    from matplotlib.cbook import get_sample_data
+
+    with np.load(get_sample_data("jacksboro_fault_dem.npz", asfileobj=False)) as file:
+        z = torch.as_tensor(file["elevation"].astype("float32"))
+    return {"west": z[:, :200], "east": z[:, 203:]}
+
+
+class PictureProblem(NoPosterior):
+    """Real pictures with two `sides` that `read()` gives: the first to train on, the second never seen in training."""
+
+    d: ClassVar[int] = 2
+    c: ClassVar[int] = 1
+    sides: ClassVar[tuple[str, str]]
+    read: ClassVar[Callable[[], dict[str, Tensor]]]
+
+    def __post_init__(self):
+        require_name(self.side, self.sides, "side of the data")
+
+    @cached_property
+    def _data(self) -> Tensor:
+        """This problem's side of the data, in standard deviations of the first."""
+        sides = self.read()
+        first = sides[self.sides[0]].double()
+        return (sides[self.side] - first.mean()) / first.std()
+
+    def held_out(self):
+        """The side that training never sees."""
+        return replace(self, side=self.sides[1])
+
+
+class PatchProblem(PictureProblem):
+    """Patches of `cells`² points from anywhere on a picture; those of the training side are rotated and mirrored."""
+
+    shortest: ClassVar[int]              # shorter side of the smallest picture
+
+    def __post_init__(self):
+        super().__post_init__(), require_count(self.cells, "cells", 8)
+        most = self.shortest - 2 * MARGIN
+        require(self.cells <= most, must=f"cells: at most {most}.", came=self.cells,
+                why="A patch must fit into one side of the data.", do=f"cells={min(64, most)}.")
+
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
+        """n patches of this side, each from its own stream."""
+        u = uniforms(require_seed(seed), require_count(n), (3,), "patch")
+        picture, whole = self._data, self.cells + 2 * MARGIN
+        rows = (u[:, 0] * (picture.shape[0] - whole + 1)).long().tolist()
+        columns = (u[:, 1] * (picture.shape[1] - whole + 1)).long().tolist()
+        cut = []
+        for r, k, turn in zip(rows, columns, (u[:, 2] * 8).long().tolist(), strict=True):
+            patch = picture[r:r + whole, k:k + whole]
+            if self.side == self.sides[0]:               # in one of the eight ways
+                patch = torch.rot90(patch.flip(0) if turn >= 4 else patch, turn % 4)
+            cut.append(patch)
+        return gridded(torch.stack(cut)[..., None], smooth=True, margin=MARGIN)
+
+
 @dataclass(frozen=True)
 class Scan2D(PatchProblem):
     """Patches of `cells`² points of one slice through a head; front to train on, back to test."""
@@ -59,13 +119,10 @@ class Scan2D(PatchProblem):
         hard="Folds of tissue with sharp borders, next to nothing at all; and one picture is little to learn from.",
         source="an MRI slice (s1045.ima.gz) in matplotlib's sample data", exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("front", "back")
+    read = staticmethod(scan)
     shortest: ClassVar[int] = 84
     cells: int = 32
     side: str = "front"
-
-    @cached_property
-    def _picture(self) -> Tensor:
-        return self.standardised(scan())
 
 
 @dataclass(frozen=True)
@@ -79,13 +136,10 @@ class Photo2D(PatchProblem):
         hard="Edges, flat sky and texture side by side; and petals are not tiles.",
         source="china.jpg and flower.jpg in scikit-learn", exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("china", "flower")
+    read = staticmethod(photographs)
     shortest: ClassVar[int] = 427
     cells: int = 64
     side: str = "china"
-
-    @cached_property
-    def _picture(self) -> Tensor:
-        return self.standardised(photographs())
 
 
 @dataclass(frozen=True)
@@ -100,19 +154,30 @@ class Digits2D(PictureProblem):
         source="the test set of optical recognition of handwritten digits (UCI), in scikit-learn",
         exact="none: real data")
     sides: ClassVar[tuple[str, str]] = ("first", "rest")
+    read = staticmethod(digits)
     side: str = "first"
-
-    def __post_init__(self):
-        require_name(self.side, self.sides, "part of the digits")
-
-    @cached_property
-    def _images(self) -> Tensor:
-        return self.standardised(digits())
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n digits of this part."""
         u = uniforms(require_seed(seed), require_count(n), (), "which")
-        return gridded(self._images[(u * len(self._images)).long(), :, :, None])
+        return gridded(self._data[(u * len(self._data)).long(), :, :, None])
 
 
-PROBLEMS = {"scan2d": Scan2D, "photo2d": Photo2D, "digits2d": Digits2D}
+@dataclass(frozen=True)
+class Terrain2D(PatchProblem):
+    """Patches of `cells`² points of one side of the map, in standard deviations of the west; west to train on."""
+
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="terrain2d", title="Hills and valleys by the Jacksboro fault, Tennessee",
+        equation="none: measured elevation, cubic between the points", domain="[-1, 1]^2, a patch about 5 km across",
+        units="standard deviations of the west's elevation (138 m)", axes=("north to south", "west to east"),
+        hard="Ridges and branching valleys, which no stationary kernel knows; and the east is lower and gentler.",
+        source="SRTM 3 arc-second elevation (USGS), in matplotlib's sample data", exact="none: real data")
+    sides: ClassVar[tuple[str, str]] = ("west", "east")
+    read = staticmethod(elevation)
+    shortest: ClassVar[int] = 199
+    cells: int = 64
+    side: str = "west"
+
+
+PROBLEMS = {"scan2d": Scan2D, "photo2d": Photo2D, "digits2d": Digits2D, "terrain2d": Terrain2D}

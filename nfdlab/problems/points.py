@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.checks import require, require_count, require_number
 from ..core.types import Observations
-from .files import TABLES, read, read_table
+from .files import read
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,7 @@ def _doubles(*numbers) -> tuple[Tensor, ...]:
 
 def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
     """Column names and a finite float table (m, columns)."""
-    names, path = None, Path(source) if isinstance(source, (str, Path)) else None
-    if path is not None and path.suffix.lower() in TABLES and path.is_file():
-        names, table = read_table(path)
-    else:
-        table = np.asarray(source) if path is None else read(path, key=key)
+    names, table = read(source, key=key) if isinstance(source, (str, Path)) else ([], np.asarray(source))
     right = table.ndim == 2 and table.shape[1] >= 2 and table.dtype.kind in "fiub"
     require(right, must="source: a table of numbers (m, d + c).", came=table,
             why="A row is one point: its coordinates, then its values.",

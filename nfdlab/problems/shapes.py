@@ -56,10 +56,7 @@ class Bump2D(ExactProblem):
         source="the search problem of adaptive sensing", exact="enumerated over c")
     d: ClassVar[int] = 2
 
-    @cached_property
-    def prior(self) -> Enumerated:
-        """All places."""
-        return Enumerated.uniform(bump, 2, 1, (80, 80))
+    prior = cached_property(lambda self: Enumerated.uniform(bump, 2, 1, (80, 80)))
 
 
 @dataclass(frozen=True)
@@ -74,10 +71,7 @@ class Discs2D(ExactProblem):
         source="occupancy fields, e.g. Mescheder et al. 2019", exact="enumerated over (c, r)")
     d: ClassVar[int] = 2
 
-    @cached_property
-    def prior(self) -> Enumerated:
-        """All places and sizes."""
-        return Enumerated.uniform(disc, 2, 1, (32, 32, 16))
+    prior = cached_property(lambda self: Enumerated.uniform(disc, 2, 1, (32, 32, 16)))
 
 
 @dataclass(frozen=True)
@@ -95,10 +89,7 @@ class MovingDisc2DT(ExactProblem):
         exact="enumerated, then 2000 points moved by chains: means within about 0.03 of its spread")
     d: ClassVar[int] = 3
 
-    @cached_property
-    def prior(self) -> Enumerated:
-        """All starts, velocities and sizes."""
-        return Enumerated.uniform(moving_disc, 3, 1, (10, 10, 8, 8, 4))
+    prior = cached_property(lambda self: Enumerated.uniform(moving_disc, 3, 1, (10, 10, 8, 8, 4)))
 
 
 PROBLEMS = {"bump2d": Bump2D, "discs2d": Discs2D, "moving_disc2dt": MovingDisc2DT}

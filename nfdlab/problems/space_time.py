@@ -43,10 +43,7 @@ class Drift1DT(ExactProblem):
     def __post_init__(self):
         require_number(self.speed, "speed", -10.0, 10.0)
 
-    @cached_property
-    def prior(self) -> Gaussian:
-        """The field as basis and Gaussian weights."""
-        return drift(17, self.speed)
+    prior = cached_property(lambda self: drift(17, self.speed))
 
 
 @dataclass(frozen=True)
@@ -62,10 +59,7 @@ class TwoSpeed1DT(ExactProblem):
         source="aliasing, the sampling theorem's reverse", exact="a mixture of two Gaussians")
     d: ClassVar[int] = 2
 
-    @cached_property
-    def prior(self) -> Mixture:
-        """Forwards, then backwards."""
-        return Mixture.equal(drift(4, pi), drift(4, -pi))
+    prior = cached_property(lambda self: Mixture.equal(drift(4, pi), drift(4, -pi)))
 
 
 PROBLEMS = {"drift1dt": Drift1DT, "two_speed1dt": TwoSpeed1DT}

@@ -11,6 +11,7 @@ from ..core.checks import require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import normals
 from ..core.types import ProblemCard
+from .base import NoPosterior
 
 CORNERS = 192                # of the polygon that stands for the outline: off by less than 0.0005 of a box length
 WAVES = 6
@@ -49,7 +50,7 @@ def signed_distance(corners: Tensor, coords: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stars2D:
+class Stars2D(NoPosterior):
     """Star-shaped regions of six waves; no knobs. Inside is where the field is positive."""
 
     card: ClassVar[ProblemCard] = ProblemCard(
@@ -74,10 +75,6 @@ class Stars2D:
             return torch.stack(found)[..., None]
 
         return EvaluatedFields(rule, n, 2, 1, width=8 * CORNERS)
-
-    def oracle(self) -> None:
-        """None: the likelihood has no closed form."""
-        return None
 
 
 PROBLEMS = {"stars2d": Stars2D}

@@ -17,9 +17,9 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import approaches, baselines, problems, recipes, store
-from nfdlab.core.capabilities import HasMoments, HasPath
+from nfdlab.core.capabilities import HasMoments
 from nfdlab.core.rng import child
-from nfdlab.core.types import Fields, Observations, quiet
+from nfdlab.core.types import Fields, Observations, Trained, quiet
 
 GRID = {1: (37,), 2: (9, 7), 3: (5, 4, 3)}
 EXACT = [name for name in problems.names() if name != "arrays" and problems.get(name).oracle() is not None]
@@ -236,7 +236,7 @@ def test_nothing_seen_is_none(case):
 def test_the_path_and_the_moments_agree_with_the_draws(case):
     seen, coords = case.seen(), nfd.cell_centres(GRID[problems.get(case.problem).d])
     fitted = case.fitted
-    if isinstance(fitted, HasPath):
+    if isinstance(fitted, Trained):
         for sampler, steps in (("dpmpp", None), ("heun", 5), ("ancestral", 4)):
             visits = list(fitted.path(seen, 3, seed=7, steps=steps, sampler=sampler))
             assert len(visits) == visits[0].total and visits[-1].sigma == 0
@@ -269,7 +269,7 @@ def test_bad_questions_are_refused_in_four_parts(case, change, kind):
     ({"sampler": "huen"}, KeyError), ({"n": -1}, ValueError), ({"seed": 1.5}, TypeError)])
 def test_bad_settings_are_refused_in_four_parts_and_at_once(case, verb, change, kind):
     asked = {"n": 2, "seed": 0, **change}
-    if verb == "path" and not isinstance(case.fitted, HasPath):
+    if verb == "path" and not isinstance(case.fitted, Trained):
         pytest.skip("offers no path")
     with pytest.raises(kind) as error:
         getattr(case.fitted, verb)(None, asked.pop("n"), **asked)

@@ -361,7 +361,7 @@ def test_the_views_of_a_step_at_p_places_are_p_plus_one():
 
 
 def test_a_union_of_sets_weighs_each_set_as_told():
-    ones, twos = Finite.of(torch.ones(3, 2)), Finite.of(torch.full((5, 2), 2.0))
+    ones, twos = Finite(torch.ones(3, 2), torch.zeros(3)), Finite(torch.full((5, 2), 2.0), torch.zeros(5))
     both = Finite.union(torch.tensor([0.25, 0.75]).log(), (ones, twos))
     assert torch.allclose(both.mean, torch.full((2,), 1.75))
 

@@ -25,6 +25,12 @@ from nfdlab.observation.training_views import TrainingViews
 VIEWS = TrainingViews(usual=8, most=8)
 
 
+def normal(mean, cov):
+    """A Gaussian of this mean and positive semi-definite covariance."""
+    values, vectors = torch.linalg.eigh(cov.double())
+    return Normal(mean.double(), vectors * values.clamp_min(0).sqrt())
+
+
 def law(d=2, most=12, slope=1.5, c=1):
     """A spectral prior of a known law: S ∝ (1 + |k|²)^−slope."""
     prior = SpectralPrior(d, c, most)
@@ -145,7 +151,7 @@ def test_coarse_values_given_observations_are_the_posterior(a):
     prior, at, seen, points = question()
     grid = nfd.cell_centres((4, 4)).double()
     S0 = float(prior.power[0, 0])
-    exact = Normal.of_covariance(torch.zeros(16 + 9), a**2 * (joint(prior, grid, seen.coords.double()) - S0) + S0)
+    exact = normal(torch.zeros(16 + 9), a**2 * (joint(prior, grid, seen.coords.double()) - S0) + S0)
     rows = torch.eye(25).double()[16:]
     after, evidence = exact.update(rows, seen.values[:, 0].double(), seen.noise_std)
     mean, Q, lam = points.coarse(a)
@@ -161,7 +167,7 @@ def test_coarse_values_given_observations_are_the_posterior(a):
 def test_fine_values_given_coarse_ones_are_the_posterior(s):
     prior, at, *_ = question()
     coarse, fine = (nfd.cell_centres((side, side)).double() for side in (4, 8))
-    exact = Normal.of_covariance(torch.zeros(80), joint(prior, fine, coarse))
+    exact = normal(torch.zeros(80), joint(prior, fine, coarse))
     after = exact.condition(torch.eye(80).double()[64:], torch.ones(16).double(), (s**2 + LEAST**2) ** 0.5)
     detail = at.detail(s)
     assert torch.allclose(detail.gain.sum(1), after.mean[:64], atol=1e-3)
@@ -183,7 +189,7 @@ def test_a_guided_denoiser_is_that_of_the_posterior(sigma):
     found = guided(gaussian.denoise, gaussian, rows, rest, target)(x, torch.tensor(sigma))
     white = torch.linalg.inv(rest[0])
     for i in range(3):
-        prior = Normal.of_covariance(torch.zeros(N), half @ half.T)
+        prior = normal(torch.zeros(N), half @ half.T)
         after = prior.condition(white @ rows, white @ target[i, 0], 1.0)
         assert torch.allclose(found[i], after.denoiser()(x[i], sigma), atol=1e-5)
 
@@ -197,7 +203,7 @@ def test_what_lies_between_lattice_and_observations_is_drawn_from_the_posterior(
     weights = points.matheron(prior.noise(n, seed=1), values, 1.0, points.values.expand(n, -1, -1),
                               normals(1, n, (1, 4), "dots"))
     found = prior(else_.float(), weights)[..., 0].double()
-    exact = Normal.of_covariance(torch.zeros(17), joint(prior, else_, fine, seen.coords.double()))
+    exact = normal(torch.zeros(17), joint(prior, else_, fine, seen.coords.double()))
     rows = torch.eye(17).double()
     after = exact.condition(rows[5:13], values[0, 0].double(), LEAST_FINE)
     after = after.condition(rows[13:], seen.values[:, 0].double(), 0.1)
@@ -219,7 +225,7 @@ def test_silent_networks_leave_the_exact_posterior(s):
     points = nfd.cell_centres((9,))
     draws = model.draw(seen, n, seed=4, steps=24)(points)[..., 0].double()
     cov = joint(model.net.spectral_prior, points.double(), seen.coords.double())
-    exact = Normal.of_covariance(torch.zeros(14), cov)
+    exact = normal(torch.zeros(14), cov)
     after = exact.condition(torch.eye(14).double()[9:], seen.values[:, 0].double(), 0.1)
     std = after.cov[:9, :9].diagonal().sqrt()
     assert ((draws.mean(0) - after.mean[:9]) / std).abs().max() < 5 / n**0.5

@@ -12,7 +12,7 @@ from nfdlab.core.rng import normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.evaluate.scores import crps
 from nfdlab.fields.anchored import AnchoredField
-from nfdlab.observation.outline_views import OutlineViews
+from nfdlab.observation.training_views import OutlineViews
 
 
 @cache

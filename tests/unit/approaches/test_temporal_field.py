@@ -21,7 +21,7 @@ from nfdlab.diffusion.samplers import path
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.evaluate.scores import crps
 from nfdlab.fields.space_time import SpaceTimeField
-from nfdlab.observation.space_time_views import FrameViews
+from nfdlab.observation.training_views import FrameViews
 
 FRAMES = 16
 

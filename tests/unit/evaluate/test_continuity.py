@@ -9,7 +9,6 @@ import nfdlab
 from nfdlab import patterns, problems
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import stream
-from nfdlab.evaluate import calibration
 from nfdlab.evaluate.continuity import consistency, flicker, gradient, gradient_error, seam_jump, spectrum_error
 from nfdlab.evaluate.spectra import spectrum
 
@@ -176,15 +175,3 @@ def test_a_step_at_a_seam_is_a_jump_and_elsewhere_it_is_none():
     assert seam_jump(problems.get("gp1d").draw(8, seed=0), (-0.5, 0.0, 0.5)) < 2.5
     with pytest.raises(ValueError, match="seams: places inside the box"):
         seam_jump(slope, (1.0,))
-
-
-def test_crossings_are_counted_between_neighbours():
-    x = nfdlab.cell_centres((200,))
-    assert calibration.crossings(torch.sin(5 * torch.pi * x)[None]).tolist() == [[[9.0]]]       # not at the two ends
-    assert calibration.crossings(torch.sin(5 * torch.pi * x), level=2.0).item() == 0
-    assert calibration.crossings(torch.tensor([[1.0], [0.0], [-1.0], [0.0]])).item() == 2       # 0 is not below 0
-    rough = torch.randn(3000, 65, 12, 1, generator=torch.Generator().manual_seed(2))
-    held = calibration.functional_coverage(rough[:, 1:], rough[:, 0], calibration.crossings).mean()
-    assert held > 0.9                                       # whole numbers tie, and ties are inside: more than 0.90
-    still = rough[:, 1:, :1].expand(-1, -1, 12, -1)
-    assert calibration.functional_coverage(still, rough[:, 0], calibration.crossings).mean() < 0.01

@@ -1,13 +1,11 @@
 """Regret at each noise level, against Gaussians whose denoiser is known."""
 
-import math
-
 import pytest
 import torch
 
 import nfdlab
 from nfdlab import patterns, problems
-from nfdlab.evaluate.regret import kl_bound, regret
+from nfdlab.evaluate.regret import regret
 
 SIGMAS = (0.1, 0.5, 2.0)
 
@@ -24,7 +22,6 @@ def test_the_exact_denoiser_has_no_regret():
     clean = here.draw(16, seed=2)
     found = regret(here.denoiser(), here.denoiser(), clean, SIGMAS, seed=3)
     assert list(found["sigma"]) == list(SIGMAS) and (found.drop(columns="sigma") == 0).all(axis=None)
-    assert kl_bound(found) == 0.0
     prior = problem.oracle().at(None, points).denoiser()              # a denoiser that has not looked at the data
     assert (regret(prior, here.denoiser(), clean, SIGMAS, seed=3)["regret"] > 0.05).all()
 
@@ -35,10 +32,6 @@ def test_a_denoiser_shrunk_by_a_tenth_has_its_closed_form(rng):
     found = regret(lambda x, sigma: 0.9 * wiener()(x, sigma), wiener(), clean, SIGMAS, seed=0)
     for sigma, row in zip(SIGMAS, found.itertuples(), strict=True):
         assert abs(row.regret - 0.01 / sigma**2) < 4.5 * row.regret_error
-        assert abs(row.integrand - 0.03 / (1 + sigma**2) / sigma**3) < 4.5 * row.integrand_error
-        # |D - D*|² is 0.01 / (1 + s²) times a chi-square of 3, whose standard deviation is sqrt(6)
-        assert row.integrand_error == pytest.approx(
-            0.01 * math.sqrt(6) / (1 + sigma**2) / sigma**3 / 4000**0.5, rel=0.1)
 
 
 def test_the_error_of_a_regret_is_what_other_noise_shows(rng):
@@ -47,14 +40,6 @@ def test_the_error_of_a_regret_is_what_other_noise_shows(rng):
     spread = torch.tensor([row["regret"] for row in found]).std()
     told = torch.tensor([row["regret_error"] for row in found]).mean()
     assert told == pytest.approx(float(spread), rel=0.25)             # the spread of 200 is known to 5 %
-
-
-def test_the_bound_is_the_divergence_of_two_gaussians(rng):
-    """KL(N(0, 1) | N(0, v)) from the denoisers alone; equal where sigma runs far out on both sides."""
-    clean, v = torch.randn(20_000, 1, generator=rng, dtype=torch.float64), 0.5
-    sigmas = torch.logspace(-2, 2, 60).tolist()
-    found = regret(wiener(v**0.5), wiener(), clean, reversed(sigmas), seed=1)
-    assert kl_bound(found) == pytest.approx(0.5 * (1 / v - 1 + math.log(v)), rel=0.04)
 
 
 def test_bad_input_is_refused():

@@ -8,18 +8,14 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import stream
-from nfdlab.observation.degrade import drop, quantise, with_noise
-from nfdlab.observation.patterns import ALL
-from nfdlab.observation.spacetime import fold
+from nfdlab.observation.patterns import ALL, fold
 from nfdlab.observation.training_views import TrainingViews
-from nfdlab.problems.points import observations
 
 SIZES = [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}]
 FRAME_SIZES = [{"count": 0}, {"count": 13}, {"share": 0.05}, {"share": 0.4, "frames": 6, "cells": 9}]
 TIMED = ("frames", "sensors")                                           # these have a base grid of frames and cells
 CALM = {("grid", 1), ("tracks", 1), ("sensors", 1)}                     # no chance in these: regular points on one axis
 DISC = EvaluatedFields(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sqrt().expand(1, -1, 1), 1, 2)
-SEEN = nfd.Observations(torch.zeros(4, 2), torch.zeros(4, 1))
 
 
 @pytest.mark.parametrize("name,size", [(name, size) for name in ALL if name != "outline"
@@ -159,38 +155,6 @@ def test_an_outline_is_in_the_box_and_its_seeds(d):
     assert (exact[:, 0] - 0.97).abs().max() < 1e-5
 
 
-def test_rounding_errs_by_a_twelfth_of_a_step_squared():
-    truth = nfd.problems.get("gp1d").draw(1, seed=0)
-    fine = nfd.observe(truth, nfd.patterns.Random(count=4000), noise_std=0.1, seed=1)
-    for step in (0.05, 0.5):
-        coarse = quantise(fine, step)
-        torch.testing.assert_close(coarse.values / step, (coarse.values / step).round(), atol=1e-4, rtol=0)
-        error = (coarse.values - fine.values).square()
-        assert abs(error.mean() - step**2 / 12) < 4.5 * step**2 * math.sqrt((1 / 80 - 1 / 144) / 4000)
-        assert coarse.noise_std == pytest.approx(math.sqrt(0.01 + step**2 / 12)) and coarse.coords is fine.coords
-
-
-def test_losses_are_nested_and_noises_add():
-    seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=0), nfd.patterns.Random(count=4000), noise_std=0.3, seed=1)
-    kept = [set(drop(seen, share, seed=2).coords[:, 0].tolist()) for share in (0.0, 0.1, 0.4, 1.0)]
-    assert [len(k) for k in kept] == [4000, 3600, 2400, 0] and kept[0] > kept[1] > kept[2]
-    left = drop(seen, 0.4, seed=2)
-    where = {x: y for x, y in zip(seen.coords[:, 0].tolist(), seen.values[:, 0].tolist(), strict=True)}
-    assert all(where[x] == y for x, y in zip(left.coords[:, 0].tolist(), left.values[:, 0].tolist(), strict=True))
-    assert set(drop(seen, 0.4, seed=3).coords[:, 0].tolist()) != kept[2]
-    noisy = with_noise(seen, 0.4, seed=1)
-    assert noisy.noise_std == pytest.approx(0.5)
-    assert abs((noisy.values - seen.values).var() / 0.16 - 1) < 4.5 * math.sqrt(2 / 4000)
-    first = seen.values - nfd.problems.get("gp1d").draw(1, seed=0)(seen.coords)[0]
-    assert abs(torch.corrcoef(torch.cat([first, noisy.values - seen.values], 1).T)[0, 1]) < 4.5 / math.sqrt(4000)
-
-
-def test_degraded_measurements_remember_their_units():
-    mine = observations(torch.rand(20, 2, generator=torch.Generator().manual_seed(0)).double())
-    for worse in (quantise(mine, 0.1), drop(mine, 0.5, seed=0), with_noise(mine, 0.1, seed=0)):
-        assert worse.scaling is mine.scaling
-
-
 def test_observing_adds_noise_of_the_stated_size():
     truth = nfd.problems.get("gp1d").draw(1, seed=0)
     clean = nfd.observe(truth, nfd.patterns.Random(count=4000), noise_std=0.0, seed=1)
@@ -235,8 +199,6 @@ def test_views_cover_sparse_dense_uneven_and_noisy():
     (lambda: nfd.patterns.Outline(count=3).coords(2, seed=0), ValueError),
     (lambda: nfd.patterns.Outline(count=3, level=9.0).places(DISC, seed=0), ValueError),
     (lambda: nfd.patterns.Outline(count=3, level="shore"), TypeError),
-    (lambda: quantise(SEEN, 0.0), ValueError), (lambda: drop(SEEN, 1.5, seed=0), ValueError),
-    (lambda: with_noise(SEEN, -0.1, seed=0), ValueError), (lambda: drop(None, 0.5, seed=0), TypeError),
     (lambda: nfd.patterns.Clusters(count=3, clusters=0), ValueError),
     (lambda: TrainingViews(usual=50, most=10), ValueError),
     (lambda: nfd.observe(nfd.problems.get("gp1d").draw(2, seed=0), nfd.patterns.Random(count=3), seed=0), ValueError),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.observation.space_time_views import FrameViews
+from nfdlab.observation.training_views import FrameViews
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
