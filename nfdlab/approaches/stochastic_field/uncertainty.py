@@ -30,12 +30,8 @@ def regression(fitted: PushForwardPosterior, source: Source, views: Views, funct
     fields = source.draw(functions, seed=child(seed, "functions"))
     seen = views(fields, seed=child(seed, "views")).to(fitted.device)
     coords = 2 * torch.rand(functions, PLACES, d, generator=rng) - 1
-    truth, coords = fields(coords).to(fitted.device), coords.to(fitted.device)
     with torch.no_grad():
-        posterior = encoder.condition(seen)
-        mean, std = encoder.moments(posterior, coords, functions)
-        clean = (truth - mean) / std
-        h = encoder.read(encoder.prepare(seen, posterior), mean, std, coords)
+        clean, h = encoder.residual(seen, coords.to(fitted.device), fields(coords).to(fitted.device))
         sigma = denoiser.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(clean)
         noisy = clean + sigma * torch.randn(LEVELS, *clean.shape, generator=rng).to(clean)
         prior_mean, prior_std = denoiser.prior(noisy, sigma)
