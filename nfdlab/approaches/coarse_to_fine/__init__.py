@@ -128,13 +128,8 @@ class CascadePosterior(TrainedModel):
             yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
         extra = state.augmentation[:, None, None] * normals(seed, len(step.x), step.x.shape[1:], "augment")
         state = state._replace(coarse=step.x + extra.to(step.x))
-        if stages == "mean":
-            x = state.pack(detail=self._mean_detail(points, state))
-            yield SamplerStep(steps, total, torch.zeros(()), x, x)
-        elif stages == "all":
-            for step in self._sample_detail(points, state, seed, steps, sampler):
-                yield replace(step, index=steps + step.index, total=total, x=state.pack(detail=step.x),
-                              denoised=state.pack(detail=step.denoised))
+        for step in self._detail(points, state, seed, steps, sampler, stages):
+            yield replace(step, index=steps + step.index, total=total)
 
     def condition(self, seen: Observations | None) -> ConditionedPoints:
         """The spectral prior conditioned on what was seen, in whatever order."""
@@ -166,16 +161,19 @@ class CascadePosterior(TrainedModel):
         batch = self.observations(self._sorted(seen))
         return by_amplitude(a, lambda a, own: self.net.coarse.given(self.net.condition([points], batch, [a])))
 
-    def _sample_detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int,
-                       sampler: str = "dpmpp") -> Iterator[SamplerStep]:
-        levels = self.details(state.level).noise_levels.sigmas(steps)
-        return self._sample(self.detail_denoiser(points, state), state.detail, levels, child(seed, "fine"), sampler)
-
-    @torch.no_grad()
-    def _mean_detail(self, points: ConditionedPoints, state: CascadeState) -> Tensor:
-        """The mean of the rest of the detail: the denoiser's answer to nothing but noise."""
-        high = torch.tensor(self.details(state.level).noise_levels.high)
-        return self.detail_denoiser(points, state)(torch.zeros_like(state.detail, device=self.device), high)
+    def _detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
+                stages: str) -> Iterator[SamplerStep]:
+        """The steps after the coarse values: the rest of the detail from noise, or its mean at once, or none."""
+        if stages == "coarse":
+            return
+        D, levels = self.detail_denoiser(points, state), self.details(state.level).noise_levels.sigmas(steps)
+        if stages == "all":
+            for step in self._sample(D, state.detail, levels, child(seed, "fine"), sampler):
+                yield replace(step, x=state.pack(detail=step.x), denoised=state.pack(detail=step.denoised))
+        else:
+            with torch.no_grad():                                        # the answer to nothing but noise
+                x = state.pack(detail=D(torch.zeros_like(state.detail, device=self.device), levels[0]))
+            yield SamplerStep(0, 1, torch.zeros(()), x, x)
 
     @torch.no_grad()
     def detail_denoiser(self, points: ConditionedPoints, state: CascadeState) -> DenoiseFn:
@@ -186,7 +184,7 @@ class CascadePosterior(TrainedModel):
 
         def make(a: float, own: Tensor) -> DenoiseFn:
             D = net.denoise_detail(detail, Conditioning((features_of_all[own],)))
-            field = net.average.field(points.coords.to(self.device), features[own]).mT
+            field = net.average.field(points.coords.to(features), features[own]).mT
             at_observations = field + linear[own] @ points.rows.T.to(linear)
             target = points.values / a - at_observations.double().cpu()
             return guided(D, detail.prior, points.rows, points.cholesky_given_fine(a), target)
@@ -239,13 +237,11 @@ class CascadePosterior(TrainedModel):
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
         points, a = self.condition(None), torch.full((n,), float(amplitude))
         units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
-        state = self.start(points, n, self.augmentation(augmentation), seed=seed)
-        state = state._replace(coarse=units, amplitude=a)
-        if self.stages(stages) != "all":
-            return self.fields(None, state.pack(detail=self._mean_detail(points, state)), stages)
-        for step in self._sample_detail(points, state, seed, self.steps if steps is None else steps):
+        state = self.start(points, n, self.augmentation(augmentation), seed=seed)._replace(coarse=units, amplitude=a)
+        x, steps = state.pack(), self.steps if steps is None else steps
+        for step in self._detail(points, state, seed, steps, "dpmpp", self.stages(stages)):
             x = step.x
-        return self.fields(None, state.pack(detail=x), stages)
+        return self.fields(None, x, stages)
 
 
 @dataclass(frozen=True)
@@ -335,7 +331,8 @@ class CoarseToFineLosses:
         """Coarse values, and the conditioning by observations of a batch of functions."""
         fields, a, rng = self.batch("coarse", batch)
         seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
-        points = self.net.lattices.condition_each(seen)
+        points = [self.net.lattices.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
+                  zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
         conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
         return self.net.units(fields(self.net.places[0]), a).to(self.run.device), conditioning
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...core.checks import require
 from ...core.grid import cell_centres, to_grid
 from ...core.rng import normals
-from ...core.types import ObservationBatch, Observations
+from ...core.types import Observations
 from ...diffusion.denoiser import DenoiseFn, GaussianPrior
 from ...diffusion.schedule import NoiseLevels
 
@@ -325,14 +325,8 @@ class Lattices:
         prior = self.prior
         scale = prior.scale.double().cpu()
         values = (seen.values.double().cpu() - prior.mean.double().cpu()) / scale
-        axes = prior.axis_features(seen.coords.double().cpu())
-        coords, noise = seen.coords.detach().cpu().float(), (seen.noise_std / scale).clamp_min(LEAST / 2)
-        return ConditionedPoints(self, coords, axes, values.T, noise)
-
-    def condition_each(self, seen: ObservationBatch) -> list["ConditionedPoints"]:
-        """The same for each function of a batch."""
-        return [self.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
-                zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
+        coords, noise = seen.coords.detach().double().cpu(), (seen.noise_std / scale).clamp_min(LEAST / 2)
+        return ConditionedPoints(self, coords, prior.axis_features(coords), values.T, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,10 +409,7 @@ class ConditionedPoints:
         pull, out = (fine.double() - on_lattice.flatten(2)) @ at.inverse, weights
         if self.m:
             moved = (out + prior.adjoint_grid(tick, pull.unflatten(-1, grid)).to(out)).double()
-            first, *others = self.axes
-            here = torch.tensordot(first, prior.root * moved, dims=([1], [2])).movedim(0, 2)         # (n, c, m, …)
-            for axis in others:
-                here = (here * axis.reshape(1, 1, *axis.shape, *[1] * (here.ndim - 4))).sum(3)
+            here = prior(self.coords, moved).mT
             std = (self.noise / a).clamp_min(LEAST)[:, None]
             miss = (values - here - std * noise).transpose(0, 1)                                     # (c, n, m)
             late = torch.cholesky_solve(miss.mT, self.cholesky_given_fine(a)).mT.transpose(0, 1)

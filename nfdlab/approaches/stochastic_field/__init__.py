@@ -174,12 +174,12 @@ class PushForwardPosterior(TrainedModel):
         return self._transport(posterior, memory, w, steps, sampler, fresh), numbers, posterior
 
     @torch.no_grad()
-    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str, fresh=None,
-                   head: nn.Module | None = None) -> Iterator[SamplerStep]:
+    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str,
+                   fresh=None) -> Iterator[SamplerStep]:
         """The transport of w (k, p, c) at the places of the table."""
         encoder, places = self.net.encoder, self.net.table.places
         h = encoder.read(memory, *encoder.moments(posterior, places), places)[0]
-        return (head or self.net.heads[self.about["config"]["head"]]).walk(w, h, steps, sampler, fresh)
+        return self.net.heads[self.about["config"]["head"]].walk(w, h, steps, sampler, fresh)
 
     def _fields(self, posterior: WeightPosterior, numbers: Tensor, values: Tensor) -> EvaluatedFields:
         """Maps `values` as `TransportTable` takes them."""
@@ -200,11 +200,11 @@ class PushForwardPosterior(TrainedModel):
         return values.mean(0), values.std(0)
 
     @torch.no_grad()
-    def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor, head: nn.Module | None = None) -> Tensor:
-        """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w. `head`: in place of the usual one."""
+    def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor) -> Tensor:
+        """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w."""
         encoder, table, where = self.net.encoder, self.net.table, coords.to(self.device, torch.float32)
         posterior, memory = self.condition(seen)
-        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp", head=head):
+        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp"):
             values = step.x
         mean, std = encoder.moments(posterior, where)
         fan = w[:, None, None].expand(-1, len(coords), table.c)

@@ -244,10 +244,8 @@ class TemporalLosses:
         films = torch.cat([self.films("range", j, size=256)[1] for j in range(16 if self.neural else 2)])
         if self.neural:
             self.autoencoder.unit.calibrate(self.autoencoder.raw(films))
-        latents = self.autoencoder.encode(films)
-        if self.neural:
-            self.autoencoder.calibrate(latents)
-        self.net.denoiser.noise_levels.calibrate(latents)
+            self.autoencoder.calibrate(self.autoencoder.encode(films))
+        self.net.denoiser.noise_levels.calibrate(self.autoencoder.encode(films))
 
     def read(self, i: int) -> Tensor:
         """Stage 2 of a neural autoencoder: each frame's latent from its own observations."""

@@ -167,14 +167,11 @@ class LinearFrameLatents(nn.Module):
     def _measure(self, expansion: KarhunenLoeve, measurement: LatentMeasurement, draws: Tensor,
                  latents: Tensor) -> None:
         """Latents (b, k·frames) of draws as a linear measurement of the weights; what is left is their own."""
-        places = expansion.places.to(draws)
         rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                     # (frames, pixels, rank)
         measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
         mean = expansion.mean(self.grid)[0].reshape(self.frames, -1) - self.mean
         measurement.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
-        exact = expansion.prior().updated(expansion.rows(places), (draws - expansion.mean(places)).flatten(1),
-                                          expansion.residual_variance(places).flatten())
-        own = (latents - measurement.middle - exact.mean @ measurement.matrix.T).square().mean(0)
+        own = (latents - measurement.middle - expansion.weights(draws) @ measurement.matrix.T).square().mean(0)
         measurement.own.copy_(own.clamp_min(LEAST_OWN**2))
 
     def encode(self, films: Tensor) -> Tensor:
