@@ -321,15 +321,16 @@ class CoarseToFineLosses:
         net.precompute()
         net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
 
-    def batch(self, *use) -> tuple[Fields, Tensor, torch.Generator]:
-        """Fresh functions, their amplitudes (b,), estimated from fine values with a jitter, and a generator."""
-        fields, rng = self.run.functions(self.config.batch, *use), self.run.rng(*use)
-        return fields, self.net.estimated_amplitude(fields, self.net.lattices.detail(0.0), rng), rng
+    def batch(self, rng: torch.Generator, *use) -> tuple[Fields, Tensor]:
+        """Fresh functions, and their amplitudes (b,), estimated from fine values with a jitter."""
+        fields = self.run.functions(self.config.batch, *use)
+        return fields, self.net.estimated_amplitude(fields, self.net.lattices.detail(0.0), rng)
 
     @torch.no_grad()
     def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Coarse values, and the conditioning by observations of a batch of functions."""
-        fields, a, rng = self.batch("coarse", batch)
+        rng = self.run.rng("coarse", batch)
+        fields, a = self.batch(rng, "coarse", batch)
         seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
         points = [self.net.lattices.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
                   zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
@@ -351,7 +352,8 @@ class CoarseToFineLosses:
 
     def average(self, i: int) -> Tensor:
         """Stage 2: squared error of the average detail given coarse values, at random queries and at fine points."""
-        net, many, device, (fields, a, rng) = self.net, self.config.queries, self.run.device, self.batch("average", i)
+        net, many, device, rng = self.net, self.config.queries, self.run.device, self.run.rng("average", i)
+        fields, a = self.batch(rng, "average", i)
         detail, coarse, values = self.augmented(fields, a, rng)
         free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
         pick = torch.randint(len(fine), (many,), generator=rng)
@@ -363,8 +365,8 @@ class CoarseToFineLosses:
 
     def detail(self, i: int) -> Tensor:
         """Stage 3: denoise the rest of the detail; the channels of a function share a noise level."""
-        fields, a, rng = self.batch("left", i)
-        detail, coarse, values = self.augmented(fields, a, rng)
+        rng = self.run.rng("left", i)
+        detail, coarse, values = self.augmented(*self.batch(rng, "left", i), rng)
         with torch.no_grad():
             mean, features = self.net.fine_mean(coarse, detail)
         denoiser, left = self.net.detail_denoiser(detail), values - mean
