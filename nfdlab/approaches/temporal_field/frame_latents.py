@@ -156,7 +156,9 @@ class LinearFrameLatents(nn.Module):
         basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
         self.basis.copy_((basis / variance.sqrt()).T)
         latents = self.encode(films).flatten(1)
-        component = assign_components(draws.flatten(1), len(self.expansions), seed=seed)
+        component = torch.zeros(len(draws), dtype=torch.long, device=draws.device)
+        if len(self.expansions) > 1:
+            component = assign_components(draws.flatten(1), len(self.expansions), seed=seed)
         for j, (expansion, measurement) in enumerate(zip(self.expansions, self.measurements, strict=True)):
             mine = component == j
             self.component_weights[j] = mine.float().mean()
