@@ -9,7 +9,6 @@ conditioned in closed form, and its network learns what is left.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import ClassVar, NamedTuple, Self
 
 import torch
@@ -30,20 +29,6 @@ from .spectral import ConditionedPoints, Detail, guided
 PRIORS = ("gaussian", "white")
 STAGES = ("all", "mean", "coarse")
 CALIBRATION_SIDE = {1: 128, 2: 64, 3: 16}            # points an axis that spectra are measured on
-
-
-class Details:
-    """The `Detail` of a network at each augmentation level: computed when first asked for, about half a second, and
-    kept. Threads may share it."""
-
-    def __init__(self, net: CascadeNetwork):
-        self.net, self.kept, self.lock = net, {}, Lock()
-
-    def __call__(self, s: float) -> Detail:
-        with self.lock:
-            if s not in self.kept:
-                self.kept[s] = self.net.lattices.detail(s)
-            return self.kept[s]
 
 
 class CascadeState(NamedTuple):
@@ -71,13 +56,11 @@ class CascadeState(NamedTuple):
 
 def by_amplitude(a: Tensor, make: Callable[[float, Tensor], DenoiseFn]) -> DenoiseFn:
     """One denoiser of draws of amplitudes a (n,), from those of each amplitude: make(amplitude, mask)."""
-    each = {float(x): (own, make(float(x), own)) for x in a.unique() for own in [a == x]}
-    if len(each) == 1:
-        return next(iter(each.values()))[1]
+    each = [(a == value, make(float(value), a == value)) for value in a.unique()]
 
     def D(x: Tensor, sigma) -> Tensor:
         out = torch.empty_like(x)
-        for own, denoise in each.values():
+        for own, denoise in each:
             out[own] = denoise(x[own], sigma)
         return out
 
@@ -90,10 +73,10 @@ class CascadePosterior(TrainedModel):
     `CascadeState`, laid flat."""
 
     net: CascadeNetwork = field(repr=False)
-    details: Details = field(init=False, repr=False)
 
-    def __post_init__(self):
-        object.__setattr__(self, "details", Details(self.net))
+    def details(self, s: float) -> Detail:
+        """Fine values given coarse ones that carry noise of std s."""
+        return self.net.lattices.detail(s)
 
     def using(self, **knobs) -> Self:
         """The same weights, draws stopping after other `stages`: "all", "mean" or "coarse"."""
@@ -108,8 +91,8 @@ class CascadePosterior(TrainedModel):
     def augmentation(self, level: float | None = None) -> float:
         """The augmentation level of draws; None is that of the config."""
         config = self.about["config"]
-        level, levels = config["augmentation"] if level is None else float(level), tuple(config["augmentation_levels"])
-        require(level in levels, must=f"augmentation: one of {levels}.", came=f"{level}",
+        level, levels = config["augmentation"] if level is None else float(level), config["augmentation_levels"]
+        require(level in levels, must=f"augmentation: one of {tuple(levels)}.", came=f"{level}",
                 why="The network was trained at those levels.", do=f"augmentation={levels[-1]}.")
         return level
 
@@ -145,13 +128,8 @@ class CascadePosterior(TrainedModel):
             yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
         extra = state.augmentation[:, None, None] * normals(seed, len(step.x), step.x.shape[1:], "augment")
         state = state._replace(coarse=step.x + extra.to(step.x))
-        if stages == "mean":
-            x = state.pack(detail=self._mean_detail(points, state))
-            yield SamplerStep(steps, total, torch.zeros(()), x, x)
-        elif stages == "all":
-            for step in self._sample_detail(points, state, seed, steps, sampler):
-                yield replace(step, index=steps + step.index, total=total, x=state.pack(detail=step.x),
-                              denoised=state.pack(detail=step.denoised))
+        for step in self._detail(points, state, seed, steps, sampler, stages):
+            yield replace(step, index=steps + step.index, total=total)
 
     def condition(self, seen: Observations | None) -> ConditionedPoints:
         """The spectral prior conditioned on what was seen, in whatever order."""
@@ -183,16 +161,19 @@ class CascadePosterior(TrainedModel):
         batch = self.observations(self._sorted(seen))
         return by_amplitude(a, lambda a, own: self.net.coarse.given(self.net.condition([points], batch, [a])))
 
-    def _sample_detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int,
-                       sampler: str) -> Iterator[SamplerStep]:
-        levels = self.details(state.level).noise_levels.sigmas(steps)
-        return self._sample(self.detail_denoiser(points, state), state.detail, levels, child(seed, "fine"), sampler)
-
-    @torch.no_grad()
-    def _mean_detail(self, points: ConditionedPoints, state: CascadeState) -> Tensor:
-        """The mean of the rest of the detail: the denoiser's answer to nothing but noise."""
-        high = torch.tensor(self.details(state.level).noise_levels.high)
-        return self.detail_denoiser(points, state)(torch.zeros_like(state.detail, device=self.device), high)
+    def _detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
+                stages: str) -> Iterator[SamplerStep]:
+        """The steps after the coarse values: the rest of the detail from noise, or its mean at once, or none."""
+        if stages == "coarse":
+            return
+        D, levels = self.detail_denoiser(points, state), self.details(state.level).noise_levels.sigmas(steps)
+        if stages == "all":
+            for step in self._sample(D, state.detail, levels, child(seed, "fine"), sampler):
+                yield replace(step, x=state.pack(detail=step.x), denoised=state.pack(detail=step.denoised))
+        else:
+            with torch.no_grad():                                        # the answer to nothing but noise
+                x = state.pack(detail=D(torch.zeros_like(state.detail, device=self.device), levels[0]))
+            yield SamplerStep(0, 1, torch.zeros(()), x, x)
 
     @torch.no_grad()
     def detail_denoiser(self, points: ConditionedPoints, state: CascadeState) -> DenoiseFn:
@@ -203,9 +184,7 @@ class CascadePosterior(TrainedModel):
 
         def make(a: float, own: Tensor) -> DenoiseFn:
             D = net.denoise_detail(detail, Conditioning((features_of_all[own],)))
-            if points.m == 0:
-                return D
-            field = net.average(points.coords.to(self.device), features[own]).mT
+            field = net.average.field(points.coords.to(features), features[own]).mT
             at_observations = field + linear[own] @ points.rows.T.to(linear)
             target = points.values / a - at_observations.double().cpu()
             return guided(D, detail.prior, points.rows, points.cholesky_given_fine(a), target)
@@ -215,11 +194,7 @@ class CascadePosterior(TrainedModel):
     def unpacked(self, x: Tensor, m: int) -> CascadeState:
         """x (n, …) of the path, as the state that it holds where m points were observed."""
         (sites, fine), c, modes = (len(p) for p in self.net.places), self.net.c, self.net.spectral_prior.root.numel()
-        sizes = [c * sites, c * fine, c * modes, c * m, 1, 1]
-        require(x.shape[-1] == sum(sizes), must=f"x: {sum(sizes)} numbers a draw.", came=x,
-                why="It holds lattices, and the normals of Fourier modes and observations.",
-                do="Pass x of a SamplerStep with the same seen.")
-        *parts, a, s = x.split(sizes, 1)
+        *parts, a, s = x.split([c * sites, c * fine, c * modes, c * m, 1, 1], 1)
         return CascadeState(*(part.unflatten(1, (c, -1)) for part in parts), a[:, 0], s[:, 0])
 
     @torch.no_grad()
@@ -239,18 +214,14 @@ class CascadePosterior(TrainedModel):
         weights = modes.unflatten(2, net.spectral_prior.root.shape).cpu()
         for value in a.unique():
             own = (a == value).cpu()
-            field = net.average(points.coords.to(features), features[own]).mT.double().cpu()
+            field = net.average.field(points.coords.to(features), features[own]).mT.double().cpu()
             values = points.values / float(value) - field
             weights[own] = points.matheron(weights[own], fine[own], float(value), values, observed[own].cpu())
-        return self._decoded(weights.to(self.device), features, a)
-
-    def _decoded(self, weights: Tensor, features: Tensor, a: Tensor) -> EvaluatedFields:
-        """The functions of weights of the Fourier modes (n, c, *[2K − 1]*d) plus the average field."""
-        net, field, cells = self.net, self.net.average.field, (self.net.side,) * self.net.d
-        projected, each = field.project(features), weights.shape[1] * weights[0, 0].numel() // weights.shape[2]
+        weights, projected = weights.to(self.device), net.average.field.project(features)
+        cells, each = (net.side,) * net.d, weights[0].numel() // weights.shape[2]
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            found = net.spectral_prior(coords, weights[part]) + field.read(coords, projected[part], cells)
+            found = net.spectral_prior(coords, weights[part]) + net.average.field.read(coords, projected[part], cells)
             return net.values(found.mT, a[part])
 
         return self.evaluated(rule, len(a), each=max(each, 2**net.d * projected.shape[2]))
@@ -266,13 +237,11 @@ class CascadePosterior(TrainedModel):
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
         points, a = self.condition(None), torch.full((n,), float(amplitude))
         units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
-        state = self.start(points, n, self.augmentation(augmentation), seed=seed)
-        state = state._replace(coarse=units, amplitude=a)
-        if self.stages(stages) != "all":
-            return self.fields(None, state.pack(detail=self._mean_detail(points, state)), stages)
-        for step in self._sample_detail(points, state, seed, self.steps if steps is None else steps, "dpmpp"):
+        state = self.start(points, n, self.augmentation(augmentation), seed=seed)._replace(coarse=units, amplitude=a)
+        x, steps = state.pack(), self.steps if steps is None else steps
+        for step in self._detail(points, state, seed, steps, "dpmpp", self.stages(stages)):
             x = step.x
-        return self.fields(None, state.pack(detail=x), stages)
+        return self.fields(None, x, stages)
 
 
 @dataclass(frozen=True)
@@ -317,12 +286,6 @@ class CoarseToFine:
     def __post_init__(self):
         require_name(self.prior, PRIORS, "prior"), require_name(self.stages, STAGES, "stage")
 
-    def lattices_for(self, d: int) -> tuple[int, int]:
-        return self.coarse_side or {1: 16, 2: 8, 3: 4}[d], self.fine_side or {1: 64, 2: 32, 3: 8}[d]
-
-    def max_frequency_for(self, d: int) -> int:
-        return self.max_frequency or {1: 64, 2: 64, 3: 8}[d]
-
     def build(self, d: int, c: int, *, seed: int = 0) -> CascadeNetwork:
         with seeded(seed):
             return CascadeNetwork(self, d, c)
@@ -345,7 +308,7 @@ class CoarseToFineLosses:
     """The losses of a training step i, and what is measured before."""
 
     def __init__(self, config: CoarseToFine, run: Run, net: CascadeNetwork):
-        self.config, self.run, self.net, self.details = config, run, net, Details(net)
+        self.config, self.run, self.net = config, run, net
         self.observed = reused(self._observed, config.reuse)
 
     def measure(self) -> None:
@@ -358,17 +321,19 @@ class CoarseToFineLosses:
         net.precompute()
         net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
 
-    def batch(self, *use) -> tuple[Fields, Tensor, torch.Generator]:
-        """Fresh functions, their amplitudes (b,), estimated from fine values with a jitter, and a generator."""
-        fields, rng = self.run.functions(self.config.batch, *use), self.run.rng(*use)
-        return fields, self.net.estimated_amplitude(fields, self.details(0.0), rng), rng
+    def batch(self, rng: torch.Generator, *use) -> tuple[Fields, Tensor]:
+        """Fresh functions, and their amplitudes (b,), estimated from fine values with a jitter."""
+        fields = self.run.functions(self.config.batch, *use)
+        return fields, self.net.estimated_amplitude(fields, self.net.lattices.detail(0.0), rng)
 
     @torch.no_grad()
     def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Coarse values, and the conditioning by observations of a batch of functions."""
-        fields, a, rng = self.batch("coarse", batch)
+        rng = self.run.rng("coarse", batch)
+        fields, a = self.batch(rng, "coarse", batch)
         seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
-        points = self.net.lattices.condition_each(seen)
+        points = [self.net.lattices.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
+                  zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
         conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
         return self.net.units(fields(self.net.places[0]), a).to(self.run.device), conditioning
 
@@ -382,32 +347,26 @@ class CoarseToFineLosses:
         (sites, fine), levels = self.net.places, self.config.augmentation_levels
         s = levels[int(torch.randint(len(levels), (), generator=rng))]
         coarse = self.net.units(fields(sites), a)
-        coarse = coarse + s * torch.randn(coarse.shape, generator=rng)
-        return self.details(s), coarse.to(self.run.device), self.net.units(fields(fine), a).to(self.run.device)
+        coarse = (coarse + s * torch.randn(coarse.shape, generator=rng)).to(self.run.device)
+        return self.net.lattices.detail(s), coarse, self.net.units(fields(fine), a).to(self.run.device)
 
     def average(self, i: int) -> Tensor:
-        """Stage 2: the average detail given coarse values."""
-        return self.regress(*self.batch("average", i))
-
-    def regress(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
-        """Squared error of the average detail, at random queries and at fine points."""
-        net, many, device = self.net, self.config.queries, self.run.device
+        """Stage 2: squared error of the average detail given coarse values, at random queries and at fine points."""
+        net, many, device, rng = self.net, self.config.queries, self.run.device, self.run.rng("average", i)
+        fields, a = self.batch(rng, "average", i)
         detail, coarse, values = self.augmented(fields, a, rng)
         free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
         pick = torch.randint(len(fine), (many,), generator=rng)
         left_free = net.units(fields(free), a).mT.to(device) - net.linear_at(coarse, detail.s, free.to(device))
         left_fine = (values - net.linear(coarse, detail)).mT[:, pick]
         both = torch.cat([free, fine[pick].expand(len(free), -1, -1)], 1).to(device)
-        found = net.average(both, net.average.encode(coarse, detail.s))
+        found = net.average.field(both, net.average.encode(coarse, detail.s))
         return ((found - torch.cat([left_free, left_fine], 1)) / detail.size).square().mean()
 
     def detail(self, i: int) -> Tensor:
-        """Stage 3: the rest of the detail given coarse values."""
-        return self.denoise(*self.batch("left", i))
-
-    def denoise(self, fields: Fields, a: Tensor, rng: torch.Generator) -> Tensor:
-        """The denoiser's loss of the rest of the detail; the channels of a function share a noise level."""
-        detail, coarse, values = self.augmented(fields, a, rng)
+        """Stage 3: denoise the rest of the detail; the channels of a function share a noise level."""
+        rng = self.run.rng("left", i)
+        detail, coarse, values = self.augmented(*self.batch(rng, "left", i), rng)
         with torch.no_grad():
             mean, features = self.net.fine_mean(coarse, detail)
         denoiser, left = self.net.detail_denoiser(detail), values - mean

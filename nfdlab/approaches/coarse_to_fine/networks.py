@@ -4,8 +4,6 @@ Saharia et al. 2023 (a cascade with noise conditioning augmentation), Mardani et
 leaves), Chen et al. 2021 (a local field). Every network starts at zero.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +18,11 @@ from .spectral import LEAST, LEAST_STD, ConditionedPoints, Detail, Lattices, Spe
 SETCONV_WIDTHS = (0.5, 1.5, 4.0)     # lengthscales of the observations' channels, in cells of the coarse lattice
 
 
-class CoarseGaussian(NamedTuple):
-    """The Gaussian of coarse values given observations of b functions: mean (b, c, N), eigenvectors (b, c, N, N),
-    eigenvalues (b, c, N)."""
-
-    mean: Tensor
-    Q: Tensor
-    lam: Tensor
-
-
 class CoarsePrior(nn.Module):
-    """Mean and std of clean coarse values under a CoarseGaussian, given x = clean + sigma · noise."""
+    """Mean and std of clean coarse values of b functions, given x = clean + sigma · noise and the Gaussian that their
+    observations leave: mean (b, c, N), eigenvectors (b, c, N, N), eigenvalues (b, c, N)."""
 
-    def forward(self, x: Tensor, sigma, condition: CoarseGaussian) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, sigma, condition: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """x (b, c, N), sigma () or (b,) -> mean (b, c, N) and std (1 or b, c, N)."""
         mean, Q, lam = condition
         s = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
@@ -81,10 +71,6 @@ class AverageDetail(nn.Module):
             h = block(h)
         return h
 
-    def forward(self, coords: Tensor, features: Tensor) -> Tensor:
-        """At coords (p, d) or (b, p, d): (b, p, c)."""
-        return self.field(coords, features)
-
 
 class DetailNetwork(nn.Module):
     """F of fine values x (b c, N), their channels in the batch, by space-to-depth: level (b c,) or (1,) -> as x."""
@@ -112,8 +98,9 @@ class CascadeNetwork(nn.Module):
     def __init__(self, config, d: int, c: int):
         super().__init__()
         w, self.d, self.c, self.white = config.width, d, c, config.prior == "white"
-        self.side, self.fine = config.lattices_for(d)
-        self.spectral_prior = SpectralPrior(d, c, config.max_frequency_for(d))
+        self.side = config.coarse_side or {1: 16, 2: 8, 3: 4}[d]
+        self.fine = config.fine_side or {1: 64, 2: 32, 3: 8}[d]
+        self.spectral_prior = SpectralPrior(d, c, config.max_frequency or {1: 64, 2: 64, 3: 8}[d])
         self.setconv = SetConv(d, c, self.side, tuple(2 / self.side * width for width in SETCONV_WIDTHS))
         coarse = CoarseNetwork(d, c, self.setconv.channels, w, config.denoiser_dilations)
         self.coarse = Denoiser(coarse, WhitePrior() if self.white else CoarsePrior())
@@ -164,7 +151,7 @@ class CascadeNetwork(nn.Module):
         prior = None
         if not self.white:
             parts = zip(*(p.coarse(x) for p, x in zip(points, a, strict=True)), strict=True)
-            prior = CoarseGaussian(*(torch.stack(part).float().to(self.spectral_prior.mean) for part in parts))
+            prior = tuple(torch.stack(part).float().to(self.spectral_prior.mean) for part in parts)
         amplitude = torch.tensor(a, dtype=torch.float32, device=observations.values.device)
         values = self.units(observations.values, amplitude).mT * observations.mask[..., None]
         noise = observations.noise_std / amplitude / self.spectral_prior.scale.mean()
@@ -192,7 +179,7 @@ class CascadeNetwork(nn.Module):
     def fine_mean(self, coarse: Tensor, detail: Detail) -> tuple[Tensor, Tensor]:
         """The average detail on the fine lattice (b, c, N_F), and the features of coarse values (b, w, *[side]*d)."""
         features = self.average.encode(coarse, detail.s)
-        mean = self.linear(coarse, detail) + self.average(self.places[1].to(coarse), features).mT
+        mean = self.linear(coarse, detail) + self.average.field(self.places[1].to(coarse), features).mT
         return mean, features
 
     # Stage 3: the rest of the detail on the fine lattice

@@ -8,15 +8,17 @@ Covariances are in float64 on the CPU, in units of the prior, divided by each fu
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
+from numpy import ndarray
+from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from ...core.checks import require
 from ...core.grid import cell_centres, to_grid
 from ...core.rng import normals
-from ...core.types import ObservationBatch, Observations
+from ...core.types import Observations
 from ...diffusion.denoiser import DenoiseFn, GaussianPrior
 from ...diffusion.schedule import NoiseLevels
 
@@ -145,7 +147,8 @@ class SpectralPrior(nn.Module):
 
     def _fit(self, found: Tensor, side: int, frequency: int) -> tuple[float, Tensor, int, float]:
         """Whittle's likelihood (1953) of mean powers, mean of found/E + log E with a penalty on bends, minimised over
-        the knots up to a maximum frequency: the loss, knots of a density of total 1, frequency, and that total."""
+        the knots up to a maximum frequency, Fisher's information as its Hessian: the loss, knots of a density of
+        total 1, frequency, and that total."""
         M, floor = self._response(side, frequency + 1), FLOOR * found.mean()
         line, signs = self._radius(torch.arange(frequency + 1))
         B, found = self.knot_weights(line.flatten()).reshape(*line.shape, KNOTS), found + floor
@@ -157,20 +160,27 @@ class SpectralPrior(nn.Module):
         for axis in range(self.d):
             found = found.index_select(axis, inside.nonzero()[:, 0])
 
-        def tried(theta: Tensor) -> tuple[float, Tensor, Tensor]:
+        def mean_powers(theta: Tensor) -> tuple[Tensor, Tensor]:
             S = (B @ theta).exp() * signs
-            E = self._each_axis(M, S) + floor
-            return float((found / E + E.log()).mean() + theta @ stiff @ theta / 2), S, E
+            return S, self._each_axis(M, S) + floor
 
-        def direction(theta: Tensor, S: Tensor, E: Tensor) -> tuple[Tensor, Tensor]:
+        def loss(knots: ndarray) -> tuple[float, ndarray, ndarray]:
+            theta = torch.from_numpy(knots)
+            S, E = mean_powers(theta)
             J = self._each_axis(M, S[..., None] * B).flatten(1) / E.flatten()                        # (knots, modes)
-            return J @ (found / E - 1).flatten() / E.numel() - stiff @ theta, J @ J.T / E.numel() + stiff
+            slope = stiff @ theta - J @ (found / E - 1).flatten() / E.numel()
+            information = J @ J.T / E.numel() + stiff
+            value = float((found / E + E.log()).mean() + theta @ stiff @ theta / 2)
+            return value, slope.numpy(), information.numpy()
 
         near = self.knot_weights(self._radius(half)[0].clamp_max(self.knots[-1]).flatten())
         theta = torch.linalg.solve(near.T @ near + 1e3 * stiff, near.T @ found.flatten().log())
-        theta = theta + (found.mean() / tried(theta)[2].mean()).log()
-        loss, theta, total = fisher_scoring(theta, tried, direction)
-        return loss if 0.33 < total < 3 else math.inf, theta - math.log(total), frequency, total
+        theta = theta + (found.mean() / mean_powers(theta)[1].mean()).log()
+        best = minimize(lambda knots: loss(knots)[:2], theta.numpy(), jac=True, hess=lambda knots: loss(knots)[2],
+                        method="trust-exact", options={"gtol": 1e-7, "maxiter": 80})
+        theta = torch.from_numpy(best.x)
+        total = float(mean_powers(theta)[0].sum())
+        return best.fun if 0.33 < total < 3 else math.inf, theta - math.log(total), frequency, total
 
     def _log_amplitude(self, found: Tensor, side: int) -> Tensor:
         """The log of each function's amplitude (b,), by the powers of modes from 2 to a quarter of the grid's."""
@@ -221,10 +231,7 @@ class SpectralPrior(nn.Module):
         out = pull
         for axis in axes[:-1]:
             out = out[..., None] * axis.to(pull).reshape(len(axis), *[1] * (out.ndim - 3), axis.shape[-1])
-        if len(axes) == 1:
-            return self.root.to(pull) * (pull @ axes[0].to(pull))
-        out = torch.tensordot(out, axes[-1].to(pull), dims=([2], [0]))
-        return self.root.to(pull) * out
+        return self.root.to(pull) * torch.tensordot(out, axes[-1].to(pull), dims=([2], [0]))
 
     def adjoint_grid(self, tick: Tensor, pull: Tensor) -> Tensor:
         """The same for pull (n, c, *[side]*d) on a grid, its ticks' features (side, 2K − 1) shared by the axes."""
@@ -249,7 +256,7 @@ class SpectralPrior(nn.Module):
         for i in range(1, self.d):
             cos = cosines(a[i].reshape(-1, 1, 2 * K - 1), tick.to(a[0]))[:, 0]
             out = torch.einsum("mxkr,myk->mxyr", out.unflatten(-1, (K, -1)), cos).flatten(1, 2)
-        return out[..., 0].reshape(*lead, -1)
+        return out[..., 0].reshape(*lead, len(tick) ** self.d)
 
     def kernel_of_grids(self, one: Tensor, two: Tensor) -> Tensor:
         """Covariance between two grids by the features of their ticks: (side^d, side'^d)."""
@@ -258,27 +265,6 @@ class SpectralPrior(nn.Module):
             out = torch.tensordot(out, cos, dims=([0], [2]))                                         # …, A, B
         order = [*range(0, 2 * self.d, 2), *range(1, 2 * self.d, 2)]
         return out.permute(order).reshape(len(one) ** self.d, len(two) ** self.d)
-
-
-def fisher_scoring(theta: Tensor, tried, direction) -> tuple[float, Tensor, float]:
-    """Minimise a negative log likelihood by damped Fisher scoring (Levenberg-Marquardt).
-
-    tried(theta) -> loss, S, E; direction(theta, S, E) -> minus the slope, and Fisher's information. -> the least loss,
-    its theta, and the total of its S.
-    """
-    (loss, S, E), damp = tried(theta), 1e-3
-    for _ in range(80):
-        slope, F = direction(theta, S, E)
-        step = torch.linalg.solve(F + damp * F.diagonal().mean() * torch.eye(len(theta)).double(), slope)
-        there = theta + step.clamp(-3.0, 3.0)
-        new = tried(there)
-        better = loss - new[0]
-        damp = max(damp / 4, 1e-9) if better > 0 else damp * 4
-        if better > 0:
-            theta, (loss, S, E) = there, new
-        if 0 < better < 1e-9 or damp > 1e9:
-            break
-    return loss, theta, float(S.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,10 +276,7 @@ class Detail:
     gain: Tensor
     prior: GaussianPrior
     noise_levels: NoiseLevels
-
-    @property
-    def size(self) -> float:
-        return self.prior.sigma_data
+    size: float
 
 
 class Lattices:
@@ -307,6 +290,7 @@ class Lattices:
         K = self.between(fine, fine)
         K.diagonal().add_(LEAST_FINE**2)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(K))                              # (N_F, N_F)
+        self.detail = cache(self.detail)                                 # half a second for each level
 
     def between(self, one: int, two: int) -> Tensor:
         """Covariance between two lattices, by their sides."""
@@ -330,7 +314,7 @@ class Lattices:
         n_eff = float(scaled.sum() ** 2 / scaled.square().sum())
         median = max(1.0, 0.94 * (len(lam) / n_eff) ** 0.5) ** 0.5
         high = max(7 * float(scaled[-1]) ** 0.5, 1.0)
-        return Detail(s, gain, prior, NoiseLevels(0.02 * size, high * size, median * size))
+        return Detail(s, gain, prior, NoiseLevels(0.02 * size, high * size, median * size), size)
 
     def constant_variance(self, a: float) -> float:
         """What amplitude a adds to the variance of the constant mode, which it does not scale, in units of a²."""
@@ -341,14 +325,8 @@ class Lattices:
         prior = self.prior
         scale = prior.scale.double().cpu()
         values = (seen.values.double().cpu() - prior.mean.double().cpu()) / scale
-        axes = prior.axis_features(seen.coords.double().cpu())
-        coords, noise = seen.coords.detach().cpu().float(), (seen.noise_std / scale).clamp_min(LEAST / 2)
-        return ConditionedPoints(self, coords, axes, values.T, noise)
-
-    def condition_each(self, seen: ObservationBatch) -> list["ConditionedPoints"]:
-        """The same for each function of a batch."""
-        return [self.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
-                zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
+        coords, noise = seen.coords.detach().double().cpu(), (seen.noise_std / scale).clamp_min(LEAST / 2)
+        return ConditionedPoints(self, coords, prior.axis_features(coords), values.T, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,11 +348,6 @@ class ConditionedPoints:
     def among(self) -> Tensor:
         """Covariance of the function at the observations (m, m)."""
         return self.lattices.prior.kernel(self.axes, self.axes)
-
-    @cached_property
-    def to_coarse(self) -> Tensor:
-        """Covariance with the coarse values (m, N_C)."""
-        return self.lattices.prior.kernel_to_grid(self.axes, self.lattices.ticks[self.lattices.coarse])
 
     @cached_property
     def to_fine(self) -> Tensor:
@@ -408,23 +381,18 @@ class ConditionedPoints:
     def amplitude_log_weights(self) -> Tensor:
         """Log posterior probabilities (l,) of the prior's `amplitudes`."""
         a, log = self.lattices.prior.amplitudes()
-        if len(a) > 1 and self.m:
-            log = log + torch.tensor([self.log_marginal_likelihood(float(x)) for x in a], dtype=torch.float64)
-        return log.log_softmax(0)
+        likelihoods = [self.log_marginal_likelihood(float(x)) for x in a]
+        return (log + torch.tensor(likelihoods, dtype=torch.float64)).log_softmax(0)
 
     def coarse(self, a: float) -> tuple[Tensor, Tensor, Tensor]:
         """Coarse values given the observations: mean (c, N_C), eigenvectors (c, N_C, N_C), eigenvalues (c, N_C)."""
-        more = self.lattices.constant_variance(a)
-        K = self.lattices.among_coarse + more
-        if self.m == 0:
-            K, mean = K.expand(len(self.values), -1, -1), K.new_zeros(len(self.values), len(K))
-        else:
-            root = self.cholesky(a)
-            half = torch.linalg.solve_triangular(root, (self.to_coarse + more).expand(len(root), -1, -1), upper=False)
-            inside = torch.linalg.solve_triangular(root, self.values[..., None] / a, upper=False)
-            mean, K = (half.mT @ inside)[..., 0], K - half.mT @ half
+        at, more, root = self.lattices, self.lattices.constant_variance(a), self.cholesky(a)
+        across = at.prior.kernel_to_grid(self.axes, at.ticks[at.coarse]) + more                      # (m, N_C)
+        half = torch.linalg.solve_triangular(root, across.expand(len(root), -1, -1), upper=False)
+        inside = torch.linalg.solve_triangular(root, self.values[..., None] / a, upper=False)
+        K = at.among_coarse + more - half.mT @ half
         lam, Q = torch.linalg.eigh((K + K.mT) / 2)
-        return mean, Q, lam.clamp_min(1e-8)
+        return (half.mT @ inside)[..., 0], Q, lam.clamp_min(1e-8)
 
     def matheron(self, weights: Tensor, fine: Tensor, a: float, values: Tensor, noise: Tensor) -> Tensor:
         """Posterior weights (n, c, *[2K − 1]*d) of functions, from prior ones: with fine values (n, c, N_F) on the
@@ -441,10 +409,7 @@ class ConditionedPoints:
         pull, out = (fine.double() - on_lattice.flatten(2)) @ at.inverse, weights
         if self.m:
             moved = (out + prior.adjoint_grid(tick, pull.unflatten(-1, grid)).to(out)).double()
-            first, *others = self.axes
-            here = torch.tensordot(first, prior.root * moved, dims=([1], [2])).movedim(0, 2)         # (n, c, m, …)
-            for axis in others:
-                here = (here * axis.reshape(1, 1, *axis.shape, *[1] * (here.ndim - 4))).sum(3)
+            here = prior(self.coords, moved).mT
             std = (self.noise / a).clamp_min(LEAST)[:, None]
             miss = (values - here - std * noise).transpose(0, 1)                                     # (c, n, m)
             late = torch.cholesky_solve(miss.mT, self.cholesky_given_fine(a)).mT.transpose(0, 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...core.checks import require, require_count, require_seed
 from ...core.fields import EvaluatedFields
+from ...core.grid import cell_centres
 from ...core.rng import normals
 from ...diffusion.denoiser import DenoiseFn
 from ...diffusion.samplers import sample
@@ -32,30 +33,27 @@ class Tiles:
     def __init__(self, side: int, boxes: tuple[int, ...]):
         self.side, self.boxes, self.d = side, boxes, len(boxes)
         self.starts = list(product(*(range(0, side * (b - 1) + 1, side // 2) for b in boxes)))
-        line = window((torch.arange(side) + 0.5) / side)
-        self.weight = line
-        for _ in range(1, self.d):
-            self.weight = self.weight[..., None] * line
         self.shape = tuple(side * b for b in boxes)
-        self.total = self._paste(self.weight.expand(len(self.starts), 1, 1, *self.weight.shape))
+        self.weight = window((cell_centres((side,) * self.d) + 1) / 2).prod(-1)
+        self.total = self._paste(self.weight.expand(len(self.starts), 1, -1))
 
     def _at(self, start: tuple[int, ...]) -> tuple[slice, ...]:
-        return tuple(slice(i, i + self.side) for i in start)
+        return (..., *(slice(i, i + self.side) for i in start))
 
     def cut(self, x: Tensor) -> Tensor:
         """(n, c, *shape) -> (tiles n, c, side^d), tile by tile."""
-        return torch.cat([x[(..., *self._at(start))] for start in self.starts]).flatten(2)
+        return torch.cat([x[self._at(start)] for start in self.starts]).flatten(2)
 
     def _paste(self, parts: Tensor) -> Tensor:
-        out = parts.new_zeros(*parts.shape[1:3], *self.shape)
-        for part, start in zip(parts, self.starts, strict=True):
-            out[(..., *self._at(start))] += part
+        grids = parts.unflatten(2, (self.side,) * self.d).unflatten(0, (len(self.starts), -1))
+        out = parts.new_zeros(*grids.shape[1:3], *self.shape)
+        for part, start in zip(grids, self.starts, strict=True):
+            out[self._at(start)] += part
         return out
 
     def blend(self, parts: Tensor) -> Tensor:
         """The inverse, where tiles overlap a mean: (tiles n, c, side^d) -> (n, c, *shape)."""
-        grids = parts.unflatten(2, (self.side,) * self.d).unflatten(0, (len(self.starts), -1))
-        return self._paste(grids * self.weight.to(parts)) / self.total.to(parts)
+        return self._paste(parts * self.weight.to(parts)) / self.total.to(parts)
 
 
 def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, steps: int | None = None,

@@ -42,9 +42,11 @@ class PointwiseEncoder(nn.Module):
 
     def __init__(self, config: "StochasticField", d: int, c: int):
         super().__init__()
-        cells, side, w = config.cells_for(d), config.side_for(d), config.width
+        cells, w = config.cells or {1: 32, 2: 16, 3: 8}[d], config.width
+        side = cells * (config.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
         self.c, self.cells, self.side, self.gaussian = c, (cells,) * d, side, config.prior == "gaussian"
-        self.expansion = KarhunenLoeve(d, c, *config.expansion_for(d))
+        self.expansion = KarhunenLoeve(d, c, config.expansion_side or {1: 128, 2: 48, 3: 12}[d],
+                                       config.expansion_rank or {1: 40, 2: 112, 3: 128}[d])
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
         self.reader = GridEncoder(d, self.setconv.channels + 2 * c, side, cells, w, w, config.encoder_dilations)
         self.local = LIIF(d, w, c * config.features, w, config.octaves)
@@ -80,6 +82,13 @@ class PointwiseEncoder(nn.Module):
             memory = memory + self.mix(each.sum(1) / 4)
         return memory
 
+    def residual(self, seen: ObservationBatch, coords: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (b, p, c) at coords (b, p, d), in stds of the Gaussian from its mean, and the features h there."""
+        with torch.no_grad():
+            posterior = self.condition(seen)
+            mean, std = self.moments(posterior, coords, len(coords))
+        return (values - mean) / std, self.read(self.prepare(seen, posterior), mean, std, coords)
+
     def read(self, memory: Tensor, mean: Tensor, std: Tensor, coords: Tensor) -> Tensor:
         """h (b, p, c, H): the last two entries are the mean and the log std."""
         features = self.local.read(coords, memory, self.cells).unflatten(-1, (self.c, -1))
@@ -93,20 +102,17 @@ class StochasticNetwork(nn.Module):
         super().__init__()
         self.encoder = PointwiseEncoder(config, d, c)
         self.heads = nn.ModuleDict({name: HEADS[name](self.encoder.H, *config.head_layers) for name in config.heads})
-        self.table = TransportTable(d, c, config.table_side_for(d), config.knots)
+        self.table = TransportTable(d, c, config.table_side or {1: 128, 2: 32, 3: 12}[d], config.knots)
 
 
 class PushForwardPosterior(TrainedModel):
     """A trained approach 8: draws f(x) = mean(x) + std(x) T(x, w(x)) that share the map T and differ in w."""
 
-    knobs: ClassVar[dict] = {"head": HEADS, "noise": NOISES}
-
     def using(self, **knobs) -> Self:
         """The same weights, another `noise` function or another trained `head`."""
+        known = {"head": self.net.heads.keys(), "noise": NOISES}
         for name, value in knobs.items():
-            require_name(value, self.knobs[require_name(name, self.knobs, "knob")], name)
-        if "head" in knobs:
-            require_name(knobs["head"], self.net.heads.keys(), "trained head")
+            require_name(value, known[require_name(name, known, "knob")], name)
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
     @torch.no_grad()
@@ -148,7 +154,7 @@ class PushForwardPosterior(TrainedModel):
     def fields(self, seen: Observations | None, x: Tensor) -> EvaluatedFields:
         """The functions that noise numbers and maps x (n, k) stand for, given what was seen."""
         posterior, table = self.condition(seen)[0], self.net.table
-        size = self.noise_function(posterior).size
+        size = self.noise_function(posterior).numbers(1, seed=0).shape[1]
         values = x[:, size:].unflatten(1, (-1, len(table.places), table.c))
         return self._fields(posterior, x[:, :size], values if values.shape[1] == 1 else values[0])
 
@@ -158,24 +164,22 @@ class PushForwardPosterior(TrainedModel):
         """The steps of the map or, with the ancestral sampler, of each draw's own values at the places of the table."""
         steps = self.request(n, seed=seed, steps=steps, sampler=sampler)
         posterior, memory = self.condition(seen)
-        noise, places = self.noise_function(posterior), self.net.table.places
+        noise, table = self.noise_function(posterior), self.net.table
         numbers = noise.numbers(n, seed=seed)
-        if sampler != "ancestral":
-            return self._transport(posterior, memory, self.net.table.fan(), steps, sampler), numbers, posterior
 
         def fresh(i: int, x: Tensor) -> Tensor:
-            return noise(noise.numbers(n, seed=child(seed, "step", i)), places)
+            return noise(noise.numbers(n, seed=child(seed, "step", i)), table.places)
 
-        return self._transport(posterior, memory, noise(numbers, places), steps, sampler, fresh), numbers, posterior
+        w = noise(numbers, table.places) if sampler == "ancestral" else table.fan()
+        return self._transport(posterior, memory, w, steps, sampler, fresh), numbers, posterior
 
     @torch.no_grad()
-    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str, fresh=None,
-                   head: nn.Module | None = None) -> Iterator[SamplerStep]:
+    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str,
+                   fresh=None) -> Iterator[SamplerStep]:
         """The transport of w (k, p, c) at the places of the table."""
         encoder, places = self.net.encoder, self.net.table.places
         h = encoder.read(memory, *encoder.moments(posterior, places), places)[0]
-        head = self.net.heads[self.about["config"]["head"]] if head is None else head
-        return head.walk(w, h, steps, sampler, fresh)
+        return self.net.heads[self.about["config"]["head"]].walk(w, h, steps, sampler, fresh)
 
     def _fields(self, posterior: WeightPosterior, numbers: Tensor, values: Tensor) -> EvaluatedFields:
         """Maps `values` as `TransportTable` takes them."""
@@ -196,11 +200,11 @@ class PushForwardPosterior(TrainedModel):
         return values.mean(0), values.std(0)
 
     @torch.no_grad()
-    def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor, head: nn.Module | None = None) -> Tensor:
-        """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w. `head`: in place of the usual one."""
+    def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor) -> Tensor:
+        """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w."""
         encoder, table, where = self.net.encoder, self.net.table, coords.to(self.device, torch.float32)
         posterior, memory = self.condition(seen)
-        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp", head=head):
+        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp"):
             values = step.x
         mean, std = encoder.moments(posterior, where)
         fan = w[:, None, None].expand(-1, len(coords), table.c)
@@ -254,18 +258,6 @@ class StochasticField:
         require_name(self.noise, NOISES, "noise"), require_name(self.head, self.heads, "trained head")
         require_name(self.prior, PRIORS, "prior")
 
-    def cells_for(self, d: int) -> int:
-        return self.cells or {1: 32, 2: 16, 3: 8}[d]
-
-    def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
-
-    def expansion_for(self, d: int) -> tuple[int, int]:
-        return self.expansion_side or {1: 128, 2: 48, 3: 12}[d], self.expansion_rank or {1: 40, 2: 112, 3: 128}[d]
-
-    def table_side_for(self, d: int) -> int:
-        return self.table_side or {1: 128, 2: 32, 3: 12}[d]
-
     def build(self, d: int, c: int, *, seed: int = 0) -> StochasticNetwork:
         with seeded(seed):
             return StochasticNetwork(self, d, c)
@@ -298,16 +290,12 @@ class StochasticLosses:
 
     def places(self, use: str, i: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Residuals of the Gaussian at random places (b, p, c), in its std, and the features h there."""
-        config, run, encoder = self.config, self.run, self.net.encoder
+        config, run = self.config, self.run
         fields = run.functions(config.batch, use, i)
         seen = run.observe(fields, use, i).to(run.device)
         rng = run.rng(use, i)
         coords = run.queries(config.batch, config.queries, rng)
-        truth, coords = fields(coords).to(run.device), coords.to(run.device)
-        with torch.no_grad():
-            posterior = encoder.condition(seen)
-            mean, std = encoder.moments(posterior, coords, config.batch)
-        return (truth - mean) / std, encoder.read(encoder.prepare(seen, posterior), mean, std, coords), rng
+        return *self.net.encoder.residual(seen, coords.to(run.device), fields(coords).to(run.device)), rng
 
     def learn(self, i: int) -> Tensor:
         """The encoder with the first head."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...core.checks import require_name
 from ...core.grid import cell_centres, interpolate
 from ...core.rng import child, normals
 from ...diffusion.denoiser import Conditioning, Denoiser, ResidualNetwork
@@ -38,9 +37,6 @@ class NoiseFunction:
     expansion: KarhunenLoeve
     posterior: WeightPosterior
 
-    def __post_init__(self):
-        require_name(self.kind, NOISES, "noise")
-
     @property
     def _source(self) -> WeightPosterior:
         return self.expansion.prior() if self.kind == "prior" else self.posterior
@@ -60,20 +56,12 @@ class NoiseFunction:
         return white if self.kind == "white" else torch.cat(
             [self._source.draw(n, seed=child(seed, "noise")), white], 1)
 
-    @property
-    def size(self) -> int:
-        """k, how many numbers make one function."""
-        if self.kind == "shared":
-            return 1
-        white = int(torch.tensor(self._grid).prod())
-        return white if self.kind == "white" else self.expansion.rank + white
-
     def __call__(self, numbers: Tensor, coords: Tensor) -> Tensor:
         """Numbers (n, k) at coords (p, d) or (n, p, d) -> w (n, p, c)."""
         n, c, p = len(numbers), self.expansion.c, coords.shape[-2]
         if self.kind == "shared":
             return numbers[..., None].expand(n, p, c)
-        grid = numbers[:, -int(torch.tensor(self._grid).prod()):].unflatten(1, self._grid)
+        grid = numbers[:, -torch.Size(self._grid).numel():].unflatten(1, self._grid)
         white = white_at(grid, coords)
         if self.kind == "white":
             return white

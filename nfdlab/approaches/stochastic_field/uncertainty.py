@@ -8,10 +8,10 @@ functions, because places of one function are not independent.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...core.checks import require, require_count, require_seed
 from ...core.rng import child, normals, stream
@@ -30,12 +30,8 @@ def regression(fitted: PushForwardPosterior, source: Source, views: Views, funct
     fields = source.draw(functions, seed=child(seed, "functions"))
     seen = views(fields, seed=child(seed, "views")).to(fitted.device)
     coords = 2 * torch.rand(functions, PLACES, d, generator=rng) - 1
-    truth, coords = fields(coords).to(fitted.device), coords.to(fitted.device)
     with torch.no_grad():
-        posterior = encoder.condition(seen)
-        mean, std = encoder.moments(posterior, coords, functions)
-        clean = (truth - mean) / std
-        h = encoder.read(encoder.prepare(seen, posterior), mean, std, coords)
+        clean, h = encoder.residual(seen, coords.to(fitted.device), fields(coords).to(fitted.device))
         sigma = denoiser.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(clean)
         noisy = clean + sigma * torch.randn(LEVELS, *clean.shape, generator=rng).to(clean)
         prior_mean, prior_std = denoiser.prior(noisy, sigma)
@@ -64,18 +60,17 @@ class EpistemicUncertainty:
         weights = torch.cat([output.weight.detach()[0], output.bias.detach()])
         return cls(fitted, scatter(features, target - features @ weights))
 
-    def heads(self, n: int, *, learned_from: int, seed: int) -> list[nn.Module]:
-        """n heads as they might have come out, had the last layer been learned from that many functions."""
+    @torch.no_grad()
+    def models(self, n: int, *, learned_from: int, seed: int) -> list[PushForwardPosterior]:
+        """n models as they might have come out, had the last layer been learned from that many functions."""
         require_count(learned_from, "learned_from")
         moves = normals(seed, n, (self.root.shape[1],), "doubt").to(self.root) @ self.root.T / learned_from**0.5
-        heads = []
-        for move in moves:
-            head = deepcopy(self.fitted.net.heads["diffusion"])
-            with torch.no_grad():
-                head.denoiser.net.net.output.weight += move[None, :-1]
-                head.denoiser.net.net.output.bias += move[-1:]
-            heads.append(head)
-        return heads
+        models = [replace(self.fitted, net=deepcopy(self.fitted.net)).using(head="diffusion") for _ in moves]
+        for move, model in zip(moves, models, strict=True):
+            output = model.net.heads["diffusion"].denoiser.net.net.output
+            output.weight += move[None, :-1]
+            output.bias += move[-1:]
+        return models
 
     @torch.no_grad()
     def split(self, seen: Observations | None, coords: Tensor, *, learned_from: int, seed: int,
@@ -84,8 +79,8 @@ class EpistemicUncertainty:
         distributions, and the std of their means. Their squares add up to the variance of a draw by a random head."""
         require_count(heads, "heads", at_least=2)
         w = torch.special.ndtri((torch.arange(NODES) + 0.5) / NODES).to(self.root)
-        laws = torch.stack([self.fitted.quantiles(seen, coords, w, head)
-                            for head in self.heads(heads, learned_from=learned_from, seed=seed)])
+        laws = torch.stack([model.quantiles(seen, coords, w)
+                            for model in self.models(heads, learned_from=learned_from, seed=seed)])
         return laws.var(1, correction=0).mean(0).sqrt(), laws.mean(1).std(0)
 
 

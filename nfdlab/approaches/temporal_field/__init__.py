@@ -27,7 +27,6 @@ from .frame_latents import (
     NeuralFrameLatents,
     Rasterise,
     linear_layers,
-    noise_level,
 )
 
 AUTOENCODERS = ("linear", "neural")
@@ -71,29 +70,27 @@ class TemporalNetwork(LatentNetwork):
 
     def __init__(self, config: "TemporalField", d: int, c: int):
         super().__init__()
-        frames, frame_side, k = config.frames, config.frame_side_for(d), config.latent_channels
-        if config.frame_autoencoder == "neural":
-            self.autoencoder = NeuralFrameLatents(d, c, frames, frame_side, k, config.field_width, config.field_depth,
-                                                  config.octaves)
+        frames, frame_side = config.frames, config.frame_side or {1: 1, 2: 48, 3: 16}[d]
+        neural, pixels = config.frame_autoencoder == "neural", c * frame_side ** (d - 1)
+        k = config.latent_channels if neural else min(config.latent_channels, pixels)
+        field = SpaceTimeField(d, k, c, config.field_width, config.field_depth, config.octaves)
+        if neural:
+            self.autoencoder = NeuralFrameLatents(d, c, frames, frame_side, k, field)
         else:
-            k = min(k, c * frame_side ** (d - 1))
-            field = SpaceTimeField(d, k, c, config.field_width, config.field_depth, config.octaves)
-            self.autoencoder = LinearFrameLatents(d, c, *config.expansion_for(d), frames, frame_side, k, field,
+            side = config.expansion_side or {1: 128, 2: 40, 3: 14}[d]
+            rank = config.expansion_rank or {1: 40, 2: 112, 3: 96}[d]
+            self.autoencoder = LinearFrameLatents(d, c, side, rank, frames, frame_side, k, field,
                                                   config.num_components, config.noise_lengthscale)
         self.shape = (k, frames)
         self.rasterise = Rasterise(d, c, frames, CELLS)
-        self.features = linear_layers(self.rasterise.out + 1, 2 * config.width, config.width)
+        self.features = linear_layers(self.rasterise.out, 2 * config.width, config.width)
         self.denoiser = Denoiser(FrameTransformer(frames, k, config.width, config.depth, config.heads),
                                  None if config.prior == "white" else FrameMixturePrior(self.shape))
 
-    def raster(self, observations: ObservationBatch) -> Tensor:
-        """Observations of b films on the cells of their frames: (b, frames, …)."""
-        raster = self.rasterise(observations)
-        return torch.cat([raster, noise_level(observations, raster)], -1)
-
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Features of each frame's observations, and what observations tell of each mixture component."""
-        return Conditioning((self.features(self.raster(observations)),), self.autoencoder.condition(observations))
+        features = self.features(self.rasterise.with_level(observations))
+        return Conditioning((features,), self.autoencoder.condition(observations))
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         return self.autoencoder.prepare(latent)
@@ -122,11 +119,6 @@ class TemporalPosterior(LatentPosterior):
             return self.net.evaluate(padded, tuple(t[part] for t in prepared))[:, :p]
 
         return self.evaluated(rule, len(latent))
-
-    @torch.no_grad()
-    def component_probabilities(self, latent: Tensor) -> Tensor:
-        """Probabilities (n, components) of the mixture components of films with latents (n, k, frames)."""
-        return self.net.autoencoder.component_probabilities(latent)
 
 
 @dataclass(frozen=True)
@@ -178,12 +170,6 @@ class TemporalField:
         require(self.frame_autoencoder == "linear" or not self.noise_lengthscale,
                 must='noise_lengthscale: 0 with frame_autoencoder="neural".', came=self.noise_lengthscale,
                 why="Smooth noise is a change of linear coordinates.", do='frame_autoencoder="linear".')
-
-    def frame_side_for(self, d: int) -> int:
-        return self.frame_side or {1: 1, 2: 48, 3: 16}[d]
-
-    def expansion_for(self, d: int) -> tuple[int, int]:
-        return (self.expansion_side or {1: 128, 2: 40, 3: 14}[d], self.expansion_rank or {1: 40, 2: 112, 3: 96}[d])
 
     def build(self, d: int, c: int, *, seed: int = 0) -> TemporalNetwork:
         with seeded(seed):
@@ -258,10 +244,8 @@ class TemporalLosses:
         films = torch.cat([self.films("range", j, size=256)[1] for j in range(16 if self.neural else 2)])
         if self.neural:
             self.autoencoder.unit.calibrate(self.autoencoder.raw(films))
-        latents = self.autoencoder.encode(films)
-        if self.neural:
-            self.autoencoder.calibrate(latents)
-        self.net.denoiser.noise_levels.calibrate(latents)
+            self.autoencoder.calibrate(self.autoencoder.encode(films))
+        self.net.denoiser.noise_levels.calibrate(self.autoencoder.encode(films))
 
     def read(self, i: int) -> Tensor:
         """Stage 2 of a neural autoencoder: each frame's latent from its own observations."""
@@ -275,7 +259,7 @@ class TemporalLosses:
         """Latents of films, their observations as a raster, and what these tell in closed form."""
         fields, values = self.films("diffuse", batch)
         seen = self.run.observe(fields, batch).to(self.run.device)
-        return self.autoencoder.encode(values), self.net.raster(seen), self.autoencoder.condition(seen)
+        return self.autoencoder.encode(values), self.net.rasterise.with_level(seen), self.autoencoder.condition(seen)
 
     def diffuse(self, i: int) -> Tensor:
         """Last stage: denoise the latents given observations."""

@@ -7,7 +7,8 @@ Gaussians.
 """
 
 import math
-from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,7 @@ LEAST, MOST = 0.03, 0.995    # bounds of the std that a frame's reader may give:
 HALF_CONFIDENT = 0.1         # of an observation: confidence ½ in a cell
 
 
-@dataclass(frozen=True, eq=False)
-class ComponentPosteriors:
+class ComponentPosteriors(NamedTuple):
     """What observations of b films tell of each mixture component: the posterior of its expansion's weights, its log
     weight (b,), and the measurement that a latent is of the weights."""
 
@@ -53,9 +53,6 @@ def mixture_moments(known: ComponentPosteriors, noisy: Tensor, sigma: Tensor | f
     """Posterior of the clean latents under the mixture, given observations and noisy latents (n, k): mean (n, k), std
     (n or 1, k), and component probabilities (n, components)."""
     sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
-    if len(known.measurements) == 1:
-        _, clean, std = known.measurements[0].condition(known.posteriors[0], noisy, sigma)
-        return clean, std, noisy.new_ones(len(noisy), 1)
     means, variances, logs = [], [], []
     for measurement, before, log_weight in zip(known.measurements, known.posteriors, known.log_weights, strict=True):
         after, clean, std = measurement.condition(before, noisy, sigma)
@@ -108,16 +105,9 @@ class SplinedExpansion(KarhunenLoeve):
         for name in ("centre", "modes", "left"):
             getattr(self, f"{name}_table").copy_(spline.table(getattr(self, name)[0]))
 
-    @torch.no_grad()
-    def calibrate(self, draws: Tensor, *, seed: int) -> None:
-        """As KarhunenLoeve does, then `precompute`."""
-        super().calibrate(draws, seed=seed)
-        self.precompute()
-
     def _read(self, grid: Tensor, coords: Tensor) -> Tensor:
-        found = self.centre_table if grid is self.centre else self.modes_table if grid is self.modes else \
-            self.left_table
-        found = spline.read(found, coords.reshape(-1, self.d), self.side)
+        name = next(name for name in ("centre", "modes", "left") if getattr(self, name) is grid)
+        found = spline.read(getattr(self, f"{name}_table"), coords.reshape(-1, self.d), self.side)
         return found.unflatten(0, coords.shape[:-1]) if coords.ndim == 3 else found[None]
 
 
@@ -145,15 +135,10 @@ class LinearFrameLatents(nn.Module):
         self.register_buffer("mean", torch.zeros(pixels))
         self.register_buffer("basis", torch.zeros(k, pixels))
         self.register_buffer("correction_scale", torch.ones(()))            # of what the field adds
-        self.register_buffer("gains", torch.zeros(components, rank, k * frames), persistent=False)
-        self.register_buffer("roots", torch.zeros(components, rank, k * frames), persistent=False)
-        self.register_buffer("constants", torch.zeros(components), persistent=False)
         self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
-        self.smooth = noise_lengthscale > 0
         mixing = noise_in_time(cell_centres((frames,), dtype=torch.float64)[:, 0], noise_lengthscale)
         self.register_buffer("mixing", mixing.float(), persistent=False)     # white noise on latents -> noise on frames
         self.register_buffer("whiten", torch.linalg.inv(mixing).float(), persistent=False)
-        self.register_load_state_dict_post_hook(refresh)
 
     @property
     def places(self) -> Tensor:
@@ -171,76 +156,62 @@ class LinearFrameLatents(nn.Module):
         basis, variance = basis.flip(1)[:, :self.k], variance.flip(0)[:self.k].clamp_min(1e-8)
         self.basis.copy_((basis / variance.sqrt()).T)
         latents = self.encode(films).flatten(1)
-        component = assign_components(draws.flatten(1), len(self.expansions), seed=seed) if len(self.expansions) > 1 \
-            else torch.zeros(len(draws), dtype=torch.long, device=draws.device)
+        component = torch.zeros(len(draws), dtype=torch.long, device=draws.device)
+        if len(self.expansions) > 1:
+            component = assign_components(draws.flatten(1), len(self.expansions), seed=seed)
         for j, (expansion, measurement) in enumerate(zip(self.expansions, self.measurements, strict=True)):
             mine = component == j
             self.component_weights[j] = mine.float().mean()
             expansion.calibrate(draws[mine], seed=seed)
+            expansion.precompute()
             self._measure(expansion, measurement, draws[mine], latents[mine])
-        self.precompute()
 
     def _measure(self, expansion: KarhunenLoeve, measurement: LatentMeasurement, draws: Tensor,
                  latents: Tensor) -> None:
         """Latents (b, k·frames) of draws as a linear measurement of the weights; what is left is their own."""
-        places = expansion.places.to(draws)
         rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                     # (frames, pixels, rank)
         measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
         mean = expansion.mean(self.grid)[0].reshape(self.frames, -1) - self.mean
         measurement.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
-        exact = expansion.prior().updated(expansion.rows(places), (draws - expansion.mean(places)).flatten(1),
-                                          expansion.residual_variance(places).flatten())
-        own = (latents - measurement.middle - exact.mean @ measurement.matrix.T).square().mean(0)
+        own = (latents - measurement.middle - expansion.weights(draws) @ measurement.matrix.T).square().mean(0)
         measurement.own.copy_(own.clamp_min(LEAST_OWN**2))
-
-    @torch.no_grad()
-    def precompute(self) -> None:
-        """What decoding needs, from measured tensors: the latents of a component are N(middle, A Aᵀ + own)."""
-        for j, measurement in enumerate(self.measurements):
-            A, own = measurement.matrix.double(), measurement.own.double()
-            precision = torch.eye(A.shape[1]).to(A) + A.T / own @ A
-            root = torch.linalg.cholesky(precision)
-            self.roots[j] = torch.linalg.solve_triangular(root, A.T / own, upper=False)
-            self.gains[j] = torch.cholesky_solve(A.T / own, root)
-            self.constants[j] = -root.diagonal().log().sum() - own.log().sum() / 2
 
     def encode(self, films: Tensor) -> Tensor:
         """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents (b, k, frames)."""
         frames = films.unflatten(1, (self.frames, -1)).flatten(2)
-        return self.whitened(((frames - self.mean) @ self.basis.T).mT)
-
-    def whitened(self, components: Tensor) -> Tensor:
-        """Principal components (b, k, frames), frame by frame -> latents."""
-        return components @ self.whiten if self.smooth else components
+        return ((frames - self.mean) @ self.basis.T).mT @ self.whiten
 
     def principal_components(self, latent: Tensor) -> Tensor:
-        """The inverse of `whitened`."""
-        return latent @ self.mixing if self.smooth else latent
+        """Latents (b, k, frames) -> principal components of each frame by itself."""
+        return latent @ self.mixing.to(latent)
 
     def condition(self, seen: ObservationBatch) -> ComponentPosteriors:
         """What observations of b films tell of each mixture component."""
         posteriors, logs = [], []
         for expansion, weight in zip(self.expansions, self.component_weights, strict=True):
             posteriors.append(expansion.condition(seen))
-            logs.append(weight.log() + (expansion.log_marginal_likelihood(seen, posteriors[-1])
-                                        if len(self.expansions) > 1 else 0))
+            logs.append(weight.log() + expansion.log_marginal_likelihood(seen, posteriors[-1]))
         return ComponentPosteriors(tuple(self.measurements), tuple(posteriors), tuple(logs))
 
     def component_probabilities(self, latent: Tensor) -> Tensor:
         """Probabilities (b, components) of the mixture components, from clean latents (b, k, frames) alone."""
-        logs = []
-        for j, measurement in enumerate(self.measurements):
-            away = latent.flatten(1) - measurement.middle
-            explained = (away @ self.roots[j].T).square().sum(1)
-            logs.append(self.constants[j] + self.component_weights[j].log()
-                        - 0.5 * ((away.square() / measurement.own).sum(1) - explained))
-        return torch.stack(logs, 1).softmax(1)
+        return self.prepare(latent)[1]
 
     def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
-        """What decoding latents computes once: themselves, component probabilities, and each component's weights."""
-        return latent, self.component_probabilities(latent), *(
+        """What decoding latents computes once: themselves, component probabilities, and the mean of each component's
+        weights. The latents of a component are N(middle, A Aᵀ + own)."""
+        logs, gains = [], []
+        for measurement, share in zip(self.measurements, self.component_weights, strict=True):
+            A, own, away = measurement.matrix.double(), measurement.own.double(), latent.flatten(1) - measurement.middle
+            root = torch.linalg.cholesky(torch.eye(A.shape[1]).to(A) + A.T / own @ A)
+            gains.append(torch.cholesky_solve(A.T / own, root).to(latent).contiguous())
+            back = torch.linalg.solve_triangular(root, A.T / own, upper=False).to(latent).contiguous()
+            constant = (-root.diagonal().log().sum() - own.log().sum() / 2).to(latent)
+            explained = (away @ back.T).square().sum(1)
+            logs.append(constant + share.log() - 0.5 * ((away.square() / measurement.own).sum(1) - explained))
+        return latent, torch.stack(logs, 1).softmax(1), *(
             (latent.flatten(1) - measurement.middle) @ gain.T
-            for measurement, gain in zip(self.measurements, self.gains, strict=True))
+            for measurement, gain in zip(self.measurements, gains, strict=True))
 
     def reconstruct(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         """Best linear reconstruction from latents alone: coords (p, d) or (b, p, d) -> (b, p, c)."""
@@ -266,21 +237,21 @@ class NeuralFrameLatents(nn.Module):
     covariance of whole films' latents then fuses the guesses in closed form.
     """
 
-    def __init__(self, d: int, c: int, frames: int, frame_side: int, k: int, width: int, depth: int, octaves: int):
+    def __init__(self, d: int, c: int, frames: int, frame_side: int, k: int, field: SpaceTimeField):
         super().__init__()
         self.d, self.c, self.k, self.frames = d, c, k, frames
         pixels = c * frame_side ** (d - 1)
         self.encoder, self.unit = linear_layers(pixels, 192, 96, k), Standardise(k)
         self.rasterise = Rasterise(d, c, frames, frame_side)
-        self.reader = linear_layers(self.rasterise.out + 1, 192, 96, 3 * k)
-        self.field = SpaceTimeField(d, k, c, width, depth, octaves)
+        self.reader = linear_layers(self.rasterise.out, 192, 96, 3 * k)
+        self.field = field
         self.measurements = nn.ModuleList([LatentMeasurement(k * frames, k * frames)])
         self.register_buffer("mean", torch.zeros(c))                    # the mean value, where nothing was observed
         self.register_buffer("correction_scale", torch.ones(()))        # the field is all of the answer
         self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
 
     def raw(self, films: Tensor) -> Tensor:
-        """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents not yet of unit scale (b, k, frames)."""
+        """As `encode`, not yet of unit scale."""
         return self.encoder(films.unflatten(1, (self.frames, -1)).flatten(2)).mT
 
     def encode(self, films: Tensor, by_batch: bool = False) -> Tensor:
@@ -291,12 +262,10 @@ class NeuralFrameLatents(nn.Module):
     def read(self, seen: ObservationBatch) -> tuple[Tensor, Tensor]:
         """What each frame's own observations tell of its latent: mean and std, (b, frames, k). Where a frame was seen
         whole the encoder answers; elsewhere the reader guesses; a learned gate weights the two."""
-        raster = self.rasterise(seen)
-        cells = raster.unflatten(2, (-1, self.c + 1))
-        trust = cells[..., self.c:]
-        filled = cells[..., :self.c] + (1 - trust) * self.mean
-        gate, guess, wide = self.reader(torch.cat([raster, noise_level(seen, raster)], -1)).chunk(3, -1)
-        whole = self.unit(self.encoder(filled.flatten(2)).mT).mT
+        raster = self.rasterise.with_level(seen)
+        values, trust = raster[..., :-1].unflatten(2, (-1, self.c + 1)).tensor_split([self.c], -1)
+        gate, guess, wide = self.reader(raster).chunk(3, -1)
+        whole = self.unit(self.encoder((values + (1 - trust) * self.mean).flatten(2)).mT).mT
         mean = torch.lerp(guess, whole, torch.sigmoid(gate))
         return mean, LEAST + (MOST - LEAST) * torch.sigmoid(wide)
 
@@ -340,10 +309,6 @@ class NeuralFrameLatents(nn.Module):
         nothing = posterior.information.new_zeros(len(posterior.information))
         return ComponentPosteriors(tuple(self.measurements), (posterior,), (nothing,))
 
-    def component_probabilities(self, latent: Tensor) -> Tensor:
-        """There is one component: ones (b, 1)."""
-        return latent.new_ones(len(latent), 1)
-
     def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
         return (latent,)
 
@@ -354,16 +319,7 @@ class NeuralFrameLatents(nn.Module):
 
 def linear_layers(*sizes: int) -> nn.Sequential:
     """Linear layers with SiLU between them."""
-    parts = []
-    for one, two in zip(sizes[:-1], sizes[1:], strict=True):
-        parts += [nn.Linear(one, two), nn.SiLU()]
-    return nn.Sequential(*parts[:-1])
-
-
-def noise_level(seen: ObservationBatch, raster: Tensor) -> Tensor:
-    """Log noise level of observations, about unit scale, 0 in frames without observations: (b, frames, 1)."""
-    level = seen.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1) / 3 + 1
-    return level * (raster != 0).any(-1, keepdim=True)
+    return nn.Sequential(*[part for pair in pairwise(sizes) for part in (nn.Linear(*pair), nn.SiLU())][:-1])
 
 
 class Rasterise(nn.Module):
@@ -377,7 +333,7 @@ class Rasterise(nn.Module):
     def __init__(self, d: int, c: int, frames: int, cells: int):
         super().__init__()
         self.d, self.c, self.shape = d, c, (frames, *[cells] * (d - 1))
-        self.out = (c + 1) * cells ** (d - 1)
+        self.out = (c + 1) * cells ** (d - 1) + 1
         corners = torch.cartesian_prod(*[torch.tensor([0, 1])] * d).reshape(-1, d)
         self.register_buffer("corners", corners, persistent=False)
 
@@ -404,4 +360,9 @@ class Rasterise(nn.Module):
         cells = torch.stack([torch.bincount(index, x, b * many) for x in values.unbind(-1)], -1).unflatten(0, (b, many))
         trust = cells[..., c:] / (cells[..., c:] + HALF_CONFIDENT)
         mean = cells[..., :c] / cells[..., c:].clamp_min(1e-6)
-        return torch.cat([mean * trust, trust], -1).reshape(b, self.shape[0], self.out).to(seen.values)
+        return torch.cat([mean * trust, trust], -1).reshape(b, self.shape[0], -1).to(seen.values)
+
+    def with_level(self, seen: ObservationBatch) -> Tensor:
+        """The same, and the log noise level, 0 in frames without observations: (b, frames, out)."""
+        raster, level = self(seen), seen.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1) / 3 + 1
+        return torch.cat([raster, level * (raster != 0).any(-1, keepdim=True)], -1)

@@ -9,7 +9,13 @@ import torch
 import nfdlab as nfd
 from nfdlab import recipes, store
 from nfdlab.approaches.stochastic_field import PRIORS, PointwiseEncoder, PushForwardPosterior, StochasticField
-from nfdlab.approaches.stochastic_field.transport import HEADS, NOISES, DiffusionHead, TransportTable
+from nfdlab.approaches.stochastic_field.transport import (
+    HEADS,
+    NOISES,
+    DiffusionHead,
+    ScalarResidual,
+    TransportTable,
+)
 from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, regression, scatter
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations
@@ -96,7 +102,7 @@ def test_a_noise_function_is_standard_normal_at_every_place(kind):
     noise, coords = model.noise_function(model.condition(seen())[0]), torch.linspace(-1, 1, 37)[:, None]
     numbers = noise.numbers(3000, seed=5)
     w = noise(numbers, coords)[..., 0]
-    assert numbers.shape == (3000, noise.size)
+    assert len(numbers) == 3000 and numbers.ndim == 2
     assert w.mean(0).abs().max() < 4.5 / 3000**0.5 and (w.std(0) - 1).abs().max() < 4.5 / 6000**0.5
     own = coords.expand(3000, -1, -1).roll(1, 1)
     torch.testing.assert_close(noise(numbers, own)[..., 0], w.roll(1, 1), atol=1e-4, rtol=1e-4)
@@ -128,6 +134,19 @@ def test_an_untrained_head_is_the_identity(name):
     w, h = torch.linspace(-3, 3, 21)[:, None, None].expand(-1, 5, 1), normals(0, 5, (1, 6), "h")
     *_, last = head.walk(w, h, 24, "dpmpp")
     torch.testing.assert_close(last.x.detach(), w.clone(), atol=1e-6, rtol=0.01)     # the solver's error, and no more
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.5, 6.0])
+def test_the_input_of_a_scalar_network_has_unit_variance(sigma):
+    """For r ~ N(0, 1) at every noise level: within 4 standard errors of 20,000 numbers, (1/2·20,000)^½ each."""
+    r, noise = (torch.randn(4, 5000, 1, generator=stream(0, use)) for use in ("r", "noise"))
+    given = []
+    residual = ScalarResidual(lambda y, level, h: given.append((y, level)))
+    for level in (torch.tensor(sigma), torch.full((4, 1, 1), sigma)):
+        residual(r + sigma * noise, level, None, None, None)
+    for y, level in given:
+        assert abs(float(y.std()) - 1) < 4 * (1 / 40_000) ** 0.5
+        torch.testing.assert_close(level, torch.full_like(level, math.log(sigma) / 4))
 
 
 @pytest.mark.parametrize("odds", [0.5, 0.2])
