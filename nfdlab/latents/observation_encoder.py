@@ -12,6 +12,18 @@ from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_dept
 Estimates = GPChannels | GPEnsemble | ExpansionMixture
 
 
+def closed_form_estimates(config, d: int, c: int) -> Estimates | None:
+    """What `config.estimates` names: "gp_channels", a "gp_ensemble", a "mixture" of measured Gaussians, or "none"."""
+    cells, side = config.cells, config.cells * config.points_per_cell
+    if config.estimates == "gp_channels":
+        return GPChannels(d, c, cells, config.kernels, config.offset_std)
+    if config.estimates == "gp_ensemble":
+        return GPEnsemble(d, side, cells, config.kernels)
+    if config.estimates == "mixture":
+        return ExpansionMixture(d, c, side, cells, config.mixture_components, config.mixture_rank)
+    return None
+
+
 class GridObservationEncoder(nn.Module):
     """ObservationBatch -> Conditioning of a grid latent: features (b, w, *cells), mean and std (b, k, *cells).
 
