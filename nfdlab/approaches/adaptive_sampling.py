@@ -19,9 +19,9 @@ from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Denoiser, GaussianPrior
 from ..inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ..inference.sequential import SequentialPosterior
+from ..latents.autoencoder import VectorAutoencoder
 from ..latents.importance_sampling import importance_sampled
 from ..latents.two_stage import TwoStageLosses
-from ..latents.vector_autoencoder import VectorAutoencoder
 from ..nn.networks import MLP
 from ..training import Run
 

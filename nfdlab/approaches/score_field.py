@@ -23,7 +23,7 @@ from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetw
 from ..diffusion.samplers import SamplerStep
 from ..gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ..inference.posterior import TrainedModel
-from ..nn.networks import Fourier, Level
+from ..nn.networks import Fourier, Level, zeroed
 from ..nn.set_attention import SetBlock, even_lengthscales
 from ..training import Losses, Run, Stage
 
@@ -118,8 +118,7 @@ class QueryTransformer(ResidualNetwork):
         self.point, self.observation, self.query = (nn.Linear(self.place.out + n, w) for n in (4 * c, 4 * c + 1, 3 * c))
         self.blocks = nn.ModuleList(SetBlock(w, lengthscales, w) for _ in range(config.depth))
         self.last = SetBlock(w, lengthscales, w, ("others", "mlp"))
-        self.output = nn.Sequential(nn.LayerNorm(w), nn.SiLU(), nn.Linear(w, c))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.LayerNorm(w), nn.SiLU(), zeroed(nn.Linear(w, c)))
 
     def embed(self, layer: nn.Linear, coords: Tensor, *features: Tensor) -> Tensor:
         """Points (1 or b, p, d) and their features (1 or b, p, …) through one layer: (b, p, w)."""

@@ -7,7 +7,7 @@ from ..core.types import ObservationBatch
 from ..diffusion.denoiser import Conditioning
 from ..encoders.grid_channels import GPChannels, GPEnsemble, GPEstimates, SetConv
 from ..gaussian.karhunen_loeve import ExpansionMixture
-from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_depth
+from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_depth, zeroed
 
 Estimates = GPChannels | GPEnsemble | ExpansionMixture
 
@@ -81,8 +81,7 @@ class AmortisedGaussian(nn.Module):
     def __init__(self, conv: type[nn.Module], features: int, channels: int, direct: int = 0, least: float = 0.01):
         super().__init__()
         self.least = least               # lower bound of the std
-        self.head = conv(features, 2 * channels, 1)
-        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        self.head = zeroed(conv(features, 2 * channels, 1))
         self.direct = conv(direct, direct * channels, 3, padding=1) if direct else None
         self.gate = conv(features, direct * channels, 1) if direct else None
 
@@ -106,8 +105,7 @@ class GatedEnsemble(AmortisedGaussian):
     def __init__(self, conv: type[nn.Module], features: int, k: int, experts: int):
         nn.Module.__init__(self)
         self.least = 0.01
-        self.head = conv(features, k * (experts + 2), 1)
-        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        self.head = zeroed(conv(features, k * (experts + 2), 1))
 
     def forward(self, features: Tensor, estimates: GPEstimates, unit: Standardise) -> tuple[Tensor, Tensor]:
         """Mean and std of the latent at unit scale."""

@@ -25,7 +25,7 @@ from ...diffusion.interpolation import cross
 from ...fields.siren import ModulatedSiren
 from ...gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ...inference.posterior import LatentNetwork, LatentPosterior
-from ...latents.autoencoder import LinearEncoder, VectorEncoder
+from ...latents.autoencoder import field_encoder
 from ...latents.observation_encoder import (
     GridObservationEncoder,
     VectorObservationEncoder,
@@ -33,7 +33,7 @@ from ...latents.observation_encoder import (
     gaussian_loss,
 )
 from ...latents.two_stage import LatentLosses
-from ...nn.networks import MLP, ConvNet, GridEncoder, Standardise
+from ...nn.networks import MLP, ConvNet, Standardise
 from ...training import Run, Stage
 from .meta_learning import MetaLearnedEncoder
 
@@ -52,15 +52,15 @@ class ModulatedFieldNetwork(LatentNetwork):
     def __init__(self, config: "ModulatedField", d: int, c: int):
         super().__init__()
         cells, w, encoder, vector = config.cells, config.width, config.encoder, config.latent == "vector"
-        self.vector, self.meta_learned, side = vector, encoder == "meta_learned", cells * config.points_per_cell
+        self.vector, self.meta_learned = vector, encoder == "meta_learned"
+        self.side = side = cells * config.points_per_cell
         k = config.vector_size if vector else config.latent_channels
         self.shape = (k,) if vector else (k, *[cells] * d)
         self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
                                     config.modulate == "shift_and_scale")
         self.register_buffer("grid", cell_centres((side,) * d), persistent=False)
-        kind = VectorEncoder if vector else LinearEncoder if encoder == "linear" else GridEncoder
         self.encoder = MetaLearnedEncoder(k, config.inner_steps, config.inner_lr) if self.meta_learned else \
-            kind(d, c, side, cells, k, w)
+            field_encoder("vector" if vector else encoder, d, c, side, cells, k, w)
         self.unit = Standardise(k)
         sizes = {"cells": cells, "side": side, "latent_channels": k, "width": w,
                  "setconv_widths": config.setconv_widths, "dilations": config.encoder_dilations}
@@ -75,7 +75,7 @@ class ModulatedFieldNetwork(LatentNetwork):
 
     def grid_values(self, fields: Fields) -> Tensor:
         """Fields at the points of the encoder's grid: (n, c, *[side]*d)."""
-        return grid_values(fields, round(len(self.grid) ** (1 / fields.d))).to(self.grid.device)
+        return grid_values(fields, self.side).to(self.grid.device)
 
     def raw(self, values: Tensor, inner_steps: int | None = None, learn: bool = False) -> Tensor:
         """Values on the grid (b, c, *[side]*d) -> latents at the encoder's own scale."""

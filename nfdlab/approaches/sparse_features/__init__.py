@@ -77,10 +77,6 @@ class SparseFeaturesNetwork(LatentNetwork):
         """Point sets -> latents."""
         return self.denoiser.prior if self.linear else self.encoder
 
-    def decoder_parameters(self) -> list[nn.Parameter]:
-        """What is learned of the decoder."""
-        return [p for part in (self.input, self.blocks, self.field) for p in part.parameters()]
-
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Each observation's features, place and mask, and the measured Gaussian's posterior."""
         expansion, coords, mask = self.tokeniser.expansion, observations.coords, observations.mask
@@ -183,7 +179,8 @@ class SparseFeatures(NetworkConfig):
         learn = SparseFeaturesLosses(self.at(run.d), run, net)
         learn.measure()
         batch = reused(learn.conditioned, self.reuse)
-        run.train(net, Stage("field", learn.decode, net.decoder_parameters(), self.field_share, 2 * self.lr),
+        decoder = [*net.input.parameters(), *net.blocks.parameters(), *net.field.parameters()]
+        run.train(net, Stage("field", learn.decode, decoder, self.field_share, 2 * self.lr),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
                         1 - self.field_share, self.lr))
         measured = DecoderError.record(learn.errors(*learn.latents("floor", size=64), run.rng("floor"), 256).detach())
