@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..core.checks import require_count
 from ..core.config import NetworkConfig
-from ..core.rng import child
+from ..core.rng import child, seeded
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ..fields.batched_mlp import BatchedMLP, fit, query_points, robust_loss
@@ -53,7 +53,8 @@ class GaussianWeights(WeightDiffusionNetwork):
     def __init__(self, net: WeightDiffusionNetwork):
         LatentNetwork.__init__(self)
         self.field, self.shape, self.unit, self.gaussian = net.field, net.shape, net.unit, net.covariance
-        self.denoiser = Denoiser(MLP(net.field.size, 8, 0), net.covariance)           # untrained it adds nothing
+        with seeded(0):                                      # an untrained network adds nothing to its prior
+            self.denoiser = Denoiser(MLP(net.field.size, 8, 0), net.covariance).to(net.initial.device)
         self.denoiser.noise_levels = net.denoiser.noise_levels
 
 
@@ -78,10 +79,6 @@ class WeightDiffusionPosterior(LatentPosterior):
                     l2_penalty=config["l2_penalty"], robust_scale=config["robust_scale"],
                     queries=config["queries"] or QUERIES[fields.d])
         return self.net.unit(theta.to(self.device))
-
-    def weights(self, latent: Tensor) -> Tensor:
-        """Latents (n, size) of unit scale -> weights of small fields (n, size)."""
-        return self.net.unit.restore(latent)
 
 
 @dataclass(frozen=True)

@@ -209,11 +209,6 @@ class LatentPosterior(TrainedModel):
 
     net: LatentNetwork
 
-    @property
-    def guides(self) -> tuple[str, ...]:
-        """The ways in which observations may enter."""
-        return ("encoder", *GUIDES) if self.net.amortised else GUIDES
-
     def using(self, **knobs) -> Self:
         """The same weights, observations entering otherwise: another `guide`, or of sequential Monte Carlo another
         number of particles, `num_particles`, or of rounds, `rounds`. Few of both are rough and quick."""
@@ -225,7 +220,7 @@ class LatentPosterior(TrainedModel):
     def guide(self, name: str | None = None) -> str:
         """A guide by name; None is the usual one."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
-        return require_name(name, self.guides, "guide")
+        return require_name(name, ("encoder", *GUIDES) if self.net.amortised else GUIDES, "guide")
 
     @torch.no_grad()
     def conditioning(self, seen: Observations | None) -> Conditioning:
@@ -311,10 +306,9 @@ class LatentPosterior(TrainedModel):
 
     def log_likelihood(self, seen: Observations) -> Callable[[Tensor], Tensor]:
         """Log density of the observations given x: x (n, *shape) -> (n,)."""
-        floor, coords = self.about["floor"], seen.coords.to(self.device, torch.float32)
-        values = seen.values.to(self.device, torch.float32).flatten()
+        floor, measured = self.about["floor"], self.measurement(seen)
         error = DecoderError(**self.about.get("decoder_error", {"small": floor, "large": floor, "share": 0.5}))
-        return lambda x: error.log_density(values - self.values(coords, x).flatten(1), seen.noise_std).sum(1)
+        return lambda x: error.log_density(measured.y - measured.A(x), seen.noise_std).sum(1)
 
     def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
         """The prior's sampler as a map from normals (n, s, *shape) to x, and s: one, or one more a step with

@@ -56,7 +56,8 @@ class GridObservationEncoder(nn.Module):
         """`unit` is the scale of the latent."""
         if isinstance(self.estimates, GPEnsemble):
             seen, estimates = self.estimates(seen)
-            features = self.reader(torch.cat([self.setconv(seen), estimates.fine()], 1), estimates.beside())
+            channels = torch.cat([self.setconv(seen), estimates.means.flatten(1, 2)], 1)
+            features = self.reader(channels, estimates.beside())
             return Conditioning((features,), None, *self.gaussian(features, estimates, unit))
         channels, beside = self.setconv(seen), None
         if isinstance(self.estimates, ExpansionMixture):
