@@ -306,9 +306,10 @@ class LatentPosterior(TrainedModel):
 
     def log_likelihood(self, seen: Observations) -> Callable[[Tensor], Tensor]:
         """Log density of the observations given x: x (n, *shape) -> (n,)."""
-        floor, measured = self.about["floor"], self.measurement(seen)
+        floor, coords = self.about["floor"], seen.coords.to(self.device, torch.float32)
+        values = seen.values.to(self.device, torch.float32).flatten()
         error = DecoderError(**self.about.get("decoder_error", {"small": floor, "large": floor, "share": 0.5}))
-        return lambda x: error.log_density(measured.y - measured.A(x), seen.noise_std).sum(1)
+        return lambda x: error.log_density(values - self.values(coords, x).flatten(1), seen.noise_std).sum(1)
 
     def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
         """The prior's sampler as a map from normals (n, s, *shape) to x, and s: one, or one more a step with
