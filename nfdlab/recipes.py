@@ -23,7 +23,7 @@ CONFIGS = {
                                            "autoencoder": "convolutional"},
     ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
     ("sparse_conditional", "terrain2d"): {
-        "batch": 16, "width": 56, "points_per_cell": 4, "queries": 128, "autoencoder": "grid",
+        "batch": 16, "width": 56, "points_per_cell": 4, "autoencoder": "grid",
         "estimates": "gp_ensemble", "kernels": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
         "encoder_dilations": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser_dilations": (1, 2, 4, 2, 1)},
     ("latent_field", "gp2d"): {"jitter": 0.02},
@@ -46,7 +46,7 @@ CONFIGS = {
     ("modulated_field", "families1d"): {"least_std": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
     ("modulated_field", "styles2d"): {
         "batch": 16, "diffusion_batch": 12, "noise_draws": 1, "queries": 192, "field_width": 64, "field_depth": 3,
-        "modulate": "shift", "estimates": "mixture", "mixture_components": 3, "mixture_rank": 128, "field_share": 0.35,
+        "modulate": "shift", "estimates": "mixture", "field_share": 0.35,
         "denoiser_dilations": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05, "steps": 16},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
                                    "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33},

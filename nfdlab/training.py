@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .core.checks import four_parts, require, require_seed
 from .core.rng import child, stream
@@ -69,7 +68,7 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     the weights whose memory grows with the run (Karras et al. 2024, eq. 2, gamma = 16), which replaces the weights at
     the end of each stage and on cancelling.
     """
-    start = _Saved.read(budget.checkpoint, module) or _Saved.none()
+    start = _Saved.read(budget.checkpoint, module)
     spent, shares = start.seconds, sum(s.share for s in stages)
     done_share = sum(s.share for s in stages[:start.stage]) / shares
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
@@ -77,7 +76,7 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     for number, stage in enumerate(stages[start.stage:], start.stage):
         share = stage.share / shares
         stage_from = start.stage_from if number == start.stage else spent
-        run = _StageRun(module, stage, start if number == start.stage else None)
+        run = _StageRun(module, stage, start if number == start.stage else _Saved())
 
         def used(spent: float, share=share, since=stage_from, run=run) -> float:
             """The part of this stage's share of the budget that is gone after `spent` seconds in all."""
@@ -157,33 +156,30 @@ class Run:
         return {"approach": name, "config": asdict(config), "d": self.d, "c": self.c, **measured}
 
 
+@dataclass(frozen=True)
+class Losses:
+    """Base of an approach's losses of a training step i, and of what it measures before, between and after stages."""
+
+    config: Any
+    run: Run
+    net: nn.Module
+
+
 def reused(make: Callable[[int], Any], times: int) -> Callable[[int], Any]:
     """The batch of training step i, make(i // times): each batch serves `times` steps in turn, and one is kept."""
     kept = lru_cache(1)(make)
     return lambda i: kept(i // times)
 
 
-@contextmanager
-def progress_bar(words: str = "training") -> Iterator[Watch]:
-    """A tqdm bar to watch a training by: `with progress_bar() as watch: approach.fit(..., watch=watch)`."""
-    with tqdm(total=1000, desc=words, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
-
-        def watch(step: Step) -> None:
-            bar.set_postfix_str(f"{step.stage} {step.index}, loss {step.loss:.3f}", refresh=False)
-            bar.update(round(1000 * step.progress) - bar.n)
-
-        yield watch
-
-
 class _StageRun:
     """The moving parts of one stage: optimiser, averaged weights, step counter."""
 
-    def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved | None"):
+    def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved"):
         self.module, self.stage, self.index = module, stage, 0
         self.parameters = [p for p in stage.parameters if p.requires_grad]
         self.adam = torch.optim.AdamW(self.parameters, lr=stage.lr, weight_decay=1e-4, betas=(0.9, 0.99))
         self.average = [p.detach().clone() for p in self.parameters]
-        if saved is not None and saved.adam is not None:
+        if saved.adam is not None:
             self.adam.load_state_dict(saved.adam)
             self.average = [a.to(p) for a, p in zip(saved.average, self.parameters, strict=True)]
             self.index = saved.index
@@ -224,22 +220,18 @@ class _StageRun:
 class _Saved:
     """What a checkpoint holds: enough to go on as if nothing had happened."""
 
-    adam: dict | None
-    average: list[Tensor] | None
-    index: int
-    stage: int
-    seconds: float
-    stage_from: float
+    adam: dict | None = None
+    average: list[Tensor] | None = None
+    index: int = 0
+    stage: int = 0
+    seconds: float = 0.0
+    stage_from: float = 0.0
 
     @classmethod
-    def none(cls) -> "_Saved":
-        return cls(None, None, 0, 0, 0.0, 0.0)
-
-    @classmethod
-    def read(cls, path, module: nn.Module) -> "_Saved | None":
+    def read(cls, path, module: nn.Module) -> "_Saved":
         """Load the checkpoint into the module if there is one; a torn or foreign file is refused and kept."""
         if path is None or not Path(path).exists():
-            return None
+            return cls()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             module.load_state_dict(state.pop("module"))

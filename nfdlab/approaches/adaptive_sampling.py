@@ -13,58 +13,33 @@ import torch
 from torch import Tensor
 
 from ..core.acquisition import acquisition
-from ..core.checks import require_coords, require_count, require_name
-from ..core.grid import cell_centres, to_grid
-from ..core.rng import seeded
-from ..core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet
-from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
-from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..core.checks import require_coords, require_count
+from ..core.config import NetworkConfig
+from ..core.types import Budget, Card, Observations, Source, Views, Watch, quiet
+from ..diffusion.denoiser import Denoiser, GaussianPrior
+from ..inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ..inference.sequential import SequentialPosterior
+from ..latents.autoencoder import VectorAutoencoder
 from ..latents.importance_sampling import importance_sampled
 from ..latents.two_stage import TwoStageLosses
-from ..latents.vector_autoencoder import VectorAutoencoder
 from ..nn.networks import MLP
-from ..training import Run, Stage, reused
-
-PRIORS = ("white", "gaussian")
+from ..training import Run
 
 
-class AdaptiveSamplingNetwork(LatentNetwork):
+class AdaptiveSamplingNetwork(AutoencoderNetwork):
     """Autoencoder and denoiser. Shape of a latent: (k,)."""
 
     def __init__(self, config: "AdaptiveSampling", d: int, c: int):
         super().__init__()
-        k, self.side = config.latent_channels, config.side_for(d)
-        self.shape = (k,)
+        k, self.side, white = config.latent_channels, config.side, config.prior == "white"
+        self.shape, gaussian = (k,), GaussianPrior(k)
         self.autoencoder = VectorAutoencoder(d, c, self.side, k, config.width, config.depth, config.sharpness)
-        white = config.prior == "white"
-        self.gaussian = GaussianPrior(k) if white else None
-        self.denoiser = Denoiser(MLP(k, *config.denoiser_layers), None if white else GaussianPrior(k))
-
-    @property
-    def covariance(self) -> GaussianPrior:
-        """The latents' Gaussian, for guidance: the denoiser's prior, or the one kept beside a white prior."""
-        return self.denoiser.prior if self.gaussian is None else self.gaussian
-
-    def grid_values(self, fields: Fields) -> Tensor:
-        """What the encoder is given: fields at the points of its grid, (n, c, *side)."""
-        shape = (self.side,) * fields.d
-        return to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1)
-
-    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent)
-
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
-        return self.autoencoder.evaluate(coords, prepared)
+        self.gaussian = gaussian if white else None
+        self.denoiser = Denoiser(MLP(k, *config.denoiser_layers), None if white else gaussian)
 
 
-class AdaptiveSamplingPosterior(LatentPosterior):
+class AdaptiveSamplingPosterior(AutoencoderPosterior):
     """A trained approach 7."""
-
-    @torch.no_grad()
-    def encode(self, fields: Fields) -> Tensor:
-        """Fields -> their latents (n, k) of unit scale."""
-        return self.net.autoencoder.encode(self.net.grid_values(fields).to(self.device))
 
     def ask(self, seen: Observations | None, candidates: Tensor, *, seed: int, draws: int = 16, by: str = "variance",
             noise_std: float | None = None) -> Tensor:
@@ -83,7 +58,7 @@ class AdaptiveSamplingPosterior(LatentPosterior):
 
 
 @dataclass(frozen=True)
-class AdaptiveSampling:
+class AdaptiveSampling(NetworkConfig):
     """Config of approach 7. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -95,6 +70,8 @@ class AdaptiveSampling:
         "it never looks for what its prior has not met; for Gaussian fields where to look does not depend on what was "
         "read, and a grid made beforehand is better; particles suit latents of few effective dimensions only")
     trained: ClassVar[type] = AdaptiveSamplingPosterior
+    network: ClassVar[type] = AdaptiveSamplingNetwork
+    usual: ClassVar[dict] = {"side": {1: 128, 2: 32, 3: 16}}
 
     prior: str = "gaussian"                  # "gaussian": a Gaussian measured on latents; "white": a standard normal
     latent_channels: int = 8                 # numbers in the latent vector
@@ -118,28 +95,14 @@ class AdaptiveSampling:
     num_particles: int = 256                 # particles of sequential Monte Carlo
     rounds: int = 12                         # rounds of sequential Monte Carlo
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior")
-
-    def side_for(self, d: int) -> int:
-        return self.side or {1: 128, 2: 32, 3: 16}[d]
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> AdaptiveSamplingNetwork:
-        with seeded(seed):
-            return AdaptiveSamplingNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> AdaptiveSamplingPosterior:
         """Train on fresh functions; `views` is not used. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
         learn = AdaptiveSamplingLosses(self, run, net)
-        net.autoencoder.rescale(learn.raw_latents("first"))
-        latents = reused(learn.latents, self.reuse)
-        run.train(net, Stage("autoencode", learn.autoencode, net.autoencoder.parameters(), self.autoencoder_share,
-                             self.autoencoder_lr, after=learn.measure),
-                  Stage("diffuse", lambda i: learn.diffuse(latents(i), i), net.denoiser.parameters(),
-                        1 - self.autoencoder_share, self.lr))
+        net.rescale(learn.sampled(net.raw, "first"))
+        run.train(net, *learn.stages())
         return AdaptiveSamplingPosterior(
             net, run.record("adaptive_sampling", self, **DecoderError.record(learn.errors())), self.steps)
 

@@ -12,40 +12,36 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.checks import require_name
+from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
-from ..core.grid import cell_centres, to_grid
-from ..core.rng import seeded
+from ..core.grid import grid_values
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
-from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
-from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..diffusion.denoiser import Conditioning, Denoiser, GaussianPrior
+from ..inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ..latents.autoencoder import Autoencoder, GridLatent
 from ..latents.two_stage import TwoStageLosses
 from ..nn.networks import MLP, ConvNet
-from ..training import Run, Stage, reused
+from ..training import Run
 
-AUTOENCODERS = ("linear", "convolutional", "vector", "grid")
-PRIORS = ("white", "gaussian")
-VALUES = ("points", "pixels")
 NARROW, WIDE = 2 / 256, 2 / 8        # widths of pixels in training, in units of the box
 LONGEST = 1024                       # numbers in a latent whose covariance is kept
 PARTS = 4                            # of a pixel along each axis, for its average
 
 
-class LatentFieldNetwork(LatentNetwork):
+class LatentFieldNetwork(AutoencoderNetwork):
     """Autoencoder and denoiser. Shape of a latent: (k, *cells), or (k,)."""
 
     def __init__(self, config: "LatentField", d: int, c: int):
         super().__init__()
-        cells, side, w, k = config.cells_for(d), config.side_for(d), config.width, config.latent_channels
-        vector, sized = config.autoencoder == "vector", config.decoder_output == "pixels"
-        self.side, self.encoder_input = side, config.encoder_input
+        cells, w, k, vector = config.cells, config.width, config.latent_channels, config.autoencoder == "vector"
+        self.side, self.encoder_input = cells * config.points_per_cell, config.encoder_input
+        sized = config.decoder_output == "pixels"
         if config.autoencoder == "grid":
-            k = c * (side // cells) ** d
-            self.autoencoder = GridLatent(d, c, side, cells, 0, w, config.octaves, sized, d < 3)
+            k = c * config.points_per_cell**d
+            self.autoencoder = GridLatent(d, c, self.side, cells, 0, w, config.octaves, sized, d < 3)
         else:
-            self.autoencoder = Autoencoder(d, c, side, cells, k, 0, w, config.octaves, config.autoencoder == "linear",
-                                           k if vector else 0, sized)
+            self.autoencoder = Autoencoder(d, c, self.side, cells, k, 0, w, config.octaves,
+                                           config.autoencoder == "linear", k if vector else 0, sized)
         self.shape = (k,) if vector else (k, *[cells] * d)
         gaussian = GaussianPrior(prod(self.shape)) if prod(self.shape) <= LONGEST else None
         white = config.prior == "white"
@@ -53,36 +49,18 @@ class LatentFieldNetwork(LatentNetwork):
         self.denoiser = Denoiser(MLP(k, *config.denoiser_layers) if vector else
                                  ConvNet(d, k, 0, w, config.denoiser_dilations), None if white else gaussian)
 
-    @property
-    def covariance(self) -> GaussianPrior | None:
-        """The latents' Gaussian, for guidance: the denoiser's prior, or the one kept beside a white prior."""
-        prior = self.denoiser.prior
-        return prior if isinstance(prior, GaussianPrior) else self.gaussian
-
     def grid_values(self, fields: Fields) -> Tensor:
         """What the encoder is given: fields at the points of its grid or averaged over its pixels, (n, c, *side)."""
-        parts, shape = PARTS if self.encoder_input == "pixels" else 1, (self.side,) * fields.d
-        fine = tuple(parts * side for side in shape)
-        values = to_grid(fields(cell_centres(fine)), fine)
-        for axis in range(1, 1 + fields.d if parts > 1 else 1):
-            values = values.unflatten(axis, (self.side, parts)).mean(axis + 1)
+        if self.encoder_input == "points":
+            return super().grid_values(fields)
+        values = grid_values(fields, PARTS * self.side).movedim(1, -1)
+        for axis in range(1, 1 + fields.d):
+            values = values.unflatten(axis, (self.side, PARTS)).mean(axis + 1)
         return values.movedim(-1, 1)
 
-    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent)
 
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
-        """The decoded fields at coords, averaged over boxes `size` wide; 0 is the value at a point."""
-        return self.autoencoder.evaluate(coords, prepared, size)
-
-
-class LatentFieldPosterior(LatentPosterior):
+class LatentFieldPosterior(AutoencoderPosterior):
     """A trained approach 1."""
-
-    @torch.no_grad()
-    def encode(self, fields: Fields) -> Tensor:
-        """Fields -> their latents (n, *shape) of unit scale."""
-        return self.net.autoencoder.encode(self.net.grid_values(fields).to(self.device))
 
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None, size: float = 0.0) -> EvaluatedFields:
@@ -93,7 +71,7 @@ class LatentFieldPosterior(LatentPosterior):
 
 
 @dataclass(frozen=True)
-class LatentField:
+class LatentField(NetworkConfig):
     """Config of approach 1. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -103,6 +81,10 @@ class LatentField:
         "one prior for many questions: generation at any resolution, and any data a decoder can be compared with",
         "a draw is never better than the autoencoder; guidance is approximate where latents are far from Gaussian")
     trained: ClassVar[type] = LatentFieldPosterior
+    network: ClassVar[type] = LatentFieldNetwork
+    choices: ClassVar[dict] = {"autoencoder": ("linear", "convolutional", "vector", "grid"),
+                               "encoder_input": ("points", "pixels"), "decoder_output": ("points", "pixels")}
+    usual: ClassVar[dict] = {"cells": {1: 16, 2: 8, 3: 4}, "points_per_cell": {1: 8, 2: 4, 3: 4}}
 
     # "gaussian": a Gaussian measured on latents, white above 1024 numbers; "white": a standard normal
     prior: str = "gaussian"
@@ -135,21 +117,6 @@ class LatentField:
     guide: str = "linearised"                # how observations enter a draw
     num_particles: int = 512                 # particles of the guide "particles"
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")
-        require_name(self.encoder_input, VALUES, "encoder_input")
-        require_name(self.decoder_output, VALUES, "decoder_output")
-
-    def cells_for(self, d: int) -> int:
-        return self.cells or {1: 16, 2: 8, 3: 4}[d]
-
-    def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.points_per_cell or {1: 8, 2: 4, 3: 4}[d])
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> LatentFieldNetwork:
-        with seeded(seed):
-            return LatentFieldNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> LatentFieldPosterior:
         """Train on fresh functions; `views` is not used. Cancelled early, it returns what it has."""
@@ -157,12 +124,8 @@ class LatentField:
         net = run.build(self)
         learn = LatentFieldLosses(self, run, net)
         if self.autoencoder == "grid":                       # the latent is known, so its scale is: measure it first
-            net.autoencoder.rescale(learn.raw_latents("calibrate"))
-        latents = reused(learn.latents, self.reuse)
-        run.train(net, Stage("autoencode", learn.autoencode, net.autoencoder.parameters(), self.autoencoder_share,
-                             self.autoencoder_lr, after=learn.measure),
-                  Stage("diffuse", lambda i: learn.diffuse(latents(i), i), net.denoiser.parameters(),
-                        1 - self.autoencoder_share, self.lr))
+            net.rescale(learn.sampled(net.raw, "calibrate"))
+        run.train(net, *learn.stages())
         return LatentFieldPosterior(net, run.record("latent_field", self, **DecoderError.record(learn.errors())),
                                     self.steps)
 

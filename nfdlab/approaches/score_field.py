@@ -13,20 +13,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import require, require_name
+from ..core.checks import require
+from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
 from ..core.grid import cell_centres, interpolate
-from ..core.rng import child, seeded
+from ..core.rng import child
 from ..core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior, like
 from ..diffusion.samplers import SamplerStep
 from ..gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ..inference.posterior import TrainedModel
-from ..nn.networks import Fourier, Level
+from ..nn.networks import Fourier, Level, zeroed
 from ..nn.set_attention import SetBlock, even_lengthscales
-from ..training import Run, Stage
+from ..training import Losses, Run, Stage
 
-PRIORS = ("white", "gaussian")
 TOGETHER = 2048                  # functions drawn at a time while statistics are measured
 
 
@@ -118,8 +118,7 @@ class QueryTransformer(ResidualNetwork):
         self.point, self.observation, self.query = (nn.Linear(self.place.out + n, w) for n in (4 * c, 4 * c + 1, 3 * c))
         self.blocks = nn.ModuleList(SetBlock(w, lengthscales, w) for _ in range(config.depth))
         self.last = SetBlock(w, lengthscales, w, ("others", "mlp"))
-        self.output = nn.Sequential(nn.LayerNorm(w), nn.SiLU(), nn.Linear(w, c))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.LayerNorm(w), nn.SiLU(), zeroed(nn.Linear(w, c)))
 
     def embed(self, layer: nn.Linear, coords: Tensor, *features: Tensor) -> Tensor:
         """Points (1 or b, p, d) and their features (1 or b, p, …) through one layer: (b, p, w)."""
@@ -148,10 +147,10 @@ class ScoreFieldNetwork(nn.Module):
 
     def __init__(self, config: "ScoreField", d: int, c: int):
         super().__init__()
-        self.register_buffer("lattice", cell_centres((config.lattice_for(d),) * d), persistent=False)
+        self.register_buffer("lattice", cell_centres((config.lattice,) * d), persistent=False)
         self.shape = (len(self.lattice), c)
         prior = WhiteLattice(self.lattice) if config.prior == "white" else \
-            ExpansionLattice(self.lattice, c, *config.statistics_for(d))
+            ExpansionLattice(self.lattice, c, config.expansion_side, config.expansion_rank)
         self.denoiser = Denoiser(QueryTransformer(config, d, c), prior)
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
@@ -263,7 +262,7 @@ class ScoreFieldModel(TrainedModel):
 
 
 @dataclass(frozen=True)
-class ScoreField:
+class ScoreField(NetworkConfig):
     """Config of approach 3. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -275,6 +274,9 @@ class ScoreField:
         "on Gaussian fields the best linear answer is all of it; attention costs the square of the lattice, and "
         "detail finer than the lattice is its posterior mean, not a draw")
     trained: ClassVar[type] = ScoreFieldModel
+    network: ClassVar[type] = ScoreFieldNetwork
+    usual: ClassVar[dict] = {"lattice": {1: 64, 2: 12, 3: 6}, "expansion_side": {1: 128, 2: 48, 3: 12},
+                             "expansion_rank": {1: 40, 2: 112, 3: 160}}
 
     # "gaussian": a Karhunen-Loève expansion measured on draws; "white": the network has all to learn
     prior: str = "gaussian"
@@ -292,20 +294,6 @@ class ScoreField:
     lr: float = 1e-3                         # learning rate
     steps: int = 20                          # sampling steps
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior")
-
-    def lattice_for(self, d: int) -> int:
-        return self.lattice or {1: 64, 2: 12, 3: 6}[d]
-
-    def statistics_for(self, d: int) -> tuple[int, int]:
-        """Points a side and rank of the expansion."""
-        return self.expansion_side or {1: 128, 2: 48, 3: 12}[d], self.expansion_rank or {1: 40, 2: 112, 3: 160}[d]
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> ScoreFieldNetwork:
-        with seeded(seed):
-            return ScoreFieldNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> ScoreFieldModel:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
@@ -317,13 +305,8 @@ class ScoreField:
         return ScoreFieldModel(net, run.record("score_field", self), self.steps)
 
 
-@dataclass(frozen=True)
-class ScoreFieldLosses:
+class ScoreFieldLosses(Losses):
     """The loss of a training step i, and what is measured before."""
-
-    config: ScoreField
-    run: Run
-    net: ScoreFieldNetwork
 
     def values(self, use: str, n: int, places: Tensor) -> Tensor:
         """n fresh functions at places (p, d), drawn some at a time: (n, p, c)."""

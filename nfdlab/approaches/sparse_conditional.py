@@ -12,61 +12,46 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.checks import require_name
-from ..core.grid import cell_centres, to_grid
-from ..core.rng import child, seeded
+from ..core.config import NetworkConfig
 from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser
-from ..encoders.grid_channels import GPChannels, GPEnsemble
-from ..gaussian.karhunen_loeve import LatentGaussian
-from ..inference.posterior import LatentNetwork, LatentPosterior
+from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
+from ..inference.posterior import AutoencoderNetwork, LatentPosterior
 from ..latents.autoencoder import Autoencoder, GridLatent
-from ..latents.observation_encoder import GridObservationEncoder, gaussian_loss
+from ..latents.observation_encoder import GridObservationEncoder, closed_form_estimates, gaussian_loss
+from ..latents.two_stage import LatentLosses
 from ..nn.networks import ConvNet
 from ..training import Run, Stage
 
-AUTOENCODERS = ("linear", "convolutional", "grid")
-ESTIMATES = ("gp_channels", "gp_ensemble", "none")
-PRIORS = ("white", "gaussian")
 
-
-class SparseConditionalNetwork(LatentNetwork):
+class SparseConditionalNetwork(AutoencoderNetwork):
     """Autoencoder, observation encoder and denoiser. Shapes: latent (b, k, *cells), features (b, width, *cells)."""
 
     amortised = True
 
     def __init__(self, config: "SparseConditional", d: int, c: int):
         super().__init__()
-        cells, side, w = config.cells_for(d), config.side_for(d), config.width
-        grid_latent = config.autoencoder == "grid"
-        k = c * (side // cells) ** d if grid_latent else config.latent_channels
+        cells, w, grid_latent = config.cells, config.width, config.autoencoder == "grid"
+        self.side = side = cells * config.points_per_cell
+        k = c * config.points_per_cell**d if grid_latent else config.latent_channels
         self.shape = (k, *[cells] * d)
         self.autoencoder = GridLatent(d, c, side, cells, w, w, config.octaves) if grid_latent else \
             Autoencoder(d, c, side, cells, k, w, w, config.octaves, config.autoencoder == "linear")
         self.encoder = GridObservationEncoder(
             d, c, cells=cells, side=side, latent_channels=k, width=w, setconv_widths=config.setconv_widths,
-            dilations=config.encoder_dilations, estimates=config.estimates_for(d, c),
+            dilations=config.encoder_dilations, estimates=closed_form_estimates(config, d, c),
             direct=config.autoencoder == "linear" and config.estimates == "gp_channels")
-        prior = None if config.prior == "white" else LatentGaussian(d, c, *config.statistics_for(d), self.shape)
+        prior = None if config.prior == "white" else LatentGaussian(d, c, *STATISTICS[d], self.shape)
         self.denoiser = Denoiser(ConvNet(d, k, w, w, config.denoiser_dilations), prior)
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Features of the observations, and either the encoder's Gaussian over the latent or the measured one's
         posterior."""
-        found = self.encoder(observations, self.autoencoder.unit)
-        if not isinstance(self.denoiser.prior, LatentGaussian):
-            return found
-        return Conditioning(found.features, self.denoiser.prior.condition(observations))
-
-    def prepare(self, latent: Tensor, conditioning: Conditioning) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent, *conditioning.features)
-
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
-        return self.autoencoder.evaluate(coords, prepared)
+        return self.conditioned(self.encoder(observations, self.autoencoder.unit), observations)
 
 
 @dataclass(frozen=True)
-class SparseConditional:
+class SparseConditional(NetworkConfig):
     """Config of approach 5. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -77,6 +62,10 @@ class SparseConditional:
         "fast, calibrated answers for any number and layout of observations like those it was trained on",
         "amortised: layouts, noise levels or kinds of function outside training are answered with misplaced confidence")
     trained: ClassVar[type] = LatentPosterior
+    network: ClassVar[type] = SparseConditionalNetwork
+    choices: ClassVar[dict] = {"autoencoder": ("linear", "convolutional", "grid"),
+                               "estimates": ("gp_channels", "gp_ensemble", "none")}
+    usual: ClassVar[dict] = {"cells": {1: 32, 2: 16, 3: 8}, "points_per_cell": {1: 4, 2: 2, 3: 2}}
 
     # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
     prior: str = "white"
@@ -99,35 +88,12 @@ class SparseConditional:
     lr: float = 1.5e-3                       # learning rate
     steps: int = 20                          # sampling steps
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior"), require_name(self.autoencoder, AUTOENCODERS, "autoencoder")
-        require_name(self.estimates, ESTIMATES, "estimates")
-
-    def cells_for(self, d: int) -> int:
-        return self.cells or {1: 32, 2: 16, 3: 8}[d]
-
-    def side_for(self, d: int) -> int:
-        return self.cells_for(d) * (self.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
-
-    def statistics_for(self, d: int) -> tuple[int, int]:
-        """Points a side and rank of the measured Gaussian."""
-        return {1: (128, 40), 2: (48, 112), 3: (16, 96)}[d]
-
-    def estimates_for(self, d: int, c: int) -> GPChannels | GPEnsemble | None:
-        if self.estimates == "gp_ensemble":
-            return GPEnsemble(d, self.side_for(d), self.cells_for(d), self.kernels)
-        return GPChannels(d, c, self.cells_for(d), self.kernels, self.offset_std) if self.estimates != "none" else None
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> SparseConditionalNetwork:
-        with seeded(seed):
-            return SparseConditionalNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> LatentPosterior:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
-        learn = Losses(self, run, net)
+        learn = SparseConditionalLosses(self, run, net, samples=(8, self.batch))
         if self.autoencoder == "grid":                       # the latent is known: learn the encoder's Gaussian first
             learn.measure()
             first = Stage("encode", learn.encode, net.encoder.parameters(), 0.5, self.lr)
@@ -138,45 +104,20 @@ class SparseConditional:
         return LatentPosterior(net, run.record("sparse_conditional", self), self.steps)
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The losses of a training step i, and what is measured between the stages."""
-
-    config: SparseConditional
-    run: Run
-    net: SparseConditionalNetwork
-
-    def batch(self, *use) -> tuple[Fields, Tensor]:
-        """Fresh functions, and their values (b, c, *side) on the training grid."""
-        shape = (self.config.side_for(self.run.d),) * self.run.d
-        fields = self.run.functions(self.config.batch, *use)
-        return fields, to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1).to(self.run.device)
+class SparseConditionalLosses(LatentLosses):
+    """The losses of a training step i."""
 
     def autoencode(self, i: int) -> Tensor:
         """Stage 1: encode a function, decode it at random queries."""
-        fields, values = self.batch("auto", i)
+        fields, values = self.batch(self.config.batch, "auto", i)
         latent = self.net.autoencoder.encode(values, by_batch=True)
         return self.reconstruct(fields, latent, None, self.run.rng("auto", i))
 
-    @torch.no_grad()
-    def measure(self) -> None:
-        """The scale of the latents, the noise levels, and for prior="gaussian" the measured Gaussian."""
-        auto, denoiser, seed = self.net.autoencoder, self.net.denoiser, self.run.seed
-        auto.unit.calibrate(torch.cat([auto.encoder(self.batch("calibrate", j)[1]) for j in range(8)]))
-        denoiser.noise_levels.calibrate(torch.cat([auto.encode(self.batch("range", j)[1]) for j in range(8)]))
-        if isinstance(denoiser.prior, LatentGaussian):
-            places = denoiser.prior.places.cpu()
-            draws, latents = zip(*((f(places), auto.encode(v)) for f, v in
-                                   (self.batch("statistics", j) for j in range(-(-4096 // self.config.batch)))),
-                                 strict=True)
-            latents = torch.cat(latents)
-            denoiser.prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(seed, "directions"))
-
     def observed(self, use: str, i: int) -> tuple[Fields, Tensor, Conditioning]:
         """Functions, their latents, and the conditioning by their observations."""
-        fields, values = self.batch(use, i)
+        fields, values = self.batch(self.config.batch, use, i)
         with torch.no_grad():
-            latent = self.net.autoencoder.encode(values)
+            latent = self.net.encode(values)
         return fields, latent, self.net.condition(self.run.observe(fields, i).to(self.run.device))
 
     def encode(self, i: int) -> Tensor:

@@ -13,17 +13,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import require_count, require_name
+from ..core.checks import require_count
+from ..core.config import NetworkConfig
 from ..core.rng import child, seeded
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
-from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior, ResidualNetwork
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ..fields.batched_mlp import BatchedMLP, fit, query_points, robust_loss
 from ..inference.posterior import LatentNetwork, LatentPosterior
 from ..nn.networks import MLP, Standardise
 from ..training import Run, Stage
 
-INITIALISATIONS = ("shared", "random", "permuted")
-PRIORS = ("white", "gaussian")
 QUERIES = {1: 32, 2: 128, 3: 256}    # query points of each function in a step of the fits
 
 
@@ -40,11 +39,6 @@ class WeightDiffusionNetwork(LatentNetwork):
         self.gaussian = gaussian if white else None
         self.denoiser = Denoiser(MLP(self.field.size, *config.denoiser_layers), None if white else gaussian)
 
-    @property
-    def covariance(self) -> GaussianPrior:
-        """Mean and covariance of the weights: the denoiser's prior, or kept beside a white prior for guidance."""
-        return self.denoiser.prior if self.gaussian is None else self.gaussian
-
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         """The weights of latents."""
         return (self.unit.restore(latent),)
@@ -53,20 +47,14 @@ class WeightDiffusionNetwork(LatentNetwork):
         return self.field(prepared[0], coords)
 
 
-class Silent(ResidualNetwork):
-    """F = 0: the denoiser is its prior."""
-
-    def forward(self, x: Tensor, sigma: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        return torch.zeros_like(x)
-
-
 class GaussianWeights(WeightDiffusionNetwork):
     """The same field under a Gaussian of the weights' mean and covariance in place of the diffusion model."""
 
     def __init__(self, net: WeightDiffusionNetwork):
         LatentNetwork.__init__(self)
         self.field, self.shape, self.unit, self.gaussian = net.field, net.shape, net.unit, net.covariance
-        self.denoiser = Denoiser(Silent(), net.covariance)
+        with seeded(0):                                      # an untrained network adds nothing to its prior
+            self.denoiser = Denoiser(MLP(net.field.size, 8, 0), net.covariance).to(net.initial.device)
         self.denoiser.noise_levels = net.denoiser.noise_levels
 
 
@@ -92,13 +80,9 @@ class WeightDiffusionPosterior(LatentPosterior):
                     queries=config["queries"] or QUERIES[fields.d])
         return self.net.unit(theta.to(self.device))
 
-    def weights(self, latent: Tensor) -> Tensor:
-        """Latents (n, size) of unit scale -> weights of small fields (n, size)."""
-        return self.net.unit.restore(latent)
-
 
 @dataclass(frozen=True)
-class WeightDiffusion:
+class WeightDiffusion(NetworkConfig):
     """Config of approach 2. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -108,6 +92,8 @@ class WeightDiffusion:
         "functions of several kinds, each a network that anything which runs networks can ask",
         "lives on a shared initialisation; hundreds of numbers for a function of two; fits come before any learning")
     trained: ClassVar[type] = WeightDiffusionPosterior
+    network: ClassVar[type] = WeightDiffusionNetwork
+    choices: ClassVar[dict] = {"initialisation": ("shared", "random", "permuted")}
 
     prior: str = "gaussian"  # "gaussian": a Gaussian measured on the weights; "white": a standard normal
     field_width: int = 16                    # width of a small field
@@ -130,12 +116,8 @@ class WeightDiffusion:
     rounds: int = 24                         # rounds of resampling and moving of the guide "particles"
 
     def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior"), require_count(self.num_fields, "num_fields", 16)
-        require_name(self.initialisation, INITIALISATIONS, "initialisation")
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> WeightDiffusionNetwork:
-        with seeded(seed):
-            return WeightDiffusionNetwork(self, d, c)
+        super().__post_init__()
+        require_count(self.num_fields, "num_fields", 16)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> WeightDiffusionPosterior:

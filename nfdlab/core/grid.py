@@ -26,6 +26,12 @@ def to_grid(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     return values.reshape(*values.shape[:-2], *shape, values.shape[-1])
 
 
+def grid_values(fields, side: int) -> Tensor:
+    """Fields at the centres of `side` cells an axis: (n, c, *[side]*d)."""
+    shape = (side,) * fields.d
+    return to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1)
+
+
 def take(memory: Tensor, index: Tensor) -> Tensor:
     """Rows of memory (b, k, w) at indices (p, q) shared by all b, or (b, p, q) of each: (b, p, q, w)."""
     if index.ndim == 2:

@@ -118,10 +118,6 @@ class GPEstimates(NamedTuple):
         scale = self.scale.log().reshape(-1, *[1] * (log_weights.ndim - 1)).expand_as(log_weights[:, :1])
         return torch.cat([log_weights, stds, scale], 1)
 
-    def fine(self) -> Tensor:
-        """The means as channels: (b, K c, *[side]*d)."""
-        return self.means.flatten(1, 2)
-
 
 class GPEnsemble(nn.Module):
     """ObservationBatch -> the batch in units of its own observations, and GPEstimates.

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from ..core.checks import require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
+from ..core.grid import grid_values
 from ..core.rng import normals, stream
-from ..core.types import ObservationBatch, Observations, require_seen
+from ..core.types import Fields, ObservationBatch, Observations, require_seen
 from ..diffusion.denoiser import NOTHING, Conditioning, DenoiseFn, Denoiser, GaussianPrior
 from ..diffusion.guidance import Measurement, dps, gauss_newton, linearised, pigdm, tweedie
 from ..diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
 from ..diffusion.smc import annealed_smc
+from ..gaussian.karhunen_loeve import LatentGaussian
 
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
@@ -122,14 +124,24 @@ class LatentNetwork(nn.Module):
     """Base of the networks of latent diffusion: what `LatentPosterior` asks of them.
 
     `shape` is that of one latent; `denoiser` works on latents of unit scale, or on their standardised residuals;
-    `covariance` is that of the latents, for guidance, or None where it is not kept. `amortised` says whether
-    `condition` depends on observations, so that the guide "encoder" is open.
+    `gaussian` is that of the latents, kept beside a prior of another kind. `amortised` says whether `condition` depends
+    on observations, so that the guide "encoder" is open.
     """
 
     shape: tuple[int, ...]
     denoiser: Denoiser
-    covariance: GaussianPrior | None = None
+    gaussian: GaussianPrior | None
     amortised: ClassVar[bool] = False
+
+    def __init__(self):
+        super().__init__()
+        self.gaussian = None
+
+    @property
+    def covariance(self) -> GaussianPrior | None:
+        """The latents' Gaussian, for guidance: the denoiser's prior, or the one kept beside it, or None."""
+        prior = self.denoiser.prior
+        return prior if isinstance(prior, GaussianPrior) else self.gaussian
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Observations of b functions -> conditioning of the denoiser and the decoder."""
@@ -148,6 +160,44 @@ class LatentNetwork(nn.Module):
         return self.evaluate(coords, self.prepare(latent, conditioning))
 
 
+    def conditioned(self, found: Conditioning, observations: ObservationBatch) -> Conditioning:
+        """An encoder's conditioning; where the prior is a LatentGaussian, its posterior for the encoder's Gaussian."""
+        prior = self.denoiser.prior
+        if not isinstance(prior, LatentGaussian):
+            return found
+        return Conditioning(found.features, prior.condition(observations))
+
+
+class AutoencoderNetwork(LatentNetwork):
+    """Base of networks with an `autoencoder` of fields on a grid of `side` points an axis."""
+
+    autoencoder: nn.Module
+    side: int
+
+    def grid_values(self, fields: Fields) -> Tensor:
+        """What the encoder is given: fields at the points of its grid, (n, c, *side)."""
+        return grid_values(fields, self.side)
+
+    def raw(self, values: Tensor) -> Tensor:
+        """Values on the grid (n, c, *side) -> latents at the encoder's own scale."""
+        return self.autoencoder.encoder(values)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Values on the grid (n, c, *side) -> latents (n, *shape) of unit scale."""
+        return self.autoencoder.encode(values)
+
+    def rescale(self, raw: Tensor) -> None:
+        """Set the scale to that of raw latents."""
+        self.autoencoder.rescale(raw)
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return self.autoencoder.prepare(latent, *conditioning.features)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], *size: Tensor | float) -> Tensor:
+        """The decoded fields at coords; of some autoencoders averaged over boxes `size` wide."""
+        return self.autoencoder.evaluate(coords, prepared, *size)
+
+
 @dataclass(frozen=True, eq=False)
 class LatentPosterior(TrainedModel):
     """A trained latent diffusion: observations -> draws of the latent -> fields.
@@ -158,11 +208,6 @@ class LatentPosterior(TrainedModel):
     """
 
     net: LatentNetwork
-
-    @property
-    def guides(self) -> tuple[str, ...]:
-        """The ways in which observations may enter."""
-        return ("encoder", *GUIDES) if self.net.amortised else GUIDES
 
     def using(self, **knobs) -> Self:
         """The same weights, observations entering otherwise: another `guide`, or of sequential Monte Carlo another
@@ -175,7 +220,7 @@ class LatentPosterior(TrainedModel):
     def guide(self, name: str | None = None) -> str:
         """A guide by name; None is the usual one."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
-        return require_name(name, self.guides, "guide")
+        return require_name(name, ("encoder", *GUIDES) if self.net.amortised else GUIDES, "guide")
 
     @torch.no_grad()
     def conditioning(self, seen: Observations | None) -> Conditioning:
@@ -302,3 +347,12 @@ class LatentPosterior(TrainedModel):
         for step in annealed_smc(run, self.log_likelihood(seen), noise, seed=seed, rounds=rounds, count=count,
                                  pushed=pushed):
             yield replace(step, x=step.x[members], denoised=step.denoised[members])
+
+
+class AutoencoderPosterior(LatentPosterior):
+    """A trained latent diffusion whose network encodes fields on a grid."""
+
+    @torch.no_grad()
+    def encode(self, fields: Fields) -> Tensor:
+        """Fields -> their latents (n, *shape) of unit scale."""
+        return self.net.encode(self.net.grid_values(fields).to(self.device))

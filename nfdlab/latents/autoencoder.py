@@ -1,33 +1,24 @@
 """Autoencoders of fields: values on a fine grid -> a latent, on a coarse grid of cells or one vector -> a field."""
 
+import torch
 from torch import Tensor, nn
 
 from ..core.grid import interpolate
+from ..fields.deepsdf import DeepSDF
 from ..fields.liif import LIIF
-from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_space, halving, space_to_depth
+from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_space, halving, space_to_depth, zeroed
 
 
-class LinearEncoder(nn.Sequential):
-    """As GridEncoder, but linear: what a mean over functions is, is then also the mean of their latents."""
+def field_encoder(kind: str, d: int, c: int, side: int, cells: int, k: int, width: int) -> nn.Module:
+    """Encoder of values on a grid (b, c, *[side]*d): to (b, k, *[cells]*d), or if `kind` is "vector" to (b, k).
 
-    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int):
-        super().__init__(halving(d, c, side, cells, width, nn.Identity), CONV[d](width, k, 3, padding=1))
-
-
-class VectorEncoder(nn.Sequential):
-    """As GridEncoder, but the cells are read together: a flat latent (b, k)."""
-
-    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int):
-        super().__init__(GridEncoder(d, c, side, cells, 16, width), nn.Flatten(), nn.Linear(16 * cells**d, k))
-
-
-class VectorToGrid(nn.Sequential):
-    """Linear layers: a vector latent (b, k) -> features of cells (b, width, *[cells]*d)."""
-
-    def __init__(self, d: int, k: int, cells: int, width: int):
-        hidden = 4 * width
-        super().__init__(nn.Linear(k, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
-                         nn.Linear(hidden, width * cells**d), nn.Unflatten(1, (width, *[cells] * d)))
+    "linear" is linear, so what is a mean over functions is also the mean of their latents.
+    """
+    if kind == "linear":
+        return nn.Sequential(halving(d, c, side, cells, width, nn.Identity), CONV[d](width, k, 3, padding=1))
+    if kind == "vector":
+        return nn.Sequential(GridEncoder(d, c, side, cells, 16, width), nn.Flatten(), nn.Linear(16 * cells**d, k))
+    return GridEncoder(d, c, side, cells, k, width)
 
 
 class FieldDecoder(nn.Module):
@@ -40,7 +31,11 @@ class FieldDecoder(nn.Module):
     def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3, vector: int = 0,
                  sized: bool = False):
         super().__init__()
-        self.input = VectorToGrid(d, k, vector, width) if vector else CONV[d](k, width, 3, padding=1)
+        hidden = 4 * width
+        self.input = nn.Sequential(
+            nn.Linear(k, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, width * vector**d), nn.Unflatten(1, (width, *[vector] * d))
+        ) if vector else CONV[d](k, width, 3, padding=1)
         self.condition = CONV[d](features, width, 1, bias=False) if features else None
         if features:
             nn.init.zeros_(self.condition.weight)
@@ -68,8 +63,8 @@ class Autoencoder(nn.Module):
                  linear: bool, vector: int = 0, sized: bool = False):
         super().__init__()
         self.c, self.grid_shape, k = c, (cells,) * d, vector or k
-        kind = VectorEncoder if vector else LinearEncoder if linear else GridEncoder
-        self.encoder = kind(d, c, side, cells, k, width)
+        kind = "vector" if vector else "linear" if linear else "convolutional"
+        self.encoder = field_encoder(kind, d, c, side, cells, k, width)
         self.unit = Standardise(k)
         self.decoder = FieldDecoder(d, k, features, width, c, octaves, cells if vector else 0, sized)
 
@@ -107,8 +102,7 @@ class GridLatent(Autoencoder):
         k = c * self.per_cell**d
         self.unit = Standardise(k)
         self.decoder = FieldDecoder(d, k, features, width, c, octaves, sized=sized)
-        last = self.decoder.field.answer[-1]
-        nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+        zeroed(self.decoder.field.answer[-1])
 
     def encoder(self, grid: Tensor) -> Tensor:
         """Raw latents (b, k, *[cells]*d) of values on the fine grid (b, c, *[side]*d)."""
@@ -127,3 +121,35 @@ class GridLatent(Autoencoder):
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
         return super().evaluate(coords, prepared, size) + self.between(prepared[1], coords)
+
+
+class VectorAutoencoder(Autoencoder):
+    """Values on a grid (b, c, *[side]*d) -> latent of unit scale (b, k), by dense layers -> a DeepSDF, `depth` layers.
+
+    The scale of the latent is fixed while the network learns: the statistics of a batch of 32 are off by a sixth of a
+    standard deviation, too much for a latent of few numbers. `rescale` sets it exactly, before and after.
+    """
+
+    def __init__(self, d: int, c: int, side: int, k: int, width: int, depth: int, sharpness: float):
+        nn.Module.__init__(self)
+        hidden = 2 * width
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(c * side**d, hidden), nn.SiLU(),
+                                     nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, k))
+        self.unit = Standardise(k)
+        self.field = DeepSDF(d, k, c, width, depth, sharpness)
+
+    @torch.no_grad()
+    def rescale(self, raw: Tensor) -> None:
+        """Set the scale to that of raw latents (b, k), and adapt the decoder so that it decodes them as before."""
+        mean, std = self.unit.mean.clone(), self.unit.std.clone()
+        self.unit.calibrate(raw)
+        weight = self.field.condition.weight
+        self.field.place.bias += weight @ ((self.unit.mean - mean) / std)
+        weight *= self.unit.std / std
+
+    def prepare(self, latent: Tensor, features: None = None) -> tuple[Tensor, ...]:
+        return (self.field.condition(latent),)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: float = 0.0) -> Tensor:
+        """The fields at coords (p, d) or (b, p, d): (b, p, c); `size` must be 0."""
+        return self.field.read(coords, prepared[0])

@@ -7,9 +7,21 @@ from ..core.types import ObservationBatch
 from ..diffusion.denoiser import Conditioning
 from ..encoders.grid_channels import GPChannels, GPEnsemble, GPEstimates, SetConv
 from ..gaussian.karhunen_loeve import ExpansionMixture
-from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_depth
+from ..nn.networks import CONV, Fourier, GridEncoder, Standardise, space_to_depth, zeroed
 
 Estimates = GPChannels | GPEnsemble | ExpansionMixture
+
+
+def closed_form_estimates(config, d: int, c: int) -> Estimates | None:
+    """What `config.estimates` names: "gp_channels", a "gp_ensemble", a "mixture" of measured Gaussians, or "none"."""
+    cells, side = config.cells, config.cells * config.points_per_cell
+    if config.estimates == "gp_channels":
+        return GPChannels(d, c, cells, config.kernels, config.offset_std)
+    if config.estimates == "gp_ensemble":
+        return GPEnsemble(d, side, cells, config.kernels)
+    if config.estimates == "mixture":
+        return ExpansionMixture(d, c, side, cells, config.mixture_components, config.mixture_rank)
+    return None
 
 
 class GridObservationEncoder(nn.Module):
@@ -44,7 +56,8 @@ class GridObservationEncoder(nn.Module):
         """`unit` is the scale of the latent."""
         if isinstance(self.estimates, GPEnsemble):
             seen, estimates = self.estimates(seen)
-            features = self.reader(torch.cat([self.setconv(seen), estimates.fine()], 1), estimates.beside())
+            channels = torch.cat([self.setconv(seen), estimates.means.flatten(1, 2)], 1)
+            features = self.reader(channels, estimates.beside())
             return Conditioning((features,), None, *self.gaussian(features, estimates, unit))
         channels, beside = self.setconv(seen), None
         if isinstance(self.estimates, ExpansionMixture):
@@ -69,8 +82,7 @@ class AmortisedGaussian(nn.Module):
     def __init__(self, conv: type[nn.Module], features: int, channels: int, direct: int = 0, least: float = 0.01):
         super().__init__()
         self.least = least               # lower bound of the std
-        self.head = conv(features, 2 * channels, 1)
-        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        self.head = zeroed(conv(features, 2 * channels, 1))
         self.direct = conv(direct, direct * channels, 3, padding=1) if direct else None
         self.gate = conv(features, direct * channels, 1) if direct else None
 
@@ -94,8 +106,7 @@ class GatedEnsemble(AmortisedGaussian):
     def __init__(self, conv: type[nn.Module], features: int, k: int, experts: int):
         nn.Module.__init__(self)
         self.least = 0.01
-        self.head = conv(features, k * (experts + 2), 1)
-        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        self.head = zeroed(conv(features, k * (experts + 2), 1))
 
     def forward(self, features: Tensor, estimates: GPEstimates, unit: Standardise) -> tuple[Tensor, Tensor]:
         """Mean and std of the latent at unit scale."""

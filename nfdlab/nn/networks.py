@@ -28,6 +28,12 @@ class Conv2d(nn.Conv2d):
 CONV = {1: Conv1d, 2: Conv2d, 3: nn.Conv3d}
 
 
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer, weights and bias set to zero: what it ends adds nothing at first."""
+    nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Level(nn.Module):
     """Features of the noise level: sines and cosines of c_noise, then two layers. (b,) -> (b, width)."""
 
@@ -51,9 +57,8 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(8, width)
         self.one = CONV[d](width, width, 3, padding=dilation, dilation=dilation)
-        self.two = CONV[d](width, width, 3, padding=1)
+        self.two = zeroed(CONV[d](width, width, 3, padding=1))
         self.film = nn.Linear(given, 2 * width) if given else None
-        nn.init.zeros_(self.two.weight), nn.init.zeros_(self.two.bias)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.one(nn.functional.silu(self.norm(x)))
@@ -71,8 +76,7 @@ class ConvNet(nn.Module):
         self.level = Level(width)
         self.input = CONV[d](channels + features, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConvBlock(d, width, r, given=width) for r in dilations)
-        self.output = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), CONV[d](width, channels, 1))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.GroupNorm(8, width), nn.SiLU(), zeroed(CONV[d](width, channels, 1)))
 
     def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
         given = self.level(level)
@@ -95,8 +99,7 @@ class MLP(nn.Module):
         self.condition = nn.Linear(features, width) if features else None
         self.input = nn.Linear(channels, width)
         self.blocks = nn.ModuleList(MLPBlock(width, width) for _ in range(depth))
-        self.output = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, channels))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.LayerNorm(width), nn.SiLU(), zeroed(nn.Linear(width, channels)))
 
     def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
         given = self.level(level)
@@ -113,9 +116,8 @@ class MLPBlock(nn.Module):
 
     def __init__(self, width: int, given: int):
         super().__init__()
-        self.norm, self.one, self.two = nn.LayerNorm(width), nn.Linear(width, width), nn.Linear(width, width)
+        self.norm, self.one, self.two = nn.LayerNorm(width), nn.Linear(width, width), zeroed(nn.Linear(width, width))
         self.film = nn.Linear(given, 2 * width)
-        nn.init.zeros_(self.two.weight), nn.init.zeros_(self.two.bias)
 
     def forward(self, x: Tensor, given: Tensor) -> Tensor:
         scale, shift = self.film(given).chunk(2, -1)

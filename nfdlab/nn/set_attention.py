@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import require_name
-from .networks import Level
+from .networks import Level, zeroed
 
 NEVER = -1e5                         # the score of padding
 PARTS = ("itself", "others", "mlp", "unused")
@@ -96,7 +96,7 @@ class SetBlock(nn.Module):
         if identity:
             fresh += [self.mlp[-1], *(a.output for a in (self.itself, self.others) if a is not None)]
         for layer in fresh:
-            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+            zeroed(layer)
 
     def forward(self, x: Tensor, places: Tensor, *, level: Tensor | None = None, mask: Tensor | None = None,
                 memory: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -131,8 +131,7 @@ class SetTransformer(nn.Module):
         self.blocks = nn.ModuleList(
             SetBlock(width, lengthscales, width, ("itself", "others", "mlp"), affine=True, identity=True, zero_key=True)
             for _ in range(depth))
-        self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, out))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, out)))
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, x: Tensor, level: Tensor, observations: tuple[Tensor, Tensor, Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, seeded, stream
 from nfdlab.core.types import Budget
-from nfdlab.training import Run, Stage, progress_bar, resolve_device, reused, steps, train
+from nfdlab.training import Run, Stage, resolve_device, reused, steps, train
 
 
 def regression(seed=0):
@@ -135,14 +135,6 @@ def test_divergence_is_said_at_once():
     stage = Stage("fit", lambda i: next(net.parameters()).sum() * float("nan"), net.parameters())
     with pytest.raises(FloatingPointError, match="diverged at step 0"):
         train(net, [stage], Budget(steps=5), lambda step: None)
-
-
-def test_a_bar_shows_how_far_it_is(capsys):
-    net, stages, _ = regression()
-    with progress_bar("fitting") as watch:
-        train(net, stages, Budget(steps=20), watch)
-    shown = capsys.readouterr().err
-    assert "fitting" in shown and "100%" in shown and "fit 20, loss" in shown
 
 
 def test_devices():

@@ -8,34 +8,37 @@ a few parameters the latent is one vector; where they have hundreds it is a vect
 at the query.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ...core.checks import require, require_name
+from ...core.checks import require
+from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
-from ...core.grid import cell_centres, to_grid
-from ...core.rng import child, seeded
+from ...core.grid import cell_centres, grid_values
+from ...core.rng import child
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ...diffusion.interpolation import cross
-from ...encoders.grid_channels import GPChannels
 from ...fields.siren import ModulatedSiren
-from ...gaussian.karhunen_loeve import ExpansionMixture, LatentGaussian
+from ...gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ...inference.posterior import LatentNetwork, LatentPosterior
-from ...latents.autoencoder import LinearEncoder, VectorEncoder
-from ...latents.observation_encoder import GridObservationEncoder, VectorObservationEncoder, gaussian_loss
-from ...nn.networks import MLP, ConvNet, GridEncoder, Standardise
+from ...latents.autoencoder import field_encoder
+from ...latents.observation_encoder import (
+    GridObservationEncoder,
+    VectorObservationEncoder,
+    closed_form_estimates,
+    gaussian_loss,
+)
+from ...latents.two_stage import LatentLosses
+from ...nn.networks import MLP, ConvNet, Standardise
 from ...training import Run, Stage
 from .meta_learning import MetaLearnedEncoder
 
-LATENTS = ("vector", "grid")
-ENCODERS = ("convolutional", "linear", "meta_learned")
-ESTIMATES = ("gp_channels", "mixture", "none")
-MODULATIONS = ("shift", "shift_and_scale")
-PRIORS = ("white", "gaussian")
+USUAL = {"vector": (("convolutional", "meta_learned"), {1: 8, 2: 4, 3: 4}, {1: 16, 2: 8, 3: 4}),
+         "grid": (("linear", "convolutional"), {1: 32, 2: 16, 3: 8}, {1: 4, 2: 2, 3: 2})}    # encoders, cells, points
 FEATURES = 256                  # of the observations, for a vector latent
 SHARPNESS = 0.03                # errors of the field count quadratically below it, linearly above: a jump slightly off
                                 # its place should cost little
@@ -48,36 +51,31 @@ class ModulatedFieldNetwork(LatentNetwork):
 
     def __init__(self, config: "ModulatedField", d: int, c: int):
         super().__init__()
-        cells, side, w = config.cells_for(d), config.side_for(d), config.width
-        self.vector, encoder = (vector := config.latent_for(d) == "vector"), config.encoder_for(d)
-        k, self.meta_learned = config.vector_size if vector else config.latent_channels, encoder == "meta_learned"
+        cells, w, encoder, vector = config.cells, config.width, config.encoder, config.latent == "vector"
+        self.vector, self.meta_learned = vector, encoder == "meta_learned"
+        self.side = side = cells * config.points_per_cell
+        k = config.vector_size if vector else config.latent_channels
         self.shape = (k,) if vector else (k, *[cells] * d)
         self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
                                     config.modulate == "shift_and_scale")
         self.register_buffer("grid", cell_centres((side,) * d), persistent=False)
-        kind = VectorEncoder if vector else LinearEncoder if encoder == "linear" else GridEncoder
         self.encoder = MetaLearnedEncoder(k, config.inner_steps, config.inner_lr) if self.meta_learned else \
-            kind(d, c, side, cells, k, w)
+            field_encoder("vector" if vector else encoder, d, c, side, cells, k, w)
         self.unit = Standardise(k)
         sizes = {"cells": cells, "side": side, "latent_channels": k, "width": w,
                  "setconv_widths": config.setconv_widths, "dilations": config.encoder_dilations}
         self.observation_encoder = \
             VectorObservationEncoder(d, c, least_std=config.least_std, features=FEATURES, **sizes) if vector else \
-            GridObservationEncoder(d, c, estimates=config.estimates_for(d, c), direct=encoder == "linear", **sizes)
+            GridObservationEncoder(d, c, estimates=closed_form_estimates(config, d, c), direct=encoder == "linear",
+                                   **sizes)
         self.gaussian = GaussianPrior(k) if vector else None
-        prior = None if config.prior == "white" else LatentGaussian(d, c, *config.statistics_for(d), self.shape)
+        prior = None if config.prior == "white" else LatentGaussian(d, c, *STATISTICS[d], self.shape)
         self.denoiser = Denoiser(MLP(k, *config.denoiser_layers, FEATURES) if vector else
                                  ConvNet(d, k, w, w, config.denoiser_dilations), prior)
 
-    @property
-    def covariance(self) -> GaussianPrior | None:
-        """The covariance of vector latents, for guidance; that of grids is not kept."""
-        return self.gaussian
-
     def grid_values(self, fields: Fields) -> Tensor:
         """Fields at the points of the encoder's grid: (n, c, *[side]*d)."""
-        shape = (round(len(self.grid) ** (1 / fields.d)),) * fields.d
-        return to_grid(fields(self.grid.cpu()), shape).movedim(-1, 1).to(self.grid.device)
+        return grid_values(fields, self.side).to(self.grid.device)
 
     def raw(self, values: Tensor, inner_steps: int | None = None, learn: bool = False) -> Tensor:
         """Values on the grid (b, c, *[side]*d) -> latents at the encoder's own scale."""
@@ -88,6 +86,10 @@ class ModulatedFieldNetwork(LatentNetwork):
         """Values on the grid (b, c, *[side]*d) -> latents (b, *shape) of unit scale."""
         return self.unit(self.raw(values, inner_steps))
 
+    def rescale(self, raw: Tensor) -> None:
+        """Set the scale to that of raw latents."""
+        self.unit.calibrate(raw)
+
     def modulation(self, latent: Tensor) -> Tensor:
         """Latents of unit scale as the field was trained on them: meta-learned ones have a scale of their own."""
         return self.unit.restore(latent) if self.meta_learned else latent
@@ -96,9 +98,7 @@ class ModulatedFieldNetwork(LatentNetwork):
         """Features of the observations, and either the encoder's Gaussian over the latent or the measured one's
         posterior."""
         found = self.observation_encoder(observations, *(() if self.vector else (self.unit,)))
-        if not isinstance(self.denoiser.prior, LatentGaussian):
-            return found
-        return Conditioning(found.features, self.denoiser.prior.condition(observations))
+        return self.conditioned(found, observations)
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         return (self.modulation(latent),)
@@ -141,7 +141,7 @@ class ModulatedFieldPosterior(LatentPosterior):
 
 
 @dataclass(frozen=True)
-class ModulatedField:
+class ModulatedField(NetworkConfig):
     """Config of approach 9. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -151,6 +151,10 @@ class ModulatedField:
         "families of curves with a few parameters: sharp draws, a thousand a second, styles that can be crossed",
         "a vector holds few numbers; fields with hundreds of degrees of freedom need latents on a grid")
     trained: ClassVar[type] = ModulatedFieldPosterior
+    network: ClassVar[type] = ModulatedFieldNetwork
+    choices: ClassVar[dict] = {
+        "latent": ("vector", "grid"), "encoder": ("convolutional", "linear", "meta_learned"),
+        "modulate": ("shift", "shift_and_scale"), "estimates": ("gp_channels", "mixture", "none")}
 
     # "white": diffuse the standardised residual of the encoder's Gaussian; "gaussian": a Gaussian measured on draws
     prior: str = "white"
@@ -195,49 +199,23 @@ class ModulatedField:
     guide: str = "encoder"                   # how observations enter a draw
     num_particles: int = 256                 # particles of the guide "particles"
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior"), require_name(self.modulate, MODULATIONS, "modulate")
-        require_name(self.latent or LATENTS[0], LATENTS, "latent"), require_name(self.estimates, ESTIMATES, "estimates")
-        require_name(self.encoder or ENCODERS[0], ENCODERS, "encoder")
-
-    def latent_for(self, d: int) -> str:
-        return self.latent or ("vector" if d == 1 else "grid")
-
-    def encoder_for(self, d: int) -> str:
-        """The encoder that goes with the latent; one that does not is refused."""
-        fit = {"vector": ("convolutional", "meta_learned"), "grid": ("linear", "convolutional")}[self.latent_for(d)]
-        require(self.encoder in (None, *fit), must=f"encoder: one of {fit} with a {self.latent_for(d)} latent.",
+    def at(self, d: int) -> "ModulatedField":
+        """The same config with what is usual for None in d dimensions; an encoder that does not go with the latent is
+        refused."""
+        latent = self.latent or ("vector" if d == 1 else "grid")
+        encoders, cells, points = USUAL[latent]
+        require(self.encoder in (None, *encoders), must=f"encoder: one of {encoders} with a {latent} latent.",
                 came=self.encoder, why="A vector has no linear encoder here; a latent on a grid is interpolated, and "
-                "meta-learning needs its second derivative.", do=f"encoder={fit[0]!r}, or the other latent.")
-        return self.encoder or fit[0]
-
-    def cells_for(self, d: int) -> int:
-        return self.cells or {"vector": {1: 8, 2: 4, 3: 4}, "grid": {1: 32, 2: 16, 3: 8}}[self.latent_for(d)][d]
-
-    def side_for(self, d: int) -> int:
-        usual = {"vector": {1: 16, 2: 8, 3: 4}, "grid": {1: 4, 2: 2, 3: 2}}[self.latent_for(d)][d]
-        return self.cells_for(d) * (self.points_per_cell or usual)
-
-    def statistics_for(self, d: int) -> tuple[int, int]:
-        """Points a side and rank of the measured Gaussian."""
-        return {1: (128, 40), 2: (48, 112), 3: (16, 96)}[d]
-
-    def estimates_for(self, d: int, c: int) -> GPChannels | ExpansionMixture | None:
-        if self.estimates == "mixture":
-            return ExpansionMixture(d, c, self.side_for(d), self.cells_for(d), self.mixture_components,
-                                    self.mixture_rank)
-        return GPChannels(d, c, self.cells_for(d), self.kernels, self.offset_std) if self.estimates != "none" else None
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> ModulatedFieldNetwork:
-        with seeded(seed):
-            return ModulatedFieldNetwork(self, d, c)
+                "meta-learning needs its second derivative.", do=f"encoder={encoders[0]!r}, or the other latent.")
+        return replace(self, latent=latent, encoder=self.encoder or encoders[0], cells=self.cells or cells[d],
+                       points_per_cell=self.points_per_cell or points[d])
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> ModulatedFieldPosterior:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
-        learn = ModulatedFieldLosses(self, run, net)
+        learn = ModulatedFieldLosses(self, run, net, samples=(16, self.batch))
         learn.measure_mixture()
         run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
                              self.field_share, self.lr, after=learn.measure),
@@ -246,18 +224,8 @@ class ModulatedField:
         return ModulatedFieldPosterior(net, run.record("modulated_field", self, floor=learn.floor()), self.steps)
 
 
-@dataclass(frozen=True)
-class ModulatedFieldLosses:
-    """The losses of a training step i, and what is measured before, between and after the stages."""
-
-    config: ModulatedField
-    run: Run
-    net: ModulatedFieldNetwork
-
-    def batch(self, n: int, *use) -> tuple[Fields, Tensor]:
-        """Fresh functions, and their values (n, c, *side) on the encoder's grid."""
-        fields = self.run.functions(n, *use)
-        return fields, self.net.grid_values(fields)
+class ModulatedFieldLosses(LatentLosses):
+    """The losses of a training step i, and what is measured before and after the stages."""
 
     def errors(self, fields: Fields, modulation: Tensor, p: int, rng: torch.Generator) -> Tensor:
         """The field's errors at p random query points of each function: (b, p, c)."""
@@ -280,22 +248,6 @@ class ModulatedFieldLosses:
             mixture = self.net.observation_encoder.estimates
             draws = torch.cat([self.run.functions(1024, "kinds", j)(mixture.places.cpu()) for j in range(8)])
             mixture.calibrate(draws.to(self.run.device), seed=child(self.run.seed, "kinds"))
-
-    @torch.no_grad()
-    def measure(self) -> None:
-        """The scale of the latents, their covariance, the noise levels, and for prior="gaussian" its Gaussian."""
-        net, size = self.net, self.config.batch
-        net.unit.calibrate(torch.cat([net.raw(self.batch(size, "calibrate", j)[1]) for j in range(16)]))
-        latents = torch.cat([net.encode(self.batch(size, "range", j)[1]) for j in range(16)])
-        net.denoiser.noise_levels.calibrate(latents)
-        if net.covariance is not None:
-            net.covariance.calibrate(latents)
-        prior = net.denoiser.prior
-        if isinstance(prior, LatentGaussian):
-            draws, latents = zip(*((f(prior.places.cpu()), net.encode(v)) for f, v in
-                                   (self.batch(size, "statistics", j) for j in range(-(-4096 // size)))), strict=True)
-            latents = torch.cat(latents)
-            prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(self.run.seed, "directions"))
 
     def diffuse(self, i: int) -> Tensor:
         """Stage 2: denoise latents given observations of their functions; each latent is noised several times."""

@@ -12,19 +12,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...core.checks import require_name
+from ...core.config import NetworkConfig
 from ...core.grid import cell_centres
-from ...core.rng import child, seeded
+from ...core.rng import child
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
 from ...fields.anchored import AnchoredField
 from ...inference.posterior import DecoderError, LatentNetwork, LatentPosterior
 from ...nn.networks import Fourier
 from ...nn.set_attention import SetBlock, SetTransformer, doubling_lengthscales
-from ...training import Run, Stage, reused
+from ...training import Losses, Run, Stage, reused
 from .tokeniser import SetTokeniser
 
-PRIORS = ("white", "gaussian")
 OCTAVES = 3                               # of places
 EVEN = {1: 128, 2: 20, 3: 9}              # points a side of the even set that stands for a whole function
 
@@ -59,28 +58,24 @@ class SparseFeaturesNetwork(LatentNetwork):
 
     def __init__(self, config: "SparseFeatures", d: int, c: int):
         super().__init__()
-        k, width = config.latent_channels_for(d, c), config.field_width
-        tokeniser = SetTokeniser(d, c, *config.statistics_for(d), config.anchors_for(d), k)
-        self.gaussian, self.shape = config.prior == "gaussian", tokeniser.shape
-        self.encoder = None if self.gaussian else tokeniser          # the Gaussian prior is the tokeniser itself
+        k, width = min(config.latent_channels, c * 3**d), config.field_width           # a token covers so many values
+        tokeniser = SetTokeniser(d, c, config.expansion_side, config.expansion_rank, config.anchors, k)
+        self.linear, self.shape = config.prior == "gaussian", tokeniser.shape
+        self.encoder = None if self.linear else tokeniser            # the Gaussian prior is the tokeniser itself
         self.denoiser = Denoiser(TokenTransformer(config, tokeniser.anchors, k, c),
-                                 tokeniser if self.gaussian else None)
+                                 tokeniser if self.linear else None)
         self.place = Fourier(d, OCTAVES)
         self.input = nn.Linear(k + self.place.out, width)
         self.blocks = nn.ModuleList(
             SetBlock(width, doubling_lengthscales(config.heads, 2 * tokeniser.reach), 0, ("itself", "unused", "mlp"),
                      affine=True, identity=True, zero_key=True) for _ in range(config.field_depth))
-        self.field = AnchoredField(tokeniser.anchors, config.neighbours_for(d), c, width)
+        self.field = AnchoredField(tokeniser.anchors, config.neighbours, c, width)
         self.register_buffer("size", torch.ones(()))                 # of what attention adds
 
     @property
     def tokeniser(self) -> SetTokeniser:
         """Point sets -> latents."""
-        return self.denoiser.prior if self.gaussian else self.encoder
-
-    def decoder_parameters(self) -> list[nn.Parameter]:
-        """What is learned of the decoder."""
-        return [p for part in (self.input, self.blocks, self.field) for p in part.parameters()]
+        return self.denoiser.prior if self.linear else self.encoder
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Each observation's features, place and mask, and the measured Gaussian's posterior."""
@@ -88,7 +83,7 @@ class SparseFeaturesNetwork(LatentNetwork):
         level = observations.noise_std.clamp_min(1e-3).log().reshape(-1, 1, 1).expand(*mask.shape, 1) / 3 + 1
         away = observations.values - expansion.mean(coords)
         features = torch.cat([self.place(coords), away, level.to(away)], -1)
-        return Conditioning((features, coords, mask), expansion.condition(observations) if self.gaussian else None)
+        return Conditioning((features, coords, mask), expansion.condition(observations) if self.linear else None)
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         """The latent, and features of its tokens (b, tokens, width)."""
@@ -101,7 +96,7 @@ class SparseFeaturesNetwork(LatentNetwork):
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         latent, features = prepared
         added = self.size * self.field(coords, features)
-        return added + self.tokeniser.reading(coords, latent) if self.gaussian else added
+        return added + self.tokeniser.reading(coords, latent) if self.linear else added
 
 
 class SparseFeaturesPosterior(LatentPosterior):
@@ -133,7 +128,7 @@ class SparseFeaturesPosterior(LatentPosterior):
 
 
 @dataclass(frozen=True)
-class SparseFeatures:
+class SparseFeatures(NetworkConfig):
     """Config of approach 10. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -145,6 +140,11 @@ class SparseFeatures:
         "detail finer than the anchors' distance and the measured statistics is lost; on Gaussian fields the linear "
         "start is the whole answer and the networks add nothing")
     trained: ClassVar[type] = SparseFeaturesPosterior
+    network: ClassVar[type] = SparseFeaturesNetwork
+    usual: ClassVar[dict] = {
+        "anchors": {1: 24, 2: 64, 3: 96}, "expansion_side": {1: 128, 2: 48, 3: 16},
+        "expansion_rank": {1: 40, 2: 112, 3: 96}, "points": {1: (64, 128), 2: (250, 500), 3: (300, 600)},
+        "neighbours": {1: 4, 2: 8, 3: 10}}
 
     # "gaussian": denoiser and field start from a Gaussian measured on draws; "white": networks have all to learn
     prior: str = "gaussian"
@@ -171,55 +171,28 @@ class SparseFeatures:
     guide: str = "encoder"                   # how observations enter a draw
     num_particles: int = 256                 # particles of sequential Monte Carlo, where guide is "particles"
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior")
-
-    def anchors_for(self, d: int) -> int:
-        return self.anchors or {1: 24, 2: 64, 3: 96}[d]
-
-    def latent_channels_for(self, d: int, c: int) -> int:
-        return min(self.latent_channels, c * 3**d)                   # a token covers so many values
-
-    def statistics_for(self, d: int) -> tuple[int, int]:
-        """Points a side and rank of the expansion."""
-        return self.expansion_side or {1: 128, 2: 48, 3: 16}[d], self.expansion_rank or {1: 40, 2: 112, 3: 96}[d]
-
-    def points_for(self, d: int) -> tuple[int, int]:
-        return self.points or {1: (64, 128), 2: (250, 500), 3: (300, 600)}[d]
-
-    def neighbours_for(self, d: int) -> int:
-        return self.neighbours or {1: 4, 2: 8, 3: 10}[d]
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> SparseFeaturesNetwork:
-        with seeded(seed):
-            return SparseFeaturesNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> SparseFeaturesPosterior:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
-        learn = SparseFeaturesLosses(self, run, net)
+        learn = SparseFeaturesLosses(self.at(run.d), run, net)
         learn.measure()
         batch = reused(learn.conditioned, self.reuse)
-        run.train(net, Stage("field", learn.decode, net.decoder_parameters(), self.field_share, 2 * self.lr),
+        decoder = [*net.input.parameters(), *net.blocks.parameters(), *net.field.parameters()]
+        run.train(net, Stage("field", learn.decode, decoder, self.field_share, 2 * self.lr),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
                         1 - self.field_share, self.lr))
         measured = DecoderError.record(learn.errors(*learn.latents("floor", size=64), run.rng("floor"), 256).detach())
         return SparseFeaturesPosterior(net, run.record("sparse_features", self, **measured), self.steps)
 
 
-@dataclass(frozen=True)
-class SparseFeaturesLosses:
+class SparseFeaturesLosses(Losses):
     """The losses of a training step i, and what is measured before."""
-
-    config: SparseFeatures
-    run: Run
-    net: SparseFeaturesNetwork
 
     def points(self, fields: Fields, rng: torch.Generator) -> ObservationBatch:
         """Random points of functions, as many as stand for a function in training."""
-        fewest, most = self.config.points_for(self.run.d)
+        fewest, most = self.config.points
         coords = self.run.queries(fields.n, int(fewest * (most / fewest) ** torch.rand((), generator=rng)), rng)
         return as_points(coords, fields(coords)).to(self.run.device)
 
@@ -238,7 +211,7 @@ class SparseFeaturesLosses:
         tokeniser.measure(draws, seed=child(run.seed, "statistics"))
         part = fields[:min(256, fields.n)]
         tokeniser.measure_own(self.points(part, run.rng("points", "own")), draws[:part.n])
-        if self.net.gaussian:
+        if self.net.linear:
             latent = tokeniser.encode(self.points(part, run.rng("points", "size")))
             draws = draws[:part.n] - tokeniser.reading(tokeniser.places, latent)
         self.net.size.copy_(draws.square().mean().sqrt())

@@ -78,7 +78,7 @@ def test_a_latent_of_fields_renders_them_again():
     model, curves = trained(steps=120), PROBLEM.draw(8, seed=9)
     again = model.decode(model.encode(curves, seed=1))
     assert (again(LINE) - curves(LINE)).abs().mean() < 0.25 * curves(LINE).std()
-    theta = model.weights(model.encode(curves, seed=1))
+    theta, = model.net.prepare(model.encode(curves, seed=1))
     assert torch.allclose(model.net.field.fields(theta)(LINE), again(LINE), atol=1e-4)
 
 

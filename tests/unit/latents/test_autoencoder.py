@@ -1,11 +1,12 @@
-"""Autoencoders: shapes, linear encoders, and the grid itself as the latent."""
+"""Autoencoders: shapes, linear encoders, the grid itself as the latent, and a vector whose scale may change."""
 
 import pytest
 import torch
 
+import nfdlab as nfd
 from nfdlab.core.grid import interpolate
-from nfdlab.core.rng import seeded
-from nfdlab.latents.autoencoder import Autoencoder, GridLatent
+from nfdlab.core.rng import normals, seeded
+from nfdlab.latents.autoencoder import Autoencoder, GridLatent, VectorAutoencoder
 from nfdlab.nn.networks import GridEncoder
 
 
@@ -45,3 +46,17 @@ def test_a_grid_latent_loses_nothing_and_starts_as_interpolation(d, rng):
     coords = 2 * torch.rand(6, 9, d, generator=rng) - 1
     found = auto(coords, latent, torch.randn(6, 16, *[4] * d, generator=rng))
     torch.testing.assert_close(found, interpolate(grid, coords), atol=1e-5, rtol=0)
+
+
+def test_rescaling_latents_leaves_the_fields_as_they_were():
+    """Latents have unit scale afterwards and decode to the same functions as before, to rounding."""
+    with seeded(0):
+        auto = VectorAutoencoder(1, 1, 16, 3, 8, 2, 4.0)
+    grids, x = 3 + 2 * normals(0, 500, (1, 16)), nfd.cell_centres((9,))
+    with torch.no_grad():
+        before = auto(x, auto.eval().encode(grids[:5]))
+        auto.rescale(auto.encoder(grids))
+        latent = auto.encode(grids)
+        torch.testing.assert_close(latent.mean(0), torch.zeros(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(latent.std(0), torch.ones(3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(auto(x, latent[:5]), before, rtol=0, atol=1e-4)
