@@ -31,7 +31,8 @@ FAILED = 1                       # pytest's exit code when a test ran and failed
 PATIENCE = 600                   # seconds for one test: a fault that makes it hang was seen too
 ENDED = 64                       # added to pytest's exit code, since Python's own for a crash is 1 too
 HEAVY = ["torch", "pytest", "scipy.stats", "scipy.spatial", "scipy.interpolate", "pandas", "matplotlib.pyplot",
-         "plotly.graph_objects", "nbformat", "jupytext", "ipywidgets", "safetensors.torch", "typer.testing", "PIL.Image"]
+         "plotly.graph_objects", "nbformat", "jupytext", "ipywidgets", "safetensors.torch", "typer.testing",
+         "PIL.Image"]
 FORKS = multiprocessing.get_context("forkserver")
 
 

@@ -23,8 +23,8 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
                seed: int = 2, progress: Callable[[int, int], object] | None = None) -> dict:
     """Scores of a trained approach at several numbers of sampling steps, as ratios to the most of them.
 
-    Tasks, observations and the noise of the draws are the same at each number of steps, so that ratios compare steps
-    and not luck of the draw. One ratio for each number of observations that the approach is scored at (`stamp`), then
+    Tasks, observations and the noise of the draws are the same at each number of steps, so that ratios compare
+    steps alone. One ratio for each number of observations that the approach is scored at (`stamp`), then
     their mean. Returns {"steps", "crps", "energy", "variogram": a list each, "crps_95": (low, high) of each by a
     bootstrap over tasks, "tasks", "draws", "fewest": the least number of steps within 1 % of the best in all three}.
     """
