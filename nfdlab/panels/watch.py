@@ -18,10 +18,10 @@ from IPython.display import display
 
 from ..core.types import Step
 from . import style
-from .charts import losses, medians
 from .kernel import answer_while_busy, headless
+from .matplotlib_figure import grid
+from .plate import Plate, sheet, text
 from .style import Picture
-from .svg_primitives import Plate, sheet, text
 
 _WIDE, _HIGH = 620.0, 190.0
 
@@ -91,8 +91,8 @@ class LossWatch(W.VBox):
 
     def figure(self) -> Picture:
         """The losses of the whole run as a matplotlib figure."""
-        steps = self.steps
-        return losses([s.seconds for s in steps], [s.loss for s in steps], [s.stage for s in steps])
+        shown = plates(self.steps) or [Plate(0, 1, 0, 1, "training", "seconds", "loss")]
+        return grid(shown, len(shown), (3.6 * len(shown) + 0.6, 2.6))
 
     def _pressed(self, button) -> None:
         self.cancel()
@@ -133,22 +133,30 @@ def clock(seconds: float) -> str:
     return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
 
 
-def curve(steps: list[Step], title: str, cancelled: bool = False) -> str:
-    """The losses as one `<svg>`: each stage over its own share of the width, on its own scale; a bar of progress."""
-    progress = steps[-1].progress if steps else 0.0
-    words = summary(steps, cancelled)
-    parts = [text(12, 18, title, size=12, bold=True, colour=style.MODEL), text(_WIDE - 12, 18, words, anchor="end"),
-             f'<rect x="12" y="26" width="{_WIDE - 24:g}" height="5" rx="2.5" fill="{style.EMPTY}"/>',
-             f'<rect x="12" y="26" width="{(_WIDE - 24) * progress:.1f}" height="5" rx="2.5" fill="{style.MODEL}"/>']
-    stages = list(dict.fromkeys(s.stage for s in steps))
-    room = (_WIDE - 24) / max(1, len(stages))
-    for i, stage in enumerate(stages):
+def plates(steps: list[Step]) -> list[Plate]:
+    """The losses of each stage on their own scale: medians of neighbours over seconds."""
+    found = []
+    for stage in dict.fromkeys(s.stage for s in steps):
         x, y = np.array([(s.seconds, s.loss) for s in steps if s.stage == stage]).T
         log = y.min() > 0
-        x, y = medians(x, np.log10(y) if log else y)
+        parts = np.array_split(np.arange(len(y)), min(80, len(y) // 6 + 1))
+        x, y = (np.array([reduce(z[part]) for part in parts])
+                for z, reduce in ((x, np.mean), (np.log10(y) if log else y, np.median)))
         low, high = np.quantile(y, (0.0, 0.98))
         air = 0.05 * (high - low) + 1e-3
-        plate = Plate(58 + i * room, 58, room - 66, 92, x[0], max(x[-1], x[0] + 1e-3), low - air, high + air)
-        parts += [plate.frame(stage, "seconds", "log10 loss" if log else "loss", grid=True, up=3),
-                  plate.clip(plate.curve(x, y, style.MODEL))]
+        plate = Plate(x[0], max(x[-1], x[0] + 1e-3), low - air, high + air, stage, "seconds",
+                      "log10 loss" if log else "loss")
+        found.append(plate.curve(x, y, style.MODEL))
+    return found
+
+
+def curve(steps: list[Step], title: str, cancelled: bool = False) -> str:
+    """The losses as one `<svg>`: each stage over its own share of the width; a bar of progress."""
+    progress = steps[-1].progress if steps else 0.0
+    words, shown = summary(steps, cancelled), plates(steps)
+    room = (_WIDE - 24) / max(1, len(shown))
+    parts = [text(12, 18, title, size=12, bold=True, colour=style.MODEL), text(_WIDE - 12, 18, words, anchor="end"),
+             f'<rect x="12" y="26" width="{_WIDE - 24:g}" height="5" rx="2.5" fill="{style.EMPTY}"/>',
+             f'<rect x="12" y="26" width="{(_WIDE - 24) * progress:.1f}" height="5" rx="2.5" fill="{style.MODEL}"/>',
+             *(plate.svg(58 + i * room, 58, room - 66, 92) for i, plate in enumerate(shown))]
     return sheet(_WIDE, _HIGH, parts, f"{title}: {words}")
