@@ -23,7 +23,7 @@ from .active_figure import ActiveView, trail
 from .base import LivePanel
 from .controls import make_knob
 from .lineup import require_model
-from .recent import Recent
+from .live import Recent
 from .state import MAX_SCALE, changed
 from .style import Picture
 from .sweeps import display_of

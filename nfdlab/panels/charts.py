@@ -10,7 +10,7 @@ from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
 from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
-from .axes import require_d
+from .matplotlib_figure import require_d
 from .style import Picture, colour_of, dress, headline, legend, picture
 
 _POINTS = 481

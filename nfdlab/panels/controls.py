@@ -39,8 +39,8 @@ def make_knob(kind: type[W.Widget], words: str, **rest) -> W.Widget:
 
 
 def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
-    """All controls by name: fields of a `State`, `kept` for how much is seen, a centre for each axis, the Stop button."""
-    centre = {"min": -1.0, "max": 1.0, "step": 0.02, "readout_format": ".2f"}
+    """All controls by name: fields of a `State`, `kept` for how much is seen, a centre for each axis."""
+    between = {"min": -1.0, "max": 1.0, "step": 0.02, "readout_format": ".2f"}
     return {
         "problem": make_knob(W.Dropdown, "problem", options=names),
         "pattern": make_knob(W.Dropdown, "pattern", options=list(patterns.ALL)),
@@ -54,9 +54,9 @@ def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
         "view": make_knob(W.Dropdown, "view", options=VIEWS),
         "scale": make_knob(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(MAX_SCALE), step=0.25, value=1,
                            readout_format=".3g"),
-        **{name: make_knob(W.FloatSlider, name, **centre) for name in CENTRES},
+        **{name: make_knob(W.FloatSlider, name, **between) for name in CENTRES},
         "time": make_knob(W.FloatSlider, "t", min=-1.0, max=1.0, step=1 / 16, readout_format=".3f"),
-        "stop": W.Button(description="Stop", tooltip="stop computing; the picture stays", layout=W.Layout(width="80px"))}
+        "stop": W.Button(description="Stop", tooltip="stop computing; the picture stays")}
 
 
 def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:

@@ -53,7 +53,7 @@ def error_title(frame: Frame) -> str:
     """Root mean square errors of the two means in this window."""
     model, reference = (style.number(float((summary.mean - frame.truth).square().mean().sqrt()), 2)
                         for summary in (frame.model, frame.reference))
-    return f"error: {model} RMS ({frame.comparison.reference_name} {reference})"
+    return f"error: {model} RMS ({frame.comparison.reference_name.split()[0]} {reference})"
 
 
 def as_draws(frame: Frame) -> bool:

@@ -15,7 +15,7 @@ from ..core.checks import four_parts, require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
 from . import style
-from .axes import require_some
+from .matplotlib_figure import require_some
 from .style import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them

@@ -7,11 +7,10 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
-from .axes import map_limits, require_d
 from .figure import nice
-from .matplotlib_figure import grid
+from .matplotlib_figure import grid, require_d
 from .page import BOX, Page, window_around, window_points
-from .plate import Plate, first_names, map_plate
+from .plate import Plate, first_names, map_limits, map_plate
 from .style import Picture, colour_of
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
+from ..core.checks import require
+from ..core.types import Fields
 from . import figure, style
 from .plate import Plate
 from .style import Picture, dress, headline, picture
@@ -51,14 +53,14 @@ def draw(ax: Axes, plate: Plate, *, font: float = style.FONT - 1, bins: int = 4)
         else:
             xs, ys, radius, values = plate.inside(*what)
             fills = {"c": style.DOT} if values is None else {"c": values, **colours}
-            circles = ax.scatter(xs, ys, s=(1.44 * radius) ** 2, edgecolors=style.RING, linewidths=min(0.9, radius / 3),
-                                 zorder=5, clip_on=False, **fills)
+            circles = ax.scatter(xs, ys, s=(1.44 * radius) ** 2, edgecolors=style.RING, zorder=5, clip_on=False,
+                                 linewidths=min(0.9, radius / 1.6), **fills)
     ax.set_xlim(plate.left, plate.right)
     if plate.low is not None:
         ax.set_ylim(plate.low, plate.high)
     if plate.tiles > 1:
         for low, high, put in ((plate.left, plate.right, ax.set_xticks), (plate.low, plate.high, ax.set_yticks)):
-            shares, labels = plate.ticks(low, high, 2)
+            shares, labels = plate.ticks(low, high, bins)
             put([low + share * (high - low) for share in shares], labels)
     else:
         ax.locator_params(nbins=bins)
@@ -98,3 +100,16 @@ def _tile(grids: np.ndarray) -> np.ndarray:
         row, col = (i // 2) * (side + gap), (i % 2) * (side + gap)
         sheet[row:row + side, col:col + side] = grid
     return sheet
+
+
+def require_d(d: int, do: str, *bundles: Fields | None) -> None:
+    """Refuse fields that do not have d coordinates; `do` is what to do instead."""
+    words, why = ("one coordinate", "Bands are drawn over an axis.") if d == 1 else (
+        "two coordinates", "They are drawn as pictures.")
+    for fields in bundles:
+        require(fields is None or fields.d == d, must=f"fields of {words}.", came=fields, why=why, do=do)
+
+
+def require_some(what: str, values, do: str) -> None:
+    """Refuse an empty collection; `do` is an example of one that is not."""
+    require(len(values) > 0, must=f"{what}: at least one.", came="none", why="There is nothing to draw.", do=do)

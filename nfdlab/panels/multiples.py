@@ -13,10 +13,9 @@ from ..observation import patterns as known
 from ..observation.observing import observe
 from ..problems import held_out
 from . import style
-from .axes import map_limits, require_some
-from .matplotlib_figure import draw, grid
+from .matplotlib_figure import draw, grid, require_some
 from .page import BOX, Page, window_points
-from .plate import Plate, first_names, map_plate
+from .plate import Plate, first_names, map_limits, map_plate
 from .state import State, timed
 from .style import Picture, headline
 

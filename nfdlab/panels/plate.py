@@ -11,6 +11,7 @@ from html import escape
 from io import BytesIO
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ..core.types import Observations
@@ -130,10 +131,12 @@ class Plate:
         return max([2 if len(what[0]) == 4 else 1 for kind, *what in self.marks if kind == "field"], default=1)
 
     def ticks(self, low: float, high: float, about: int) -> tuple[list[float], list[str]]:
-        """Ticks of an axis as shares of its length, and their labels; once for each window that stands on it."""
-        values, labels = ticks(*sorted((low, high)), about if self.tiles == 1 else 2)
-        shares = (np.array(values) - low) / (high - low)
-        return ([float(i + share) / self.tiles for i in range(self.tiles) for share in shares], labels * self.tiles)
+        """Ticks of an axis as shares of its length, and their labels; of two windows, those inside each."""
+        values, labels = ticks(*sorted((low, high)), about)
+        found = [(float(v - low) / (high - low), label) for v, label in zip(values, labels, strict=True)]
+        if self.tiles > 1:
+            found = [((i + share) / 2, label) for i in (0, 1) for share, label in found if 0.05 < share < 0.95]
+        return [share for share, _ in found], [label for _, label in found]
 
     def svg(self, x: float, y: float, w: float, h: float) -> str:
         """The plate as SVG on w × h pixels from (x, y), words and colour bar around it."""
@@ -208,6 +211,11 @@ class Plate:
                         text((x + right) / 2, bottom + 27, self.x, size=10.5, anchor="middle"),
                         f'<g transform="translate({x - 38:g} {(y + bottom) / 2:g}) rotate(-90)">'
                         f'{text(0, 0, self.y, size=10.5, anchor="middle")}</g>'])
+
+
+def map_limits(values: Tensor) -> tuple[float, float]:
+    """Limits of a map's colours: all but 0.2 % of the values at either end."""
+    return tuple(float(q) for q in torch.quantile(values.flatten().cpu(), torch.tensor([0.002, 0.998])))
 
 
 def map_plate(page: Page, names: tuple[str, ...], colours: tuple[str, float, float], **words) -> Plate:

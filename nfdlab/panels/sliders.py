@@ -16,8 +16,8 @@ from . import sweeps
 from .base import LivePanel
 from .controls import CENTRES, make_knobs, read, write
 from .lineup import Lineup, devices
+from .live import Recent
 from .matplotlib_figure import still
-from .recent import Recent
 from .state import State, offered, with_changes
 from .status import note, scores_line
 from .style import Picture

@@ -91,7 +91,7 @@ class LossWatch(W.VBox):
 
     def figure(self) -> Picture:
         """The losses of the whole run as a matplotlib figure."""
-        shown = plates(self.steps) or [Plate(0, 1, 0, 1, "training", "seconds", "loss")]
+        shown = plates(self.steps, every=True) or [Plate(0, 1, 0, 1, "training", "seconds", "loss")]
         return grid(shown, len(shown), (3.6 * len(shown) + 0.6, 2.6))
 
     def _pressed(self, button) -> None:
@@ -133,20 +133,20 @@ def clock(seconds: float) -> str:
     return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
 
 
-def plates(steps: list[Step]) -> list[Plate]:
-    """The losses of each stage on their own scale: medians of neighbours over seconds."""
+def plates(steps: list[Step], *, every: bool = False) -> list[Plate]:
+    """The losses of each stage on their own scale over seconds: medians of neighbours, and faintly `every` step."""
     found = []
     for stage in dict.fromkeys(s.stage for s in steps):
         x, y = np.array([(s.seconds, s.loss) for s in steps if s.stage == stage]).T
         log = y.min() > 0
+        y = np.log10(y) if log else y
         parts = np.array_split(np.arange(len(y)), min(80, len(y) // 6 + 1))
-        x, y = (np.array([reduce(z[part]) for part in parts])
-                for z, reduce in ((x, np.mean), (np.log10(y) if log else y, np.median)))
-        low, high = np.quantile(y, (0.0, 0.98))
+        at, medians = (np.array([reduce(z[part]) for part in parts]) for z, reduce in ((x, np.mean), (y, np.median)))
+        low, high = np.quantile(y if every else medians, (0.0, 0.98))
         air = 0.05 * (high - low) + 1e-3
         plate = Plate(x[0], max(x[-1], x[0] + 1e-3), low - air, high + air, stage, "seconds",
                       "log10 loss" if log else "loss")
-        found.append(plate.curve(x, y, style.MODEL))
+        found.append((plate.curve(x, y, style.MODEL, 0.5, 0.3) if every else plate).curve(at, medians, style.MODEL))
     return found
 
 

@@ -21,16 +21,18 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
-from nfdlab.panels.figure import describe
+from nfdlab.panels.figure import describe, plates
 from nfdlab.panels.live import Latest
+from nfdlab.panels.matplotlib_figure import still
 from nfdlab.panels.page import Page
 from nfdlab.panels.plate import Plate, colour_bar, png, ticks
 from nfdlab.panels.sliders import explore
 from nfdlab.panels.state import State, offered, with_changes
-from nfdlab.panels.status import many_tasks
+from nfdlab.panels.status import STALE, many_tasks
 from nfdlab.panels.svg import paint
 from nfdlab.panels.sweeps import MIME, bundles
 from nfdlab.panels.view import Comparison, last, make_task, read_window, view
+from nfdlab.store import shipped
 
 GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
 
@@ -365,6 +367,7 @@ def test_an_interpreter_that_ends_lets_the_worker_end_first():
     script = """if True:
         import atexit, itertools, time
         from nfdlab.panels.live import Latest
+from nfdlab.panels.matplotlib_figure import still
         latest = Latest(lambda request: (time.sleep(0.01) for _ in itertools.count()), print, print)
         atexit.register(lambda: print("alive:", latest._thread.is_alive()))       # first in, last out
         latest.submit(1)
@@ -472,6 +475,54 @@ def test_the_ratio_over_many_tasks_is_the_nearest_counts():
     model = StandIn(GP1D, scores={"crps": {"1": 1.01, "10": 1.23, "mean": 1.1}, "tasks": 400})
     pair = Comparison(GP1D, model, "model", GP1D.oracle(), "exact posterior")
     assert "Over 400 tasks at m = 10: <b>1.23 ×</b>" in many_tasks(view(State(count=8), pair))
+
+
+def test_a_ratio_of_another_setting_is_never_shown():
+    """A ratio stands beside random points or frames at the noise it was measured with, and names them."""
+    scores = {"crps": {"0": 1.01, "10": 1.23, "every 4": 1.5, "every 8": 2.5}, "tasks": 60}
+    pair = Comparison(GP1D, StandIn(GP1D, scores=scores), "model", GP1D.oracle(), "exact posterior")
+    assert "m = 10: <b>1.23 ×</b> the CRPS of exact posterior (random, noise 0.05)" in many_tasks(view(State(), pair))
+    for other in ({"pattern": "clusters"}, {"noise": 0.2}, {"pattern": "clusters", "noise": 0.0}):
+        assert "No ratio" in (words := many_tasks(view(State(**other), pair))) and "×" not in words
+    assert "m = 0: <b>1.01 ×</b>" in many_tasks(view(State(pattern="clusters", count=0), pair))
+    film = replace(pair, problem=STRIP, model=StandIn(GP1D, scores=scores), reference=STRIP)
+    frame = replace(view(State(pattern="frames", every=7, draws=2), replace(film, model=STRIP), 4), comparison=film)
+    assert "one frame in 8: <b>2.50 ×</b>" in many_tasks(frame)
+
+
+def test_the_picture_of_another_state_is_grey(opened, monkeypatch):
+    """From a change to its first new frame; after an error it stays grey."""
+    panel, marks = opened(StandIn(GP1D)), []
+    assert STALE not in panel.picture._dom_classes and STALE not in panel.scores._dom_classes
+    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in panel.picture._dom_classes))
+    panel.knobs["kept"].value = 3
+    assert marks == [True] and "computing" in panel.status.value
+    monkeypatch.undo()
+    monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
+    panel._show((panel.state, "<svg/>", "", "refining …"))              # a preview: its scores are not there yet
+    assert STALE not in panel.picture._dom_classes and STALE in panel.scores._dom_classes
+    panel._show((State(count=99), "<svg/>", "", "done in 1 s"))
+    assert "refining" in panel.status.value                             # a newer one waits
+    monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no weights")))
+    panel.move(problem="gp2d").wait(20)
+    assert "no weights" in panel.error.value and STALE in panel.picture._dom_classes
+
+
+def test_only_problems_with_a_model_are_offered(opened):
+    assert list(opened(StandIn(GP1D)).knobs["problem"].options) == [
+        name for name in nfd.problems.names() if ("sparse_conditional", name) in shipped()]
+    assert "photo2d" not in opened(GP1D.oracle()).knobs["problem"].options                 # no exact posterior
+
+
+def test_axes_are_true_in_the_view_of_four_draws():
+    """Each of the four windows has its own numbers, in both painters."""
+    frame = view(State(problem="gp2d", draws=4, view="draws"), comparison(GP2D), 8)
+    plate, ax = plates(frame)[2], still(frame).axes[2]
+    shares, labels = plate.ticks(-1.0, 1.0, 4)
+    assert labels == ["−0.5", "0.0", "0.5"] * 2 and shares == [0.125, 0.25, 0.375, 0.625, 0.75, 0.875]
+    assert [t.get_text() for t in ax.get_xticklabels()] == labels and ax.get_xticks().tolist() == [
+        -0.75, -0.5, -0.25, 0.25, 0.5, 0.75]
+    assert plates(frame)[0].ticks(-1.0, 1.0, 4)[0] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_model_that_gives_nan_is_an_error_not_a_picture(opened):
