@@ -213,7 +213,7 @@ class Plate:
                         f'{text(0, 0, self.y, size=10.5, anchor="middle")}</g>'])
 
 
-def map_limits(values: Tensor) -> tuple[float, float]:
+def map_limits(values: torch.Tensor) -> tuple[float, float]:
     """Limits of a map's colours: all but 0.2 % of the values at either end."""
     return tuple(float(q) for q in torch.quantile(values.flatten().cpu(), torch.tensor([0.002, 0.998])))
 

@@ -7,7 +7,6 @@ In a report it only records the losses, and the last step draws them.
 """
 
 import math
-import threading
 import time
 from base64 import b64encode
 
@@ -34,10 +33,8 @@ class LossWatch(W.VBox):
 
     def __init__(self, title: str = "training", *, every: float = 0.25):
         self.title, self.every = title, every
-        self._steps: list[Step] = []
-        self._lock = threading.Lock()
-        self._cancelled, self._next = threading.Event(), -math.inf
-        self._displayed, self._report = False, None
+        self.steps: list[Step] = []
+        self.cancelled, self._displayed, self._report, self._next = False, False, None, -math.inf
         self.picture = W.HTML()
         self.button = W.Button(description="Cancel", tooltip="stop training and keep the model so far",
                                layout=W.Layout(width="90px"))
@@ -50,9 +47,8 @@ class LossWatch(W.VBox):
 
     def __call__(self, step: Step) -> bool:
         """Record a step; True asks the training to stop."""
-        with self._lock:
-            self._steps.append(step)
-        cancelled = self._cancelled.is_set()
+        self.steps.append(step)
+        cancelled = self.cancelled
         last = cancelled or step.progress > 1 - 1e-9
         if headless():
             if last and self._report is not None:                   # the report's display, made before the first step
@@ -67,27 +63,11 @@ class LossWatch(W.VBox):
             self._next = now + max(self.every, 30 * cost)           # a long run is painted less often
         return cancelled
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether Cancel was pressed."""
-        return self._cancelled.is_set()
-
-    def cancel(self) -> None:
-        """Ask the training to stop at its next step."""
-        self._cancelled.set()
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps so far."""
-        with self._lock:
-            return list(self._steps)
-
     def paint(self) -> None:
         """Draw the losses so far."""
-        steps = self.steps
+        steps = list(self.steps)                                    # the training may append to it
         self.picture.value = curve(steps, self.title, self.cancelled)
-        if steps and steps[-1].progress > 1 - 1e-9:
-            self.button.disabled = True
+        self.button.disabled = self.cancelled or bool(steps) and steps[-1].progress > 1 - 1e-9
 
     def figure(self) -> Picture:
         """The losses of the whole run as a matplotlib figure."""
@@ -95,14 +75,13 @@ class LossWatch(W.VBox):
         return grid(shown, len(shown), (3.6 * len(shown) + 0.6, 2.6))
 
     def _pressed(self, button) -> None:
-        self.cancel()
+        self.cancelled = True
         self.button.description, self.button.disabled = "stopping …", True
 
     def _bundle(self) -> dict:
         """What a report shows: one line, and the losses once there are some."""
-        steps = self.steps
-        found = {"text/plain": summary(steps, self.cancelled)}
-        return found | {"image/png": b64encode(self.figure().png(100)).decode()} if steps else found
+        found = {"text/plain": summary(self.steps, self.cancelled)}
+        return found | {"image/png": b64encode(self.figure().png(100)).decode()} if self.steps else found
 
     def _repr_mimebundle_(self, **kwargs):
         self._displayed = True
