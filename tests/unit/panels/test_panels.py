@@ -367,7 +367,6 @@ def test_an_interpreter_that_ends_lets_the_worker_end_first():
     script = """if True:
         import atexit, itertools, time
         from nfdlab.panels.live import Latest
-from nfdlab.panels.matplotlib_figure import still
         latest = Latest(lambda request: (time.sleep(0.01) for _ in itertools.count()), print, print)
         atexit.register(lambda: print("alive:", latest._thread.is_alive()))       # first in, last out
         latest.submit(1)
