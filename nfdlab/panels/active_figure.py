@@ -1,34 +1,50 @@
 """The picture of active learning: truth and measurements in their order, posterior draws, acquisition values, errors.
 For the panel and for lessons."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from ..core.types import Observations
+from ..core.types import Fields, Observations, Problem
 from ..observation.active import Search, interval
 from . import style
-from .active_view import ActiveView
-from .axes import draw_map, draw_observations, fit_page
+from .matplotlib_figure import draw as draw_plate
 from .page import BOX, Page, Window, window_around, window_points
+from .plate import Plate, map_plate
 from .style import Picture, colour_of, dress, legend, picture
 
 SIDE = {1: 401, 2: 96}
 CURVES = 16
 
 
+@dataclass(frozen=True, eq=False)
+class ActiveView:
+    """Everything one picture shows: a truth, the searches of model and exact posterior, their errors after every
+    measurement (looks + 1,), and the average errors of other contestants, {name: {looks: rmse}}."""
+
+    scale: float
+    problem: Problem
+    truth: Fields
+    model: Search
+    exact: Search | None
+    errors: dict[str, list[float]]
+    others: dict[str, dict[int, float]]
+
+
 def trail(view: ActiveView) -> Picture:
     """The figure of a view, six axes: truth, the model's mean and the exact one (draws, in 1D); their acquisition
     values, with the next measurement crossed; and the error after every measurement."""
     model, card = view.model, view.problem.card
-    d, window = model.d, window_round(model, view.state.scale)
+    d, window = model.d, window_round(model, view.scale)
     points = window_points(window, SIDE[d], card.axes)
     target = view.truth(points)[0, :, 0].cpu()
     figure, axes = picture(2, 3, size=(9.4, 6.6 if d == 2 else 5.2))
     first, error = view.errors["model"][0], {name: errors[-1] for name, errors in view.errors.items()}
-    title = f"truth, {model.m} looks" + (f", ×{view.state.scale:.3g}" if view.state.scale > 1 else "")
+    title = f"truth, {model.m} looks" + (f", ×{view.scale:.3g}" if view.scale > 1 else "")
     show_posterior(axes[0, 0], model, points, target[None], window, title, style.INK, card.axes, target)
     for name, search, above, below in (("model", model, axes[0, 1], axes[1, 0]),
                                        ("exact", view.exact, axes[0, 2], axes[1, 1])):
@@ -52,28 +68,20 @@ def window_round(search: Search, scale: float) -> Window:
 def show_posterior(ax: Axes, search: Search, points: Tensor, values: Tensor, window: Window, title: str, ink: str,
                    names: tuple, target: Tensor) -> None:
     """Posterior draws, values (n, p) at a window's points: curves in 1D, their mean in 2D; measurements numbered."""
-    seen = _measured(search)
-    dress(ax, title=title, ink=ink)
+    low, high, seen = float(target.min()), float(target.max()), _measured(search)
     if search.d == 1:
-        for draw in values[:CURVES].numpy() if len(values) > 1 else ():
-            ax.plot(points[:, 0], draw, color=ink, lw=style.THIN, alpha=style.DRAW_ALPHA)
-        ax.plot(points[:, 0], target, color=style.TRUTH, lw=1.4)
-        if search.m:
-            draw_observations(ax, seen)
-        ax.set_xlim(*window[0])
-        low, high = float(target.min()) - 0.35, float(target.max()) + 0.35
-        ax.set_ylim(low, high)
-        _numbers(ax, list(zip(seen.coords[:, 0].tolist(), seen.values[:, 0].tolist(), strict=True)),
-                 (0.0, 0.09 * (high - low)))
-        return
-    page = Page.of(window, names)
-    side, low, high = SIDE[2], min(0.0, float(target.min())), max(1.0, float(target.max()))
-    colours = style.FIELD_MAP, low, high
-    draw_map(ax, values.mean(0).reshape(side, side).numpy(), page, *colours, interpolation=None)
-    _measurements(ax, seen, page, 20, colours if search.m else None)
-    if search.m:
-        places = seen.coords[:, [page.across, page.up]].tolist()
-        _numbers(ax, [(x, y) for x, y in places], (0.0, 0.045 * (page.top - page.bottom)))
+        places = [seen.coords[:, 0], seen.values[:, 0]]
+        plate = Plate(*window[0], low - 0.35, high + 0.35, title, ink=ink)
+        for draw in values[:CURVES] if len(values) > 1 else ():
+            plate.curve(points, draw, ink, style.THIN, style.DRAW_ALPHA)
+        plate.curve(points, target, style.TRUTH, 1.4).observed(seen)
+    else:
+        page = Page.of(window, names)
+        plate = Plate(*page.extent, title, ink=ink, colours=(style.FIELD_MAP, min(0.0, low), max(1.0, high)))
+        plate.field(values.mean(0), SIDE[2]).observed(seen, page, 3.1, filled=True)
+        places = [seen.coords[:, page.across], seen.coords[:, page.up]]
+    draw_plate(ax, plate)
+    _numbers(ax, torch.stack(places, 1).tolist())
 
 
 def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> None:
@@ -91,13 +99,12 @@ def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> No
         ax.set_xlabel(names[0], fontsize=style.FONT)
         return
     side = round(len(found) ** 0.5)
-    page, grid = Page.of(BOX, names), found.reshape(side, side).numpy()
-    ax.set_facecolor(style.EMPTY)
-    ax.imshow(grid.T if page.across == 0 else grid, extent=[-1, 1, -1, 1], origin="lower", cmap=style.STD_MAP,
-              vmin=0, vmax=max(float(np.nanmax(grid)), 1e-6))
-    _measurements(ax, _measured(search), page, 7)
+    page, grid = Page.of(BOX, names), found.reshape(side, side)
+    grid = grid.T.flip(0) if page.across == 0 else grid
+    plate = map_plate(page, names, (style.STD_MAP, 0.0, max(float(np.nanmax(found)), 1e-6)), title=title, ink=ink)
+    plate.y = ""
+    draw_plate(ax, plate.field(grid, side).observed(_measured(search), page, 1.85))
     ax.plot(chosen[page.across], chosen[page.up], marker="x", ms=9, mew=2.2, color="#56b4e9", zorder=6)
-    ax.set_xlabel(names[page.across], fontsize=style.FONT)
 
 
 def regret(ax: Axes, errors: dict[str, list[float]], others: dict[str, dict[int, float]], title: str) -> None:
@@ -123,18 +130,12 @@ def _measured(search: Search) -> Observations:
     return Observations(torch.zeros(0, search.d), torch.zeros(0, search.c)) if search.seen is None else search.seen
 
 
-def _measurements(ax: Axes, seen: Observations, page: Page, size: float, colours: tuple | None = None) -> None:
-    if seen.m:
-        draw_observations(ax, seen, page, size=size, colours=colours)
-    fit_page(ax, page, 4)
-
-
-def _numbers(ax: Axes, places: list, offset: tuple[float, float]) -> None:
-    """The order of measurements, beside them, where they are inside; of crowded ones, that of the first."""
+def _numbers(ax: Axes, places: list) -> None:
+    """The order of measurements, above them, inside; of crowded ones, that of the first."""
     wide, high = (abs(b - a) / 9 for a, b in (ax.get_xlim(), ax.get_ylim()))
     for i, (x, y) in enumerate(places):
         if any(abs(x - a) < wide and abs(y - b) < high for a, b in places[:i]):
             continue
-        ax.text(x + offset[0], y + offset[1], str(i + 1), fontsize=style.FONT - 2, ha="center", va="bottom",
-                clip_on=True, color=style.INK, zorder=7,
-                bbox={"boxstyle": "round,pad=0.1", "fc": style.PAPER, "ec": "none", "alpha": 0.65})
+        ax.annotate(str(i + 1), (x, y), (0, 5), textcoords="offset points", fontsize=style.FONT - 2, ha="center",
+                    va="bottom", annotation_clip=True, clip_on=True, color=style.INK, zorder=7,
+                    bbox={"boxstyle": "round,pad=0.1", "fc": style.PAPER, "ec": "none", "alpha": 0.65})

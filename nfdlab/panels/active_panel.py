@@ -5,24 +5,50 @@ reports alike. Searches are cached, so one measurement more costs one measuremen
 """
 
 import time
-from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import ipywidgets as W
 import pandas as pd
+import torch
 
+from ..core.checks import require, require_count, require_name, require_number, require_seed
+from ..core.rng import child
 from ..core.types import Fitted, Problem
-from ..observation.active import POLICIES
-from .active_figure import trail
-from .active_view import MAX_LOOKS, ActiveSearches, ActiveState, ActiveView
+from ..evaluate.active_learning import score_now
+from ..evaluate.provenance import require_same_problem
+from ..observation.active import POLICIES, Search
+from ..problems import held_out
+from .active_figure import ActiveView, trail
 from .base import LivePanel
-from .state import changed
-from .status import note
+from .controls import make_knob
+from .lineup import require_model
+from .live import Recent
+from .state import MAX_SCALE, changed
 from .style import Picture
-from .sweeps import MIME, sweep
+from .sweeps import display_of
 from .view import last
 
 DRAWS = (2, 4, 8, 16, 32, 64)
+MAX_LOOKS = 32                   # measurements that the slider offers
+
+
+@dataclass(frozen=True)
+class ActiveState:
+    """Every control: `looks` measurements made, chosen by which `policy`, from how many `draws`, of which truth
+    (`seed`), with what `noise`; the picture shows 1/`scale` of the box around the last measurement."""
+
+    looks: int = 0
+    policy: str = "variance"
+    draws: int = 16
+    noise: float = 0.05
+    seed: int = 0
+    scale: float = 1.0
+
+    def __post_init__(self):
+        require_count(self.looks, "looks", 0), require_name(self.policy, POLICIES, "policy")
+        require_count(self.draws, "draws", 2), require_number(self.noise, "noise", 0.0), require_seed(self.seed)
+        require_number(self.scale, "scale", 1.0, MAX_SCALE)
 
 
 def looking(model: Fitted, problem: Problem, *, race: pd.DataFrame | None = None, **state) -> "ActivePanel":
@@ -35,44 +61,36 @@ class ActivePanel(LivePanel):
     """Buttons, sliders and their picture. `move(**changes)` sets them by code, `still(**changes)` is the picture as a
     matplotlib figure, `close()` ends the panel's thread."""
 
+    columns = (("look|again", "looks", "seed"), ("policy", "draws", "noise"), ("scale", "status"))
+
     def __init__(self, model: Fitted, problem: Problem, *, race: pd.DataFrame | None = None, **start):
-        others = {} if race is None else {
+        require_model(model)
+        require(problem.d in (1, 2), must="a problem of one or two coordinates.", came=f"one with d = {problem.d}",
+                why="The panel draws curves and pictures.", do='problems.get("bump2d").')
+        require_same_problem(model, problem)
+        self.fitted, self.problem, self._recent = {"model": model, "exact": problem.oracle()}, problem, Recent(64)
+        self.others = {} if race is None else {
             name: part.groupby("looks")["rmse"].mean().to_dict() for name, part in race.groupby("rival", sort=False)}
-        self.searches, self._writing = ActiveSearches(model, problem, others), False
-        state = changed(ActiveState(), **start)
-
-        def make(kind, words, **rest):
-            return kind(description=words, style={"description_width": "64px"}, layout=W.Layout(width="290px"), **rest)
-
-        self.button = W.Button(description="Look", button_style="primary", tooltip="take the next measurement")
-        self.again = W.Button(description="Start again", tooltip="forget all looks")
-        self.knobs = k = {
-            "looks": make(W.IntSlider, "looks", min=0, max=MAX_LOOKS, continuous_update=False),
-            "policy": make(W.Dropdown, "policy", options=POLICIES),
-            "draws": make(W.SelectionSlider, "draws", options=DRAWS, value=DRAWS[0], continuous_update=False),
-            "noise": make(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, continuous_update=False),
-            "seed": make(W.IntSlider, "task", min=0, max=99, continuous_update=False),
-            "scale": make(W.FloatLogSlider, "scale ×", base=2, min=0, max=5, step=0.5, value=1, readout_format=".3g")}
-        self.status, self.error, self.picture = W.HTML(), W.HTML(), W.Image(format="png", width=900)
-        board = W.HBox([W.VBox([W.HBox([self.button, self.again]), k["looks"], k["seed"]]),
-                        W.VBox([k["policy"], k["draws"], k["noise"]]), W.VBox([k["scale"], self.status])],
-                       layout=W.Layout(flex_flow="row wrap", max_width="960px"))
-        self._write(state)
-        for name, knob in k.items():
-            knob.observe(lambda change, name=name: self._turned(name, change["new"]), "value")
-        self.button.on_click(lambda _: self._turned("looks", min(MAX_LOOKS, self._state.looks + 1)))
-        self.again.on_click(lambda _: self._turned("looks", 0))
-        super().__init__(state, [board, self.error, self.picture], [*k.values(), self.button, self.again],
-                         "nfdlab-looking")
+        later = {"continuous_update": False}
+        super().__init__(changed(ActiveState(), **start), {
+            "look": W.Button(description="Look", button_style="primary", tooltip="take the next measurement"),
+            "again": W.Button(description="Start again", tooltip="forget all looks"),
+            "looks": make_knob(W.IntSlider, "looks", min=0, max=MAX_LOOKS, **later),
+            "policy": make_knob(W.Dropdown, "policy", options=POLICIES),
+            "draws": make_knob(W.SelectionSlider, "draws", options=DRAWS, value=DRAWS[0], **later),
+            "noise": make_knob(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, **later),
+            "seed": make_knob(W.IntSlider, "task", min=0, max=99, **later),
+            "scale": make_knob(W.FloatLogSlider, "scale ×", base=2, min=0, max=5, step=0.5, value=1,
+                               readout_format=".3g")}, W.Image(format="png", width=900), "nfdlab-looking")
 
     @property
     def summary(self) -> str:
         """What the panel is, in a few words."""
-        return f"nfdlab panel: looks at {self.searches.problem.card.name}"
+        return f"nfdlab panel: looks at {self.problem.card.name}"
 
     def seen(self, **changes) -> ActiveView:
         """The data of the picture, for this state or one with some fields replaced."""
-        return last(self.searches.view(self._changed(**changes)))
+        return last(self._searching(self._changed(**changes)))
 
     def still(self, **changes) -> Picture:
         """The picture as a matplotlib figure."""
@@ -85,32 +103,46 @@ class ActivePanel(LivePanel):
         for label, knob, values, start in (("looks", "looks", counts, counts.index(final)),
                                            ("query scale", "scale", [1.0, 4.0, 16.0], 0)):
             pngs = [self.still(**{knob: value}).png(80) for value in values]
-            out.append({"text/plain": f"nfdlab panel, {label}", "image/png": b64encode(pngs[start]).decode(),
-                        MIME: sweep(label, [f"{v:g}" for v in values], pngs, "png", start)})
+            out.append(display_of(label, "", pngs[start], [f"{v:g}" for v in values], pngs, "png", start))
         return out
 
     def _changed(self, **changes) -> ActiveState:
         return changed(self._state, **changes)
 
-    def _write(self, state: ActiveState) -> None:
-        self._writing = True
-        try:
-            self.knobs["draws"].options = sorted({*self.knobs["draws"].options, state.draws})
-            self.knobs["looks"].max = max(MAX_LOOKS, state.looks)
-            for name, knob in self.knobs.items():
-                knob.value = getattr(state, name)
-        finally:
-            self._writing = False
+    def _set(self, state: ActiveState) -> None:
+        self.knobs["draws"].options = sorted({*self.knobs["draws"].options, state.draws})
+        self.knobs["looks"].max = max(MAX_LOOKS, state.looks)
+        for name in self.knobs.keys() - {"look", "again"}:
+            self.knobs[name].value = getattr(state, name)
 
-    def _turned(self, name: str, value) -> None:
-        if not self._writing:
-            self._guarded(lambda: self.move(**{name: value}))
+    def _pressed(self, name: str) -> None:
+        self.move(looks=min(MAX_LOOKS, self._state.looks + 1) if name == "look" else 0)
 
     def _work(self, state: ActiveState) -> Iterator:
         start = time.perf_counter()
-        for view in self.searches.view(state):
-            yield None if view is None else (trail(view).png(100), f"done in {time.perf_counter() - start:.2f} s")
+        view = yield from self._searching(state)
+        yield state, trail(view).png(100), "", f"done in {time.perf_counter() - start:.2f} s"
 
-    def _show(self, pictured) -> None:
-        self.error.value = ""
-        self.picture.value, self.status.value = pictured[0], note(pictured[1])
+    @torch.no_grad()
+    def _searching(self, state: ActiveState) -> Iterator[None]:
+        """The view of a state, each measurement made once and cached; yields None after each."""
+        truth = held_out(self.problem).draw(1, seed=child(state.seed, "hunt"))
+        plan = state.looks if state.policy == "grid" else MAX_LOOKS          # a grid is made for so many measurements
+        runs = {}
+        for name, fitted in self.fitted.items():
+            if fitted is None:
+                continue
+            key = name, replace(state, looks=0, scale=1.0), plan
+            steps = self._recent.get(*key) or self._recent.keep([], *key)
+            if not steps:
+                first = Search(fitted, d=self.problem.d, c=truth.c, seed=child(state.seed, "look"), draws=state.draws,
+                               policy=state.policy, looks=max(1, plan), noise_std=state.noise)
+                steps.append((first, score_now(first, truth)))
+            while len(steps) <= state.looks:
+                now = steps[-1][0].look(truth)
+                steps.append((now, score_now(now, truth)))
+                yield None
+            runs[name] = steps[:state.looks + 1]
+        found = {name: steps[-1][0] for name, steps in runs.items()}
+        errors = {name: [error for _, error in steps] for name, steps in runs.items()}
+        return ActiveView(state.scale, self.problem, truth, found["model"], found.get("exact"), errors, self.others)

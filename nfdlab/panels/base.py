@@ -1,36 +1,46 @@
 """`LivePanel`, the base of the panels: controls, a frozen state, and a worker that draws the newest state."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import ipywidgets as W
 from IPython.display import display
 
 from .kernel import answer_while_busy, headless
 from .live import Latest
-from .status import error_box, note
+from .status import GREY, STALE, error_box, note
 
 
 class LivePanel(W.VBox):
-    """A frozen state, controls that change it, and the picture of the newest state, drawn by one worker thread.
+    """A frozen state, knobs that change it, and the picture of the newest state, drawn by one worker thread.
 
-    A subclass makes the widgets `status` and `error` and offers: `_work(state)`, the generator that `Latest` runs, and
-    `_show(picture)`; `_write(state)`, which refuses a state or sets the controls to it; `_changed(**changes)`, the
-    state with some fields replaced; `summary`, what it is in a few words; and `bundles()`, what a report shows.
+    The picture of another state is grey, also where the new one cannot be drawn. A subclass offers `columns`, where its
+    knobs lie; `_work(state)`, the generator that `Latest` runs, of (state, picture, scores, note); `_set(state)`, which
+    refuses a state or sets the knobs to it; `_changed(**changes)`, the state with some fields replaced; `summary`; and
+    `_pressed(name)` of a button, `bundles()`, what a report shows.
     """
 
+    columns: tuple[tuple[str, ...], ...]                            # names of knobs; "a|b" side by side; or "status"
+    refits: tuple[str, ...] = ()                                    # knobs that change what the others offer
     _latest: Latest | None = None                                   # none where the constructor refused its arguments
 
-    def __init__(self, state, children: list[W.Widget], inputs: Iterable[W.Widget], css_class: str):
-        self._state = state
+    def __init__(self, state, knobs: dict[str, W.Widget], picture: W.Widget, css_class: str):
+        self._state, self._writing, self.knobs, self.picture = state, False, knobs, picture
+        self.status, self.scores, self.error = W.HTML(), W.HTML(), W.HTML()
+        self._write(state)
+        for name, knob in knobs.items():
+            if isinstance(knob, W.Button):
+                knob.on_click(lambda _, name=name: self._guarded(self._pressed, name))
+            else:
+                knob.observe(lambda _, name=name: self._writing or self._guarded(self._moved, name), "value")
         self._latest = Latest(self._work, self._show, self._fail, synchronous=headless())
-        super().__init__(children)
+        super().__init__([W.HTML(GREY), self._board(), self.error, picture, self.scores])
         self.add_class(css_class)
-        for widget in inputs:
-            answer_while_busy(widget)
+        for knob in knobs.values():
+            answer_while_busy(knob)
         if headless():
             self._ipython_display_ = self._display_report           # several displays, where a bundle is one
         else:
-            self._latest.submit(state)
+            self._submit(state)
 
     @property
     def state(self):
@@ -41,8 +51,7 @@ class LivePanel(W.VBox):
         """Set controls by code, panel.move(scale=8.0); what they cannot show is refused."""
         state = self._changed(**changes)
         self._write(state)
-        self._state = state
-        self._latest.submit(state)
+        self._submit(state)
         return self
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -54,6 +63,46 @@ class LivePanel(W.VBox):
         if self._latest is not None:
             self._latest.close()
         super().close()
+
+    def _board(self) -> W.Widget:
+        """Knobs and status line, in three columns."""
+        known = self.knobs | {"status": self.status}
+        columns = [W.VBox([W.HBox([known[name] for name in row.split("|")]) for row in column])
+                   for column in self.columns]
+        return W.HBox(columns, layout=W.Layout(flex_flow="row wrap", max_width="960px"))
+
+    def _moved(self, name: str) -> None:
+        state = self._changed(**self._read(name))
+        if name in self.refits:
+            self._write(state)
+        self._submit(state)
+
+    def _read(self, name: str) -> dict:
+        return {name: self.knobs[name].value}
+
+    def _write(self, state) -> None:
+        self._writing = True
+        try:
+            self._set(state)
+        finally:
+            self._writing = False
+
+    def _submit(self, state) -> None:
+        self._state, self.status.value = state, note("computing …")
+        self.picture.add_class(STALE)
+        self.scores.add_class(STALE)
+        self._latest.submit(state)
+
+    def _show(self, pictured: tuple) -> None:
+        state, self.picture.value, scores, words = pictured
+        if self.error.value:
+            self.error.value = ""
+        if scores:                                                  # none yet for a preview
+            self.scores.value = scores
+        if state == self._state:                                    # else a newer one waits
+            self.status.value = note(words)
+            for widget in (self.picture, *([self.scores] if scores else [])):
+                widget.remove_class(STALE)
 
     def _guarded(self, change: Callable, *arguments) -> None:
         """Run the callback of a widget; its errors are shown in the panel, since Jupyter would not show them."""

@@ -1,6 +1,6 @@
 """Lesson figures with axes: curves and bands, score ratios, training losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate.calibration import interval
 from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
-from .axes import draw_observations, require_d
+from .matplotlib_figure import require_d
 from .style import Picture, colour_of, dress, headline, legend, picture
 
 _POINTS = 481
@@ -45,8 +45,8 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
         ax.plot(x, truth(xs)[0, :, 0].cpu().numpy(), color=style.TRUTH, lw=1.4, label="truth")
     if seen is not None and seen.m:
         inside = (seen.coords[:, 0] >= window[0]) & (seen.coords[:, 0] <= window[1])
-        shown = Observations(seen.coords[inside], seen.values[inside], seen.noise_std)
-        draw_observations(ax, shown, label=f"{shown.m} seen")
+        ax.scatter(seen.coords[inside, 0], seen.values[inside, 0], s=26, color=style.DOT, edgecolors=style.RING,
+                   linewidths=0.9, zorder=5, label=f"{int(inside.sum())} seen")
     ax.set_xlim(*window)
     dress(ax, title=title, x=card.axes[0], y=f"value ({card.units})")
     legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -101,25 +101,3 @@ def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> 
     axes[0].set_yticks(places, names)
     headline(figure, title)
     return figure
-
-
-def losses(seconds: Sequence[float], values: Sequence[float], stages: Sequence[str], *,
-           title: str | None = None) -> Picture:
-    """Training losses, one panel for each stage: every step faint, medians of neighbours strong."""
-    seconds, values, stages = np.asarray(seconds, float), np.asarray(values, float), np.asarray(stages)
-    names = list(dict.fromkeys(stages.tolist())) or ["training"]
-    figure, axes = picture(1, len(names), size=(3.6 * len(names) + 0.6, 2.6))
-    for i, (ax, name) in enumerate(zip(axes[0], names, strict=True)):
-        x, y = seconds[stages == name], values[stages == name]
-        ax.plot(x, y, color=style.MODEL, lw=0.5, alpha=0.3)
-        ax.plot(*medians(x, y), color=style.MODEL, lw=style.THICK)
-        if len(y) and y.min() > 0:
-            ax.set_yscale("log")
-        dress(ax, title=title if i == 0 and title else name, x="seconds", y="loss" if i == 0 else None)
-    return figure
-
-
-def medians(x: np.ndarray, y: np.ndarray, bins: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Medians of runs of neighbours, at most `bins` of them."""
-    parts = [p for p in np.array_split(np.arange(len(y)), min(bins, len(y) // 6 + 1)) if len(p)]
-    return np.array([x[p].mean() for p in parts]), np.array([np.median(y[p]) for p in parts])

@@ -6,7 +6,7 @@ import ipywidgets as W
 
 from ..core.types import Problem
 from ..observation import patterns
-from .state import MAX_SCALE, SAMPLERS, SIZES, VIEWS, State, offered, with_changes
+from .state import MAX_SCALE, SAMPLERS, VIEWS, State, offered, with_changes
 from .style import percent
 
 _OFFERED = {
@@ -20,7 +20,7 @@ _OFFERED = {
 }
 _DRAWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _CELLS = 64
-_PLAIN = ("problem", "pattern", "noise", "seed", "draws", "sampler", "steps", "device", "view", "scale", "time")
+CENTRES = "centre", "centre 2"
 
 
 def kept_options(state: State, d: int) -> list[tuple[str, float]]:
@@ -32,76 +32,56 @@ def kept_options(state: State, d: int) -> list[tuple[str, float]]:
             for v in sorted({*_OFFERED[name][d], own})]
 
 
-class Controls:
-    """All input widgets of a panel. `read` gives the state they show; `write(state, problem)` sets them to a state."""
+def make_knob(kind: type[W.Widget], words: str, **rest) -> W.Widget:
+    """A control with its words at the left."""
+    return kind(description=words, style={"description_width": "76px"},
+                layout=W.Layout(width="310px", margin="1px 0"), **rest)
 
-    def __init__(self, names: list[str], devices: list[str]):
-        def make(kind, description, **rest):
-            return kind(description=description, style={"description_width": "76px"},
-                        layout=W.Layout(width="310px", margin="1px 0"), **rest)
 
-        self.problem = make(W.Dropdown, "problem", options=names)
-        self.pattern = make(W.Dropdown, "pattern", options=list(patterns.ALL))
-        self.kept = make(W.SelectionSlider, "kept", options=[("8", 8)], continuous_update=True)
-        self.noise = make(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, readout_format=".2f")
-        self.seed = make(W.IntSlider, "task", min=0, max=99)
-        self.draws = make(W.SelectionSlider, "draws", options=_DRAWS, value=32, continuous_update=False)
-        self.sampler = make(W.Dropdown, "sampler", options=SAMPLERS)
-        self.steps = make(W.IntSlider, "steps", min=2, max=60, continuous_update=False)
-        self.device = make(W.Dropdown, "device", options=devices)
-        self.view = make(W.Dropdown, "view", options=VIEWS)
-        self.scale = make(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(MAX_SCALE), step=0.25, value=1,
-                          readout_format=".3g", continuous_update=True)
-        self.centre = [make(W.FloatSlider, name, min=-1.0, max=1.0, step=0.02, readout_format=".2f")
-                       for name in ("centre", "centre 2")]
-        self.time = make(W.FloatSlider, "t", min=-1.0, max=1.0, step=1 / 16, readout_format=".3f")
-        self.sized_by, self._writing = SIZES[0], False
+def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
+    """All controls by name: fields of a `State`, `kept` for how much is seen, a centre for each axis."""
+    between = {"min": -1.0, "max": 1.0, "step": 0.02, "readout_format": ".2f"}
+    return {
+        "problem": make_knob(W.Dropdown, "problem", options=names),
+        "pattern": make_knob(W.Dropdown, "pattern", options=list(patterns.ALL)),
+        "kept": make_knob(W.SelectionSlider, "kept", options=[("8", 8)]),
+        "noise": make_knob(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, readout_format=".2f"),
+        "seed": make_knob(W.IntSlider, "task", min=0, max=99),
+        "draws": make_knob(W.SelectionSlider, "draws", options=_DRAWS, value=32, continuous_update=False),
+        "sampler": make_knob(W.Dropdown, "sampler", options=SAMPLERS),
+        "steps": make_knob(W.IntSlider, "steps", min=2, max=60, continuous_update=False),
+        "device": make_knob(W.Dropdown, "device", options=devices),
+        "view": make_knob(W.Dropdown, "view", options=VIEWS),
+        "scale": make_knob(W.FloatLogSlider, "scale ×", base=2, min=0, max=math.log2(MAX_SCALE), step=0.25, value=1,
+                           readout_format=".3g"),
+        **{name: make_knob(W.FloatSlider, name, **between) for name in CENTRES},
+        "time": make_knob(W.FloatSlider, "t", min=-1.0, max=1.0, step=1 / 16, readout_format=".3f"),
+        "stop": W.Button(description="Stop", tooltip="stop computing; the picture stays")}
 
-    def all(self) -> list[W.Widget]:
-        """Every widget whose value is part of the state."""
-        return [self.kept, *self.centre, *(getattr(self, name) for name in _PLAIN)]
 
-    def on_move(self, call) -> None:
-        """Call `call(widget)` after each move by the user; not while `write` sets them."""
-        def moved(change):
-            if not self._writing:
-                call(change["owner"])
-        for widget in self.all():
-            widget.observe(moved, "value")
+def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:
+    """The change to a state that a knob asks for. `centre` stays empty where it is the middle of the box."""
+    value = knobs[name].value
+    if name.startswith("centre"):
+        middle = tuple(knobs[axis].value for axis in CENTRES[:d])
+        return {"centre": middle if any(middle) else ()}
+    return {state.size(d)[0] if name == "kept" else name: min(value, MAX_SCALE) if name == "scale" else value}
 
-    def read(self, base: State, d: int) -> State:
-        """`base` with the value of every widget. `centre` stays empty where it is the middle of the box."""
-        values = {name: getattr(self, name).value for name in _PLAIN}
-        centre = tuple(c.value for c in self.centre[:d])
-        return with_changes(base, **values | {"scale": min(self.scale.value, MAX_SCALE), self.sized_by: self.kept.value,
-                                              "centre": centre if any(centre) else ()})
 
-    def write(self, state: State, problem: Problem) -> None:
-        """Set every widget to a state of a problem. Values beyond a slider's range widen it."""
-        d, axes, shown = problem.d, problem.card.axes, min(problem.d, 2)
-        self._writing = True
-        try:
-            self.sized_by, value = state.size(d)
-            self.kept.index = 0
-            self.kept.options = kept_options(state, d)
-            self.kept.value = value
-            self.pattern.options = list(dict.fromkeys([*offered(problem), state.pattern]))
-            self.draws.options = sorted({*_DRAWS, state.draws})
-            self.noise.max = max(self.noise.max, state.noise)
-            self.seed.max, self.steps.max = max(self.seed.max, state.seed), max(self.steps.max, state.steps)
-            for name in _PLAIN:
-                getattr(self, name).value = getattr(state, name)
-            self.time.layout.display, self.time.description = None if d > 2 else "none", axes[0]
-            for i, slider in enumerate(self.centre):
-                slider.layout.display = None if i < shown else "none"
-                slider.description = f"centre {axes[-shown:][i]}" if i < shown else ""
-                slider.value = (state.centre or (0.0,) * shown)[i] if i < shown else 0.0
-        finally:
-            self._writing = False
-
-    def board(self, stop: W.Button, status: W.HTML) -> W.HBox:
-        """The widgets in three columns: observations, sampling, window."""
-        observed = W.VBox([self.problem, self.pattern, self.kept, self.noise, self.seed])
-        sampling = W.VBox([self.draws, self.sampler, self.steps, self.device, W.HBox([stop, status])])
-        window = W.VBox([self.view, self.scale, *self.centre, self.time])
-        return W.HBox([observed, sampling, window], layout=W.Layout(flex_flow="row wrap", max_width="960px"))
+def write(knobs: dict[str, W.Widget], state: State, problem: Problem) -> None:
+    """Set every knob to a state of a problem. Values beyond a slider's range widen it."""
+    d, axes, shown = problem.d, problem.card.axes, min(problem.d, 2)
+    knobs["kept"].index = 0
+    knobs["kept"].options = kept_options(state, d)
+    knobs["kept"].value = state.size(d)[1]
+    knobs["pattern"].options = list(dict.fromkeys([*offered(problem), state.pattern]))
+    knobs["draws"].options = sorted({*_DRAWS, state.draws})
+    for name in ("noise", "seed", "steps"):
+        knobs[name].max = max(knobs[name].max, getattr(state, name))
+    for name in knobs.keys() - {"kept", "stop", *CENTRES}:
+        knobs[name].value = getattr(state, name)
+    knobs["time"].layout.display, knobs["time"].description = None if d > 2 else "none", axes[0]
+    for i, name in enumerate(CENTRES):
+        knobs[name].layout.display = None if i < shown else "none"
+        knobs[name].description = f"centre {axes[-shown:][i]}" if i < shown else ""
+        knobs[name].value = (state.centre or (0.0,) * shown)[i] if i < shown else 0.0

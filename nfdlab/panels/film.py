@@ -15,7 +15,7 @@ from ..core.checks import four_parts, require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
 from . import style
-from .axes import require_some
+from .matplotlib_figure import require_some
 from .style import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
@@ -46,25 +46,18 @@ class Film:
         require(str(path).endswith(".mp4"), must="path: a file that ends in .mp4.", came=str(path),
                 why="The ending is what players go by.", do='film.mp4("film.mp4").')
         try:
-            binary = import_module("imageio_ffmpeg").get_ffmpeg_exe()
+            write_frames = import_module("imageio_ffmpeg").write_frames
         except (ImportError, RuntimeError) as error:
             raise ImportError(four_parts("imageio-ffmpeg, which brings a program that writes MP4 files.", "none here",
                                          f"{type(error).__name__}: {error}",
                                          'pip install "nfdlab[video]", or film.gif(path), which needs nothing.')
                               ) from error
-        from matplotlib import rc_context
-        from matplotlib.animation import FFMpegWriter
-        from matplotlib.figure import Figure
-
         high, wide = (side - side % 2 for side in self.frames.shape[1:3])             # the codec wants even sides
-        figure = Figure(figsize=(wide / 100, high / 100), dpi=100)
-        shown = figure.figimage(self.frames[0, :high, :wide])
-        with rc_context({"animation.ffmpeg_path": binary}):
-            writer = FFMpegWriter(fps=self.rate, codec="libx264", extra_args=["-pix_fmt", "yuv420p"])
-            with writer.saving(figure, str(path), dpi=100):
-                for frame in self.frames:
-                    shown.set_data(frame[:high, :wide])
-                    writer.grab_frame()
+        writer = write_frames(str(path), (wide, high), fps=self.rate, macro_block_size=2)
+        next(writer)
+        for frame in self.frames:
+            writer.send(np.ascontiguousarray(frame[:high, :wide]))
+        writer.close()
         return Path(path)
 
     def _repr_html_(self) -> str:

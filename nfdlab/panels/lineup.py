@@ -9,7 +9,7 @@ from ..core.checks import require, require_name
 from ..core.types import Fitted, Problem, Trained
 from ..evaluate.provenance import require_same_problem
 from ..exact.posterior import Exact
-from ..store import load
+from ..store import load, shipped
 from .view import LEVELS, Comparison
 
 
@@ -39,10 +39,21 @@ class Lineup:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Names of the problems offered: its own, and those of one to three coordinates that need no user's data."""
-        offered = [name for name in problems.names() if name != "arrays" and _drawable(name)]
+        """Names of the problems offered: its own, and those of one to three coordinates that need no user's data and
+        for which there is a sibling of the model."""
         own = self.problem.card.name
+        offered = [name for name in problems.names() if name != "arrays" and self._has(name)]
         return offered if own in offered else [own, *offered]
+
+    def _has(self, name: str) -> bool:
+        """Whether a problem has one to three coordinates, what it needs is installed, and there is such a model."""
+        if isinstance(self.model, Trained) and (self.model.about["approach"], name) not in shipped():
+            return False
+        try:
+            problem = problems.get(name)
+        except ImportError:
+            return False
+        return problem.d in LEVELS and not (isinstance(self.model, Exact) and problem.card.exact.startswith("none"))
 
     def find(self, name: str) -> Problem:
         """The problem of that name."""
@@ -55,10 +66,9 @@ class Lineup:
             if (name, device) not in self._known:
                 problem = self.find(name)
                 oracle = problem.oracle()
-                reference = baselines.get("kriging") if oracle is None else oracle
                 self._known[name, device] = Comparison(
-                    problem, self._model(problem, device), self._label(), reference,
-                    "kriging" if oracle is None else "exact posterior", oracle is not None)
+                    problem, self._model(problem, device), self._label(), oracle or baselines.get("kriging"),
+                    "exact posterior" if oracle else "kriging")
             return self._known[name, device]
 
     def _label(self) -> str:
@@ -75,18 +85,4 @@ class Lineup:
             if device not in ("auto", model.device.type):
                 return approaches.get(approach).restore(model.about, model.tensors(), device)
             return model
-        if isinstance(model, Exact) and not own:
-            oracle = problem.oracle()
-            require(oracle is not None, must="a problem with an exact posterior.", came=problem.card.name,
-                    why="The panel was opened on an exact posterior, and this problem has none.",
-                    do='Open it on a baseline or on weights: explore(baselines.get("kriging"), problem).')
-            return oracle
-        return model
-
-
-def _drawable(name: str) -> bool:
-    """Whether a problem has one to three coordinates and all it needs is installed."""
-    try:
-        return problems.get(name).d in LEVELS
-    except ImportError:
-        return False
+        return problem.oracle() if isinstance(model, Exact) and not own else model

@@ -7,7 +7,8 @@ a stale run goes on to its first picture, and is stopped at the next yield after
 import atexit
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -105,3 +106,25 @@ class Latest:
         """An interpreter that ends while a thread is inside torch aborts: let the run reach its next yield first."""
         self.close()
         self._thread.join(20)
+
+
+class Recent:
+    """A cache that several threads may share: the last `size` values that were used, by key."""
+
+    def __init__(self, size: int = 12):
+        self.size, self._values, self._lock = size, OrderedDict(), threading.Lock()
+
+    def get(self, *key: Hashable):
+        """The value under the key, or None."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def keep(self, value, *key: Hashable):
+        """Store a value under the key, drop the oldest beyond `size`, and return the value."""
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self.size:
+                self._values.popitem(last=False)
+        return value

@@ -7,10 +7,11 @@ import torch
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
-from .axes import colour_bar, draw_map, draw_observations, fit_page, map_limits, require_d
-from .captions import nice
+from .figure import nice
+from .matplotlib_figure import grid, require_d
 from .page import BOX, Page, window_around, window_points
-from .style import Picture, colour_of, dress, headline, picture
+from .plate import Plate, first_names, map_limits, map_plate
+from .style import Picture, colour_of
 
 
 def row(card: ProblemCard, *, truth: Fields, seen: Observations, model: Fields, exact: Fields | None = None,
@@ -24,28 +25,22 @@ def row(card: ProblemCard, *, truth: Fields, seen: Observations, model: Fields, 
     page = Page.of(window, card.axes)
     points = page.points(side)
     target, values = truth(points)[0, :, 0].cpu(), model(points).cpu()[..., 0]
-    best = None if exact is None else exact(points).cpu()[..., 0].mean(0)
     error, std = values.mean(0) - target, values.std(0) if len(values) > 1 else torch.zeros_like(target)
     rms = float(error.square().mean().sqrt())
-    limit = nice(2.5 * rms)
-    fields = style.FIELD_MAP, *map_limits(target)
-    cells = [("truth", target, fields), (f"{seen.m} seen", None, fields), (f"{names[0]}: mean", best, fields),
+    limit, fields = nice(2.5 * rms), (style.FIELD_MAP, *map_limits(target))
+    means = [(f"{names[0]}: mean", exact(points).cpu()[..., 0].mean(0), fields)] if exact is not None else []
+    cells = [("truth", target, fields), (f"{seen.m} seen", None, fields), *means,
              (f"{names[1]}: mean", values.mean(0), fields),
              (f"error, RMS {style.number(rms, 2)}", error, (style.ERROR_MAP, -limit, limit)),
              ("uncertainty", std, (style.STD_MAP, 0.0, limit))]
-    cells = [cell for cell in cells if exact is not None or not cell[0].startswith(names[0] + ":")]
-    figure, axes = picture(1, len(cells), size=(2.0 * len(cells), 3.1 if title else 2.9), sharex=True, sharey=True)
-    for i, (ax, (words, shown, colours)) in enumerate(zip(axes[0], cells, strict=True)):
-        if shown is None:
-            ax.set_facecolor(style.EMPTY)
-            mark = draw_observations(ax, seen, page, size=14 if seen.m < 150 else 6, colours=colours)
-        else:
-            mark = draw_map(ax, shown.reshape(side, side).numpy(), page, *colours)
-        colour_bar(figure, mark, ax, aspect=30, font=style.FONT - 2, bins=3)
+    plates = []
+    for words, shown, colours in cells:
         ink = colour_of(words.split(":")[0]) if ":" in words else style.INK
-        dress(ax, title=words, ink=ink, x=card.axes[page.across], y=card.axes[page.up] if i == 0 else None)
-        fit_page(ax, page, 3, equal=True)
-    headline(figure, title)
+        plate = map_plate(page, card.axes, colours, title=words, ink=ink, units=" ")
+        plates.append(plate.observed(seen, page, 2.6 if seen.m < 150 else 1.7, filled=True) if shown is None else
+                      plate.field(shown, side))
+    figure = grid(first_names(plates, len(cells)), len(cells), (2.0 * len(cells), 3.1 if title else 2.9), title,
+                  font=style.FONT - 2, bins=3)
     figure.supxlabel(f"values in {card.units}", fontsize=style.FONT - 1, color=style.SOFT)
     return figure
 
@@ -59,26 +54,22 @@ def ladder(card: ProblemCard, rows: Mapping[str, Fields], *, centre: tuple[float
     d = next(iter(rows.values())).d
     require(d in (1, 2), must="fields of one or two coordinates.", came=f"d = {d}", why="Each rung is one picture.",
             do="Freeze the other coordinates first.")
-    centre = (0.0,) * d if centre is None else centre
-    high = (1.5 if d == 1 else 1.95) * len(rows) + 0.4
-    figure, axes = picture(len(rows), len(scales), size=(1.75 * len(scales), high))
-    for col, scale in enumerate(scales):
-        window = window_around(centre, scale)
+    plates = {name: [] for name in rows}
+    for scale in scales:
+        window = window_around((0.0,) * d if centre is None else centre, scale)
         points = window_points(window, side if d == 2 else 321, card.axes)
         values = {name: fields(points)[0, :, 0].cpu() for name, fields in rows.items()}
         both = torch.cat(list(values.values()))
-        low, high = float(both.min()), float(both.max())
-        for ax, (name, shown) in zip(axes[:, col], values.items(), strict=True):
-            if d == 1:
-                ax.plot(points[:, 0].numpy(), shown.numpy(), color=colour_of(name), lw=1.3)
-            else:
-                fit_page(ax, page := Page.of(window, card.axes), 3, equal=True)
-                draw_map(ax, shown.reshape(side, side).numpy(), page, style.FIELD_MAP, low, high)
-            first = col == 0
-            dress(ax, title=f"×{scale:g}" if ax is axes[0, col] else None, y=name if first else None)
-            ax.locator_params(nbins=3)
-            ax.tick_params(labelsize=style.FONT - 2, labelleft=d == 1 or first)
-    headline(figure, title)
+        for i, (name, shown) in enumerate(values.items()):
+            words = {"title": "" if i else f"×{scale:g}", "y": name}
+            plates[name].append(
+                Plate(*window[0], None, None, **words).curve(points, shown, colour_of(name), 1.3) if d == 1 else
+                Plate(*Page.of(window, card.axes).extent, **words,
+                      colours=(style.FIELD_MAP, float(both.min()), float(both.max()))).field(shown, side))
+    figure = grid(first_names([plate for row in plates.values() for plate in row], len(scales)), len(scales),
+                  (1.75 * len(scales), (1.5 if d == 1 else 1.95) * len(rows) + 0.4), title, bins=3)
+    for i, ax in enumerate(figure.axes):
+        ax.tick_params(labelsize=style.FONT - 2, labelleft=d == 1 or i % len(scales) == 0)
     return figure
 
 

@@ -1,5 +1,6 @@
-"""A frame as a matplotlib figure: for reports, print, and front ends that show no widgets."""
+"""Plates as matplotlib figures: for reports, print, front ends that show no widgets, and lessons."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from textwrap import fill
 
@@ -7,16 +8,72 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from . import captions, style
-from .axes import colour_bar, draw_map, draw_observations, fit_page
-from .page import Page
-from .style import Picture, dress, picture
-from .view import Frame, Summary
+from ..core.checks import require
+from ..core.types import Fields
+from . import figure, style
+from .plate import Plate
+from .style import Picture, dress, headline, picture
+from .view import Frame
 
 
 def still(frame: Frame) -> Picture:
     """The picture of a frame."""
-    return _curves(frame) if len(frame.window) == 1 else _maps(frame)
+    plates = figure.plates(frame)
+    if len(frame.window) == 1:
+        return grid(plates, 2, (9.2, 4.7), height_ratios=(2.9, 1))
+    return grid(plates, 3, (9.2, 7.4 + 0.5 * fill(plates[0].units, 34).count("\n")))
+
+
+def grid(plates: Sequence[Plate], columns: int, size: tuple[float, float], title: str | None = None,
+         *, font: float = style.FONT - 1, bins: int = 4, **subplots) -> Picture:
+    """Plates side by side, `columns` to a row, under a title; `font` of colour bars, at most `bins` ticks."""
+    made, axes = picture(-(-len(plates) // columns), columns, size=size, **subplots)
+    for i, ax in enumerate(axes.flat):
+        if i < len(plates):
+            draw(ax, plates[i], font=font, bins=bins)
+        else:
+            ax.set_axis_off()
+    headline(made, title)
+    return made
+
+
+def draw(ax: Axes, plate: Plate, *, font: float = style.FONT - 1, bins: int = 4) -> None:
+    """Draw a plate on axes of its own; a map with units gets a colour bar."""
+    dress(ax, title=plate.title or None, x=plate.x, y=plate.y, ink=plate.ink)
+    colours = dict(zip(("cmap", "vmin", "vmax"), plate.colours or (), strict=False))
+    for kind, *what in plate.marks:
+        if kind == "curve":
+            xs, ys, colour, width, alpha, dash = what
+            ax.plot(xs, ys, color=colour, lw=width, alpha=alpha, ls=(0, dash) if dash else "-")
+        elif kind == "band":
+            ax.fill_between(*what[:3], color=what[3], alpha=what[4], lw=0)
+        elif kind == "field":
+            shown = ax.imshow(_tile(what[0]), extent=(plate.left, plate.right, plate.low, plate.high), aspect="auto",
+                              interpolation="nearest", **colours)
+        else:
+            xs, ys, radius, values = plate.inside(*what)
+            fills = {"c": style.DOT} if values is None else {"c": values, **colours}
+            circles = ax.scatter(xs, ys, s=(1.44 * radius) ** 2, edgecolors=style.RING, zorder=5, clip_on=False,
+                                 linewidths=min(0.9, radius / 1.6), **fills)
+    ax.set_xlim(plate.left, plate.right)
+    if plate.low is not None:
+        ax.set_ylim(plate.low, plate.high)
+    if plate.tiles > 1:
+        for low, high, put in ((plate.left, plate.right, ax.set_xticks), (plate.low, plate.high, ax.set_yticks)):
+            shares, labels = plate.ticks(low, high, bins)
+            put([low + share * (high - low) for share in shares], labels)
+    else:
+        ax.locator_params(nbins=bins)
+    if colours:
+        ax.set_box_aspect(1)
+        ax.set_facecolor(style.EMPTY)
+    if plate.units:
+        bar = ax.figure.colorbar(circles if plate.bare else shown, ax=ax, location="bottom", fraction=0.05,
+                                 pad=0.03, aspect=32)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=font, length=2, labelcolor=style.SOFT)
+        bar.ax.locator_params(nbins=4)
+        bar.set_label(fill(plate.units, 34), fontsize=font, color=style.SOFT)
 
 
 def stack(figures: list[Picture], dpi: float = 110) -> bytes:
@@ -32,63 +89,6 @@ def stack(figures: list[Picture], dpi: float = 110) -> bytes:
     return out.getvalue()
 
 
-def _summary(ax: Axes, xs, summary: Summary, colour: str, draws: bool) -> None:
-    """The draws as thin curves, or mean, band and a few of them."""
-    if draws:
-        ax.plot(xs, summary.draws.T.numpy(), color=colour, lw=style.THIN, alpha=style.DRAW_ALPHA)
-        return
-    ax.fill_between(xs, summary.low.numpy(), summary.high.numpy(), color=colour, alpha=style.BAND_ALPHA, lw=0)
-    ax.plot(xs, summary.draws[:5].T.numpy(), color=colour, lw=0.6, alpha=0.45)
-    ax.plot(xs, summary.mean.numpy(), color=colour, lw=style.THICK)
-
-
-def _curves(frame: Frame) -> Picture:
-    comparison, blue, draws = frame.comparison, captions.reference_colour(frame), captions.as_draws(frame)
-    xs, truth, limit = frame.coords[:, 0].numpy(), frame.truth.numpy(), captions.error_limit(frame)
-    figure, axes = picture(2, 2, size=(9.2, 4.7), sharex=True, height_ratios=(2.9, 1))
-    both = ((frame.reference, blue, comparison.reference_name), (frame.model, style.MODEL, comparison.model_name))
-    for ax, (summary, colour, name) in zip(axes[0], both, strict=True):
-        _summary(ax, xs, summary, colour, draws)
-        if summary is frame.model and not draws:
-            for end in (frame.reference.low, frame.reference.high):
-                ax.plot(xs, end.numpy(), color=blue, lw=0.9, ls=(0, (4, 3)))
-        ax.plot(xs, truth, color=style.TRUTH, lw=1.4)
-        draw_observations(ax, frame.drawn.task.seen, clip_on=False)
-        dress(ax, title=captions.draws_title(frame, name), ink=colour,
-              y=f"value ({comparison.problem.card.units})" if ax is axes[0, 0] else None)
-        ax.set_ylim(*captions.value_limits(frame))
-        ax.locator_params(nbins=6)
-    for summary, colour, _ in both:
-        axes[1, 0].plot(xs, summary.mean.numpy() - truth, color=colour, lw=1.3)
-        axes[1, 1].plot(xs, summary.std.numpy(), color=colour, lw=1.3)
-    axes[1, 0].set_ylim(-limit, limit)
-    axes[1, 1].set_ylim(0, limit)
-    for ax, title in zip(axes[1], (captions.error_title(frame), captions.STD_TITLE), strict=True):
-        dress(ax, title=title, x=comparison.problem.card.axes[0])
-        ax.locator_params(axis="y", nbins=3)
-    axes[0, 0].set_xlim(*frame.window[0])
-    return figure
-
-
-def _maps(frame: Frame) -> Picture:
-    page, seen, units = Page.of(frame.window, frame.axes), frame.near, fill(frame.comparison.problem.card.units, 34)
-    figure, axes = picture(2, 3, size=(9.2, 7.4 + 0.5 * units.count("\n")), sharex=True, sharey=True)
-    for i, (ax, (title, values, colours, ink)) in enumerate(zip(axes.flat, captions.map_cells(frame), strict=True)):
-        if values is None:
-            ax.set_facecolor(style.EMPTY)
-            shown = draw_observations(ax, seen, page, size=20 if seen.m < 150 else 9, colours=colours)
-        else:
-            shown = draw_map(ax, _tile(values.reshape(-1, frame.side, frame.side).numpy()), page, *colours)
-            if i == 5:
-                draw_observations(ax, seen, page, size=3)
-        dress(ax, title=title, ink=ink, x=frame.axes[page.across] if i > 2 else None,
-              y=frame.axes[page.up] if i % 3 == 0 else None)
-        fit_page(ax, page, 4, equal=True)
-        bar = colour_bar(figure, shown, ax, aspect=32, font=style.FONT - 1, bins=4)
-        bar.set_label(units, fontsize=style.FONT - 1, color=style.SOFT)
-    return figure
-
-
 def _tile(grids: np.ndarray) -> np.ndarray:
     """One field, or four as two by two with a gap (NaN stays empty)."""
     if len(grids) < 4:
@@ -100,3 +100,16 @@ def _tile(grids: np.ndarray) -> np.ndarray:
         row, col = (i // 2) * (side + gap), (i % 2) * (side + gap)
         sheet[row:row + side, col:col + side] = grid
     return sheet
+
+
+def require_d(d: int, do: str, *bundles: Fields | None) -> None:
+    """Refuse fields that do not have d coordinates; `do` is what to do instead."""
+    words, why = ("one coordinate", "Bands are drawn over an axis.") if d == 1 else (
+        "two coordinates", "They are drawn as pictures.")
+    for fields in bundles:
+        require(fields is None or fields.d == d, must=f"fields of {words}.", came=fields, why=why, do=do)
+
+
+def require_some(what: str, values, do: str) -> None:
+    """Refuse an empty collection; `do` is an example of one that is not."""
+    require(len(values) > 0, must=f"{what}: at least one.", came="none", why="There is nothing to draw.", do=do)

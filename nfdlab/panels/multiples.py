@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 import torch
-from matplotlib.axes import Axes
 
 from ..core.checks import require, require_name, require_seed
 from ..core.rng import child
@@ -14,10 +13,11 @@ from ..observation import patterns as known
 from ..observation.observing import observe
 from ..problems import held_out
 from . import style
-from .axes import draw_map, draw_observations, fit_page, map_limits, require_some
+from .matplotlib_figure import draw, grid, require_some
 from .page import BOX, Page, window_points
+from .plate import Plate, first_names, map_limits, map_plate
 from .state import State, timed
-from .style import Picture, dress, headline, picture
+from .style import Picture, headline
 
 _CURVE, _MAP = 1.15, 1.5                          # inches a cell of the gallery is high
 MOMENTS = (-0.75, -0.25, 0.25, 0.75)             # of a film, shown two by two
@@ -30,21 +30,30 @@ def meet(problems: Sequence[Problem], *, seed: int = 0, columns: int = 6, side: 
     require_seed(seed)
     require_some("problems", problems, 'meet([problems.get("gp1d")]).')
     rows = math.ceil(len(problems) / columns)
-    figure, axes = picture(rows, columns, size=(1.75 * columns, 2.25 * rows + (0.3 if title else 0.0)))
-    for ax in axes.flat[len(problems):]:
-        ax.set_axis_off()
-    for ax, problem in zip(axes.flat, problems, strict=False):
-        require(problem.d in (1, 2, 3), must="problems of one to three coordinates.", came=f"one with d = {problem.d}",
-                why="A cell is curves, a map or a film.", do="Leave it out.")
-        (_curves if problem.d == 1 else _map)(ax, problem, seed, side)
-        ax.set_box_aspect(1)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        known = not problem.card.exact.startswith("none")
-        dress(ax, title=problem.card.name, ink=style.EXACT if known else style.BASELINE)
-        ax.set_xlabel(fill(problem.card.title, 26), fontsize=style.FONT - 2, color=style.SOFT)
-    headline(figure, title)
+    figure = grid([_met(problem, seed, side) for problem in problems], columns,
+                  (1.75 * columns, 2.25 * rows + (0.3 if title else 0.0)), title)
+    for ax in figure.axes[:len(problems)]:
+        ax.set(box_aspect=1, xticks=[], yticks=[])
+        ax.set_xlabel(ax.get_xlabel(), fontsize=style.FONT - 2, color=style.SOFT)
     return figure
+
+
+def _met(problem: Problem, seed: int, side: int) -> Plate:
+    """The cell of a problem."""
+    require(problem.d in (1, 2, 3), must="problems of one to three coordinates.", came=f"one with d = {problem.d}",
+            why="A cell is curves, a map or a film.", do="Leave it out.")
+    card, source = problem.card, held_out(problem)
+    words = {"title": card.name, "x": fill(card.title, 26),
+             "ink": style.BASELINE if card.exact.startswith("none") else style.EXACT}
+    if problem.d == 1:
+        xs, plate = window_points(BOX[:1], 401, card.axes), Plate(-1, 1, None, None, **words)
+        values = source.draw(3, seed=seed)(xs)[..., 0].cpu()
+        return plate.curve(xs, values[[2, 1]], style.FAINT, 1.2).curve(xs, values[0], style.TRUTH, 1.2)
+    page, truth = Page.of(BOX, card.axes[-2:]), source.draw(1, seed=seed)
+    side, times = (side, [()]) if problem.d == 2 else (side // 2, [(t,) for t in MOMENTS])
+    at = page.points(side)
+    values = torch.stack([truth(torch.cat([torch.tensor(t).expand(len(at), -1), at], 1))[0, :, 0].cpu() for t in times])
+    return Plate(*page.extent, **words, colours=(style.FIELD_MAP, *map_limits(values))).field(values, side)
 
 
 def gallery(problems: Sequence[Problem], patterns: Sequence = tuple(known.ALL), *, seed: int = 0,
@@ -72,17 +81,14 @@ def gallery(problems: Sequence[Problem], patterns: Sequence = tuple(known.ALL), 
         part.set_facecolor(style.PAPER)
         headline(part, f"{problem.card.name}: {problem.card.title}", larger=1)
         axes = part.subplots(n, columns, squeeze=False)
-        for ax in axes.flat[len(cells):]:
-            ax.set_axis_off()
-        for i, (ax, (name, pattern)) in enumerate(zip(axes.flat, cells, strict=False)):
-            seen = observe(truth, pattern, noise_std=noise_std, seed=child(seed, "gallery", "seen"))
-            _observed(ax, problem, truth, seen, side)
-            ax.set_xticks([])
-            ax.set_yticks([])
-            ax.set_title(f"{name} · {seen.m}", loc="left", fontsize=style.FONT, color=style.INK)
-            if i:
-                ax.set_xlabel("")
-                ax.set_ylabel("")
+        for i, ax in enumerate(axes.flat):
+            if i >= len(cells):
+                ax.set_axis_off()
+                continue
+            seen = observe(truth, cells[i][1], noise_std=noise_std, seed=child(seed, "gallery", "seen"))
+            draw(ax, _observed(problem, truth, seen, side, names=i == 0))
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(f"{cells[i][0]} · {seen.m}", loc="left", fontsize=style.FONT, color=style.INK)
     headline(figure, title)
     return figure
 
@@ -91,37 +97,30 @@ def fans(answers: Mapping[str, tuple[Fields, Observations, Fields]], *, curves: 
          title: str | None = None) -> Picture:
     """A row of curves: answers[its title] = (truth, seen, draws), one coordinate; `curves` draws as thin lines."""
     require_some("answers", answers, 'fans({"gp1d": (truth, seen, draws)}).')
-    xs = torch.linspace(-1, 1, 481)[:, None]
-    figure, axes = picture(1, len(answers), size=(2.7 * len(answers), 2.6 + (0.3 if title else 0.0)))
-    for ax, (words, (truth, seen, draws)) in zip(axes[0], answers.items(), strict=True):
+    xs, plates = torch.linspace(-1, 1, 481)[:, None], []
+    for words, (truth, seen, draws) in answers.items():
         require(draws.d == 1, must="draws of one coordinate.", came=f"d = {draws.d}", why="They are curves.",
                 do="plots.pages for two.")
-        ax.plot(xs, draws(xs)[:curves, :, 0].T.cpu(), color=colour, lw=style.THIN, alpha=style.DRAW_ALPHA)
-        ax.plot(xs, truth(xs)[0, :, 0].cpu(), color=style.TRUTH, lw=1.4)
-        draw_observations(ax, seen)
-        ax.set_xlim(-1, 1)
-        ax.locator_params(nbins=4)
-        dress(ax, title=words, x="x", y="value" if ax is axes[0, 0] else None)
-    headline(figure, title)
-    return figure
+        plate = Plate(-1, 1, None, None, words, "x", "value")
+        plate.curve(xs, draws(xs)[:curves, :, 0].cpu(), colour, style.THIN, style.DRAW_ALPHA)
+        plates.append(plate.curve(xs, truth(xs)[0, :, 0].cpu(), style.TRUTH, 1.4).observed(seen))
+    return grid(first_names(plates, len(plates)), len(plates),
+                (2.7 * len(plates), 2.6 + (0.3 if title else 0.0)), title)
 
 
 def pages(card: ProblemCard, fields: Mapping[str, Fields], *, seen: Observations | None = None, side: int = 128,
           title: str | None = None) -> Picture:
     """A row of maps with shared limits, those of the first: the first draw of each of `fields`, by its title."""
-    page = Page.of(BOX, card.axes)
-    values = {words: f(page.points(side))[0, :, 0].cpu() for words, f in fields.items()}
+    page, plates, limits = Page.of(BOX, card.axes), [], None
     require_some("fields", fields, 'pages(problem.card, {"truth": truth}).')
-    limits = map_limits(next(iter(values.values())))
-    figure, axes = picture(1, len(values), size=(2.1 * len(values), 2.35 + (0.3 if title else 0.0)))
-    for i, (ax, (words, shown)) in enumerate(zip(axes[0], values.items(), strict=True)):
-        draw_map(ax, shown.reshape(side, side).numpy(), page, style.FIELD_MAP, *limits)
-        if seen is not None and seen.m:
-            draw_observations(ax, seen, page, size=5)
-        ax.locator_params(nbins=3)
-        dress(ax, title=words, x=card.axes[page.across], y=card.axes[page.up] if i == 0 else None)
-    headline(figure, title)
-    return figure
+    for words, found in fields.items():
+        values = found(page.points(side))[0, :, 0].cpu()
+        limits = limits or map_limits(values)
+        plates.append(map_plate(page, card.axes, (style.FIELD_MAP, *limits), title=words).field(values, side))
+        if seen is not None:
+            plates[-1].observed(seen, page, 1.6)
+    return grid(first_names(plates, len(plates)), len(plates),
+                (2.1 * len(plates), 2.35 + (0.3 if title else 0.0)), title, bins=3)
 
 
 def _suited(problem: Problem, patterns: Sequence) -> list[tuple[str, object]]:
@@ -131,42 +130,14 @@ def _suited(problem: Problem, patterns: Sequence) -> list[tuple[str, object]]:
     return [(name, pattern) for name, pattern in cells if timed(problem) or not pattern.in_time]
 
 
-def _observed(ax: Axes, problem: Problem, truth: Fields, seen: Observations, side: int) -> None:
-    """Truth and observations of a cell of the gallery."""
+def _observed(problem: Problem, truth: Fields, seen: Observations, side: int, names: bool) -> Plate:
+    """Truth and observations of a cell of the gallery; `names`: of its axes."""
     axes = problem.card.axes
     if problem.d == 1:
-        xs = window_points(BOX[:1], 401, axes)
-        ax.plot(xs[:, 0].numpy(), truth(xs)[0, :, 0].numpy(), color=style.TRUTH, lw=1.1)
-        draw_observations(ax, seen, size=16, clip_on=False)
-        dress(ax, x=axes[0], y="value")
-        ax.set_xlim(-1, 1)
-        return
+        xs, words = window_points(BOX[:1], 401, axes), {"x": axes[0], "y": "value"} if names else {}
+        plate = Plate(-1, 1, None, None, **words).curve(xs, truth(xs)[0, :, 0], style.TRUTH, 1.1)
+        return plate.observed(seen, radius=2.8)
     page = Page.of(BOX, axes)
     values = truth(page.points(side))[0, :, 0].cpu()
-    draw_map(ax, values.reshape(side, side).numpy(), page, style.FIELD_MAP, *map_limits(values))
-    draw_observations(ax, seen, page, size=8)
-    dress(ax, x=axes[page.across], y=axes[page.up])
-    fit_page(ax, page)
-
-
-def _curves(ax: Axes, problem: Problem, seed: int, side: int) -> None:
-    xs = window_points(BOX[:1], 401, problem.card.axes)
-    values = held_out(problem).draw(3, seed=seed)(xs)[..., 0].cpu()
-    for i in (2, 1, 0):
-        ax.plot(xs, values[i], color=style.TRUTH if i == 0 else style.FAINT, lw=1.2)
-    ax.set_xlim(-1, 1)
-
-
-def _map(ax: Axes, problem: Problem, seed: int, side: int) -> None:
-    page, truth = Page.of(BOX, problem.card.axes[-2:]), held_out(problem).draw(1, seed=seed)
-    if problem.d == 2:
-        tiled = truth(page.points(side))[0, :, 0].reshape(side, side)
-    else:
-        points = page.points(side // 2)
-        tiles = [truth(torch.nn.functional.pad(points, (1, 0), value=t))[0, :, 0].reshape(side // 2, -1)
-                 for t in MOMENTS]
-        tiled = torch.cat([torch.cat(tiles[:2], 1), torch.cat(tiles[2:], 1)])
-    draw_map(ax, tiled.cpu().numpy(), page, style.FIELD_MAP, *map_limits(tiled))
-    if problem.d == 3:
-        ax.axhline(0, color=style.PAPER, lw=1.5)
-        ax.axvline(0, color=style.PAPER, lw=1.5)
+    plate = map_plate(page, axes if names else ("", ""), (style.FIELD_MAP, *map_limits(values)))
+    return plate.field(values, side).observed(seen, page, 2.0)

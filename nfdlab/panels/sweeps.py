@@ -5,11 +5,10 @@ A sweep is {"label", "values", "fmt", "start", "frames"}: pictures computed ahea
 
 from base64 import b64encode
 
-from .captions import describe
+from .figure import describe
 from .matplotlib_figure import stack, still
 from .state import MAX_SCALE
 from .svg import paint
-from .view import Frame
 
 MIME = "application/vnd.nfdlab.sweep+json"
 _SIDE = {1: 201, 2: 112, 3: 96}
@@ -19,10 +18,13 @@ _TIMES = tuple(-0.9375 + 0.25 * i for i in range(8))                  # every ot
 _SCALES = (1.0, 2.0, 4.0, 8.0, MAX_SCALE)
 
 
-def sweep(label: str, values: list[str], frames: list[bytes], fmt: str, start: int) -> dict:
-    """The sweep over a control: its values in words, and a picture (a file's bytes) for each."""
-    return {"label": label, "values": values, "fmt": fmt, "start": start,
-            "frames": [b64encode(frame).decode() for frame in frames]}
+def display_of(label: str, words: str, sheet: bytes, values: list[str], frames: list[bytes], fmt: str,
+               start: int) -> dict:
+    """One display: the sweep over a control, its values in words and a picture (a file's bytes) for each; and `words`
+    and a PNG for where there is no slider."""
+    sweep = {"label": label, "values": values, "fmt": fmt, "start": start,
+             "frames": [b64encode(frame).decode() for frame in frames]}
+    return {"text/plain": f"nfdlab panel, {label}{words}", "image/png": b64encode(sheet).decode(), MIME: sweep}
 
 
 def bundles(panel) -> list[dict]:
@@ -40,13 +42,7 @@ def bundles(panel) -> list[dict]:
     for label, knob, offered, now, words in swept:
         values = sorted({*offered, now})
         start, frames = values.index(now), [panel.frame(_SIDE[d], **{knob: value}) for value in values]
-        payload = sweep(label, [words(v) for v in values], [paint(f).encode() for f in frames], "svg", start)
-        out.append({"text/plain": f"nfdlab panel, {label}: {describe(frames[start])}",
-                    "image/png": b64encode(_sheet(knob, start, frames)).decode(), MIME: payload})
+        few = [frames[-1]] if knob == "scale" else dict.fromkeys([frames[0], frames[start], frames[-1]])
+        out.append(display_of(label, f": {describe(frames[start])}", stack([still(frame) for frame in few]),
+                              [words(v) for v in values], [paint(f).encode() for f in frames], "svg", start))
     return out
-
-
-def _sheet(knob: str, start: int, frames: list[Frame]) -> bytes:
-    """The pictures of a sweep that stand in for it where there is no slider, as one PNG."""
-    few = [frames[-1]] if knob == "scale" else [frames[0], frames[start], frames[-1]]
-    return stack([still(frame) for frame in dict.fromkeys(few)])

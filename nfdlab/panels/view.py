@@ -4,11 +4,11 @@
 evaluates both on the points of a window. Only the last depends on the query scale, so a closer look evaluates the same
 draws again and never draws anew. Scores take all channels; pictures show the first.
 
-The last two are generators: they yield None wherever a run may be stopped, and their result at the end.
+The last two are generators: they yield None wherever a run may be stopped, and return their result.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,35 +34,26 @@ CURVES_KEPT = 24                 # draws kept as curves
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A model and a reference on a problem; the reference is the exact posterior where there is one."""
+    """A model and a reference on a problem: the "exact posterior" where there is one, else "kriging"."""
 
     problem: Problem
     model: Fitted
     model_name: str
     reference: Fitted
     reference_name: str
-    exact: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A truth, its observations, the reference's draws and their score."""
+    """A truth, its observations, draws of the reference and, once `draw_model` has run, of the model; their scores."""
 
     truth: Fields
     seen: Observations
     reference: Fields
     reference_score: float
     reference_std: float         # its usual standard deviation: sets the scale of errors
-
-
-@dataclass(frozen=True, eq=False)
-class ModelDraws:
-    """A task with the model's draws and their score; `steps` is what the sampler took."""
-
-    task: Task
-    model: Fields
-    score: float
-    steps: int
+    model: Fields | None = None
+    score: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +74,7 @@ class Frame:
 
     state: State
     comparison: Comparison
-    drawn: ModelDraws
+    task: Task
     window: Window
     side: int
     coords: Tensor
@@ -104,7 +95,7 @@ class Frame:
     @property
     def near(self) -> Observations:
         """The observations drawn in the picture, on its axes: of a film, those within half a frame."""
-        seen = self.drawn.task.seen
+        seen = self.task.seen
         if not self.film:
             return seen
         after = seen.coords[:, 0] - min(max(self.state.time, HALF_FRAME - 1), 1 - HALF_FRAME)
@@ -114,13 +105,17 @@ class Frame:
 
 def view(state: State, comparison: Comparison, side: int | None = None) -> Frame:
     """The frame of a state: same state, same frame, to the last bit."""
-    drawn = last(draw_model(state, comparison, make_task(state, comparison)))
-    return last(read_window(state, comparison, drawn, side))
+    task = last(draw_model(state, comparison, make_task(state, comparison)))
+    return last(read_window(state, comparison, task, side))
 
 
 def last(pieces: Iterator):
-    """The result of a stage: what its generator yields at the end."""
-    return list(pieces)[-1]
+    """The result of a stage: what its generator returns."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value
 
 
 # no_grad, not inference_mode: problems cache what they compute, and a later training must be able to use it
@@ -146,8 +141,7 @@ def _usual(std: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw_model(state: State, comparison: Comparison, task: Task,
-               steps: int | None = None) -> Iterator[ModelDraws | None]:
+def draw_model(state: State, comparison: Comparison, task: Task, steps: int | None = None) -> Iterator[None]:
     """Draw from the model, one sampler step at a time if it is trained. Depends on `state.draws_key()` only; `steps`
     replaces the state's, for a preview."""
     steps, model, seed = steps or state.steps, comparison.model, child(state.seed, "panel", "model")
@@ -157,14 +151,13 @@ def draw_model(state: State, comparison: Comparison, task: Task,
             yield None
         fields = model.fields(task.seen, latent)
     else:                                                           # exact posteriors and baselines take no steps
-        steps, fields = 0, model.draw(task.seen, state.draws, seed=seed)
+        fields = model.draw(task.seen, state.draws, seed=seed)
     points = cell_centres(_SCORED[comparison.problem.d])
     values = require_finite(fields(points).cpu(), "the model's values")
-    yield ModelDraws(task, fields, float(crps(values, task.truth(points)[0])), steps)
+    return replace(task, model=fields, score=float(crps(values, task.truth(points)[0])))
 
 
-def read_window(state: State, comparison: Comparison, drawn: ModelDraws,
-                side: int | None = None) -> Iterator[Frame | None]:
+def read_window(state: State, comparison: Comparison, task: Task, side: int | None = None) -> Iterator[None]:
     """Evaluate truth, reference and model on the state's window, `side` points across."""
     d = comparison.problem.d
     side = LEVELS[d][-1] if side is None else side
@@ -172,15 +165,15 @@ def read_window(state: State, comparison: Comparison, drawn: ModelDraws,
     coords = window_points(window, side, comparison.problem.card.axes[-len(window):])
     if d == 3:
         coords = torch.nn.functional.pad(coords, (1, 0), value=state.time)
-    truth = drawn.task.truth(coords)[0, :, 0]
+    truth = task.truth(coords)[0, :, 0]
     parts = []
-    for fields in (drawn.task.reference, drawn.model):
+    for fields in (task.reference, task.model):
         pieces = []
         for block in coords.split(max(256, VALUES_AT_ONCE // fields.n)):
             pieces.append(_summary(fields, block))
             yield None
         parts.append(Summary(*(torch.cat(p, -1) for p in zip(*pieces, strict=True))))
-    yield Frame(state, comparison, drawn, window, side, coords, truth, *parts)
+    return Frame(state, comparison, task, window, side, coords, truth, *parts)
 
 
 @torch.no_grad()

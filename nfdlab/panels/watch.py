@@ -7,7 +7,6 @@ In a report it only records the losses, and the last step draws them.
 """
 
 import math
-import threading
 import time
 from base64 import b64encode
 
@@ -18,10 +17,10 @@ from IPython.display import display
 
 from ..core.types import Step
 from . import style
-from .charts import losses, medians
 from .kernel import answer_while_busy, headless
+from .matplotlib_figure import grid
+from .plate import Plate, sheet, text
 from .style import Picture
-from .svg_primitives import Plate, sheet, text
 
 _WIDE, _HIGH = 620.0, 190.0
 
@@ -34,10 +33,8 @@ class LossWatch(W.VBox):
 
     def __init__(self, title: str = "training", *, every: float = 0.25):
         self.title, self.every = title, every
-        self._steps: list[Step] = []
-        self._lock = threading.Lock()
-        self._cancelled, self._next = threading.Event(), -math.inf
-        self._displayed, self._report = False, None
+        self.steps: list[Step] = []
+        self.cancelled, self._displayed, self._report, self._next = False, False, None, -math.inf
         self.picture = W.HTML()
         self.button = W.Button(description="Cancel", tooltip="stop training and keep the model so far",
                                layout=W.Layout(width="90px"))
@@ -50,9 +47,8 @@ class LossWatch(W.VBox):
 
     def __call__(self, step: Step) -> bool:
         """Record a step; True asks the training to stop."""
-        with self._lock:
-            self._steps.append(step)
-        cancelled = self._cancelled.is_set()
+        self.steps.append(step)
+        cancelled = self.cancelled
         last = cancelled or step.progress > 1 - 1e-9
         if headless():
             if last and self._report is not None:                   # the report's display, made before the first step
@@ -67,42 +63,25 @@ class LossWatch(W.VBox):
             self._next = now + max(self.every, 30 * cost)           # a long run is painted less often
         return cancelled
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether Cancel was pressed."""
-        return self._cancelled.is_set()
-
-    def cancel(self) -> None:
-        """Ask the training to stop at its next step."""
-        self._cancelled.set()
-
-    @property
-    def steps(self) -> list[Step]:
-        """All steps so far."""
-        with self._lock:
-            return list(self._steps)
-
     def paint(self) -> None:
         """Draw the losses so far."""
-        steps = self.steps
+        steps = list(self.steps)                                    # the training may append to it
         self.picture.value = curve(steps, self.title, self.cancelled)
-        if steps and steps[-1].progress > 1 - 1e-9:
-            self.button.disabled = True
+        self.button.disabled = self.cancelled or bool(steps) and steps[-1].progress > 1 - 1e-9
 
     def figure(self) -> Picture:
         """The losses of the whole run as a matplotlib figure."""
-        steps = self.steps
-        return losses([s.seconds for s in steps], [s.loss for s in steps], [s.stage for s in steps])
+        shown = plates(self.steps, every=True) or [Plate(0, 1, 0, 1, "training", "seconds", "loss")]
+        return grid(shown, len(shown), (3.6 * len(shown) + 0.6, 2.6))
 
     def _pressed(self, button) -> None:
-        self.cancel()
+        self.cancelled = True
         self.button.description, self.button.disabled = "stopping …", True
 
     def _bundle(self) -> dict:
         """What a report shows: one line, and the losses once there are some."""
-        steps = self.steps
-        found = {"text/plain": summary(steps, self.cancelled)}
-        return found | {"image/png": b64encode(self.figure().png(100)).decode()} if steps else found
+        found = {"text/plain": summary(self.steps, self.cancelled)}
+        return found | {"image/png": b64encode(self.figure().png(100)).decode()} if self.steps else found
 
     def _repr_mimebundle_(self, **kwargs):
         self._displayed = True
@@ -133,22 +112,30 @@ def clock(seconds: float) -> str:
     return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
 
 
-def curve(steps: list[Step], title: str, cancelled: bool = False) -> str:
-    """The losses as one `<svg>`: each stage over its own share of the width, on its own scale; a bar of progress."""
-    progress = steps[-1].progress if steps else 0.0
-    words = summary(steps, cancelled)
-    parts = [text(12, 18, title, size=12, bold=True, colour=style.MODEL), text(_WIDE - 12, 18, words, anchor="end"),
-             f'<rect x="12" y="26" width="{_WIDE - 24:g}" height="5" rx="2.5" fill="{style.EMPTY}"/>',
-             f'<rect x="12" y="26" width="{(_WIDE - 24) * progress:.1f}" height="5" rx="2.5" fill="{style.MODEL}"/>']
-    stages = list(dict.fromkeys(s.stage for s in steps))
-    room = (_WIDE - 24) / max(1, len(stages))
-    for i, stage in enumerate(stages):
+def plates(steps: list[Step], *, every: bool = False) -> list[Plate]:
+    """The losses of each stage on their own scale over seconds: medians of neighbours, and faintly `every` step."""
+    found = []
+    for stage in dict.fromkeys(s.stage for s in steps):
         x, y = np.array([(s.seconds, s.loss) for s in steps if s.stage == stage]).T
         log = y.min() > 0
-        x, y = medians(x, np.log10(y) if log else y)
-        low, high = np.quantile(y, (0.0, 0.98))
+        y = np.log10(y) if log else y
+        parts = np.array_split(np.arange(len(y)), min(80, len(y) // 6 + 1))
+        at, medians = (np.array([reduce(z[part]) for part in parts]) for z, reduce in ((x, np.mean), (y, np.median)))
+        low, high = np.quantile(y if every else medians, (0.0, 0.98))
         air = 0.05 * (high - low) + 1e-3
-        plate = Plate(58 + i * room, 58, room - 66, 92, x[0], max(x[-1], x[0] + 1e-3), low - air, high + air)
-        parts += [plate.frame(stage, "seconds", "log10 loss" if log else "loss", grid=True, up=3),
-                  plate.clip(plate.curve(x, y, style.MODEL))]
+        plate = Plate(x[0], max(x[-1], x[0] + 1e-3), low - air, high + air, stage, "seconds",
+                      "log10 loss" if log else "loss")
+        found.append((plate.curve(x, y, style.MODEL, 0.5, 0.3) if every else plate).curve(at, medians, style.MODEL))
+    return found
+
+
+def curve(steps: list[Step], title: str, cancelled: bool = False) -> str:
+    """The losses as one `<svg>`: each stage over its own share of the width; a bar of progress."""
+    progress = steps[-1].progress if steps else 0.0
+    words, shown = summary(steps, cancelled), plates(steps)
+    room = (_WIDE - 24) / max(1, len(shown))
+    parts = [text(12, 18, title, size=12, bold=True, colour=style.MODEL), text(_WIDE - 12, 18, words, anchor="end"),
+             f'<rect x="12" y="26" width="{_WIDE - 24:g}" height="5" rx="2.5" fill="{style.EMPTY}"/>',
+             f'<rect x="12" y="26" width="{(_WIDE - 24) * progress:.1f}" height="5" rx="2.5" fill="{style.MODEL}"/>',
+             *(plate.svg(58 + i * room, 58, room - 66, 92) for i, plate in enumerate(shown))]
     return sheet(_WIDE, _HIGH, parts, f"{title}: {words}")

@@ -26,16 +26,18 @@ problem = nfd.problems.get("gp1d")
 panel = nfd.explore(problem.oracle(), problem)
 panel
 """
-# A model that takes 0.05 s a step, to be stopped half-way, and whose weights for other problems do not ship.
+# A model that takes 0.05 s a step, to be stopped half-way, and has no prior.
 SLOW = """
 import time, types
 import torch
 import nfdlab as nfd
 problem = nfd.problems.get("gp1d")
 class Slow:
-    about = {"approach": "unheard_of", "problem": "gp1d", "knobs": {"lengthscale": 0.2}}
+    about = {"approach": "sparse_conditional", "problem": "gp1d", "knobs": {"lengthscale": 0.2}}
     device, tensors = torch.device("cpu"), dict
     def path(self, seen, n, *, seed, steps, sampler):
+        if seen.m == 0:
+            raise ValueError("nothing was seen; do: look")
         for _ in range(steps):
             time.sleep(0.05)
             yield types.SimpleNamespace(x=(seed, n))
@@ -191,11 +193,12 @@ def test_stop_ends_a_run_and_keeps_its_preview(page):
 
 
 def test_an_error_is_shown_in_the_panel_and_the_panel_lives_on(page):
-    problem = page.locator(f"{SLOWLY} select").first
-    problem.select_option("sawtooth1d")
+    handle(page, SLOWLY, "kept").press("Home")
     box = page.locator(f"{SLOWLY} .nfdlab-error")
     box.wait_for()
-    assert "unheard_of" in box.inner_text() and "do:" in box.inner_text()
+    assert "nothing was seen" in box.inner_text() and "do:" in box.inner_text()
     assert json.loads(box.evaluate("e => JSON.stringify(getComputedStyle(e).color)")) == "rgb(179, 38, 30)"
-    problem.select_option("gp1d")
+    assert page.locator(f"{SLOWLY} .nfdlab-stale svg.nfdlab-sheet").count() == 1          # of what was seen before
+    handle(page, SLOWLY, "kept").press("End")
     box.wait_for(state="detached")
+    page.locator(f"{SLOWLY} .nfdlab-stale svg.nfdlab-sheet").wait_for(state="detached")

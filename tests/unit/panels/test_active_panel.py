@@ -14,7 +14,7 @@ def test_pressing_look_takes_one_more_measurement(monkeypatch):
     monkeypatch.setenv("NFDLAB_HEADLESS", "1")
     step = problems.get("step1d")
     panel = looking(step.oracle(), step, looks=1, draws=8)
-    panel.button.click()
+    panel.knobs["look"].click()
     assert panel.state.looks == 2 and panel.knobs["looks"].value == 2 and panel.picture.value[:4] == b"\x89PNG"
     two, three = panel.seen(), panel.seen(looks=3)
     assert torch.equal(three.model.seen.coords[:2], two.model.seen.coords) and two.model.m == 2
@@ -28,7 +28,7 @@ def test_pressing_look_takes_one_more_measurement(monkeypatch):
         panel.move(policy="luck")
     with pytest.raises((ValueError, KeyError), match="knob"):
         looking(step.oracle(), step, lookks=2)
-    panel.again.click()
+    panel.knobs["again"].click()
     assert panel.state.looks == 0 and panel.error.value == ""
     for bundle in panel.bundles():
         assert "image/png" in bundle and len(bundle[MIME]["frames"]) == len(bundle[MIME]["values"])

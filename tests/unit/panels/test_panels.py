@@ -21,16 +21,18 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
-from nfdlab.panels.captions import describe
+from nfdlab.panels.figure import describe, plates
 from nfdlab.panels.live import Latest
+from nfdlab.panels.matplotlib_figure import still
 from nfdlab.panels.page import Page
+from nfdlab.panels.plate import Plate, colour_bar, png, ticks
 from nfdlab.panels.sliders import explore
 from nfdlab.panels.state import State, offered, with_changes
-from nfdlab.panels.status import many_tasks
+from nfdlab.panels.status import STALE, many_tasks
 from nfdlab.panels.svg import paint
-from nfdlab.panels.svg_primitives import Plate, colour_bar, png, ticks
 from nfdlab.panels.sweeps import MIME, bundles
 from nfdlab.panels.view import Comparison, last, make_task, read_window, view
+from nfdlab.store import shipped
 
 GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
 
@@ -168,7 +170,7 @@ def test_a_view_is_pure(problem):
     state = State(problem=problem.card.name, count=6, draws=5, seed=3)
     first, second = view(state, comparison(problem), 16), view(state, comparison(problem), 16)
     assert torch.equal(first.model.draws, second.model.draws) and torch.equal(first.truth, second.truth)
-    assert first.drawn.score == second.drawn.score and paint(first) == paint(second)
+    assert first.task.score == second.task.score and paint(first) == paint(second)
     other = view(with_changes(state, seed=4), comparison(problem), 16)
     assert not torch.equal(first.truth, other.truth)
 
@@ -177,9 +179,9 @@ def test_a_view_is_pure(problem):
 def test_a_closer_look_evaluates_the_same_draws(problem):
     state = State(problem=problem.card.name, count=6, draws=4)
     far, near = (view(with_changes(state, scale=s), comparison(problem), 24) for s in (1.0, 8.0))
-    torch.testing.assert_close(far.drawn.model(near.coords)[..., 0], near.model.draws, atol=1e-5, rtol=0)
-    torch.testing.assert_close(far.drawn.task.truth(near.coords)[0, :, 0], near.truth, atol=1e-5, rtol=0)
-    assert near.coords.abs().max() <= 1 / 8 and far.drawn.score == near.drawn.score
+    torch.testing.assert_close(far.task.model(near.coords)[..., 0], near.model.draws, atol=1e-5, rtol=0)
+    torch.testing.assert_close(far.task.truth(near.coords)[0, :, 0], near.truth, atol=1e-5, rtol=0)
+    assert near.coords.abs().max() <= 1 / 8 and far.task.score == near.task.score
 
 
 def test_more_points_keep_truth_and_noise_level_and_only_the_count_changes():
@@ -191,7 +193,7 @@ def test_more_points_keep_truth_and_noise_level_and_only_the_count_changes():
 
 def test_nothing_seen_shows_the_prior():
     frame = view(State(count=0, draws=64), comparison(GP1D))
-    assert frame.drawn.task.seen.m == 0 and 0.8 < float(frame.model.std.mean()) < 1.2
+    assert frame.task.seen.m == 0 and 0.8 < float(frame.model.std.mean()) < 1.2
     assert "nothing seen" in paint(frame)
 
 
@@ -208,16 +210,16 @@ def test_a_film_shows_one_moment_and_what_was_seen_near_it():
     state = State(problem="moving", pattern="frames", every=8, draws=3, time=0.1, scale=2.0, centre=(0.2, 0.1))
     frame = view(state, comparison(FILM), 24)
     assert (frame.coords[:, 0] == 0.1).all() and frame.axes == ("x", "y") and frame.window[0] == (-0.3, 0.7)
-    torch.testing.assert_close(frame.drawn.task.truth(frame.coords)[0, :, 0], frame.truth)
-    assert frame.drawn.task.seen.m == 512 and frame.near.m == 256 and frame.near.coords.shape == (256, 2)
+    torch.testing.assert_close(frame.task.truth(frame.coords)[0, :, 0], frame.truth)
+    assert frame.task.seen.m == 512 and frame.near.m == 256 and frame.near.coords.shape == (256, 2)
     root = ET.fromstring(paint(frame))
     words = [t.text for t in root.iter() if t.tag.endswith("text")]
     assert {"truth at t = 0.1", "256 of 512 points seen", "x", "y"} <= set(words) and "t = 0.1" in describe(frame)
     whole = with_changes(state, every=1)
-    drawn = view(whole, comparison(FILM), 4).drawn
+    drawn = view(whole, comparison(FILM), 4).task
     for time_now in (-1.0, -0.9375, -0.5, 0.0, 0.03, 1.0):           # one frame at any time, between two the earlier
         assert at_time(whole, time_now, drawn).near.m == 256
-    assert at_time(state, 0.5, frame.drawn).near.m == 0
+    assert at_time(state, 0.5, frame.task).near.m == 0
 
 
 def at_time(state, time_now, drawn):
@@ -227,7 +229,7 @@ def at_time(state, time_now, drawn):
 def test_space_time_on_a_line_is_a_map_with_its_own_axes():
     frame = view(State(problem="moving", pattern="sensors", count=32, draws=3), comparison(STRIP), 16)
     words = [t.text for t in ET.fromstring(paint(frame)).iter() if t.tag.endswith("text")]
-    assert "t" in words and "x" in words and not frame.film and frame.near is frame.drawn.task.seen
+    assert "t" in words and "x" in words and not frame.film and frame.near is frame.task.seen
 
 
 def test_without_an_exact_posterior_kriging_is_the_reference(opened):
@@ -254,7 +256,7 @@ def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
     maps = 6 if problem is GP2D else 0                                  # bars of colour, one for each picture
     assert len(images) == maps + (0 if not maps else 11 if look == "draws" else 5)
     rings = sum(1 for c in root.iter() if c.tag.endswith("circle"))
-    inside = int((frame.drawn.task.seen.coords.abs() <= 0.5).all(-1).sum())
+    inside = int((frame.task.seen.coords.abs() <= 0.5).all(-1).sum())
     assert inside > 0 and rings == 2 * inside + (problem is GP1D)       # two pictures, and the key
 
 
@@ -268,8 +270,8 @@ def test_a_png_holds_the_field_in_the_maps_colours():
 
 
 def test_a_curve_lies_where_its_numbers_say():
-    plate = Plate(10, 20, 100, 50, -1, 1, 0, 2)
-    line = ET.fromstring(plate.curve(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 1.0, 2.0]), "#000"))
+    plate = Plate(-1, 1, 0, 2).curve(np.array([-1.0, 0.0, 1.0]), np.array([0.0, 1.0, 2.0]), "#000")
+    line, = (e for e in ET.fromstring(f"<g>{plate.svg(10, 20, 100, 50)}</g>").iter() if e.tag.endswith("polyline"))
     assert line.attrib["points"] == "0 500 500 250 1000 0"              # tenths of pixels, y of the page downwards
 
 
@@ -396,57 +398,57 @@ def test_moving_the_window_never_asks_the_model_again(opened):
 def test_a_slider_that_moves_changes_the_state_and_the_picture(opened):
     panel = opened(GP1D.oracle())
     before = panel.picture.value
-    panel.controls.kept.value = 3
+    panel.knobs["kept"].value = 3
     assert panel.wait(20) and panel.state.count == 3 and "3 points seen" in panel.picture.value != before
-    panel.controls.scale.value = 4.0
+    panel.knobs["scale"].value = 4.0
     assert panel.wait(20) and panel.state.scale == 4.0
-    panel.controls.problem.value = "gp2d"
+    panel.knobs["problem"].value = "gp2d"
     assert panel.wait(20) and panel.state.count == 80 and "80 points seen" in panel.picture.value
-    assert panel.controls.centre[1].layout.display is None
+    assert panel.knobs["centre 2"].layout.display is None
     assert panel.error.value == ""
 
 
 def test_frames_have_a_slider_of_gaps(opened):
     panel = opened(STRIP, STRIP, draws=4)
-    panel.controls.pattern.value = "frames"
+    panel.knobs["pattern"].value = "frames"
     assert panel.wait(20) and panel.state.every == 5 and "64 points seen" in panel.picture.value
-    assert panel.controls.kept.label == "1 in 5 · 64"
-    panel.controls.kept.value = 3
+    assert panel.knobs["kept"].label == "1 in 5 · 64"
+    panel.knobs["kept"].value = 3
     assert panel.wait(20) and panel.state.every == 3 and "96 points seen" in panel.picture.value
-    panel.controls.pattern.value = "tracks"
+    panel.knobs["pattern"].value = "tracks"
     assert panel.wait(20) and panel.state.count == 80 and "80 points seen" in panel.picture.value
-    panel.controls.problem.value = "gp1d"                               # no tracks there
-    assert panel.state.pattern == "random" and "tracks" not in panel.controls.pattern.options
+    panel.knobs["problem"].value = "gp1d"                               # no tracks there
+    assert panel.state.pattern == "random" and "tracks" not in panel.knobs["pattern"].options
 
 
 def test_a_film_has_a_slider_of_time_and_never_asks_again(opened):
     film = Moving("t", "x", "y")
     panel = opened(film, film, draws=4, count=30)
     before, asked = panel.picture.value, len(film.asked)
-    assert panel.controls.time.layout.display is None and panel.controls.centre[0].description == "centre x"
-    panel.controls.time.value = 0.5
+    assert panel.knobs["time"].layout.display is None and panel.knobs["centre"].description == "centre x"
+    panel.knobs["time"].value = 0.5
     assert panel.wait(20) and panel.state.time == 0.5 and panel.picture.value != before
     assert panel.error.value == "" and len(film.asked) == asked
     titles = " ".join(ax.get_title(loc="left") for ax in panel.still().figure.axes)
     assert "truth at t = 0.5" in titles and "of 30 points seen" in titles
-    panel.controls.problem.value = "gp1d"
-    assert panel.controls.time.layout.display == "none" and panel.state.time == 0.0
+    panel.knobs["problem"].value = "gp1d"
+    assert panel.knobs["time"].layout.display == "none" and panel.state.time == 0.0
 
 
 def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
     panel = opened(StandIn(GP1D))
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
-    panel.controls.problem.value = "gp2d"
+    panel.knobs["problem"].value = "gp2d"
     assert panel.wait(20) and "no &lt;weights&gt;" in panel.error.value and style.ALERT in panel.error.value
-    panel.controls.problem.value = "gp1d"
+    panel.knobs["problem"].value = "gp1d"
     assert panel.wait(20) and panel.error.value == ""
 
 
 def test_stop_keeps_the_picture_and_says_so(opened):
     panel = opened(StandIn(GP1D, seconds=0.15))
     before = panel.picture.value
-    panel.controls.kept.value = 4
-    panel.stop.click()
+    panel.knobs["kept"].value = 4
+    panel.knobs["stop"].click()
     assert "stopped" in panel.status.value and panel.wait(5) and panel.picture.value == before
 
 
@@ -472,6 +474,54 @@ def test_the_ratio_over_many_tasks_is_the_nearest_counts():
     model = StandIn(GP1D, scores={"crps": {"1": 1.01, "10": 1.23, "mean": 1.1}, "tasks": 400})
     pair = Comparison(GP1D, model, "model", GP1D.oracle(), "exact posterior")
     assert "Over 400 tasks at m = 10: <b>1.23 ×</b>" in many_tasks(view(State(count=8), pair))
+
+
+def test_a_ratio_of_another_setting_is_never_shown():
+    """A ratio stands beside random points or frames at the noise it was measured with, and names them."""
+    scores = {"crps": {"0": 1.01, "10": 1.23, "every 4": 1.5, "every 8": 2.5}, "tasks": 60}
+    pair = Comparison(GP1D, StandIn(GP1D, scores=scores), "model", GP1D.oracle(), "exact posterior")
+    assert "m = 10: <b>1.23 ×</b> the CRPS of exact posterior (random, noise 0.05)" in many_tasks(view(State(), pair))
+    for other in ({"pattern": "clusters"}, {"noise": 0.2}, {"pattern": "clusters", "noise": 0.0}):
+        assert "No ratio" in (words := many_tasks(view(State(**other), pair))) and "×" not in words
+    assert "m = 0: <b>1.01 ×</b>" in many_tasks(view(State(pattern="clusters", count=0), pair))
+    film = replace(pair, problem=STRIP, model=StandIn(GP1D, scores=scores), reference=STRIP)
+    frame = replace(view(State(pattern="frames", every=7, draws=2), replace(film, model=STRIP), 4), comparison=film)
+    assert "one frame in 8: <b>2.50 ×</b>" in many_tasks(frame)
+
+
+def test_the_picture_of_another_state_is_grey(opened, monkeypatch):
+    """From a change to its first new frame; after an error it stays grey."""
+    panel, marks = opened(StandIn(GP1D)), []
+    assert STALE not in panel.picture._dom_classes and STALE not in panel.scores._dom_classes
+    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in panel.picture._dom_classes))
+    panel.knobs["kept"].value = 3
+    assert marks == [True] and "computing" in panel.status.value
+    monkeypatch.undo()
+    monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
+    panel._show((panel.state, "<svg/>", "", "refining …"))              # a preview: its scores are not there yet
+    assert STALE not in panel.picture._dom_classes and STALE in panel.scores._dom_classes
+    panel._show((State(count=99), "<svg/>", "", "done in 1 s"))
+    assert "refining" in panel.status.value                             # a newer one waits
+    monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no weights")))
+    panel.move(problem="gp2d").wait(20)
+    assert "no weights" in panel.error.value and STALE in panel.picture._dom_classes
+
+
+def test_only_problems_with_a_model_are_offered(opened):
+    assert list(opened(StandIn(GP1D)).knobs["problem"].options) == [
+        name for name in nfd.problems.names() if ("sparse_conditional", name) in shipped()]
+    assert "photo2d" not in opened(GP1D.oracle()).knobs["problem"].options                 # no exact posterior
+
+
+def test_axes_are_true_in_the_view_of_four_draws():
+    """Each of the four windows has its own numbers, in both painters."""
+    frame = view(State(problem="gp2d", draws=4, view="draws"), comparison(GP2D), 8)
+    plate, ax = plates(frame)[2], still(frame).axes[2]
+    shares, labels = plate.ticks(-1.0, 1.0, 4)
+    assert labels == ["−0.5", "0.0", "0.5"] * 2 and shares == [0.125, 0.25, 0.375, 0.625, 0.75, 0.875]
+    assert [t.get_text() for t in ax.get_xticklabels()] == labels and ax.get_xticks().tolist() == [
+        -0.75, -0.5, -0.25, 0.25, 0.5, 0.75]
+    assert plates(frame)[0].ticks(-1.0, 1.0, 4)[0] == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_model_that_gives_nan_is_an_error_not_a_picture(opened):
@@ -601,7 +651,8 @@ def test_problems_are_shown_as_curves_maps_and_films():
     curve, chart, film, shape, *empty = figure.axes
     assert [ax.get_title(loc="left") for ax in (curve, film)] == ["gp1d", FILM.card.name]
     assert len(empty) == 2 and not any(ax.axison for ax in empty)
-    assert len(curve.lines) == 3 and len(chart.images) == len(film.images) == 1 and len(film.lines) == 2
+    assert len(curve.lines) == 3 and len(chart.images) == len(film.images) == 1
+    assert np.ma.getmaskarray(film.images[0].get_array())[8].all()                 # a gap between the moments
     now = torch.nn.functional.pad(nfd.cell_centres((8, 8)), (1, 0), value=-0.75)              # the first moment
     first = np.asarray(film.images[0].get_array())[:8, :8]
     assert np.allclose(first[::-1].T, FILM.draw(1, seed=0)(now)[0, :, 0].reshape(8, 8), atol=1e-6)
@@ -615,7 +666,7 @@ def test_noisy_observations_lie_inside_the_axes_and_long_units_cut_no_title():
     for seed in range(3):
         panel = explore(step.oracle(), step, noise=0.3, count=20, seed=seed, draws=8)
         axes = panel.still().axes[0]
-        values = panel.frame().drawn.task.seen.values
+        values = panel.frame().task.seen.values
         panel.close()
         assert axes.get_ylim()[0] < values.min() and values.max() < axes.get_ylim()[1]
     hills = nfd.problems.get("terrain2d")                            # its units take two lines
