@@ -1,6 +1,7 @@
 """How many sampling steps a trained approach needs: its scores against the number of steps, on the same tasks."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from ..core.checks import require, require_count, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
 from ..core.types import Fitted, Problem
+from ..inference.posterior import TrainedModel
 from ..observation.observing import observe
 from .stamp import cases_of
 from .table import GRIDS, measured
@@ -26,7 +28,8 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
     Tasks, observations and the noise of the draws are the same at each number of steps, so that ratios compare
     steps alone. One ratio for each number of observations that the approach is scored at (`stamp`), then
     their mean. Returns {"steps", "crps", "energy", "variogram": a list each, "crps_95": (low, high) of each by a
-    bootstrap over tasks, "tasks", "draws", "fewest": the least number of steps within 1 % of the best in all three}.
+    bootstrap over tasks, "cases", "tasks" of each, "draws", "fewest": the least number of steps within 1 % of the best
+    in all three}.
     """
     steps = sorted(set(steps))
     require(len(steps) > 1, must="steps: at least two numbers of steps.", came=steps, why="A curve compares them.",
@@ -46,7 +49,14 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
                 found[:, j, i, k] = torch.stack([scored[name].double().cpu() for name in METRICS])
             if progress is not None:
                 progress(j * tasks + i + 1, len(cases) * tasks)
-    return {"steps": steps, **summary(found.numpy(), steps), "tasks": tasks, "draws": draws}
+    return {"steps": steps, **summary(found.numpy(), steps), "cases": len(cases), "tasks": tasks, "draws": draws}
+
+
+def with_fewest_steps(fitted: TrainedModel, problem: Problem, **setting) -> TrainedModel:
+    """The same trained model with the fewest steps that its curve allows as default; the curve is kept in `.about`."""
+    curve = step_curve(fitted, problem, **setting)
+    config = {**fitted.about["config"], "steps": curve["fewest"]}
+    return replace(fitted, about={**fitted.about, "config": config, "step_curve": curve}, steps=curve["fewest"])
 
 
 def summary(found: np.ndarray, steps: Sequence[int]) -> dict:
