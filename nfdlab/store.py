@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import approaches, legacy, problems
+from . import approaches, problems
 from .core.checks import UnknownName, four_parts, require, require_name
 from .core.config import from_mapping
 from .inference.posterior import TrainedModel
@@ -59,11 +59,11 @@ def about(path: str | Path) -> dict:
         with safe_open(path, "pt") as f:
             header = f.metadata() or {}
         form = header.get("format")
-        require(form in (FORMAT, legacy.FORMAT), must=f"A weights file of format {FORMAT!r} or {legacy.FORMAT!r}.",
-                came=str(form), why="Other files hold other networks.", do="Save with nfdlab.save, or fit again.")
+        require(form == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(form),
+                why="Files of another format, such as 'nfdlab 1', hold networks under other names.",
+                do="Train again: nfdlab train APPROACH PROBLEM. Or use the release that wrote the file.")
         found = json.loads(header["about"])
-        found = {"approach": found["approach"], **found}         # a header without an approach is not ours
-        return legacy.upgraded_about(found) if form == legacy.FORMAT else found
+        return {"approach": found["approach"], **found}          # a header without an approach is not ours
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
@@ -90,8 +90,6 @@ def load(approach: str, problem: str | Path | None = None, *, device: str = "aut
     kind = approaches.get(found["approach"])
     with safe_open(path, "pt") as f:
         tensors = {key: f.get_tensor(key) for key in f.keys()}          # noqa: SIM118 (safe_open is no mapping)
-        if f.metadata()["format"] == legacy.FORMAT:
-            tensors = legacy.upgraded_tensors(json.loads(f.metadata()["about"]), tensors)
     try:
         return restored(kind, found, tensors, device)
     except (RuntimeError, TypeError, KeyError) as error:

@@ -382,6 +382,17 @@ def test_a_file_that_is_not_ours_is_refused_in_four_parts_and_kept(case, tmp_pat
         nfd.load(tmp_path / "nowhere.safetensors")
 
 
+def test_a_file_of_format_1_is_refused_and_the_reader_told_what_to_do(tmp_path):
+    from safetensors.torch import save_file
+
+    old = tmp_path / "old.safetensors"
+    save_file({"a": torch.zeros(1)}, old, {"format": "nfdlab 1", "about": '{"approach": "score_field"}'})
+    with pytest.raises(ValueError, match="came: .*nfdlab 1") as error:
+        nfd.load(old)
+    assert four_parts(error) and "nfdlab train APPROACH PROBLEM" in str(error.value)
+    assert "the release that wrote" in str(error.value)
+
+
 @each(TRAINED)
 def test_a_save_that_fails_leaves_what_was_there(case, tmp_path, monkeypatch):
     path = nfd.save(case.fitted, tmp_path / "weights.safetensors")

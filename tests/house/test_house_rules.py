@@ -156,7 +156,7 @@ def test_a_class_name_is_unique_in_the_package():
     assert namesakes(TREES) == {}
 
 
-@pytest.mark.parametrize("name", sorted(set(MODULES) - {"legacy.py"}))             # which holds the old names
+@pytest.mark.parametrize("name", MODULES)
 def test_names_are_the_fields_terms(name):
     found = dialect(MODULES[name].read_text(encoding="utf-8"))
     found += [f"{word}: say {DIALECT[word]}" for word in words_of(name) & set(DIALECT)]
