@@ -3,13 +3,12 @@
 A table stands between `<!-- name: begin -->` and `<!-- name: end -->`. Nothing else in those files is touched.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from . import approaches, problems, recipes, store
 from .core.checks import require
-from .jupyter.lessons import lessons, read
+from .jupyter.lessons import lessons, title
 from .pairs import write_atomic
 
 
@@ -37,7 +36,7 @@ def approach_list(root: Path) -> str:
     """Approaches by number, and the problems that each has a recipe for."""
     rows = []
     for name in approaches.names():
-        card = approaches.get(name).card
+        card = approaches.card(name)
         home = ", ".join(f"`{p}`" for p in problems.names() if name in recipes.homes(p))
         rows.append([str(card.order), f"`{name}`", card.title, home or "–"])
     return table(["#", "key", "title", "problems"], rows)
@@ -47,7 +46,7 @@ def cards(root: Path) -> str:
     """Approaches as their cards say."""
     rows = []
     for name in approaches.names():
-        c = approaches.get(name).card
+        c = approaches.card(name)
         rows.append([str(c.order), f"`{name}`", c.idea, c.best_for, c.limits, c.papers])
     return table(["#", "key", "what it is", "best for", "limits", "built on"], rows)
 
@@ -56,12 +55,9 @@ def problem_list(root: Path) -> str:
     """Problems with their exact posterior and the approaches that have a recipe for them."""
     rows = []
     for name in problems.names():
-        if name == "arrays":
-            rows.append([f"`{name}`", "any", "your own data: arrays, pictures, tables", "none", "–"])
-            continue
-        problem = problems.get(name)
-        home = ", ".join(f"`{a}`" for a in recipes.homes(name))
-        rows.append([f"`{name}`", f"{problem.d}D", problem.card.title, problem.card.exact, home or "–"])
+        card, home = problems.card(name), ", ".join(f"`{a}`" for a in recipes.homes(name))
+        rows.append([f"`{name}`", f"{len(card.axes)}D", card.title, card.exact, home or "–"] if card else
+                    [f"`{name}`", "any", "your own data: arrays, pictures, tables", "none", "–"])
     return table(["problem", "in", "what", "exact posterior", "approaches"], rows)
 
 
@@ -69,9 +65,8 @@ def lesson_list(root: Path) -> str:
     """Lessons by their titles."""
     rows = []
     for path in lessons(root / "notebooks"):
-        prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-        title = next(iter(re.findall(r"^# (.+)", prose, re.M)), path.stem)
-        rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {title.partition('·')[2].strip() or title}")
+        heading = title(path)
+        rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {heading.partition('·')[2].strip() or heading}")
     return "\n".join(rows)
 
 

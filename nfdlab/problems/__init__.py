@@ -23,7 +23,7 @@ def names() -> list[str]:
 def card(name: str) -> ProblemCard | None:
     """The card of a problem, from its module's text; None for `arrays`, whose card comes from the user's data."""
     found = cards_in(Path(__file__).with_name(f"{_HOMES[require_name(name, _HOMES, 'problem')]}.py"))
-    return next((c for c in found if c.name == name), None)
+    return next((c for c in found if c.name == name and isinstance(c.axes, tuple)), None)
 
 
 def get(name: str, **knobs):
