@@ -22,24 +22,34 @@ def scores(root: Path) -> str:
     rows = []
     for (approach, problem), path in store.shipped().items():
         s = store.about(path)["scores"]
-        to = "" if s["to"] == "exact posterior" else f" (to {s['to']})"
         each = " · ".join(f"{m}: {v:.2f}" for m, v in s["crps"].items() if m not in ("mean", "worst"))
         columns = (("crps", "mean"), ("crps", "worst"), ("energy", "mean"), ("variogram", "mean"), ("spread", "mean"),
                    ("coverage90", "mean"))
-        rows.append([f"`{approach}`", f"`{problem}`{to}", *(f"{s[score][m]:.2f}" for score, m in columns), each,
+        rows.append([f"`{approach}`", f"`{problem}`{_to(s)}", *(f"{s[score][m]:.2f}" for score, m in columns), each,
                      str(s["tasks"])])
     return table(["approach", "problem", "CRPS", "worst m", "energy", "variogram", "spread", "coverage",
                   "CRPS at each m", "tasks"], rows)
 
 
 def approach_list(root: Path) -> str:
-    """Approaches by number, and the problems that each has a recipe for."""
+    """Approaches by number: what each is for, its CRPS ratio on each problem that its weights ship for, its cost."""
     rows = []
     for name in approaches.names():
-        card = approaches.card(name)
-        home = ", ".join(f"`{p}`" for p in problems.names() if name in recipes.homes(p))
-        rows.append([str(card.order), f"`{name}`", card.title, home or "–"])
-    return table(["#", "key", "title", "problems"], rows)
+        card, files = approaches.card(name), [path for (a, _), path in store.shipped().items() if a == name]
+        told = [store.about(path) for path in files]
+        minutes = sorted(round(about["budget"]["seconds"] / 60) for about in told)
+        size = sum(path.stat().st_size for path in files) / 1e6
+        rows.append([str(card.order), f"`{name}`", card.best_for,
+                     " · ".join(f"`{about['problem']}` {about['scores']['crps']['mean']:.2f}{_to(about['scores'])}"
+                                for about in told) or "–",
+                     "–".join(dict.fromkeys(map(str, (minutes[0], minutes[-1])))) if minutes else "–",
+                     f"{size:.1f}" if files else "–"])
+    return table(["#", "approach", "what it is for", "CRPS ratio", "minutes to train", "MB of weights"], rows)
+
+
+def _to(scores: dict) -> str:
+    """What ratios are to, where it is not the exact posterior."""
+    return "" if scores["to"] == "exact posterior" else f" (to {scores['to']})"
 
 
 def cards(root: Path) -> str:
@@ -71,8 +81,8 @@ def lesson_list(root: Path) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "scores": ("README.md", scores), "lessons": ("README.md", lesson_list), "problems": ("README.md", problem_list),
-    "approaches": ("README.md", approach_list), "cards": ("APPROACHES.md", cards)}
+    "approaches": ("README.md", approach_list), "lessons": ("README.md", lesson_list),
+    "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "problems": ("APPROACHES.md", problem_list)}
 
 
 def written(root: Path) -> dict[Path, str]:
