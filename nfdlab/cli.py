@@ -111,13 +111,13 @@ def train(approach: Approach, problem: Problem,
           half: Annotated[bool, Option("--half", help="Save in half precision: half the file.")] = False,
           out: Annotated[Path | None, Option("-o", "--out", help="The weights file, ….safetensors.")] = None):
     """Fit an approach to a problem and save its weights. Ctrl-C keeps a checkpoint to resume from."""
-    from . import approaches, problems, store
+    from . import approaches, problems
     from .core.checks import require, require_name
-    from .terminal import BUDGETS, console, interruptible, training
+    from .terminal import BUDGETS, bar, console, interruptible, training
 
     require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
     require_name(budget, BUDGETS, "budget"), check_device(device)
-    out = out or Path(store.shipped_name(approach, problem))
+    out = out or Path(f"{approach}--{problem}.safetensors")
     require(out.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(out),
             why="The weights are written there when training ends.", do=f"-o {out.with_suffix('.safetensors')}")
 
@@ -126,6 +126,7 @@ def train(approach: Approach, problem: Problem,
     import nfdlab
 
     from .core.types import Budget
+    from .evaluate.stamp import stamp
 
     use_threads(threads)
     checkpoint = out.with_suffix(".checkpoint")
@@ -141,20 +142,11 @@ def train(approach: Approach, problem: Problem,
     checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
     if tasks:
-        add_scores(fitted, approach, problem, tasks)
+        with bar(f"scoring {approach} on {problem}", "tasks") as progress:
+            stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
     nfdlab.save(fitted, out, dtype=torch.float16 if half else torch.float32)
     console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
-
-
-def add_scores(fitted, approach: str, problem: str, tasks: int) -> None:
-    """Score a fitted approach over so many tasks and record the scores in it."""
-    from . import problems
-    from .evaluate.stamp import stamp
-    from .terminal import bar
-
-    with bar(f"scoring {approach} on {problem}", "tasks") as progress:
-        stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
 
 
 @app.command()

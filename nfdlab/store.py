@@ -31,11 +31,6 @@ def shipped() -> dict[tuple[str, str], Path]:
     return {tuple(f.stem.split("--")): f for f in found if f.stem.count("--") == 1}
 
 
-def shipped_name(approach: str, problem: str) -> str:
-    """The file name under which the weights of that pair ship."""
-    return f"{approach}--{problem}.safetensors"
-
-
 def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     """Write a trained approach to `path` (a .safetensors file), whole or not at all: in float32 unless told. float16
     halves the file."""

@@ -92,33 +92,22 @@ def show_inventory() -> None:
     from . import approaches, baselines, problems, store
 
     cards = {name: approaches.card(name) for name in approaches.names()}
-    docs = {node.name.lower(): ast.get_docstring(node) for path in Path(baselines.__file__).parent.glob("*.py")
+    docs = {node.name.lower(): re.split(r"(?<=[.:;])\s", ast.get_docstring(node) or "")[0]
+            for path in Path(baselines.__file__).parent.glob("*.py")
             for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
     parts = {
         "approaches": (("approach", "", "idea"), [(n, str(card.order), card.idea) for n, card in cards.items()]),
-        "problems": (("problem", "in", "what", "exact posterior"), [(n, *_problem(n)) for n in problems.names()]),
-        "baselines": (("baseline", "what"), [(n, _sentence(docs[n.replace("_", "")])) for n in baselines.names()]),
+        "problems": (("problem", "in", "what", "exact posterior"), [
+            (n, f"{len(card.axes)}D", card.title, card.exact) if (card := problems.card(n)) else
+            (n, "any", "Your own data: an array, or a file of numbers or a picture", "none")
+            for n in problems.names()]),
+        "baselines": (("baseline", "what"), [(n, docs[n.replace("_", "")]) for n in baselines.names()]),
         "lessons": (("lesson", "question"), [(path.stem, title(path)) for path in lessons(home() / "notebooks")]),
         "weights": (("weights of", "on", "file", "kB"),
                     [(*pair, p.name, f"{p.stat().st_size / 1000:.0f}") for pair, p in store.shipped().items()]),
     }
     for part, (columns, rows) in parts.items():
         console.print(_table(*columns, title=part, rows=rows))
-
-
-def _sentence(doc: str | None) -> str:
-    """The first sentence of a docstring."""
-    return re.split(r"(?<=[.:;])\s", " ".join((doc or "").split()))[0]
-
-
-def _problem(name: str) -> tuple[str, str, str]:
-    """Dimension, title and exact posterior of a problem; of the one made from users' data, a description."""
-    from . import problems
-
-    card = problems.card(name)
-    if card is None:
-        return "any", "Your own data: an array, or a file of numbers or a picture", "none"
-    return f"{len(card.axes)}D", card.title, card.exact
 
 
 def show_table(table) -> None:

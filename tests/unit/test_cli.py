@@ -151,7 +151,7 @@ def test_lab_starts_this_python_on_the_first_lesson_with_its_token_on(repository
 
 
 def test_what_a_learner_saved_is_never_written_over(repository):
-    """A copy follows the lesson until it is saved; then a lesson that changes is put beside it, once for each change."""
+    """A copy follows the lesson until it is saved; then a lesson that changes is put beside it, once a change."""
     source, mine = repository / "notebooks", repository / "my_lessons"
     pairs.sync(source)
     assert len(lab.copy_lessons(repository)) == 1
