@@ -36,12 +36,12 @@ def approach_list(root: Path) -> str:
     rows = []
     for name in approaches.names():
         card, files = approaches.card(name), [path for (a, _), path in store.shipped().items() if a == name]
-        told = [store.about(path) for path in files]
-        minutes = sorted(round(about["budget"]["seconds"] / 60) for about in told)
+        headers = [store.about(path) for path in files]
+        minutes = sorted(round(about["budget"]["seconds"] / 60) for about in headers)
         size = sum(path.stat().st_size for path in files) / 1e6
         rows.append([str(card.order), f"`{name}`", card.best_for,
                      " · ".join(f"`{about['problem']}` {about['scores']['crps']['mean']:.2f}{_to(about['scores'])}"
-                                for about in told) or "–",
+                                for about in headers) or "–",
                      "–".join(dict.fromkeys(map(str, (minutes[0], minutes[-1])))) if minutes else "–",
                      f"{size:.1f}" if files else "–"])
     return table(["#", "approach", "what it is for", "CRPS ratio", "minutes to train", "MB of weights"], rows)

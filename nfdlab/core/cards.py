@@ -39,10 +39,10 @@ def cards_in(path: Path) -> list[Card | ProblemCard]:
 
     What is not a literal stands as its source, so names, titles and orders are written as literals.
     """
-    kinds = {kind.__name__: kind for kind in (Card, ProblemCard)}
+    classes = {each.__name__: each for each in (Card, ProblemCard)}
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
-             and isinstance(node.func, ast.Name) and node.func.id in kinds]
-    return [kinds[call.func.id](*map(_literal, call.args), **{k.arg: _literal(k.value) for k in call.keywords})
+             and isinstance(node.func, ast.Name) and node.func.id in classes]
+    return [classes[call.func.id](*map(_literal, call.args), **{k.arg: _literal(k.value) for k in call.keywords})
             for call in calls]
 
 

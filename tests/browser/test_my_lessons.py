@@ -57,12 +57,16 @@ def test_a_lesson_that_was_run_changed_and_saved_leaves_the_repository_clean(roo
         page.keyboard.press("Control+End")
         page.keyboard.type("  # my own words")
         page.keyboard.press("Control+s")
-        page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
+        saved = ""
+        for _ in range(240):
+            saved = copy.read_text(encoding="utf-8")
+            if "my own words" in saved:
+                break
+            page.wait_for_timeout(500)
         page.wait_for_timeout(4000)                                  # the time in which a news prompt would come
         assert page.locator(".Toastify__toast").count() == 0
         files = page.locator(".jp-DirListing-item:visible").all_inner_texts()
         assert any("00_start_here.ipynb" in name for name in files)
-    saved = copy.read_text(encoding="utf-8")
     assert "my own words" in saved and re.search(r"42", saved)
     assert git(root, "status", "--porcelain") == "" and pairs.check(root / "notebooks") == []
 
