@@ -67,7 +67,11 @@ def jupyterlab(root: Path, scratch: Path, edit: bool = True):
             yield address, token
         finally:
             server.terminate()
-            server.wait(30)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:        # it waits for a kernel that was just being started
+                server.kill()
+                server.wait(30)
 
 
 def _wait(address: str, server: subprocess.Popen, log: Path) -> None:

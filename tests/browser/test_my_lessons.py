@@ -78,5 +78,6 @@ def test_a_lesson_that_was_run_changed_and_saved_leaves_the_repository_clean(roo
         first_screen(page, address, token)
         page.locator(".jp-Notebook:visible", has_text="my own words").wait_for()
         page.locator(".jp-OutputArea-output:visible", has_text="42").wait_for()
+        page.wait_for_selector("text=Kernel status: Idle", state="attached")
     assert copy.read_text(encoding="utf-8") == saved
     assert git(root, "status", "--porcelain") == "" and pairs.check(root / "notebooks") == []
