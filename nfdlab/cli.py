@@ -4,6 +4,7 @@ Heavy packages are imported inside the commands, so that `nfdlab --help` answers
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -44,19 +45,24 @@ app = typer.Typer(cls=RefusalGroup, no_args_is_help=True, add_completion=False, 
                   help="Neural fields married to diffusion models, on sparse data, beside the exact posterior.")
 Approach = Annotated[str, Argument(help="An approach, as `nfdlab list` names it.")]
 Problem = Annotated[str, Argument(help="A problem, as `nfdlab list` names it.")]
-Seed = Annotated[int, Option(help="Same seed, same numbers.")]
+Seed = Annotated[int, Option(min=0, help="Same seed, same numbers.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, …")]
 Threads = Annotated[int | None, Option(min=1, help="Cores to use; all by default.")]
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(ctx: typer.Context, browser: Annotated[bool, Option(help="Open a browser, or only print the address.")] = True,
-        port: Annotated[int | None, Option(help="By default the first free one from 8888 on.")] = None):
-    """Open JupyterLab on the lessons. Further options go to JupyterLab as they are."""
+        port: Annotated[int | None, Option(help="By default the first free one from 8888 on.")] = None,
+        edit: Annotated[bool, Option("--edit", help="Open the lessons themselves, to change them.")] = False):
+    """Open JupyterLab on your copies of the lessons, in my_lessons. Further options go to JupyterLab as they are."""
     from .jupyter import lab as jupyterlab
     from .jupyter.lessons import home
+    from .terminal import console
 
-    raise typer.Exit(jupyterlab.start(*jupyterlab.command(home(), browser=browser, port=port, extra=ctx.args)))
+    if not edit:
+        console.print("\n".join(jupyterlab.copy_lessons(home())))
+    raise typer.Exit(jupyterlab.start(*jupyterlab.command(home(), edit=edit, browser=browser, port=port,
+                                                          extra=ctx.args)))
 
 
 @app.command("list")
@@ -71,10 +77,10 @@ def list_():
 def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its beginning 05, or a path.")],
         parameter: Annotated[list[str] | None, Option(
             "-p", "--parameter", metavar="NAME VALUE", help="Set a parameter of the lesson; repeat at will.")] = None,
-        out: Annotated[Path, Option("-o", "--out", help="The folder for the report.")] = Path("reports"),
+        out: Annotated[Path, Option("-o", "--out", file_okay=False, help="Folder for the report.")] = Path("reports"),
         timeout: Annotated[int, Option(help="Seconds that one cell may take.")] = 1800):
     """Run a lesson from top to bottom and write a report that opens anywhere, with no network."""
-    from . import report
+    from .jupyter import lessons
     from .terminal import bar, console, interruptible, show_parameters
 
     try:
@@ -82,6 +88,10 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
     except ValueError:
         show_parameters(notebook)
         raise typer.BadParameter("-p takes a name and a value: -p seed 3") from None
+    lessons.validate(lessons.lesson_parameters(lessons.find(notebook, lessons.home() / "notebooks")), given)
+
+    from . import report
+
     with (interruptible(lambda: "Stopped; no report was written."),
           bar(f"running {Path(notebook).stem}", "cells") as progress):
         written = report.run(notebook, given, out, progress=progress, timeout=timeout)
@@ -92,7 +102,8 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
 @app.command()
 def train(approach: Approach, problem: Problem,
           budget: Annotated[str, Option(help="smoke (seconds), lesson (two minutes), reference (ships).")] = "lesson",
-          seconds: Annotated[float | None, Option(help="Train this long instead; below 600, smaller networks.")] = None,
+          seconds: Annotated[float | None, Option(
+              min=0.1, help="Train this long instead; below 600, smaller networks.")] = None,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           resume: Annotated[bool, Option(help="Go on from a checkpoint of the same name, if there is one.")] = True,
           tasks: Annotated[int | None, Option(
@@ -100,17 +111,24 @@ def train(approach: Approach, problem: Problem,
           half: Annotated[bool, Option("--half", help="Save in half precision: half the file.")] = False,
           out: Annotated[Path | None, Option("-o", "--out", help="The weights file, ….safetensors.")] = None):
     """Fit an approach to a problem and save its weights. Ctrl-C keeps a checkpoint to resume from."""
+    from . import approaches, problems
+    from .core.checks import require, require_name
+    from .terminal import BUDGETS, bar, console, interruptible, training
+
+    require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
+    require_name(budget, BUDGETS, "budget"), check_device(device)
+    out = out or Path(f"{approach}--{problem}.safetensors")
+    require(out.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(out),
+            why="The weights are written there when training ends.", do=f"-o {out.with_suffix('.safetensors')}")
+
     import torch
 
     import nfdlab
 
-    from . import store
     from .core.types import Budget
-    from .terminal import console, interruptible, training
+    from .evaluate.stamp import stamp
 
     use_threads(threads)
-    out = weights_file(out or Path(store.shipped_name(approach, problem)))
-    nfdlab.approaches.get(approach), nfdlab.problems.get(problem)      # unknown names are refused before the bar
     checkpoint = out.with_suffix(".checkpoint")
     if not resume:
         checkpoint.unlink(missing_ok=True)
@@ -124,29 +142,11 @@ def train(approach: Approach, problem: Problem,
     checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
     if tasks:
-        add_scores(fitted, approach, problem, tasks)
+        with bar(f"scoring {approach} on {problem}", "tasks") as progress:
+            stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
     nfdlab.save(fitted, out, dtype=torch.float16 if half else torch.float32)
     console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
-
-
-def weights_file(path: Path) -> Path:
-    """A path for weights; refused where it does not end in .safetensors."""
-    from .core.checks import require
-
-    require(path.suffix == ".safetensors", must="-o: a file name ending in .safetensors.", came=str(path),
-            why="The weights are written there when training ends.", do=f"-o {path.with_suffix('.safetensors')}")
-    return path
-
-
-def add_scores(fitted, approach: str, problem: str, tasks: int) -> None:
-    """Score a fitted approach over so many tasks and record the scores in it."""
-    from . import problems
-    from .evaluate.stamp import stamp
-    from .terminal import bar
-
-    with bar(f"scoring {approach} on {problem}", "tasks") as progress:
-        stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
 
 
 @app.command()
@@ -156,20 +156,27 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           tasks: Annotated[int, Option(min=1, help="Fresh tasks for each number of observations.")] = 50,
           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
           pattern: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
-          noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
+          noise: Annotated[float, Option(min=0.0, help="Standard deviation of the observation noise.")] = 0.05,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           baselines: Annotated[bool, Option(help="Score the classical baselines on the same tasks.")] = True,
           out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
     """Score an approach as a ratio to the exact posterior on the same tasks; 1.00 is the best possible."""
+    from . import baselines as classical
+    from . import problems, store
+    from .core.checks import require_name
+    from .terminal import PATTERNS, bar, console, read_counts, show_table
+
+    names = [approach] if approach.endswith(".safetensors") else [approach, problem]
+    require_name(problem, problems.names(), "problem"), store.find(*names), check_device(device)
+    pattern, sizes = require_name(pattern.lower(), PATTERNS, "pattern"), read_counts(counts)
+
     import nfdlab
 
-    from . import baselines as classical
     from .evaluate.table import compare
-    from .terminal import bar, console, pattern_named, read_counts, show_table
+    from .observation.patterns import ALL
 
     use_threads(threads)
-    source, kind, sizes = nfdlab.problems.get(problem), pattern_named(pattern), read_counts(counts)
-    model = nfdlab.load(*([approach] if approach.endswith(".safetensors") else [approach, problem]), device=device)
+    source, kind, model = problems.get(problem), ALL[pattern], nfdlab.load(*names, device=device)
     contestants = {Path(approach).stem: model, **{n: classical.get(n) for n in classical.names() if baselines}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
         table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
@@ -188,22 +195,42 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
           seeds: Annotated[int, Option(min=1, help="How many seeds, each with its own tasks.")] = 1,
           tasks: Annotated[int, Option(min=1, help="Tasks for each pattern, size and seed.")] = 20,
           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
-          noise: Annotated[float, Option(help="Standard deviation of the observation noise.")] = 0.05,
+          noise: Annotated[float, Option(min=0.0, help="Standard deviation of the observation noise.")] = 0.05,
           scores: Annotated[str | None, Option(help="crps,energy,…; all by default; variograms cost most.")] = None,
           jobs: Annotated[int | None, Option(min=1, help="Processes; one a core by default.")] = None,
           out: Annotated[Path, Option("-o", "--out", help="The folder for table, ranking, picture.")] = Path("bench"),
           force: Annotated[bool, Option("--force", help="Compute everything anew.")] = False):
     """Score all contestants on all problems: a table, a ranking, a picture. The same command resumes after a stop."""
+    from . import approaches, baselines
+    from . import problems as places
+    from .core.checks import require
+    from .terminal import (
+        PATTERNS,
+        SCORES,
+        bar,
+        console,
+        interruptible,
+        read_counts,
+        read_names,
+        read_shares,
+        show_ranking,
+    )
+
+    everyone = [*baselines.names(), *approaches.names(), "exact", "exact_again"]
+    who, where = read_names(contestants, everyone, "contestant"), read_names(problems, places.names(), "problem")
+    how, which = read_names(patterns, PATTERNS, "pattern"), read_names(scores, SCORES, "score")
+    sizes, parts = read_counts(counts), read_shares(shares)
+    require(sizes is None or parts is None, must="--counts or --shares, one of the two.", came="both",
+            why="Each is a way to say how much is seen.", do="Leave one out.")
+
     from .evaluate import bench as benches
     from .panels.plots import benchmark
-    from .terminal import bar, console, interruptible, read_counts, read_names, read_shares, show_ranking
 
     kept = f"Stopped; what is finished is kept in {out}; the same command resumes from there."
     with interruptible(lambda: kept), bar("bench", "cells") as progress:
         table = benches.bench(
-            read_names(contestants), read_names(problems), patterns=read_names(patterns), seeds=seeds, tasks=tasks,
-            counts=read_counts(counts), shares=read_shares(shares), draws=draws, noise_std=noise, jobs=jobs,
-            scores=read_names(scores) or benches.SCORES, out=out, force=force, progress=progress)
+            who, where, patterns=how, seeds=seeds, tasks=tasks, counts=sizes, shares=parts, draws=draws, jobs=jobs,
+            noise_std=noise, scores=which or SCORES, out=out, force=force, progress=progress)
     show_ranking(table)
     (out / "bench.png").write_bytes(benchmark(table.ranking()).png())
     console.print(f"{out / 'bench.csv'}  {len(table.rows)} rows, with ranking.csv and bench.png", style="dim")
@@ -235,6 +262,15 @@ def doctor():
     from .terminal import show_findings
 
     raise typer.Exit(show_findings(examine()))
+
+
+def check_device(device: str) -> None:
+    """Refuse what names no device; whether this machine has it, torch will say."""
+    from .core.checks import require
+
+    require(re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d+)?", device) is not None, came=repr(device),
+            must="--device: auto, cpu, cuda, cuda:1, mps or xpu.", why="No device of torch has that name.",
+            do="--device auto")
 
 
 def use_threads(threads: int | None) -> None:

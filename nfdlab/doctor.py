@@ -96,7 +96,7 @@ def notebooks() -> list[Finding]:
         folder = home() / "notebooks"
     except ValueError:
         return [Finding("lessons", "none", False, "run nfdlab inside a clone of the repository")]
-    stale, count = pairs.check(folder), len(lessons(folder))
-    note = "every pair is fresh" if count else "there should be some"
+    stale, count = pairs.differing(folder), len(lessons(folder))
+    note = "each agrees with its notebook" if count else "there should be some"
     note = f"run nfdlab sync: {'; '.join(stale)}" if stale else note
     return [Finding("lessons", f"{count} in {folder}", count > 0 and not stale, note)]

@@ -18,8 +18,9 @@ import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from . import __version__
+from .core.checks import four_parts, require
 from .jupyter.kernel import NAME, headless
-from .jupyter.lessons import find, home, lesson_parameters, read, refuse, validate
+from .jupyter.lessons import find, home, lesson_parameters, read, validate
 from .jupyter.page import html
 from .pairs import write_atomic
 
@@ -51,9 +52,8 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
     path = path if path.is_file() and path.suffix == ".py" else find(str(notebook), home() / "notebooks")
     path, given = path.resolve(), validate(lesson_parameters(path), parameters or {})
     out = Path(out_dir)
-    if out.exists() and not out.is_dir():
-        refuse("value", "out_dir: a folder, which is made if it is not there.", str(out),
-               "There is a file of that name.", "Choose another folder with -o.")
+    require(out.is_dir() or not out.exists(), must="out_dir: a folder, which is made if it is not there.",
+            came=str(out), why="There is a file of that name.", do="Choose another folder with -o.")
     out.mkdir(parents=True, exist_ok=True)
     began, lesson = time.perf_counter(), read(path)
     with tempfile.TemporaryDirectory(prefix="nfd") as scratch:
@@ -65,9 +65,10 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
             write_atomic(kept, partial.read_text(encoding="utf-8"))
             where = [i for i, c in enumerate(lesson.cells) if c.id == failure.cell.id]
             name = f"Cell {where[0] + 1} of {len(lesson.cells)}" if where else "The cell that sets what you passed"
-            refuse("value", f"{path.name}: every cell runs to its end.", failure.what,
-                   f"{name} failed, the one that begins `{failure.cell.source.strip().splitlines()[0]}`.",
-                   f"Open {kept} to see the outputs so far; no report was written.")
+            raise ValueError(four_parts(
+                f"{path.name}: every cell runs to its end.", failure.what,
+                f"{name} failed, the one that begins `{failure.cell.source.strip().splitlines()[0]}`.",
+                f"Open {kept} to see the outputs so far; no report was written.")) from None
     seconds = time.perf_counter() - began
     page, executed = out / f"{path.stem}.html", out / f"{path.stem}.ipynb"
     write_atomic(page, _page(done, path, given, seconds))

@@ -1,23 +1,26 @@
 """Trained approaches as files: tensors in safetensors, everything else as JSON in its header.
 
-Loading executes no code.
+Loading executes no code. Torch is imported where tensors are, so that names and headers are read without it.
 """
+
+from __future__ import annotations
 
 import json
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from . import approaches, problems
 from .core.checks import UnknownName, four_parts, require, require_name
 from .core.config import from_mapping
-from .inference.posterior import TrainedModel
-from .training import resolve_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from .inference.posterior import TrainedModel
 
 FORMAT = "nfdlab 2"
 
@@ -28,13 +31,14 @@ def shipped() -> dict[tuple[str, str], Path]:
     return {tuple(f.stem.split("--")): f for f in found if f.stem.count("--") == 1}
 
 
-def shipped_name(approach: str, problem: str) -> str:
-    """The file name under which the weights of that pair ship."""
-    return f"{approach}--{problem}.safetensors"
+def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+    """Write a trained approach to `path` (a .safetensors file), whole or not at all: in float32 unless told. float16
+    halves the file."""
+    import torch
+    from safetensors.torch import save_file
 
+    from .inference.posterior import TrainedModel
 
-def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Path:
-    """Write a trained approach to `path` (a .safetensors file), whole or not at all. float16 halves the file."""
     require(isinstance(fitted, TrainedModel), kind=TypeError, must="fitted: a trained approach.", came=fitted,
             why="Exact posteriors and baselines have no weights to save.",
             do="Save what nfdlab.train returned.")
@@ -42,7 +46,7 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Pat
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().to("cpu", dtype if v.dtype == torch.float32 else v.dtype).contiguous()
+    tensors = {k: v.detach().to("cpu", (dtype or v.dtype) if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
     temporary = path.with_name(path.name + ".part")
     try:
@@ -56,7 +60,7 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype = torch.float32) -> Pat
 def about(path: str | Path) -> dict:
     """What a weights file says of itself: approach, config, problem, knobs, budget, scores."""
     try:
-        with safe_open(path, "pt") as f:
+        with safe_open(path, "np") as f:
             header = f.metadata() or {}
         form = header.get("format")
         require(form == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(form),
@@ -73,19 +77,7 @@ def about(path: str | Path) -> dict:
 def load(approach: str, problem: str | Path | None = None, *, device: str = "auto"):
     """A trained approach: `load("sparse_conditional", "gp1d")` from the shipped weights, or `load(path)`, or
     `load("sparse_conditional", path)`."""
-    named = isinstance(problem, str) and not problem.endswith(".safetensors")
-    if named:
-        require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
-        have = shipped()
-        require((approach, problem) in have, kind=UnknownName, must="An approach and a problem whose weights ship.",
-                came=f"{approach!r}, {problem!r}", why="Those weights are not in the package. It has: "
-                + (", ".join(f"{p} ({a})" for a, p in have) or "none") + ".",
-                do=f"nfdlab.train({approach!r}, {problem!r}), or nfdlab train {approach} {problem} in a shell.")
-        path = have[approach, problem]
-    else:
-        path = Path(approach if problem is None else problem)
-        require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
-                do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
+    path = find(approach, problem)
     found = about(path)
     kind = approaches.get(found["approach"])
     with safe_open(path, "pt") as f:
@@ -97,13 +89,31 @@ def load(approach: str, problem: str | Path | None = None, *, device: str = "aut
                                     "The file is from another version: train again.")) from error
 
 
-def restored(kind: type, found: dict, tensors: dict[str, Tensor], device: str = "auto") -> TrainedModel:
+def find(approach: str, problem: str | Path | None = None) -> Path:
+    """The weights file that `load` reads for the same arguments; unknown names and lost files are refused."""
+    named = isinstance(problem, str) and not problem.endswith(".safetensors")
+    if named:
+        require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
+        have = shipped()
+        require((approach, problem) in have, kind=UnknownName, must="An approach and a problem whose weights ship.",
+                came=f"{approach!r}, {problem!r}", why="Those weights are not in the package. It has: "
+                + (", ".join(f"{p} ({a})" for a, p in have) or "none") + ".",
+                do=f"nfdlab.train({approach!r}, {problem!r}), or nfdlab train {approach} {problem} in a shell.")
+        return have[approach, problem]
+    path = Path(approach if problem is None else problem)
+    require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
+            do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
+    return path
+
+
+def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: str = "auto") -> TrainedModel:
     """A trained approach of class `kind` from its header and its tensors: same draws, no code executed.
 
     Half precision becomes single. A KeyError, TypeError or RuntimeError says that header and tensors do not fit.
     """
+    from .training import resolve_device
+
     config = from_mapping(kind, found["config"])
     net = config.build(found["d"], found["c"])
-    net.load_state_dict({key: v.float() if v.dtype in (torch.float16, torch.bfloat16) else v
-                         for key, v in tensors.items()})
+    net.load_state_dict(tensors)
     return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)

@@ -3,13 +3,12 @@
 A table stands between `<!-- name: begin -->` and `<!-- name: end -->`. Nothing else in those files is touched.
 """
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from . import approaches, problems, recipes, store
 from .core.checks import require
-from .jupyter.lessons import lessons, read
+from .jupyter.lessons import lessons, title
 from .pairs import write_atomic
 
 
@@ -23,31 +22,41 @@ def scores(root: Path) -> str:
     rows = []
     for (approach, problem), path in store.shipped().items():
         s = store.about(path)["scores"]
-        to = "" if s["to"] == "exact posterior" else f" (to {s['to']})"
         each = " · ".join(f"{m}: {v:.2f}" for m, v in s["crps"].items() if m not in ("mean", "worst"))
         columns = (("crps", "mean"), ("crps", "worst"), ("energy", "mean"), ("variogram", "mean"), ("spread", "mean"),
                    ("coverage90", "mean"))
-        rows.append([f"`{approach}`", f"`{problem}`{to}", *(f"{s[score][m]:.2f}" for score, m in columns), each,
+        rows.append([f"`{approach}`", f"`{problem}`{_to(s)}", *(f"{s[score][m]:.2f}" for score, m in columns), each,
                      str(s["tasks"])])
     return table(["approach", "problem", "CRPS", "worst m", "energy", "variogram", "spread", "coverage",
                   "CRPS at each m", "tasks"], rows)
 
 
 def approach_list(root: Path) -> str:
-    """Approaches by number, and the problems that each has a recipe for."""
+    """Approaches by number: what each is for, its CRPS ratio on each problem that its weights ship for, its cost."""
     rows = []
     for name in approaches.names():
-        card = approaches.get(name).card
-        home = ", ".join(f"`{p}`" for p in problems.names() if name in recipes.homes(p))
-        rows.append([str(card.order), f"`{name}`", card.title, home or "–"])
-    return table(["#", "key", "title", "problems"], rows)
+        card, files = approaches.card(name), [path for (a, _), path in store.shipped().items() if a == name]
+        headers = [store.about(path) for path in files]
+        minutes = sorted(round(about["budget"]["seconds"] / 60) for about in headers)
+        size = sum(path.stat().st_size for path in files) / 1e6
+        rows.append([str(card.order), f"`{name}`", card.best_for,
+                     " · ".join(f"`{about['problem']}` {about['scores']['crps']['mean']:.2f}{_to(about['scores'])}"
+                                for about in headers) or "–",
+                     "–".join(dict.fromkeys(map(str, (minutes[0], minutes[-1])))) if minutes else "–",
+                     f"{size:.1f}" if files else "–"])
+    return table(["#", "approach", "what it is for", "CRPS ratio", "minutes to train", "MB of weights"], rows)
+
+
+def _to(scores: dict) -> str:
+    """What ratios are to, where it is not the exact posterior."""
+    return "" if scores["to"] == "exact posterior" else f" (to {scores['to']})"
 
 
 def cards(root: Path) -> str:
     """Approaches as their cards say."""
     rows = []
     for name in approaches.names():
-        c = approaches.get(name).card
+        c = approaches.card(name)
         rows.append([str(c.order), f"`{name}`", c.idea, c.best_for, c.limits, c.papers])
     return table(["#", "key", "what it is", "best for", "limits", "built on"], rows)
 
@@ -56,12 +65,9 @@ def problem_list(root: Path) -> str:
     """Problems with their exact posterior and the approaches that have a recipe for them."""
     rows = []
     for name in problems.names():
-        if name == "arrays":
-            rows.append([f"`{name}`", "any", "your own data: arrays, pictures, tables", "none", "–"])
-            continue
-        problem = problems.get(name)
-        home = ", ".join(f"`{a}`" for a in recipes.homes(name))
-        rows.append([f"`{name}`", f"{problem.d}D", problem.card.title, problem.card.exact, home or "–"])
+        card, home = problems.card(name), ", ".join(f"`{a}`" for a in recipes.homes(name))
+        rows.append([f"`{name}`", f"{len(card.axes)}D", card.title, card.exact, home or "–"] if card else
+                    [f"`{name}`", "any", "your own data: arrays, pictures, tables", "none", "–"])
     return table(["problem", "in", "what", "exact posterior", "approaches"], rows)
 
 
@@ -69,15 +75,14 @@ def lesson_list(root: Path) -> str:
     """Lessons by their titles."""
     rows = []
     for path in lessons(root / "notebooks"):
-        prose = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
-        title = next(iter(re.findall(r"^# (.+)", prose, re.M)), path.stem)
-        rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {title.partition('·')[2].strip() or title}")
+        heading = title(path)
+        rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {heading.partition('·')[2].strip() or heading}")
     return "\n".join(rows)
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "scores": ("README.md", scores), "lessons": ("README.md", lesson_list), "problems": ("README.md", problem_list),
-    "approaches": ("README.md", approach_list), "cards": ("APPROACHES.md", cards)}
+    "approaches": ("README.md", approach_list), "lessons": ("README.md", lesson_list),
+    "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "problems": ("APPROACHES.md", problem_list)}
 
 
 def written(root: Path) -> dict[Path, str]:

@@ -1,9 +1,11 @@
 """What the commands print in a terminal: tables, progress bars, errors; and how they read lists of values."""
 
+import ast
 import re
 import signal
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -12,11 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from .jupyter.lessons import find, home, lesson_parameters, lessons, read, refuse
+from .core.checks import require, require_name
+from .jupyter.lessons import find, home, lesson_parameters, lessons, title
 
 console = Console(highlight=False)
 aside = Console(stderr=True, highlight=False)       # bars and errors, so that only results go into a pipe
 METRICS = ("crps", "energy", "variogram", "rmse", "spread", "coverage90")
+# names of the library, known here before torch is imported
+SCORES = (*METRICS, "maximum90", "integral90")
+PATTERNS = ("random", "grid", "block", "lines", "clusters", "border", "frames", "sensors", "tracks", "outline")
+BUDGETS = ("smoke", "lesson", "reference")
 
 
 def show_error(error: Exception) -> None:
@@ -84,40 +91,23 @@ def show_inventory() -> None:
     """Print approaches, problems, baselines, lessons and weights."""
     from . import approaches, baselines, problems, store
 
-    cards = {name: approaches.get(name).card for name in approaches.names()}
+    cards = {name: approaches.card(name) for name in approaches.names()}
+    docs = {node.name.lower(): re.split(r"(?<=[.:;])\s", ast.get_docstring(node) or "")[0]
+            for path in Path(baselines.__file__).parent.glob("*.py")
+            for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
     parts = {
         "approaches": (("approach", "", "idea"), [(n, str(card.order), card.idea) for n, card in cards.items()]),
-        "problems": (("problem", "in", "what", "exact posterior"), [(n, *_problem(n)) for n in problems.names()]),
-        "baselines": (("baseline", "what"),
-                      [(n, _sentence(type(baselines.get(n)).__doc__)) for n in baselines.names()]),
-        "lessons": (("lesson", "question"), [(path.stem, _question(path)) for path in lessons(home() / "notebooks")]),
+        "problems": (("problem", "in", "what", "exact posterior"), [
+            (n, f"{len(card.axes)}D", card.title, card.exact) if (card := problems.card(n)) else
+            (n, "any", "Your own data: an array, or a file of numbers or a picture", "none")
+            for n in problems.names()]),
+        "baselines": (("baseline", "what"), [(n, docs[n.replace("_", "")]) for n in baselines.names()]),
+        "lessons": (("lesson", "question"), [(path.stem, title(path)) for path in lessons(home() / "notebooks")]),
         "weights": (("weights of", "on", "file", "kB"),
                     [(*pair, p.name, f"{p.stat().st_size / 1000:.0f}") for pair, p in store.shipped().items()]),
     }
-    for title, (columns, rows) in parts.items():
-        console.print(_table(*columns, title=title, rows=rows))
-
-
-def _question(path) -> str:
-    """The title of a lesson."""
-    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    return next(iter(re.findall(r"^# (.+)", prose, re.M)), "")
-
-
-def _sentence(doc: str | None) -> str:
-    """The first sentence of a docstring."""
-    return re.split(r"(?<=[.:;])\s", " ".join((doc or "").split()))[0]
-
-
-def _problem(name: str) -> tuple[str, str, str]:
-    """Dimension, title and exact posterior of a problem; of the one made from users' data, a description."""
-    from . import problems
-
-    try:
-        problem = problems.get(name)
-    except (TypeError, ValueError):
-        return "any", "Your own data: an array, or a file of numbers or a picture", "none"
-    return f"{problem.d}D", problem.card.title, problem.card.exact
+    for part, (columns, rows) in parts.items():
+        console.print(_table(*columns, title=part, rows=rows))
 
 
 def show_table(table) -> None:
@@ -175,40 +165,41 @@ def show_findings(findings) -> int:
     return int(wrong > 0)
 
 
-def pattern_named(name: str):
-    """A pattern's class by its name, in any case."""
-    from .core.checks import require_name
-    from .observation import patterns
+def read_names(text: str | None, known, what: str) -> tuple[str, ...] | None:
+    """"a, b" -> ("a", "b"): at least one, and each of `known` or a weights file."""
+    if text is None:
+        return None
+    names = _words(text)
+    require(len(names) > 0, must=f"At least one {what}.", came=repr(text), why="The command goes through a list.",
+            do=f"One of: {', '.join(known)}.")
+    return tuple(n if n.endswith(".safetensors") else require_name(n, known, what) for n in names)
 
-    return patterns.ALL[require_name(name.lower(), patterns.ALL, "pattern")]
 
-
-def read_names(text: str | None) -> tuple[str, ...] | None:
-    """"a, b" -> ("a", "b")."""
-    return None if text is None else tuple(text.replace(",", " ").split())
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def read_shares(text: str | None) -> tuple[float, ...] | None:
     """"0.01, 0.1" -> (0.01, 0.1)."""
-    return _read(text, float, "--shares: numbers with commas between.",
-                 "Each is a share of a grid's cells that is kept.", "--shares 0.01,0.05,0.2")
+    return _read(text, float, 1.0, must="--shares: numbers up to 1, with commas between.",
+                 why="Each is a share of a grid's cells that is kept.", do="--shares 0.01,0.05,0.2")
 
 
 def read_counts(text: str | None) -> tuple[int, ...] | None:
     """"1,3,5" -> (1, 3, 5)."""
-    return _read(text, int, "--counts: whole numbers with commas between.",
-                 "Each is a number of observations, with rows of its own in the table.", "--counts 1,3,5,10,20")
+    return _read(text, int, float("inf"), must="--counts: whole numbers with commas between.",
+                 why="Each is a number of observations, with rows of its own in the table.", do="--counts 1,3,5,10,20")
 
 
-def _read(text: str | None, kind: type, must: str, why: str, do: str) -> tuple | None:
-    """Numbers of a kind, at least one and none below zero; None for None."""
-    words = read_names(text)
+def _read(text: str | None, kind: type, most: float, **refusal: str) -> tuple | None:
+    """Numbers of a kind, at least one, from zero to `most`; None for None."""
+    if text is None:
+        return None
     try:
-        values = None if words is None else tuple(map(kind, words))
+        values = tuple(map(kind, _words(text)))
     except ValueError:
         values = ()
-    if values is not None and (not values or min(values) < 0):
-        refuse("value", must, repr(text), why, do)
+    require(len(values) > 0 and all(0 <= v <= most for v in values), came=repr(text), **refusal)
     return values
 
 

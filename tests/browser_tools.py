@@ -48,13 +48,14 @@ def chromium(**context):
 
 
 @contextmanager
-def jupyterlab(root: Path, scratch: Path):
-    """JupyterLab on a folder that holds `notebooks`; yields (address, token)."""
+def jupyterlab(root: Path, scratch: Path, edit: bool = True):
+    """JupyterLab on a folder that holds `notebooks`, as `nfdlab lab --edit` starts it, or as `nfdlab lab` does; yields
+    (address, token)."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = "0123456789abcdef0123456789abcdef"
-    words, environment = lab.command(root, browser=False, port=port)
+    words, environment = lab.command(root, edit=edit, browser=False, port=port)
     private = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
                "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "JUPYTERLAB_SETTINGS_DIR": "settings"}
     environment |= {key: str(scratch / name) for key, name in private.items()} | {"JUPYTER_TOKEN": token}
@@ -66,11 +67,15 @@ def jupyterlab(root: Path, scratch: Path):
             yield address, token
         finally:
             server.terminate()
-            server.wait(30)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:        # it waits for a kernel that was just being started
+                server.kill()
+                server.wait(30)
 
 
 def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(240):
+    for _ in range(720):
         if server.poll() is not None:
             pytest.fail(f"JupyterLab ended: {log.read_text(errors='replace')[-2000:]}")
         try:

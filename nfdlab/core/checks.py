@@ -1,13 +1,18 @@
 """Argument checks. Every error says what must hold, what came, why, and what to do.
 
-Only public functions call these; internal code trusts its shapes.
+Only public functions call these; internal code trusts its shapes. Torch is not imported here, so that a wrong name on a
+command line is refused before anything heavy is.
 """
 
-import math
-from difflib import get_close_matches
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import math
+import sys
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def four_parts(must: str, came: str, why: str, do: str) -> str:
@@ -22,12 +27,16 @@ class UnknownName(KeyError):
         return str(self.args[0])
 
 
+def is_tensor(x) -> bool:
+    """Whether x is a tensor, without importing torch."""
+    return "torch" in sys.modules and isinstance(x, sys.modules["torch"].Tensor)
+
+
 def describe(x) -> str:
     """A short word for what came: type, shape and dtype of tensors, else the value cut to 80 characters."""
-    if isinstance(x, Tensor):
-        return f"tensor of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
     if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return f"{type(x).__name__} of shape {tuple(x.shape)}, {x.dtype}"
+        kind = "tensor" if is_tensor(x) else type(x).__name__
+        return f"{kind} of shape {tuple(x.shape)}, {str(x.dtype).removeprefix('torch.')}"
     text = repr(x)
     return f"{type(x).__name__} {text if len(text) <= 80 else text[:77] + '...'}"
 
@@ -68,7 +77,7 @@ def require_count(count, what: str = "n", at_least: int = 1) -> int:
 
 def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
     """A finite number within [low, high], or (low, high] with `open_low`."""
-    if isinstance(x, Tensor) and x.numel() == 1:
+    if is_tensor(x) and x.numel() == 1:
         x = float(x)
     number = isinstance(x, (int, float)) and not isinstance(x, bool)
     inside = number and math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
@@ -80,7 +89,7 @@ def require_number(x, what: str, low: float = -math.inf, high: float = math.inf,
 
 def require_finite(x: Tensor, what: str) -> Tensor:
     """`x` without NaN or infinity."""
-    bad = int((~torch.isfinite(x)).sum())
+    bad = int((~x.isfinite()).sum())
     require(bad == 0, must=f"{what}: finite numbers.", came=f"{describe(x)} with {bad} NaN or infinite entries",
             why="One NaN spreads through every draw.", do=f"Drop or fill those entries of {what} first.")
     return x
@@ -91,7 +100,7 @@ def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor
 
     Up to 1e-5 outside counts as rounding.
     """
-    require(isinstance(coords, Tensor) and coords.is_floating_point(), kind=TypeError, came=coords,
+    require(is_tensor(coords) and coords.is_floating_point(), kind=TypeError, came=coords,
             must="coords: a torch tensor of floating point numbers, of shape (p, d).",
             why="Coordinates are real numbers.", do="torch.as_tensor(coords).float(), or nfdlab.cell_centres((64,)).")
     ranks = (2,) if n is None else (2, 3)

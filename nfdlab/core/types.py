@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
 
@@ -127,21 +128,6 @@ class Fitted(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ProblemCard:
-    """Description of a problem, printed by reports."""
-
-    name: str
-    title: str
-    equation: str
-    domain: str
-    units: str
-    axes: tuple[str, ...]
-    hard: str
-    source: str
-    exact: str                       # which exact posterior there is, or why none
-
-
 @runtime_checkable
 class Source(Protocol):
     """All that an approach sees of a problem: fresh functions without end."""
@@ -160,18 +146,6 @@ class Problem(Source, Protocol):
     def oracle(self) -> Fitted | None:
         """The exact posterior, or None where there is none."""
         ...
-
-
-@dataclass(frozen=True)
-class Card:
-    """Description of an approach. `limits` says where it fails and may not be empty."""
-
-    order: int
-    title: str
-    idea: str
-    papers: str
-    best_for: str
-    limits: str
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
-"""Lessons: finding, reading and parametrising the notebooks."""
+"""Lessons: finding, reading and parametrising the notebooks. Jupyter's packages are imported in `read` alone."""
 
 import ast
+import json
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import jupytext
-import nbformat
+from ..core.checks import UnknownName, require, require_name
 
 HEAD = {
     "jupytext": {"cell_metadata_filter": "tags,-all", "notebook_metadata_filter": "kernelspec,-all"},
@@ -15,25 +16,18 @@ HEAD = {
     "language_info": {"name": "python"},
 }
 KINDS = {"str": str, "int": int, "float": float, "bool": bool}
-
-
-def refuse(kind: str, *parts: str) -> NoReturn:
-    """Raise one of the kit's errors; `kind` is a name, and core is only imported here, since pairs need no torch."""
-    from ..core import checks
-
-    kinds = {"value": ValueError, "type": TypeError, "name": checks.UnknownName}
-    raise kinds[kind](checks.four_parts(*parts))
+MARK = re.compile(r'^# %%(?: \[(\w+)\])?(?: tags=(\[.*\]))?\n', re.M)
 
 
 def home() -> Path:
     """The repository: the folder that holds `notebooks`, beside this package, else here or in a folder above."""
     here = Path.cwd()
-    for folder in (Path(__file__).resolve().parents[2], here, *here.parents):
-        if (folder / "notebooks" / "jupytext.toml").is_file():
-            return folder
-    refuse("value", "A folder `notebooks` with the lessons, beside the installed package or above where you are.",
-           f"none from {here} upwards", "The lessons live in the repository, not in the installed package.",
-           "cd into your clone of the repository and try again.")
+    folders = (Path(__file__).resolve().parents[2], here, *here.parents)
+    found = next((folder for folder in folders if (folder / "notebooks" / "jupytext.toml").is_file()), None)
+    require(found is not None, must="A folder `notebooks` with the lessons, beside the installed package or above "
+            "where you are.", came=f"none from {here} upwards", why="The lessons live in the repository, not in the "
+            "installed package.", do="cd into your clone of the repository and try again.")
+    return found
 
 
 def lessons(folder: Path) -> list[Path]:
@@ -42,28 +36,29 @@ def lessons(folder: Path) -> list[Path]:
 
 
 def find(name: str, folder: Path) -> Path:
-    """A lesson's .py by its path, or by any beginning of its name, with or without the number, that fits only one."""
+    """A lesson's .py by its path, its name, its number, or a beginning of these that fits only one lesson."""
     path = Path(name)
     if path.suffix in (".py", ".ipynb"):
-        for candidate in (path.with_suffix(".py"), path):
-            if candidate.is_file():
-                return candidate.resolve()
-        refuse("value", "A notebook that exists.", f"path {name}", "There is no such file.",
-               f"`nfdlab list` names the lessons; they are in {folder}.")
-    stems = [p.stem for p in lessons(folder)]
-    fits = [s for s in stems if name in (s, s[3:])]
-    fits = fits or [s for s in stems if name and (s.startswith(name) or s[3:].startswith(name))]
-    if len(fits) == 1:
-        return Path(folder, fits[0] + ".py").resolve()
-    near = get_close_matches(name, stems + [s[3:] for s in stems], n=1)
+        found = next((p for p in (path.with_suffix(".py"), path) if p.is_file()), None)
+        require(found is not None, must="A notebook that exists.", came=f"path {name}", why="There is no such file.",
+                do=f"`nfdlab list` names the lessons; they are in {folder}.")
+        return found.resolve()
+    stems = {stem: stem.partition("_")[::2] for stem in (p.stem for p in lessons(folder))}     # number and name
+    fits = [s for s, parts in stems.items() if name in (s, *parts)]
+    fits = fits or [s for s, parts in stems.items() if name and (s.startswith(name) or parts[1].startswith(name))]
+    near = get_close_matches(name, [*stems, *(title for _, title in stems.values())], n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    refuse("name", "The name of one lesson, or its beginning.", repr(name),
-           f"It fits {', '.join(fits)}." if fits else "No lesson's name begins so.",
-           hint + f"Choose one of: {', '.join(stems)}.")
+    require(len(fits) == 1, kind=UnknownName, must="The name of one lesson, or its beginning.", came=repr(name),
+            why=f"It fits {', '.join(fits)}." if fits else "No lesson's name begins so.",
+            do=hint + f"Choose one of: {', '.join(stems)}.")
+    return Path(folder, fits[0] + ".py").resolve()
 
 
-def read(path: Path) -> nbformat.NotebookNode:
+def read(path: Path):
     """The lesson as a notebook in canonical form: no outputs, only tags, cell ids by position."""
+    import jupytext
+    import nbformat
+
     path = Path(path)
     nb = jupytext.read(path) if path.suffix == ".ipynb" else jupytext.read(path, fmt="py:percent")
     nb.nbformat, nb.nbformat_minor, nb.metadata = 4, 5, nbformat.from_dict(HEAD)
@@ -74,6 +69,26 @@ def read(path: Path) -> nbformat.NotebookNode:
             cell.outputs, cell.execution_count = [], None
     nbformat.validate(nb)
     return nb
+
+
+def cells(path: Path) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Kind, source and tags of each cell of a lesson or a notebook, as `read` has them, in a hundredth of its time."""
+    text = Path(path).read_text(encoding="utf-8")
+    if Path(path).suffix == ".ipynb":
+        return [(c["cell_type"], "".join(c["source"]), tuple(c["metadata"].get("tags", ())))
+                for c in json.loads(text)["cells"]]
+    found = []
+    for kind, tags, source in zip(*[iter(MARK.split(text)[1:])] * 3, strict=True):
+        if kind:
+            source = re.sub(r"^# ?", "", source, flags=re.M)
+        found.append((kind or "code", source.strip("\n"), tuple(json.loads(tags or "[]"))))
+    return found
+
+
+def title(path: Path) -> str:
+    """The first heading of a lesson."""
+    prose = "\n".join(source for kind, source, _ in cells(path) if kind == "markdown")
+    return next(iter(re.findall(r"^# (.+)", prose, re.M)), path.stem)
 
 
 @dataclass(frozen=True)
@@ -94,12 +109,17 @@ class Parameter:
 
 
 def lesson_parameters(path: Path) -> dict[str, Parameter]:
-    """The parameters of a lesson by name, from its cell tagged `parameters`, as papermill reads it."""
-    import papermill
-
-    found = papermill.inspect_notebook(read(path))
-    return {name: Parameter(name, p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"])
-            for name, p in found.items()}
+    """The parameters of a lesson by name: the assignments of its cell tagged `parameters`."""
+    source = next((source for _, source, tags in cells(path) if "parameters" in tags), "")
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            name = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
+            default = ast.literal_eval(node.value)
+            kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else type(default).__name__
+            said = source.splitlines()[node.end_lineno - 1].encode()[node.end_col_offset:].decode().strip(" #")
+            found[name] = Parameter(name, kind, default, said)
+    return found
 
 
 def validate(parameters: dict[str, Parameter], given: dict[str, Any]) -> dict[str, Any]:
@@ -108,15 +128,8 @@ def validate(parameters: dict[str, Parameter], given: dict[str, Any]) -> dict[st
     Unknown names (KeyError, with the nearest one), wrong types (TypeError) and words not among the choices (ValueError)
     are refused here, before anything runs; papermill would only warn, or inject the text as it is.
     """
-    return {name: _typed(_known(parameters, name), value) for name, value in given.items()}
-
-
-def _known(parameters: dict[str, Parameter], name: str) -> Parameter:
-    if name not in parameters:
-        near = get_close_matches(name, parameters, n=1)
-        refuse("name", "The name of a parameter of this lesson.", repr(name), "Its `parameters` cell has no such name.",
-               (f"Did you mean {near[0]!r}? " if near else "") + f"Choose one of: {', '.join(parameters) or 'none'}.")
-    return parameters[name]
+    return {name: _typed(parameters[require_name(name, parameters, "parameter of this lesson")], value)
+            for name, value in given.items()}
 
 
 def _typed(p: Parameter, value: Any) -> Any:
@@ -128,11 +141,12 @@ def _typed(p: Parameter, value: Any) -> Any:
             pass                                   # stays text, and is refused below as what it is
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind:
-        refuse("type", f"{p.name}: {kind.__name__}" + (f" ({p.help})." if p.help else "."), came,
-               f"The lesson declares `{p.name}: {p.type} = {p.default!r}`.", f"Pass {p.name} {p.default}, for example.")
-    if p.choices and value not in p.choices:
-        near = get_close_matches(value, p.choices, n=1)
-        refuse("value", f"{p.name}: one of {', '.join(p.choices)}.", came, "The lesson lists no other.",
-               f"Did you mean {near[0]!r}?" if near else f"Pass {p.name} {p.default}.")
+    meaning = f" ({p.help})" if p.help else ""
+    require(type(value) is kind, kind=TypeError, must=f"{p.name}: {kind.__name__}{meaning}.", came=came,
+            why=f"The lesson declares `{p.name}: {p.type} = {p.default!r}`.",
+            do=f"Pass {p.name} {p.default}, for example.")
+    near = get_close_matches(str(value), p.choices, n=1)
+    require(not p.choices or value in p.choices, must=f"{p.name}: one of {', '.join(p.choices)}.", came=came,
+            why="The lesson lists no other.",
+            do=f"Did you mean {near[0]!r}?" if near else f"Pass {p.name} {p.default}.")
     return value

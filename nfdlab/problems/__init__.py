@@ -1,10 +1,10 @@
 """Problems: distributions of functions, by name. Each module lists its own in `PROBLEMS`."""
 
 from importlib import import_module
+from pathlib import Path
 
-from ..core.capabilities import HasHeldOut
+from ..core.cards import ProblemCard, cards_in
 from ..core.checks import require, require_name
-from ..core.types import Source
 
 _HOMES = {
     "gp1d": "gaussian_fields", "gp2d": "gaussian_fields", "sawtooth1d": "families", "families1d": "families",
@@ -20,6 +20,12 @@ def names() -> list[str]:
     return list(_HOMES)
 
 
+def card(name: str) -> ProblemCard | None:
+    """The card of a problem, from its module's text; None for `arrays`, whose card comes from the user's data."""
+    found = cards_in(Path(__file__).with_name(f"{_HOMES[require_name(name, _HOMES, 'problem')]}.py"))
+    return next((c for c in found if c.name == name and isinstance(c.axes, tuple)), None)
+
+
 def get(name: str, **knobs):
     """The problem of that name, with knobs: get("gp1d", lengthscale=0.3)."""
     require_name(name, _HOMES, "problem")
@@ -31,6 +37,9 @@ def get(name: str, **knobs):
 
 def held_out(problem):
     """The side of a problem that training never sees; the problem itself where functions are endless and fresh."""
+    from ..core.capabilities import HasHeldOut
+    from ..core.types import Source
+
     require(isinstance(problem, Source), kind=TypeError, must="problem: a Problem.", came=problem,
             why="Only problems have a held-out side.", do='nfdlab.problems.get("gp1d").')
     return problem.held_out() if isinstance(problem, HasHeldOut) else problem

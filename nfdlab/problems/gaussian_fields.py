@@ -13,13 +13,8 @@ from ..exact.mixture import Mixture
 from ..exact.normal import Normal
 from .base import ExactProblem
 
-
-def _card(name: str, d: int, axes: tuple[str, ...]) -> ProblemCard:
-    return ProblemCard(
-        name=name, title=f"A smooth Gaussian field in {d}D",
-        equation="f ~ GP(0, exp(-r^2 / 2 l^2))", domain=f"[-1, 1]^{d}", units="standard deviations", axes=axes,
-        hard="Nothing but the width of the band: every answer is known, so any shortfall is the model's.",
-        source="Rasmussen & Williams 2006, ch. 2 and eq. 4.9", exact="Gaussian, in the weights of a cosine basis")
+HARD = "Nothing but the width of the band: every answer is known, so any shortfall is the model's."
+SOURCE = "Rasmussen & Williams 2006, ch. 2 and eq. 4.9"
 
 
 class _SquaredExponential(ExactProblem):
@@ -37,7 +32,10 @@ class _SquaredExponential(ExactProblem):
 class GP1D(_SquaredExponential):
     """Smooth curves; `lengthscale` from 0.04, a hill's width in units of the box [-1, 1]."""
 
-    card: ClassVar[ProblemCard] = _card("gp1d", 1, ("x",))
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="gp1d", title="A smooth Gaussian field in 1D", equation="f ~ GP(0, exp(-r^2 / 2 l^2))", domain="[-1, 1]^1",
+        units="standard deviations", axes=("x",), hard=HARD, source=SOURCE,
+        exact="Gaussian, in the weights of a cosine basis")
     d: ClassVar[int] = 1
     lengthscale: float = 0.2
 
@@ -46,7 +44,10 @@ class GP1D(_SquaredExponential):
 class GP2D(_SquaredExponential):
     """Smooth surfaces; `lengthscale` from 0.15, a hill's width in units of the box [-1, 1]^2."""
 
-    card: ClassVar[ProblemCard] = _card("gp2d", 2, ("x", "y"))
+    card: ClassVar[ProblemCard] = ProblemCard(
+        name="gp2d", title="A smooth Gaussian field in 2D", equation="f ~ GP(0, exp(-r^2 / 2 l^2))", domain="[-1, 1]^2",
+        units="standard deviations", axes=("x", "y"), hard=HARD, source=SOURCE,
+        exact="Gaussian, in the weights of a cosine basis")
     d: ClassVar[int] = 2
     lengthscale: float = 0.3
 

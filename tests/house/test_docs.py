@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_generated_table_is_fresh():
-    """Scores, approaches, problems and lessons of the README, the cards of APPROACHES."""
+    """Approaches and lessons of the README; cards, scores and problems of APPROACHES."""
     assert tables.check(ROOT) == [], "run `nfdlab sync`"
 
 
@@ -38,6 +38,6 @@ def test_readmes_python_runs():
 
 
 def test_every_problem_and_baseline_is_named():
-    text = (ROOT / "README.md").read_text()
-    for name in nfd.problems.names():
+    text = (ROOT / "APPROACHES.md").read_text(encoding="utf-8")
+    for name in (*nfd.problems.names(), *nfd.baselines.names()):
         assert f"`{name}`" in text

@@ -1,15 +1,20 @@
 """Pairs: the notebook is a function of the text; nothing that anyone wrote is lost; parameters are checked first."""
 
+import ast
 import json
 import os
+from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from lesson_text import lesson, write
 
 from nfdlab import pairs
 from nfdlab.jupyter import lessons
 from nfdlab.jupyter.lessons import lesson_parameters, validate
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 @pytest.fixture
@@ -25,6 +30,16 @@ def test_rendering_twice_gives_the_same_bytes_and_fixed_ids(folder):
     first = pairs.render(folder / "01_one.py")
     assert first == pairs.render(folder / "01_one.py") == (folder / "01_one.ipynb").read_text(encoding="utf-8")
     assert [c["id"] for c in json.loads(first)["cells"]] == ["01-000", "01-001", "01-002"]
+
+
+@pytest.mark.parametrize("path", lessons.lessons(NOTEBOOKS), ids=lambda p: p.stem)
+def test_cells_are_those_that_jupytext_reads(path):
+    """Of the text and of its notebook; and the parameters are those that papermill finds."""
+    theirs = [(c.cell_type, c.source, tuple(c.metadata.get("tags", ()))) for c in lessons.read(path).cells]
+    assert lessons.cells(path) == lessons.cells(path.with_suffix(".ipynb")) == theirs
+    found = {p["name"]: (p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"])
+             for p in papermill.inspect_notebook(str(path.with_suffix(".ipynb"))).values()}
+    assert found == {p.name: (p.type, p.default, p.help) for p in lesson_parameters(path).values()}
 
 
 def test_tags_survive_the_pair(folder):
@@ -130,7 +145,11 @@ def test_a_lesson_is_found_by_stem_beginning_or_path(folder):
     one = folder / "01_one.py"
     for name in ("01_one", "01", "one", "on", str(one), str(one.with_suffix(".ipynb"))):
         assert lessons.find(name, folder) == one.resolve()
-    for name, said in (("0", "01_one, 02_two"), ("oen", "Did you mean 'one'"), ("77", "Choose one of"), ("", "Choose")):
+    write(folder, "01a_one_more", "1")
+    for name in ("01", "one", "01_"):                                    # a whole number or name is no beginning
+        assert lessons.find(name, folder) == one.resolve()
+    for name, said in (("0", "01_one, 01a_one_more, 02_two"),
+                       ("oen", "Did you mean 'one'"), ("77", "Choose one of"), ("", "Choose")):
         with pytest.raises(KeyError, match=said):
             lessons.find(name, folder)
     with pytest.raises(ValueError, match="no such file"):

@@ -1,6 +1,7 @@
 """The command line: arguments reach the library, and refusals are one framed message."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from lesson_text import lesson, write
 from typer.testing import CliRunner
 
 import nfdlab
-from nfdlab import cli, pairs, report, store, tables
+from nfdlab import cli, pairs, report, store, tables, terminal
 from nfdlab.core.types import Budget, Step
 from nfdlab.jupyter import kernel, lab, lessons
 
@@ -38,24 +39,86 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_help_answers_without_loading_anything_heavy():
-    heavy = {"torch", "numpy", "matplotlib", "papermill", "jupytext", "pandas"}
-    code = ("import sys; from nfdlab import cli; from typer.testing import CliRunner; "
-            f"print(CliRunner().invoke(cli.app, ['--help']).output, sorted({heavy} & set(sys.modules)))")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip().endswith("[]")
-    for name in ("lab", "list", "run", "train", "score", "bench", "sync", "doctor"):
-        assert f" {name} " in out
+REFUSED = [("score", "nothing", "gp1d"), ("score", "sparse_conditional", "gp9d"),
+           ("score", "sparse_conditional", "step1d"), ("score", "lost.safetensors", "gp1d"),
+           ("score", "sparse_conditional", "gp1d", "--counts", "1,x"),
+           ("score", "sparse_conditional", "gp1d", "--pattern", "randon"),
+           ("score", "sparse_conditional", "gp1d", "--device", "tpu"),
+           ("train", "sparse_conditional", "gp1d", "--budget", "huge"),
+           ("train", "sparse_conditional", "gp1d", "--device", "cuda:x"),
+           ("train", "sparse_conditional", "gp1d", "-o", "w.bin"), ("train", "nothing", "gp1d"),
+           ("bench", "--problems", "gp9d"), ("bench", "--contestants", "nearst"), ("bench", "--scores", "crsp"),
+           ("bench", "--shares", "0.1,x"), ("bench", "--shares", "2"), ("bench", "--counts", "3", "--shares", "0.1"),
+           ("bench", "--patterns", ""), ("run", "77"), ("run", "00", "-p", "sead", "3"),
+           ("run", "00", "-p", "seed", "x")]
+HEAVY = {"torch", "numpy", "scipy", "pandas", "matplotlib", "plotly", "joblib", "IPython", "ipykernel", "jupyterlab",
+         "jupyter_client", "jupytext", "nbformat", "papermill", "nbconvert"}
 
 
-@pytest.mark.parametrize("words", [("score", "nothing", "gp1d"), ("score", "sparse_conditional", "gp9d"),
-                                   ("train", "sparse_conditional", "gp1d", "--budget", "huge"),
-                                   ("train", "sparse_conditional", "gp1d", "-o", "w.bin"),
-                                   ("train", "nothing", "gp1d"), ("score", "lost.safetensors", "gp1d"),
-                                   ("score", "sparse_conditional", "gp1d", "--counts", "1,x"),
-                                   ("score", "sparse_conditional", "gp1d", "--pattern", "randon"),
-                                   ("bench", "--problems", "gp9d"), ("bench", "--shares", "0.1,x"),
-                                   ("bench", "--counts", "3", "--shares", "0.1"), ("bench", "--patterns", "")])
+def python(code: str) -> tuple[str, float]:
+    """What a fresh Python prints, and the seconds of CPU that it takes."""
+    def used() -> float:
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return spent.ru_utime + spent.ru_stime
+
+    before = used()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout, used() - before
+
+
+def test_help_list_and_refusals_load_nothing_heavy():
+    """A name or an option is checked against what files and cards say, before the library that they lead to."""
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from nfdlab import cli
+said = [CliRunner().invoke(cli.app, words) for words in (["--help"], ["list"])]
+assert all(s.exit_code == 0 for s in said), said
+print(said[0].output, said[1].output)
+for words in {REFUSED}:
+    refused = CliRunner().invoke(cli.app, words)
+    assert refused.exit_code == 2 and "do:" in refused.stderr, (words, refused)
+    assert not {HEAVY} & set(sys.modules), words
+"""
+    out, _ = python(code)
+    for name in ("lab", "list", "run", "train", "score", "bench", "sync", "doctor", *nfdlab.approaches.names()):
+        assert f" {name} " in out or f"\n{name} " in out, name
+
+
+@pytest.fixture(scope="module")
+def torch_seconds():
+    """Seconds of CPU to import torch here: what a command must not cost before it has something to compute."""
+    return python("import torch")[1]
+
+
+@pytest.mark.parametrize("words", [("list",), ("score", "nothing", "gp1d"), ("run", "05", "-p", "sead", "3"),
+                                   ("train", "sparse_conditional", "gp1d", "--bogus")])
+def test_an_answer_costs_less_than_half_of_importing_torch(words, torch_seconds):
+    """Relative, as machines differ: on two busy cores torch took 2.3 s of CPU and an answer 0.5 s."""
+    code = f"from typer.testing import CliRunner as Run; from nfdlab import cli; Run().invoke(cli.app, {words})"
+    assert python(code)[1] < torch_seconds / 2
+
+
+def test_what_is_known_before_torch_is_what_the_library_knows():
+    from nfdlab.evaluate.bench import SCORES
+
+    assert set(terminal.SCORES) == set(SCORES) and list(terminal.PATTERNS) == list(nfdlab.patterns.ALL)
+    for name in terminal.BUDGETS:
+        Budget.named(name)
+    for name in nfdlab.approaches.names():
+        assert nfdlab.approaches.card(name) == nfdlab.approaches.get(name).card
+    for name in nfdlab.problems.names():
+        card = nfdlab.problems.card(name)
+        if name != "arrays":
+            problem = nfdlab.problems.get(name)
+            assert (card.name, card.title, card.axes, card.exact) == (
+                problem.card.name, problem.card.title, problem.card.axes, problem.card.exact)
+            assert len(card.axes) == problem.d
+    assert nfdlab.problems.card("arrays") is None
+
+
+@pytest.mark.parametrize("words", REFUSED)
 def test_refusals_are_one_frame_and_exit_code_2(nfd, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = nfd(*words)
@@ -74,15 +137,43 @@ def test_traceback_on_request_and_for_accidents(nfd, monkeypatch):
 
 def test_lab_starts_this_python_on_the_first_lesson_with_its_token_on(repository, monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
-    words, environment = lab.command(repository, browser=False, port=9999, extra=["--debug"])
+    words, environment = lab.command(repository, edit=True, browser=False, port=9999, extra=["--debug"])
     assert words[:3] == [sys.executable, "-m", "jupyterlab"] and words[-1] == "--debug" and "--no-browser" in words
     assert f"--ServerApp.root_dir={repository}" in words and "--ServerApp.port=9999" in words
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" not in words       # not there yet
     pairs.sync(repository / "notebooks")
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in lab.command(repository)[0]
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb" in lab.command(repository, edit=True)[0]
+    lab.copy_lessons(repository)
+    assert "--LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb" in lab.command(repository)[0]
     assert "--ServerApp.ip=localhost" in words and not any("token" in w.lower() or "password" in w for w in words)
     first, second = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert second == "mine" and Path(first, "labconfig", "default_setting_overrides.json").is_file()
+
+
+def test_what_a_learner_saved_is_never_written_over(repository):
+    """A copy follows the lesson until it is saved; then a lesson that changes is put beside it, once a change."""
+    source, mine = repository / "notebooks", repository / "my_lessons"
+    pairs.sync(source)
+    assert len(lab.copy_lessons(repository)) == 1
+    (source / "pictures").mkdir()
+    (source / "pictures" / "a.png").write_bytes(b"a")
+    (mine / "05_deep.ipynb").write_text("mine", encoding="utf-8")
+    assert len(lab.copy_lessons(repository)) == 1 and (mine / "05_deep.ipynb").read_text(encoding="utf-8") == "mine"
+    assert (mine / "pictures" / "a.png").read_bytes() == b"a" and len(list(mine.glob("*.ipynb"))) == 2
+    for name in ("00_start_here", "05_deep"):
+        (source / f"{name}.ipynb").write_text("newer", encoding="utf-8")
+    for again in range(2):
+        lines = lab.copy_lessons(repository)[1:]
+        assert [line for line in lines if "05_deep.new.ipynb" in line] == ([] if again else lines) and len(lines) < 2
+    shown = {path.name: path.read_text(encoding="utf-8") for path in mine.glob("*.ipynb")}
+    assert shown == {"00_start_here.ipynb": "newer", "05_deep.ipynb": "mine", "05_deep.new.ipynb": "newer"}
+    (mine / "05_deep.new.ipynb").write_text("mine too", encoding="utf-8")
+    (source / "05_deep.ipynb").write_text("newest", encoding="utf-8")
+    assert "05_deep.new1.ipynb" in lab.copy_lessons(repository)[1]
+    assert (mine / "05_deep.new.ipynb").read_text(encoding="utf-8") == "mine too"
+    (mine / "05_deep.ipynb").unlink()
+    lab.copy_lessons(repository)
+    assert (mine / "05_deep.ipynb").read_text(encoding="utf-8") == "newest"
 
 
 def test_lab_hands_further_options_on(nfd, repository, monkeypatch):
@@ -189,15 +280,16 @@ def test_ctrl_c_stops_training_between_steps_and_says_how_to_go_on(nfd, tmp_path
 def test_score_evaluates_all_contestants_on_the_same_tasks(nfd, tmp_path, monkeypatch):
     oracle = nfdlab.problems.get("gp1d").oracle()
     monkeypatch.setattr(nfdlab, "load", lambda *names, device: oracle, raising=False)
-    csv = tmp_path / "t.csv"
-    result = nfd("score", "mine.safetensors", "gp1d", "--counts", "0,3", "--tasks", 2, "--draws", 8, "--out", csv)
+    csv, mine = tmp_path / "t.csv", tmp_path / "mine.safetensors"
+    mine.touch()
+    result = nfd("score", mine, "gp1d", "--counts", "0,3", "--tasks", 2, "--draws", 8, "--out", csv)
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert "ratio to exact, 2 tasks" in lines[0]
     rows = [line.split()[0] for line in lines if line[:1].isalpha()]
     assert rows[1:-1] == ["mine", *nfdlab.baselines.names(), "exact"]
     assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-1])
-    alone = nfd("score", "mine.safetensors", "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
+    alone = nfd("score", mine, "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
     assert "kriging" not in alone.output and "mine" in alone.output
 
 
@@ -244,11 +336,13 @@ def test_doctor_finds_what_is_wrong(nfd, repository, tmp_path, monkeypatch):
     assert nfd("doctor").exit_code == 1
 
 
-def test_threads_are_set_before_anything_is_computed(nfd, monkeypatch):
+def test_threads_are_set_before_anything_is_computed(nfd, tmp_path, monkeypatch):
     import torch
+
+    (tmp_path / "a.safetensors").touch()
 
     order = []
     monkeypatch.setattr(torch, "set_num_threads", lambda n: order.append(n))
     monkeypatch.setattr(nfdlab, "load", lambda *names, device: order.append("load"), raising=False)
-    nfd("score", "a.safetensors", "gp1d", "--threads", 1)
+    nfd("score", tmp_path / "a.safetensors", "gp1d", "--threads", 1)
     assert order == [1, "load"]
