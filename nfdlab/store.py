@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 
 from . import approaches, problems
 from .core.checks import UnknownName, four_parts, require, require_name
-from .core.config import from_mapping
 
 if TYPE_CHECKING:
     import torch
@@ -111,6 +110,7 @@ def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: 
 
     Half precision becomes single. A KeyError, TypeError or RuntimeError says that header and tensors do not fit.
     """
+    from .core.config import from_mapping
     from .training import resolve_device
 
     config = from_mapping(kind, found["config"])
