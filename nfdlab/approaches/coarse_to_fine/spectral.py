@@ -21,6 +21,7 @@ from ...core.rng import normals
 from ...core.types import Observations
 from ...diffusion.denoiser import DenoiseFn, GaussianPrior
 from ...diffusion.schedule import NoiseLevels
+from ...nn.networks import refresh
 
 KNOTS = 32                           # of the log spectral density
 REACH, AMPLITUDES = 2.5, 11          # amplitudes: out to so many standard deviations of their log, in so many steps
@@ -67,7 +68,7 @@ class SpectralPrior(nn.Module):
                             ("scale", torch.ones(c)), ("max_frequency", torch.tensor(float(limit))),
                             ("amplitude_std", torch.zeros(()))):
             self.register_buffer(name, start)
-        self.register_load_state_dict_post_hook(lambda module, keys: module.precompute())
+        self.register_load_state_dict_post_hook(refresh)
         self.precompute()
 
     def precompute(self) -> None:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ...core.checks import require_name
+from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
 from ...core.grid import cell_centres
-from ...core.rng import child, seeded
+from ...core.rng import child
 from ...core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ...diffusion.samplers import SamplerStep
 from ...encoders.grid_channels import SetConv
@@ -25,10 +26,9 @@ from ...fields.liif import LIIF
 from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ...inference.posterior import TrainedModel
 from ...nn.networks import Fourier, GridEncoder
-from ...training import Run, Stage
+from ...training import Losses, Run, Stage
 from .transport import HEADS, NOISES, NoiseFunction, TransportTable
 
-PRIORS = ("white", "gaussian")
 NODES = 512                                             # of w, for moments
 
 
@@ -42,11 +42,9 @@ class PointwiseEncoder(nn.Module):
 
     def __init__(self, config: "StochasticField", d: int, c: int):
         super().__init__()
-        cells, w = config.cells or {1: 32, 2: 16, 3: 8}[d], config.width
-        side = cells * (config.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
+        cells, side, w = config.cells, config.cells * config.points_per_cell, config.width
         self.c, self.cells, self.side, self.gaussian = c, (cells,) * d, side, config.prior == "gaussian"
-        self.expansion = KarhunenLoeve(d, c, config.expansion_side or {1: 128, 2: 48, 3: 12}[d],
-                                       config.expansion_rank or {1: 40, 2: 112, 3: 128}[d])
+        self.expansion = KarhunenLoeve(d, c, config.expansion_side, config.expansion_rank)
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
         self.reader = GridEncoder(d, self.setconv.channels + 2 * c, side, cells, w, w, config.encoder_dilations)
         self.local = LIIF(d, w, c * config.features, w, config.octaves)
@@ -102,7 +100,7 @@ class StochasticNetwork(nn.Module):
         super().__init__()
         self.encoder = PointwiseEncoder(config, d, c)
         self.heads = nn.ModuleDict({name: HEADS[name](self.encoder.H, *config.head_layers) for name in config.heads})
-        self.table = TransportTable(d, c, config.table_side or {1: 128, 2: 32, 3: 12}[d], config.knots)
+        self.table = TransportTable(d, c, config.table_side, config.knots)
 
 
 class PushForwardPosterior(TrainedModel):
@@ -212,7 +210,7 @@ class PushForwardPosterior(TrainedModel):
 
 
 @dataclass(frozen=True)
-class StochasticField:
+class StochasticField(NetworkConfig):
     """Config of approach 8. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -224,6 +222,11 @@ class StochasticField:
         "which places move together is chosen, not learned: right for Gaussian fields, where the linear answer is all "
         "there is; nonsense curves where whole functions are alternatives (sawtooths)")
     trained: ClassVar[type] = PushForwardPosterior
+    network: ClassVar[type] = StochasticNetwork
+    choices: ClassVar[dict] = {"noise": NOISES}
+    usual: ClassVar[dict] = {
+        "expansion_side": {1: 128, 2: 48, 3: 12}, "expansion_rank": {1: 40, 2: 112, 3: 128},
+        "cells": {1: 32, 2: 16, 3: 8}, "points_per_cell": {1: 4, 2: 2, 3: 2}, "table_side": {1: 128, 2: 32, 3: 12}}
 
     # "gaussian": heads start at the best linear answer, measured on draws; "white": at the prior's mean and std
     prior: str = "gaussian"
@@ -253,14 +256,10 @@ class StochasticField:
     steps: int = 24                          # sampling steps
 
     def __post_init__(self):
-        for name in (*self.heads, self.head):
+        super().__post_init__()
+        for name in self.heads:
             require_name(name, HEADS, "head")
-        require_name(self.noise, NOISES, "noise"), require_name(self.head, self.heads, "trained head")
-        require_name(self.prior, PRIORS, "prior")
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> StochasticNetwork:
-        with seeded(seed):
-            return StochasticNetwork(self, d, c)
+        require_name(self.head, self.heads, "trained head")
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> PushForwardPosterior:
@@ -280,13 +279,8 @@ class StochasticField:
         return PushForwardPosterior(net, run.record("stochastic_field", self), self.steps)
 
 
-@dataclass(frozen=True)
-class StochasticLosses:
+class StochasticLosses(Losses):
     """The losses of a training step i."""
-
-    config: StochasticField
-    run: Run
-    net: StochasticNetwork
 
     def places(self, use: str, i: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Residuals of the Gaussian at random places (b, p, c), in its std, and the features h there."""

@@ -6,8 +6,8 @@ turns these and a noisy latent into the mean and std that the denoiser starts fr
 Gaussians.
 """
 
-import math
 from itertools import pairwise
+from math import pi, prod
 from typing import NamedTuple
 
 import torch
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from ...core import spline
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
+from ...diffusion.denoiser import Conditioning
 from ...fields.space_time import SpaceTimeField
 from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
+from ...latents.observation_encoder import gaussian_loss
 from ...nn.networks import Standardise, refresh
 
 LEAST_OWN = 0.01             # standard deviation of a linear latent's own noise: latents mean nothing finer
@@ -43,7 +45,7 @@ def log_likelihood(measurement: LatentMeasurement, before: WeightPosterior, afte
     """
     sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
     variance = measurement.own + sigma.reshape(-1, 1).square()
-    own = ((noisy - measurement.middle).square() / variance + (2 * math.pi * variance).log()).sum(-1)
+    own = ((noisy - measurement.middle).square() / variance + (2 * pi * variance).log()).sum(-1)
     wide = [2 * b.root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
     explained = [(b.information * b.mean).sum(-1) for b in (before, after)]
     return -0.5 * (own + wide[1] - wide[0] - explained[1] + explained[0])
@@ -126,7 +128,7 @@ class LinearFrameLatents(nn.Module):
     def __init__(self, d: int, c: int, side: int, rank: int, frames: int, frame_side: int, k: int,
                  field: SpaceTimeField, components: int = 1, noise_lengthscale: float = 0.0):
         super().__init__()
-        self.d, self.c, self.k, self.frames = d, c, k, frames
+        self.c, self.k, self.frames = c, k, frames
         self.expansions = nn.ModuleList(SplinedExpansion(d, c, side, rank) for _ in range(components))
         self.measurements = nn.ModuleList(LatentMeasurement(k * frames, rank) for _ in range(components))
         self.field = field
@@ -239,7 +241,7 @@ class NeuralFrameLatents(nn.Module):
 
     def __init__(self, d: int, c: int, frames: int, frame_side: int, k: int, field: SpaceTimeField):
         super().__init__()
-        self.d, self.c, self.k, self.frames = d, c, k, frames
+        self.c, self.k, self.frames = c, k, frames
         pixels = c * frame_side ** (d - 1)
         self.encoder, self.unit = linear_layers(pixels, 192, 96, k), Standardise(k)
         self.rasterise = Rasterise(d, c, frames, frame_side)
@@ -271,16 +273,11 @@ class NeuralFrameLatents(nn.Module):
 
     def reader_loss(self, seen: ObservationBatch, latent: Tensor) -> Tensor:
         """Gaussian log scores of latents (b, k, frames): of each frame by its own reader, and of all by the fused
-        posterior, so that a reader is as sure as its neighbours allow. β-NLL of Seitzer et al. 2022, eq. 5."""
-        mean, std = self.read(seen)
-        measurement = self.measurements[0]
+        posterior, so that a reader is as sure as its neighbours allow."""
+        (mean, std), measurement = self.read(seen), self.measurements[0]
         fused, variance = self.fuse(mean, std).predict(measurement.matrix)
-        loss = 0
-        for guess, sd in ((mean.mT.flatten(1), std.mT.flatten(1)),
-                          (fused + measurement.middle, (variance + measurement.own).sqrt())):
-            score = 0.5 * ((latent.flatten(1) - guess) / sd).square() + sd.log()
-            loss = loss + (sd.detach() * score).mean()
-        return loss
+        together = Conditioning(mean=fused + measurement.middle, std=(variance + measurement.own).sqrt())
+        return gaussian_loss(latent, Conditioning(mean=mean.mT, std=std.mT)) + gaussian_loss(latent.flatten(1), together)
 
     def fuse(self, mean: Tensor, std: Tensor) -> WeightPosterior:
         """The posterior of the weights given readers' guesses (b, frames, k), each as a measurement beyond a prior of
@@ -345,10 +342,8 @@ class Rasterise(nn.Module):
         share = (place - low)[..., None, :]
         weights = torch.where(self.corners.bool(), share, 1 - share).prod(-1)
         corner = torch.minimum(low[..., None, :] + self.corners, sizes - 1.0).long()
-        index = corner[..., 0]
-        for axis in range(1, self.d):
-            index = index * self.shape[axis] + corner[..., axis]
-        return index, weights
+        strides = torch.tensor([prod(self.shape[axis + 1:]) for axis in range(self.d)], device=coords.device)
+        return (corner * strides).sum(-1), weights
 
     @torch.no_grad()
     def forward(self, seen: ObservationBatch) -> Tensor:
