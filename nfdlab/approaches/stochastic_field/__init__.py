@@ -62,16 +62,14 @@ class PointwiseEncoder(nn.Module):
         """The expansion's weights given observations; with the white prior, without them."""
         return self.expansion.condition(seen) if self.gaussian else self.expansion.prior(len(seen.coords))
 
-    def moments(self, posterior: WeightPosterior, coords: Tensor, b: int | None = None) -> tuple[Tensor, Tensor]:
+    def moments(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std (b, p, c) at coords (p, d) or (b, p, d)."""
         mean, variance = self.expansion.predict(posterior, coords)
-        b = len(mean) if b is None else b
-        return mean.expand(b, -1, -1), variance.clamp_min(1e-8).sqrt().expand(b, -1, -1)
+        return mean, variance.clamp_min(1e-8).sqrt().expand_as(mean)
 
     def prepare(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
         """Features of the cells (b, cells, w), once for all places."""
-        b = len(seen.coords)
-        mean, std = self.moments(posterior, self.grid, b)
+        mean, std = self.moments(posterior, self.grid)
         beside = torch.cat([mean, std.log()], -1).mT.unflatten(2, [self.side] * self.grid.shape[1])
         memory = self.local.project(self.reader(torch.cat([self.setconv(seen), beside], 1)))
         if self.point is not None:
@@ -84,7 +82,7 @@ class PointwiseEncoder(nn.Module):
         """Values (b, p, c) at coords (b, p, d), in stds of the Gaussian from its mean, and the features h there."""
         with torch.no_grad():
             posterior = self.condition(seen)
-            mean, std = self.moments(posterior, coords, len(coords))
+            mean, std = self.moments(posterior, coords)
         return (values - mean) / std, self.read(self.prepare(seen, posterior), mean, std, coords)
 
     def read(self, memory: Tensor, mean: Tensor, std: Tensor, coords: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ from ...core.rng import child
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
 from ...fields.space_time import SpaceTimeField
-from ...inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ...inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
+from ...latents.two_stage import LatentLosses
 from ...nn.networks import Fourier, Level, zeroed
 from ...nn.set_attention import SetBlock, doubling_lengthscales
-from ...training import Losses, Run, Stage, reused
+from ...training import Run, Stage, reused
 from .frame_latents import (
     ComponentPosteriors,
     FrameMixturePrior,
@@ -62,7 +63,7 @@ class FrameTransformer(ResidualNetwork):
         return self.output(h).mT
 
 
-class TemporalNetwork(LatentNetwork):
+class TemporalNetwork(AutoencoderNetwork):
     """Frame autoencoder, features of each frame's observations, and denoiser. Shape of a latent: (k, frames)."""
 
     amortised = True
@@ -76,8 +77,8 @@ class TemporalNetwork(LatentNetwork):
         if neural:
             self.autoencoder = NeuralFrameLatents(d, c, frames, frame_side, k, field)
         else:
-            self.autoencoder = LinearFrameLatents(d, c, config.expansion_side, config.expansion_rank, frames, frame_side,
-                                                  k, field, config.num_components, config.noise_lengthscale)
+            self.autoencoder = LinearFrameLatents(d, c, config.expansion_side, config.expansion_rank, frames,
+                                                  frame_side, k, field, config.num_components, config.noise_lengthscale)
         self.shape = (k, frames)
         self.rasterise = Rasterise(d, c, frames, CELLS)
         self.features = linear_layers(self.rasterise.out, 2 * config.width, config.width)
@@ -89,21 +90,16 @@ class TemporalNetwork(LatentNetwork):
         features = self.features(self.rasterise.with_level(observations))
         return Conditioning((features,), self.autoencoder.condition(observations))
 
+    def grid_values(self, fields: Fields) -> Tensor:
+        """Films at the points of all frames, (n, frames·frame_side^(d−1), c)."""
+        return fields(self.autoencoder.grid.cpu())
+
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         return self.autoencoder.prepare(latent)
 
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
-        return self.autoencoder.evaluate(coords, prepared)
 
-
-class TemporalPosterior(LatentPosterior):
+class TemporalPosterior(AutoencoderPosterior):
     """A trained approach 6."""
-
-    @torch.no_grad()
-    def encode(self, fields: Fields) -> Tensor:
-        """Films -> their latents (n, k, frames), from their frames."""
-        autoencoder = self.net.autoencoder
-        return autoencoder.encode(fields(autoencoder.grid.cpu()).to(self.device, torch.float32))
 
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
@@ -189,22 +185,8 @@ class TemporalField(NetworkConfig):
         return TemporalPosterior(net, run.record("temporal_field", self, **losses.errors()), self.steps)
 
 
-class TemporalLosses(Losses):
+class TemporalLosses(LatentLosses):
     """The losses of a training step i, and what is measured around the stages."""
-
-    @property
-    def neural(self) -> bool:
-        """Whether the autoencoder learns."""
-        return self.config.frame_autoencoder == "neural"
-
-    @property
-    def autoencoder(self) -> LinearFrameLatents | NeuralFrameLatents:
-        return self.net.autoencoder
-
-    def films(self, *use, size: int | None = None) -> tuple[Fields, Tensor]:
-        """Fresh films, and their values (b, frames·frame_side^(d−1), c) on the autoencoder's grid."""
-        fields = self.run.functions(size or self.config.batch, *use)
-        return fields, fields(self.autoencoder.grid.cpu()).to(self.run.device)
 
     def error(self, fields: Fields, latent: Tensor, rng: torch.Generator, queries: int | None = None) -> Tensor:
         """Decoded latents minus their films at random queries: (b, q, c)."""
@@ -214,53 +196,55 @@ class TemporalLosses(Losses):
     @torch.no_grad()
     def calibrate(self) -> None:
         """Before training: the mean frame, or principal components and expansions, with what they leave."""
-        run, config, autoencoder = self.run, self.config, self.autoencoder
-        if self.neural:
-            autoencoder.mean.copy_(self.films("statistics", size=256)[1].mean((0, 1)))
+        run, config, autoencoder = self.run, self.config, self.net.autoencoder
+        if config.frame_autoencoder == "neural":
+            autoencoder.mean.copy_(self.batch(256, "statistics")[1].mean((0, 1)))
             return
         places, grid, parts = autoencoder.places.cpu(), autoencoder.grid.cpu(), []
         for j, start in enumerate(range(0, config.calibration_functions, TOGETHER)):
             fields = run.functions(min(TOGETHER, config.calibration_functions - start), "statistics", j)
             parts.append(fields(torch.cat([places, grid])).to(run.device))
         autoencoder.calibrate(*torch.cat(parts).split([len(places), len(grid)], 1), seed=child(run.seed, "statistics"))
-        fields, values = self.films("size", size=64)
+        fields, values = self.batch(64, "size")
         left = self.error(fields, autoencoder.encode(values), run.rng("size")).square().mean().sqrt()
         autoencoder.correction_scale.copy_(left)
 
     def autoencode(self, i: int) -> Tensor:
         """Stage 1: encode films, decode them at random queries."""
-        config, (fields, values), rng = self.config, self.films("field", i), self.run.rng("field", i)
-        if self.neural:
+        config, autoencoder, rng = self.config, self.net.autoencoder, self.run.rng("field", i)
+        fields, values = self.batch(config.batch, "field", i)
+        if config.frame_autoencoder == "neural":
             level = config.frame_noise * torch.rand(len(values), 1, 1, generator=rng)
             values = values + (level * torch.randn(values.shape, generator=rng)).to(values)
-            latent = self.autoencoder.encode(values, by_batch=True)
+            latent = autoencoder.encode(values, by_batch=True)
             latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
         else:
-            latent = self.autoencoder.encode(values)
-        return self.error(fields, latent, rng).square().mean() / self.autoencoder.correction_scale**2
+            latent = autoencoder.encode(values)
+        return self.error(fields, latent, rng).square().mean() / autoencoder.correction_scale**2
 
     @torch.no_grad()
     def measure(self) -> None:
         """After stage 1: the scale and covariance of neural latents, and the noise levels."""
-        films = torch.cat([self.films("range", j, size=256)[1] for j in range(16 if self.neural else 2)])
-        if self.neural:
-            self.autoencoder.unit.calibrate(self.autoencoder.raw(films))
-            self.autoencoder.calibrate(self.autoencoder.encode(films))
-        self.net.denoiser.noise_levels.calibrate(self.autoencoder.encode(films))
+        autoencoder, neural = self.net.autoencoder, self.config.frame_autoencoder == "neural"
+        films = torch.cat([self.batch(256, "range", j)[1] for j in range(16 if neural else 2)])
+        if neural:
+            autoencoder.unit.calibrate(autoencoder.raw(films))
+            autoencoder.calibrate(autoencoder.encode(films))
+        self.net.denoiser.noise_levels.calibrate(autoencoder.encode(films))
 
     def read(self, i: int) -> Tensor:
         """Stage 2 of a neural autoencoder: each frame's latent from its own observations."""
-        fields, values = self.films("listen", i)
+        fields, values = self.batch(self.config.batch, "listen", i)
         with torch.no_grad():
-            latent = self.autoencoder.encode(values)
-        return self.autoencoder.reader_loss(self.run.observe(fields, "listen", i).to(self.run.device), latent)
+            latent = self.net.encode(values)
+        return self.net.autoencoder.reader_loss(self.run.observe(fields, "listen", i).to(self.run.device), latent)
 
     @torch.no_grad()
     def observed(self, batch: int) -> tuple[Tensor, Tensor, ComponentPosteriors]:
         """Latents of films, their observations as a raster, and what these tell in closed form."""
-        fields, values = self.films("diffuse", batch)
+        fields, values = self.batch(self.config.batch, "diffuse", batch)
         seen = self.run.observe(fields, batch).to(self.run.device)
-        return self.autoencoder.encode(values), self.net.rasterise.with_level(seen), self.autoencoder.condition(seen)
+        return self.net.encode(values), self.net.rasterise.with_level(seen), self.net.autoencoder.condition(seen)
 
     def diffuse(self, i: int, latent: Tensor, raster: Tensor, known: ComponentPosteriors) -> Tensor:
         """Last stage: denoise the latents given observations."""
@@ -270,8 +254,8 @@ class TemporalLosses(Losses):
     @torch.no_grad()
     def errors(self) -> dict:
         """How far decoded latents are from fresh films, for `about`."""
-        fields, values = self.films("floor", size=128)
-        return DecoderError.record(self.error(fields, self.autoencoder.encode(values), self.run.rng("floor"), 256))
+        fields, values = self.batch(128, "floor")
+        return DecoderError.record(self.error(fields, self.net.encode(values), self.run.rng("floor"), 256))
 
 
 APPROACH = TemporalField

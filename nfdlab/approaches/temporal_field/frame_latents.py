@@ -166,17 +166,11 @@ class LinearFrameLatents(nn.Module):
             self.component_weights[j] = mine.float().mean()
             expansion.calibrate(draws[mine], seed=seed)
             expansion.precompute()
-            self._measure(expansion, measurement, draws[mine], latents[mine])
-
-    def _measure(self, expansion: KarhunenLoeve, measurement: LatentMeasurement, draws: Tensor,
-                 latents: Tensor) -> None:
-        """Latents (b, k·frames) of draws as a linear measurement of the weights; what is left is their own."""
-        rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                     # (frames, pixels, rank)
-        measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
-        mean = expansion.mean(self.grid)[0].reshape(self.frames, -1) - self.mean
-        measurement.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
-        own = (latents - measurement.middle - expansion.weights(draws) @ measurement.matrix.T).square().mean(0)
-        measurement.own.copy_(own.clamp_min(LEAST_OWN**2))
+            rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                 # (frames, pixels, rank)
+            measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
+            measurement.middle.copy_(self.encode(expansion.mean(self.grid))[0].flatten())
+            explained = measurement.middle + expansion.weights(draws[mine]) @ measurement.matrix.T
+            measurement.own.copy_((latents[mine] - explained).square().mean(0).clamp_min(LEAST_OWN**2))
 
     def encode(self, films: Tensor) -> Tensor:
         """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents (b, k, frames)."""
@@ -195,13 +189,9 @@ class LinearFrameLatents(nn.Module):
             logs.append(weight.log() + expansion.log_marginal_likelihood(seen, posteriors[-1]))
         return ComponentPosteriors(tuple(self.measurements), tuple(posteriors), tuple(logs))
 
-    def component_probabilities(self, latent: Tensor) -> Tensor:
-        """Probabilities (b, components) of the mixture components, from clean latents (b, k, frames) alone."""
-        return self.prepare(latent)[1]
-
     def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
-        """What decoding latents computes once: themselves, component probabilities, and the mean of each component's
-        weights. The latents of a component are N(middle, A Aᵀ + own)."""
+        """What decoding latents computes once: themselves, component probabilities (b, components) from them alone, and
+        the mean of each component's weights. The latents of a component are N(middle, A Aᵀ + own)."""
         logs, gains = [], []
         for measurement, share in zip(self.measurements, self.component_weights, strict=True):
             A, own, away = measurement.matrix.double(), measurement.own.double(), latent.flatten(1) - measurement.middle
@@ -277,7 +267,8 @@ class NeuralFrameLatents(nn.Module):
         (mean, std), measurement = self.read(seen), self.measurements[0]
         fused, variance = self.fuse(mean, std).predict(measurement.matrix)
         together = Conditioning(mean=fused + measurement.middle, std=(variance + measurement.own).sqrt())
-        return gaussian_loss(latent, Conditioning(mean=mean.mT, std=std.mT)) + gaussian_loss(latent.flatten(1), together)
+        alone = Conditioning(mean=mean.mT, std=std.mT)
+        return gaussian_loss(latent, alone) + gaussian_loss(latent.flatten(1), together)
 
     def fuse(self, mean: Tensor, std: Tensor) -> WeightPosterior:
         """The posterior of the weights given readers' guesses (b, frames, k), each as a measurement beyond a prior of
