@@ -116,20 +116,18 @@ class CascadePosterior(TrainedModel):
         each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
         steps, stages = self.request(n, seed=seed, steps=steps, sampler=sampler), self.stages(stages)
         points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
-        state = self.start(points, n, level, seed=seed)
-        return self._path(seen, points, state, seed, steps, sampler, stages)
-
-    def _path(self, seen, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
-              stages: str) -> Iterator[SamplerStep]:
         total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
-        levels = self.net.coarse.noise_levels.sigmas(steps)
-        for step in self._sample(self.coarse_denoiser(seen, points, state.amplitude), state.coarse, levels,
-                                 child(seed, "coarse"), sampler):
-            yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
-        extra = state.augmentation[:, None, None] * normals(seed, len(step.x), step.x.shape[1:], "augment")
-        state = state._replace(coarse=step.x + extra.to(step.x))
-        for step in self._detail(points, state, seed, steps, sampler, stages):
-            yield replace(step, index=steps + step.index, total=total)
+
+        def walk(state: CascadeState) -> Iterator[SamplerStep]:
+            D, levels = self.coarse_denoiser(seen, points, state.amplitude), self.net.coarse.noise_levels.sigmas(steps)
+            for step in self._sample(D, state.coarse, levels, child(seed, "coarse"), sampler):
+                yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
+            extra = state.augmentation[:, None, None] * normals(seed, n, step.x.shape[1:], "augment")
+            state = state._replace(coarse=step.x + extra.to(step.x))
+            for step in self._detail(points, state, seed, steps, sampler, stages):
+                yield replace(step, index=steps + step.index, total=total)
+
+        return walk(self.start(points, n, level, seed=seed))
 
     def condition(self, seen: Observations | None) -> ConditionedPoints:
         """The spectral prior conditioned on what was seen, in whatever order."""
