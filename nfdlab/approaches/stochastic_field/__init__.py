@@ -159,23 +159,16 @@ class PushForwardPosterior(TrainedModel):
               sampler: str) -> tuple[Iterator[SamplerStep], Tensor, WeightPosterior]:
         """The steps of the map or, with the ancestral sampler, of each draw's own values at the places of the table."""
         steps = self.request(n, seed=seed, steps=steps, sampler=sampler)
-        posterior, memory = self.condition(seen)
-        noise, table = self.noise_function(posterior), self.net.table
+        (posterior, memory), encoder, places = self.condition(seen), self.net.encoder, self.net.table.places
+        noise, h = self.noise_function(posterior), encoder.read(memory, *encoder.moments(posterior, places), places)[0]
         numbers = noise.numbers(n, seed=seed)
 
         def fresh(i: int, x: Tensor) -> Tensor:
-            return noise(noise.numbers(n, seed=child(seed, "step", i)), table.places)
+            return noise(noise.numbers(n, seed=child(seed, "step", i)), places)
 
-        w = noise(numbers, table.places) if sampler == "ancestral" else table.fan()
-        return self._transport(posterior, memory, w, steps, sampler, fresh), numbers, posterior
-
-    @torch.no_grad()
-    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str,
-                   fresh=None) -> Iterator[SamplerStep]:
-        """The transport of w (k, p, c) at the places of the table."""
-        encoder, places = self.net.encoder, self.net.table.places
-        h = encoder.read(memory, *encoder.moments(posterior, places), places)[0]
-        return self.net.heads[self.about["config"]["head"]].walk(w, h, steps, sampler, fresh)
+        w = noise(numbers, places) if sampler == "ancestral" else self.net.table.fan()
+        head = self.net.heads[self.about["config"]["head"]]
+        return head.walk(w, h, steps, sampler, fresh), numbers, posterior
 
     def _fields(self, posterior: WeightPosterior, numbers: Tensor, values: Tensor) -> EvaluatedFields:
         """Maps `values` as `TransportTable` takes them."""
@@ -199,8 +192,8 @@ class PushForwardPosterior(TrainedModel):
     def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor) -> Tensor:
         """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w."""
         encoder, table, where = self.net.encoder, self.net.table, coords.to(self.device, torch.float32)
-        posterior, memory = self.condition(seen)
-        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp"):
+        walk, _, posterior = self._walk(seen, 1, 0, None, "dpmpp")
+        for step in walk:
             values = step.x
         mean, std = encoder.moments(posterior, where)
         fan = w[:, None, None].expand(-1, len(coords), table.c)
