@@ -266,9 +266,9 @@ class NeuralFrameLatents(nn.Module):
         posterior, so that a reader is as sure as its neighbours allow."""
         (mean, std), measurement = self.read(seen), self.measurements[0]
         fused, variance = self.fuse(mean, std).predict(measurement.matrix)
-        together = Conditioning(mean=fused + measurement.middle, std=(variance + measurement.own).sqrt())
-        alone = Conditioning(mean=mean.mT, std=std.mT)
-        return gaussian_loss(latent, alone) + gaussian_loss(latent.flatten(1), together)
+        fused = Conditioning(mean=fused + measurement.middle, std=(variance + measurement.own).sqrt())
+        own = Conditioning(mean=mean.mT, std=std.mT)
+        return gaussian_loss(latent, own) + gaussian_loss(latent.flatten(1), fused)
 
     def fuse(self, mean: Tensor, std: Tensor) -> WeightPosterior:
         """The posterior of the weights given readers' guesses (b, frames, k), each as a measurement beyond a prior of
