@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from ...core.checks import require, require_count, require_name, require_number, require_seed
+from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
 from ...core.grid import cell_centres, interpolate
-from ...core.rng import child, choose, normals, seeded
+from ...core.rng import child, choose, normals
 from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet, require_seen
 from ...diffusion.denoiser import Conditioning, DenoiseFn
 from ...diffusion.samplers import SamplerStep
 from ...inference.posterior import TrainedModel
-from ...training import Run, Stage, reused
+from ...training import Losses, Run, Stage, reused
 from .networks import CascadeNetwork, as_grid
 from .spectral import ConditionedPoints, Detail, guided
 
-PRIORS = ("gaussian", "white")
 STAGES = ("all", "mean", "coarse")
 CALIBRATION_SIDE = {1: 128, 2: 64, 3: 16}            # points an axis that spectra are measured on
 
@@ -116,20 +116,18 @@ class CascadePosterior(TrainedModel):
         each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
         steps, stages = self.request(n, seed=seed, steps=steps, sampler=sampler), self.stages(stages)
         points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
-        state = self.start(points, n, level, seed=seed)
-        return self._path(seen, points, state, seed, steps, sampler, stages)
-
-    def _path(self, seen, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
-              stages: str) -> Iterator[SamplerStep]:
         total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
-        levels = self.net.coarse.noise_levels.sigmas(steps)
-        for step in self._sample(self.coarse_denoiser(seen, points, state.amplitude), state.coarse, levels,
-                                 child(seed, "coarse"), sampler):
-            yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
-        extra = state.augmentation[:, None, None] * normals(seed, len(step.x), step.x.shape[1:], "augment")
-        state = state._replace(coarse=step.x + extra.to(step.x))
-        for step in self._detail(points, state, seed, steps, sampler, stages):
-            yield replace(step, index=steps + step.index, total=total)
+
+        def walk(state: CascadeState) -> Iterator[SamplerStep]:
+            D, levels = self.coarse_denoiser(seen, points, state.amplitude), self.net.coarse.noise_levels.sigmas(steps)
+            for step in self._sample(D, state.coarse, levels, child(seed, "coarse"), sampler):
+                yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
+            extra = state.augmentation[:, None, None] * normals(seed, n, step.x.shape[1:], "augment")
+            state = state._replace(coarse=step.x + extra.to(step.x))
+            for step in self._detail(points, state, seed, steps, sampler, stages):
+                yield replace(step, index=steps + step.index, total=total)
+
+        return walk(self.start(points, n, level, seed=seed))
 
     def condition(self, seen: Observations | None) -> ConditionedPoints:
         """The spectral prior conditioned on what was seen, in whatever order."""
@@ -245,7 +243,7 @@ class CascadePosterior(TrainedModel):
 
 
 @dataclass(frozen=True)
-class CoarseToFine:
+class CoarseToFine(NetworkConfig):
     """Config of approach 4. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -257,6 +255,10 @@ class CoarseToFine:
         "one spectrum for all places: edges and flat parts are not told apart below the fine lattice; on Gaussian "
         "fields its closed forms do all the work")
     trained: ClassVar[type] = CascadePosterior
+    network: ClassVar[type] = CascadeNetwork
+    choices: ClassVar[dict] = {"stages": STAGES}
+    usual: ClassVar[dict] = {"coarse_side": {1: 16, 2: 8, 3: 4}, "fine_side": {1: 64, 2: 32, 3: 8},
+                             "max_frequency": {1: 64, 2: 64, 3: 8}}
 
     # "gaussian": both diffusions and the average detail start at a Gaussian whose spectrum is measured on draws;
     # "white": both denoisers start at a white Gaussian, and the average detail at zero
@@ -283,13 +285,6 @@ class CoarseToFine:
     lr: float = 1.5e-3                       # learning rate
     steps: int = 24                          # sampling steps of each diffusion
 
-    def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior"), require_name(self.stages, STAGES, "stage")
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> CascadeNetwork:
-        with seeded(seed):
-            return CascadeNetwork(self, d, c)
-
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> CascadePosterior:
         """Measure the spectrum, then train each stage on fresh functions, the first observed as `views` hides them.
@@ -298,18 +293,15 @@ class CoarseToFine:
         net = run.build(self)
         learn = CoarseToFineLosses(self, run, net)
         learn.measure()
-        losses = {"coarse": learn.coarse, "average": learn.average, "detail": learn.detail}
+        batch = reused(learn.observed, self.reuse)
+        losses = {"coarse": lambda i: learn.coarse(i, *batch(i)), "average": learn.average, "detail": learn.detail}
         run.train(net, *(Stage(name, loss, getattr(net, name).parameters(), share, self.lr)
                          for (name, loss), share in zip(losses.items(), self.budget_shares, strict=True)))
         return CascadePosterior(net, run.record("coarse_to_fine", self), self.steps)
 
 
-class CoarseToFineLosses:
+class CoarseToFineLosses(Losses):
     """The losses of a training step i, and what is measured before."""
-
-    def __init__(self, config: CoarseToFine, run: Run, net: CascadeNetwork):
-        self.config, self.run, self.net = config, run, net
-        self.observed = reused(self._observed, config.reuse)
 
     def measure(self) -> None:
         """The spectrum, and the noise levels of coarse values."""
@@ -327,7 +319,7 @@ class CoarseToFineLosses:
         return fields, self.net.estimated_amplitude(fields, self.net.lattices.detail(0.0), rng)
 
     @torch.no_grad()
-    def _observed(self, batch: int) -> tuple[Tensor, Conditioning]:
+    def observed(self, batch: int) -> tuple[Tensor, Conditioning]:
         """Coarse values, and the conditioning by observations of a batch of functions."""
         rng = self.run.rng("coarse", batch)
         fields, a = self.batch(rng, "coarse", batch)
@@ -337,9 +329,8 @@ class CoarseToFineLosses:
         conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
         return self.net.units(fields(self.net.places[0]), a).to(self.run.device), conditioning
 
-    def coarse(self, i: int) -> Tensor:
+    def coarse(self, i: int, clean: Tensor, conditioning: Conditioning) -> Tensor:
         """Stage 1: denoise coarse values given observations."""
-        clean, conditioning = self.observed(i)
         return self.net.coarse.training_loss(clean, self.run.rng("coarse again", i), conditioning)
 
     def augmented(self, fields: Fields, a: Tensor, rng: torch.Generator) -> tuple[Detail, Tensor, Tensor]:

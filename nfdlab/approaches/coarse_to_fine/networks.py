@@ -12,7 +12,7 @@ from ...core.types import Fields, ObservationBatch
 from ...diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior
 from ...encoders.grid_channels import SetConv
 from ...fields.liif import LIIF
-from ...nn.networks import CONV, ConvBlock, ConvNet, depth_to_space, space_to_depth
+from ...nn.networks import CONV, ConvBlock, ConvNet, depth_to_space, refresh, space_to_depth, zeroed
 from .spectral import LEAST, LEAST_STD, ConditionedPoints, Detail, Lattices, SpectralPrior
 
 SETCONV_WIDTHS = (0.5, 1.5, 4.0)     # lengthscales of the observations' channels, in cells of the coarse lattice
@@ -61,7 +61,7 @@ class AverageDetail(nn.Module):
         self.input = CONV[d](c + 1, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConvBlock(d, width) for _ in range(depth))
         self.field = LIIF(d, width, c, width, octaves)
-        nn.init.zeros_(self.field.answer[-1].weight), nn.init.zeros_(self.field.answer[-1].bias)
+        zeroed(self.field.answer[-1])
 
     def encode(self, coarse: Tensor, s: float) -> Tensor:
         """Features (b, w, *[side]*d) of coarse values (b, c, N) that carry noise s."""
@@ -98,16 +98,15 @@ class CascadeNetwork(nn.Module):
     def __init__(self, config, d: int, c: int):
         super().__init__()
         w, self.d, self.c, self.white = config.width, d, c, config.prior == "white"
-        self.side = config.coarse_side or {1: 16, 2: 8, 3: 4}[d]
-        self.fine = config.fine_side or {1: 64, 2: 32, 3: 8}[d]
-        self.spectral_prior = SpectralPrior(d, c, config.max_frequency or {1: 64, 2: 64, 3: 8}[d])
+        self.side, self.fine = config.coarse_side, config.fine_side
+        self.spectral_prior = SpectralPrior(d, c, config.max_frequency)
         self.setconv = SetConv(d, c, self.side, tuple(2 / self.side * width for width in SETCONV_WIDTHS))
         coarse = CoarseNetwork(d, c, self.setconv.channels, w, config.denoiser_dilations)
         self.coarse = Denoiser(coarse, WhitePrior() if self.white else CoarsePrior())
         self.average = AverageDetail(d, c, w, config.depth, config.octaves)
         per_cell = 2 if (self.fine // self.side) % 2 == 0 else 1
         self.detail = DetailNetwork(d, c, per_cell, w, w, config.denoiser_dilations)
-        self.register_load_state_dict_post_hook(lambda module, keys: module.precompute())
+        self.register_load_state_dict_post_hook(refresh)
         self.precompute()
 
     def precompute(self) -> None:

@@ -21,6 +21,7 @@ from ...core.rng import normals
 from ...core.types import Observations
 from ...diffusion.denoiser import DenoiseFn, GaussianPrior
 from ...diffusion.schedule import NoiseLevels
+from ...nn.networks import refresh
 
 KNOTS = 32                           # of the log spectral density
 REACH, AMPLITUDES = 2.5, 11          # amplitudes: out to so many standard deviations of their log, in so many steps
@@ -38,6 +39,13 @@ def cosines(a: Tensor, b: Tensor) -> Tensor:
     cos = a[..., :, None, :K] * b[..., None, :, :K]
     cos[..., 1:] += a[..., :, None, K:] * b[..., None, :, K:]
     return cos
+
+
+def each_axis(M: Tensor, x: Tensor, axis: int, d: int) -> Tensor:
+    """M (q, k) applied along each of d axes of x, the first of them `axis`; they come last."""
+    for _ in range(d):
+        x = torch.tensordot(x, M, dims=([axis], [1]))
+    return x
 
 
 def hann(side: int) -> Tensor:
@@ -67,7 +75,7 @@ class SpectralPrior(nn.Module):
                             ("scale", torch.ones(c)), ("max_frequency", torch.tensor(float(limit))),
                             ("amplitude_std", torch.zeros(()))):
             self.register_buffer(name, start)
-        self.register_load_state_dict_post_hook(lambda module, keys: module.precompute())
+        self.register_load_state_dict_post_hook(refresh)
         self.precompute()
 
     def precompute(self) -> None:
@@ -78,18 +86,12 @@ class SpectralPrior(nn.Module):
         power = (self.knot_weights(line.flatten()) @ self.log_density.double().cpu()).exp().reshape(line.shape) * signs
         self.power = power / power.sum()
         both = torch.cat([torch.arange(K), torch.arange(1, K)])
-        root = self.power.sqrt()
-        for axis in range(self.d):
-            root = root.index_select(axis, both)
-        self.root = root
+        self.root = self.power.sqrt()[torch.meshgrid(*[both] * self.d, indexing="ij")]
 
     def _radius(self, k: Tensor) -> tuple[Tensor, Tensor]:
         """ln(1 + |k|²) at frequencies k an axis, (len k,)*d, and how many signs each has."""
-        k = k.double()
-        square, signs = torch.zeros(()).double(), torch.ones(()).double()
-        for _ in range(self.d):
-            square, signs = square[..., None] + k**2, signs[..., None] * torch.where(k > 0, 2.0, 1.0)
-        return square.log1p(), signs
+        grids = torch.stack(torch.meshgrid(*[k.double()] * self.d, indexing="ij"))
+        return grids.square().sum(0).log1p(), torch.where(grids > 0, 2.0, 1.0).double().prod(0)
 
     def knot_weights(self, at: Tensor) -> Tensor:
         """Weights (p, knots) of linear interpolation between knots at (p,)."""
@@ -138,12 +140,7 @@ class SpectralPrior(nn.Module):
 
     def expected_periodogram(self, side: int) -> Tensor:
         """The mean of `periodogram` under the prior: (side,)*d."""
-        return self._each_axis(self._response(side, len(self.power)), self.power)
-
-    def _each_axis(self, M: Tensor, power: Tensor) -> Tensor:
-        for _ in range(self.d):
-            power = torch.tensordot(power, M, dims=([0], [1]))
-        return power
+        return each_axis(self._response(side, len(self.power)), self.power, 0, self.d)
 
     def _fit(self, found: Tensor, side: int, frequency: int) -> tuple[float, Tensor, int, float]:
         """Whittle's likelihood (1953) of mean powers, mean of found/E + log E with a penalty on bends, minimised over
@@ -157,17 +154,16 @@ class SpectralPrior(nn.Module):
         half = torch.fft.fftfreq(side, 0.5 / side)                   # half-cycles; what no mode can reach is left out
         inside = half.abs() <= self.limit
         M, half = M[inside], half[inside]
-        for axis in range(self.d):
-            found = found.index_select(axis, inside.nonzero()[:, 0])
+        found = found[torch.meshgrid(*[inside.nonzero()[:, 0]] * self.d, indexing="ij")]
 
         def mean_powers(theta: Tensor) -> tuple[Tensor, Tensor]:
             S = (B @ theta).exp() * signs
-            return S, self._each_axis(M, S) + floor
+            return S, each_axis(M, S, 0, self.d) + floor
 
         def loss(knots: ndarray) -> tuple[float, ndarray, ndarray]:
             theta = torch.from_numpy(knots)
             S, E = mean_powers(theta)
-            J = self._each_axis(M, S[..., None] * B).flatten(1) / E.flatten()                        # (knots, modes)
+            J = each_axis(M, S[..., None] * B, 0, self.d).flatten(1) / E.flatten()                   # (knots, modes)
             slope = stiff @ theta - J @ (found / E - 1).flatten() / E.numel()
             information = J @ J.T / E.numel() + stiff
             value = float((found / E + E.log()).mean() + theta @ stiff @ theta / 2)
@@ -185,9 +181,7 @@ class SpectralPrior(nn.Module):
     def _log_amplitude(self, found: Tensor, side: int) -> Tensor:
         """The log of each function's amplitude (b,), by the powers of modes from 2 to a quarter of the grid's."""
         k = torch.fft.fftfreq(side, 1 / side).abs()
-        far = k
-        for _ in range(self.d - 1):
-            far = torch.maximum(far[..., None], k)
+        far = torch.stack(torch.meshgrid(*[k] * self.d, indexing="ij")).amax(0)
         expected = self.expected_periodogram(side)
         band = (far >= 2) & (far <= max(3, side // 8)) & (expected > 1e-5 * expected.max())
         return (found / expected)[:, band].mean(1).clamp_min(1e-12).log() / 2
@@ -221,9 +215,7 @@ class SpectralPrior(nn.Module):
         else:
             out = torch.einsum("npe,nce...->ncp...", first.to(W), W)
         for axis in rest:
-            axis = axis.to(W).reshape(*([1, 1] if coords.ndim == 2 else [len(axis), 1]), *axis.shape[-2:],
-                                      *[1] * (out.ndim - 4))
-            out = (out * axis).sum(3)
+            out = (out * axis.to(W).reshape(-1, 1, *axis.shape[-2:], *[1] * (out.ndim - 4))).sum(3)
         return out.mT
 
     def adjoint(self, axes: list[Tensor], pull: Tensor) -> Tensor:
@@ -235,9 +227,7 @@ class SpectralPrior(nn.Module):
 
     def adjoint_grid(self, tick: Tensor, pull: Tensor) -> Tensor:
         """The same for pull (n, c, *[side]*d) on a grid, its ticks' features (side, 2K − 1) shared by the axes."""
-        for _ in range(self.d):
-            pull = torch.tensordot(pull, tick.to(pull), dims=([2], [0]))
-        return self.root.to(pull) * pull
+        return self.root.to(pull) * each_axis(tick.T.to(pull), pull, 2, self.d)
 
     def kernel(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """Covariance between points, by their axis features: (…, p, q)."""
@@ -249,14 +239,12 @@ class SpectralPrior(nn.Module):
 
     def kernel_to_grid(self, a: list[Tensor], tick: Tensor) -> Tensor:
         """Covariance of points (…, m) with a grid whose axes have these ticks' features: (…, m, side^d)."""
-        lead, K = a[0].shape[:-1], len(self.power)
-        out = self.power.to(a[0]).reshape(K, -1)
-        cos = cosines(a[0].reshape(-1, 1, 2 * K - 1), tick.to(a[0]))[:, 0]                           # (m, side, K)
-        out = cos @ out
-        for i in range(1, self.d):
-            cos = cosines(a[i].reshape(-1, 1, 2 * K - 1), tick.to(a[0]))[:, 0]
+        K = len(self.power)
+        first, *rest = (cosines(x.reshape(-1, 1, 2 * K - 1), tick.to(x))[:, 0] for x in a)           # (m, side, K)
+        out = first @ self.power.to(first).reshape(K, -1)
+        for cos in rest:
             out = torch.einsum("mxkr,myk->mxyr", out.unflatten(-1, (K, -1)), cos).flatten(1, 2)
-        return out[..., 0].reshape(*lead, len(tick) ** self.d)
+        return out[..., 0].reshape(*a[0].shape[:-1], len(tick) ** self.d)
 
     def kernel_of_grids(self, one: Tensor, two: Tensor) -> Tensor:
         """Covariance between two grids by the features of their ticks: (side^d, side'^d)."""
@@ -403,9 +391,7 @@ class ConditionedPoints:
         """
         at, prior = self.lattices, self.lattices.prior
         tick, grid = at.ticks[at.fine], (at.fine,) * prior.d
-        on_lattice = prior.root * weights.double()                                  # in float64: K⁻¹ amplifies rounding
-        for _ in range(prior.d):
-            on_lattice = torch.tensordot(on_lattice, tick, dims=([2], [1]))                          # (n, c, side, …)
+        on_lattice = each_axis(tick, prior.root * weights.double(), 2, prior.d)     # in float64: K⁻¹ amplifies rounding
         pull, out = (fine.double() - on_lattice.flatten(2)) @ at.inverse, weights
         if self.m:
             moved = (out + prior.adjoint_grid(tick, pull.unflatten(-1, grid)).to(out)).double()

@@ -91,21 +91,19 @@ def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, 
         modes = normals(seed, n, (many, net.c, net.spectral_prior.root.numel()), "wide waves")
         state = CascadeState(coarse, values - net.linear(coarse, detail), modes.transpose(0, 1).flatten(0, 1),
                              coarse.new_zeros(many * n, net.c, 0), a, torch.full((many * n,), detail.s))
-        return _joined(model.fields(None, state.pack()), n, boxes, blended)
+        return _joined(model.fields(None, state.pack()), n, sites, blended)
 
 
-def _joined(tiles: EvaluatedFields, n: int, boxes: tuple[int, ...], blended: bool) -> EvaluatedFields:
+def _joined(tiles: EvaluatedFields, n: int, sites: Tiles, blended: bool) -> EvaluatedFields:
     """Functions of the tiles, tile by tile n of them, as n functions of the whole; at each point a mean by Hann's
     window, or the tile whose middle is nearest."""
-    starts = list(product(*([i / 2 for i in range(2 * b - 1)] for b in boxes)))
-
     def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
         count = len(range(n)[part]) if isinstance(part, slice) else len(part)
-        end = torch.tensor(boxes).to(coords)
+        end = torch.tensor(sites.boxes).to(coords)
         place = (coords + 1) / 2 * end                                                  # in boxes
         out, total = coords.new_zeros(count, coords.shape[-2], tiles.c), 0.0
-        for i, start in enumerate(starts):
-            u = place - torch.tensor(start).to(coords)
+        for i, start in enumerate(sites.starts):
+            u = place - torch.tensor(start).to(coords) / sites.side
             inside = ((u >= 0) & (u <= 1)).all(-1)
             if not blended:
                 inside = ((u > 0.25) | (place < 0.25)).all(-1) & ((u <= 0.75) | (place > end - 0.25)).all(-1) & inside
@@ -115,5 +113,5 @@ def _joined(tiles: EvaluatedFields, n: int, boxes: tuple[int, ...], blended: boo
             total = total + weight
         return out / total
 
-    return EvaluatedFields(rule, n, len(boxes), tiles.c, width=prod(boxes))
+    return EvaluatedFields(rule, n, sites.d, tiles.c, width=prod(sites.boxes))
 

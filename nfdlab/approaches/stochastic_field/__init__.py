@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from ...core.checks import require_name
+from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
 from ...core.grid import cell_centres
-from ...core.rng import child, seeded
+from ...core.rng import child
 from ...core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ...diffusion.samplers import SamplerStep
 from ...encoders.grid_channels import SetConv
@@ -25,10 +26,9 @@ from ...fields.liif import LIIF
 from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ...inference.posterior import TrainedModel
 from ...nn.networks import Fourier, GridEncoder
-from ...training import Run, Stage
+from ...training import Losses, Run, Stage
 from .transport import HEADS, NOISES, NoiseFunction, TransportTable
 
-PRIORS = ("white", "gaussian")
 NODES = 512                                             # of w, for moments
 
 
@@ -42,11 +42,9 @@ class PointwiseEncoder(nn.Module):
 
     def __init__(self, config: "StochasticField", d: int, c: int):
         super().__init__()
-        cells, w = config.cells or {1: 32, 2: 16, 3: 8}[d], config.width
-        side = cells * (config.points_per_cell or {1: 4, 2: 2, 3: 2}[d])
+        cells, side, w = config.cells, config.cells * config.points_per_cell, config.width
         self.c, self.cells, self.side, self.gaussian = c, (cells,) * d, side, config.prior == "gaussian"
-        self.expansion = KarhunenLoeve(d, c, config.expansion_side or {1: 128, 2: 48, 3: 12}[d],
-                                       config.expansion_rank or {1: 40, 2: 112, 3: 128}[d])
+        self.expansion = KarhunenLoeve(d, c, config.expansion_side, config.expansion_rank)
         self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
         self.reader = GridEncoder(d, self.setconv.channels + 2 * c, side, cells, w, w, config.encoder_dilations)
         self.local = LIIF(d, w, c * config.features, w, config.octaves)
@@ -64,16 +62,14 @@ class PointwiseEncoder(nn.Module):
         """The expansion's weights given observations; with the white prior, without them."""
         return self.expansion.condition(seen) if self.gaussian else self.expansion.prior(len(seen.coords))
 
-    def moments(self, posterior: WeightPosterior, coords: Tensor, b: int | None = None) -> tuple[Tensor, Tensor]:
+    def moments(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and std (b, p, c) at coords (p, d) or (b, p, d)."""
         mean, variance = self.expansion.predict(posterior, coords)
-        b = len(mean) if b is None else b
-        return mean.expand(b, -1, -1), variance.clamp_min(1e-8).sqrt().expand(b, -1, -1)
+        return mean, variance.clamp_min(1e-8).sqrt().expand_as(mean)
 
     def prepare(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
         """Features of the cells (b, cells, w), once for all places."""
-        b = len(seen.coords)
-        mean, std = self.moments(posterior, self.grid, b)
+        mean, std = self.moments(posterior, self.grid)
         beside = torch.cat([mean, std.log()], -1).mT.unflatten(2, [self.side] * self.grid.shape[1])
         memory = self.local.project(self.reader(torch.cat([self.setconv(seen), beside], 1)))
         if self.point is not None:
@@ -86,7 +82,7 @@ class PointwiseEncoder(nn.Module):
         """Values (b, p, c) at coords (b, p, d), in stds of the Gaussian from its mean, and the features h there."""
         with torch.no_grad():
             posterior = self.condition(seen)
-            mean, std = self.moments(posterior, coords, len(coords))
+            mean, std = self.moments(posterior, coords)
         return (values - mean) / std, self.read(self.prepare(seen, posterior), mean, std, coords)
 
     def read(self, memory: Tensor, mean: Tensor, std: Tensor, coords: Tensor) -> Tensor:
@@ -102,7 +98,7 @@ class StochasticNetwork(nn.Module):
         super().__init__()
         self.encoder = PointwiseEncoder(config, d, c)
         self.heads = nn.ModuleDict({name: HEADS[name](self.encoder.H, *config.head_layers) for name in config.heads})
-        self.table = TransportTable(d, c, config.table_side or {1: 128, 2: 32, 3: 12}[d], config.knots)
+        self.table = TransportTable(d, c, config.table_side, config.knots)
 
 
 class PushForwardPosterior(TrainedModel):
@@ -163,23 +159,16 @@ class PushForwardPosterior(TrainedModel):
               sampler: str) -> tuple[Iterator[SamplerStep], Tensor, WeightPosterior]:
         """The steps of the map or, with the ancestral sampler, of each draw's own values at the places of the table."""
         steps = self.request(n, seed=seed, steps=steps, sampler=sampler)
-        posterior, memory = self.condition(seen)
-        noise, table = self.noise_function(posterior), self.net.table
+        (posterior, memory), encoder, places = self.condition(seen), self.net.encoder, self.net.table.places
+        noise, h = self.noise_function(posterior), encoder.read(memory, *encoder.moments(posterior, places), places)[0]
         numbers = noise.numbers(n, seed=seed)
 
         def fresh(i: int, x: Tensor) -> Tensor:
-            return noise(noise.numbers(n, seed=child(seed, "step", i)), table.places)
+            return noise(noise.numbers(n, seed=child(seed, "step", i)), places)
 
-        w = noise(numbers, table.places) if sampler == "ancestral" else table.fan()
-        return self._transport(posterior, memory, w, steps, sampler, fresh), numbers, posterior
-
-    @torch.no_grad()
-    def _transport(self, posterior: WeightPosterior, memory: Tensor, w: Tensor, steps: int, sampler: str,
-                   fresh=None) -> Iterator[SamplerStep]:
-        """The transport of w (k, p, c) at the places of the table."""
-        encoder, places = self.net.encoder, self.net.table.places
-        h = encoder.read(memory, *encoder.moments(posterior, places), places)[0]
-        return self.net.heads[self.about["config"]["head"]].walk(w, h, steps, sampler, fresh)
+        w = noise(numbers, places) if sampler == "ancestral" else self.net.table.fan()
+        head = self.net.heads[self.about["config"]["head"]]
+        return head.walk(w, h, steps, sampler, fresh), numbers, posterior
 
     def _fields(self, posterior: WeightPosterior, numbers: Tensor, values: Tensor) -> EvaluatedFields:
         """Maps `values` as `TransportTable` takes them."""
@@ -203,8 +192,8 @@ class PushForwardPosterior(TrainedModel):
     def quantiles(self, seen: Observations | None, coords: Tensor, w: Tensor) -> Tensor:
         """f at coords (p, d) where the noise is w (k,): (k, p, c), rising in w."""
         encoder, table, where = self.net.encoder, self.net.table, coords.to(self.device, torch.float32)
-        posterior, memory = self.condition(seen)
-        for step in self._transport(posterior, memory, table.fan(), self.steps, "dpmpp"):
+        walk, _, posterior = self._walk(seen, 1, 0, None, "dpmpp")
+        for step in walk:
             values = step.x
         mean, std = encoder.moments(posterior, where)
         fan = w[:, None, None].expand(-1, len(coords), table.c)
@@ -212,7 +201,7 @@ class PushForwardPosterior(TrainedModel):
 
 
 @dataclass(frozen=True)
-class StochasticField:
+class StochasticField(NetworkConfig):
     """Config of approach 8. None chooses by dimension."""
 
     card: ClassVar[Card] = Card(
@@ -224,6 +213,11 @@ class StochasticField:
         "which places move together is chosen, not learned: right for Gaussian fields, where the linear answer is all "
         "there is; nonsense curves where whole functions are alternatives (sawtooths)")
     trained: ClassVar[type] = PushForwardPosterior
+    network: ClassVar[type] = StochasticNetwork
+    choices: ClassVar[dict] = {"noise": NOISES}
+    usual: ClassVar[dict] = {
+        "expansion_side": {1: 128, 2: 48, 3: 12}, "expansion_rank": {1: 40, 2: 112, 3: 128},
+        "cells": {1: 32, 2: 16, 3: 8}, "points_per_cell": {1: 4, 2: 2, 3: 2}, "table_side": {1: 128, 2: 32, 3: 12}}
 
     # "gaussian": heads start at the best linear answer, measured on draws; "white": at the prior's mean and std
     prior: str = "gaussian"
@@ -253,14 +247,10 @@ class StochasticField:
     steps: int = 24                          # sampling steps
 
     def __post_init__(self):
-        for name in (*self.heads, self.head):
+        super().__post_init__()
+        for name in self.heads:
             require_name(name, HEADS, "head")
-        require_name(self.noise, NOISES, "noise"), require_name(self.head, self.heads, "trained head")
-        require_name(self.prior, PRIORS, "prior")
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> StochasticNetwork:
-        with seeded(seed):
-            return StochasticNetwork(self, d, c)
+        require_name(self.head, self.heads, "trained head")
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> PushForwardPosterior:
@@ -280,13 +270,8 @@ class StochasticField:
         return PushForwardPosterior(net, run.record("stochastic_field", self), self.steps)
 
 
-@dataclass(frozen=True)
-class StochasticLosses:
+class StochasticLosses(Losses):
     """The losses of a training step i."""
-
-    config: StochasticField
-    run: Run
-    net: StochasticNetwork
 
     def places(self, use: str, i: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Residuals of the Gaussian at random places (b, p, c), in its std, and the features h there."""

@@ -17,7 +17,8 @@ from ...core.rng import child, normals
 from ...diffusion.denoiser import Conditioning, Denoiser, ResidualNetwork
 from ...diffusion.samplers import SamplerStep, path
 from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
-from ...nn.networks import Fourier, Level
+from ...latents.observation_encoder import gaussian_loss
+from ...nn.networks import Fourier, Level, zeroed
 
 NOISES = ("posterior", "prior", "white", "shared")
 CELLS = {1: 1024, 2: 128, 3: 24}            # of white noise: no finer than this, or it would be no function
@@ -96,10 +97,8 @@ class MarginalNetwork(nn.Module):
         self.modulate = nn.ModuleList(nn.Linear(width, width) for _ in range(depth + 1))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(depth + 1))
         self.one = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.two = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.output = nn.Linear(width, 1)
-        for layer in (*self.two, self.output):
-            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+        self.two = nn.ModuleList(zeroed(nn.Linear(width, width)) for _ in range(depth))
+        self.output = zeroed(nn.Linear(width, 1))
 
     def features(self, y: Tensor, level: Tensor, h: Tensor) -> Tensor:
         """The last hidden layer: (k, *s, width)."""
@@ -183,18 +182,19 @@ class GaussianHead(nn.Module):
     def __init__(self, features: int, width: int, depth: int):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(),
-                                 nn.Linear(width, 2))
-        nn.init.zeros_(self.net[-1].weight), nn.init.zeros_(self.net[-1].bias)
+                                 zeroed(nn.Linear(width, 2)))
+
+    def gaussian(self, h: Tensor) -> Conditioning:
+        """Mean and std of r, each shaped as r."""
+        mean, log_std = self.net(h).unbind(-1)
+        return Conditioning(mean=mean, std=log_std.clamp(-6, 2).exp())
 
     def transport(self, w: Tensor, h: Tensor) -> Tensor:
-        mean, log_std = self.net(h).unbind(-1)
-        return mean + log_std.clamp(-6, 2).exp() * w
+        return self.gaussian(h).latent(w)
 
     def loss(self, r: Tensor, h: Tensor, rng: torch.Generator, many: int) -> Tensor:
-        """Gaussian log score, weighted by each entry's own std (β-NLL, β = ½; Seitzer et al. 2022, eq. 5)."""
-        mean, log_std = self.net(h).unbind(-1)
-        std = log_std.clamp(-6, 2).exp()
-        return (std.detach() * (0.5 * ((r - mean) / std).square() + std.log())).mean()
+        """Gaussian log score of r."""
+        return gaussian_loss(r, self.gaussian(h))
 
     walk = QuantileHead.walk
 

@@ -11,17 +11,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...core.checks import require, require_name, require_number
+from ...core.checks import require, require_number
+from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
-from ...core.rng import child, seeded
+from ...core.rng import child
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
 from ...fields.space_time import SpaceTimeField
-from ...inference.posterior import DecoderError, LatentNetwork, LatentPosterior
-from ...nn.networks import Fourier, Level
+from ...inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
+from ...latents.two_stage import LatentLosses
+from ...nn.networks import Fourier, Level, zeroed
 from ...nn.set_attention import SetBlock, doubling_lengthscales
 from ...training import Run, Stage, reused
 from .frame_latents import (
+    ComponentPosteriors,
     FrameMixturePrior,
     LinearFrameLatents,
     NeuralFrameLatents,
@@ -29,8 +32,6 @@ from .frame_latents import (
     linear_layers,
 )
 
-AUTOENCODERS = ("linear", "neural")
-PRIORS = ("white", "gaussian")
 OCTAVES = 3                              # Fourier octaves of the frames' times
 CELLS = 16                               # a side, on which a frame's observations are rasterised for the denoiser
 PADDED = 64                              # places are decoded in multiples: products of fewer rows round differently
@@ -50,8 +51,7 @@ class FrameTransformer(ResidualNetwork):
         self.blocks = nn.ModuleList(
             SetBlock(width, doubling_lengthscales(heads, 4 / frames), width, ("itself", "unused", "mlp"),
                      affine=True, identity=True, zero_key=True) for _ in range(depth))
-        self.output = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, k))
-        nn.init.zeros_(self.output[-1].weight), nn.init.zeros_(self.output[-1].bias)
+        self.output = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, k)))
 
     def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, features: Tensor) -> Tensor:
         level = self.level(torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4)
@@ -63,24 +63,22 @@ class FrameTransformer(ResidualNetwork):
         return self.output(h).mT
 
 
-class TemporalNetwork(LatentNetwork):
+class TemporalNetwork(AutoencoderNetwork):
     """Frame autoencoder, features of each frame's observations, and denoiser. Shape of a latent: (k, frames)."""
 
     amortised = True
 
     def __init__(self, config: "TemporalField", d: int, c: int):
         super().__init__()
-        frames, frame_side = config.frames, config.frame_side or {1: 1, 2: 48, 3: 16}[d]
+        frames, frame_side = config.frames, config.frame_side
         neural, pixels = config.frame_autoencoder == "neural", c * frame_side ** (d - 1)
         k = config.latent_channels if neural else min(config.latent_channels, pixels)
         field = SpaceTimeField(d, k, c, config.field_width, config.field_depth, config.octaves)
         if neural:
             self.autoencoder = NeuralFrameLatents(d, c, frames, frame_side, k, field)
         else:
-            side = config.expansion_side or {1: 128, 2: 40, 3: 14}[d]
-            rank = config.expansion_rank or {1: 40, 2: 112, 3: 96}[d]
-            self.autoencoder = LinearFrameLatents(d, c, side, rank, frames, frame_side, k, field,
-                                                  config.num_components, config.noise_lengthscale)
+            self.autoencoder = LinearFrameLatents(d, c, config.expansion_side, config.expansion_rank, frames,
+                                                  frame_side, k, field, config.num_components, config.noise_lengthscale)
         self.shape = (k, frames)
         self.rasterise = Rasterise(d, c, frames, CELLS)
         self.features = linear_layers(self.rasterise.out, 2 * config.width, config.width)
@@ -92,21 +90,16 @@ class TemporalNetwork(LatentNetwork):
         features = self.features(self.rasterise.with_level(observations))
         return Conditioning((features,), self.autoencoder.condition(observations))
 
+    def grid_values(self, fields: Fields) -> Tensor:
+        """Films at the points of all frames, (n, frames·frame_side^(d−1), c)."""
+        return fields(self.autoencoder.grid.cpu())
+
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         return self.autoencoder.prepare(latent)
 
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
-        return self.autoencoder.evaluate(coords, prepared)
 
-
-class TemporalPosterior(LatentPosterior):
+class TemporalPosterior(AutoencoderPosterior):
     """A trained approach 6."""
-
-    @torch.no_grad()
-    def encode(self, fields: Fields) -> Tensor:
-        """Films -> their latents (n, k, frames), from their frames."""
-        autoencoder = self.net.autoencoder
-        return autoencoder.encode(fields(autoencoder.grid.cpu()).to(self.device, torch.float32))
 
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
@@ -122,7 +115,7 @@ class TemporalPosterior(LatentPosterior):
 
 
 @dataclass(frozen=True)
-class TemporalField:
+class TemporalField(NetworkConfig):
     """Config of approach 6. None chooses by dimension; the first coordinate is time, cut into `frames`."""
 
     card: ClassVar[Card] = Card(
@@ -133,6 +126,10 @@ class TemporalField:
         "a film is as long as those of the training; what is faster than the frames is lost; where shapes move, a "
         "decoder's blur and a bounce in a long gap are what it gets wrong")
     trained: ClassVar[type] = TemporalPosterior
+    network: ClassVar[type] = TemporalNetwork
+    choices: ClassVar[dict] = {"frame_autoencoder": ("linear", "neural")}
+    usual: ClassVar[dict] = {"frame_side": {1: 1, 2: 48, 3: 16}, "expansion_side": {1: 128, 2: 40, 3: 14},
+                             "expansion_rank": {1: 40, 2: 112, 3: 96}}
 
     prior: str = "gaussian"  # "gaussian": a mixture of Gaussians over films' latents, measured on draws; "white": EDM
     frames: int = 16                         # frames of a film
@@ -164,46 +161,32 @@ class TemporalField:
     num_particles: int = 256                 # particles, where they are the guide
 
     def __post_init__(self):
-        require_name(self.prior, PRIORS, "prior")
-        require_name(self.frame_autoencoder, AUTOENCODERS, "frame_autoencoder")
+        super().__post_init__()
         require_number(self.noise_lengthscale, "noise_lengthscale", 0.0, 1.0)
         require(self.frame_autoencoder == "linear" or not self.noise_lengthscale,
                 must='noise_lengthscale: 0 with frame_autoencoder="neural".', came=self.noise_lengthscale,
                 why="Smooth noise is a change of linear coordinates.", do='frame_autoencoder="linear".')
-
-    def build(self, d: int, c: int, *, seed: int = 0) -> TemporalNetwork:
-        with seeded(seed):
-            return TemporalNetwork(self, d, c)
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> TemporalPosterior:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
-        losses, neural = TemporalLosses(self, run, net), self.frame_autoencoder == "neural"
+        losses, frames, neural = TemporalLosses(self, run, net), net.autoencoder, self.frame_autoencoder == "neural"
         losses.calibrate()
-        frames = net.autoencoder
+        batch = reused(losses.observed, self.reuse)
         learned = [*frames.encoder.parameters(), *frames.field.parameters()] if neural else frames.field.parameters()
         stages = [Stage("field", losses.autoencode, learned, self.field_share, 4 * self.lr, after=losses.measure)]
         if neural:
             stages.append(Stage("read", losses.read, frames.reader.parameters(), self.reader_share, 2 * self.lr))
         denoised = [*net.denoiser.parameters(), *net.features.parameters()]
-        run.train(net, *stages, Stage("diffuse", losses.diffuse, denoised, 1 - sum(s.share for s in stages), self.lr))
+        run.train(net, *stages, Stage("diffuse", lambda i: losses.diffuse(i, *batch(i)), denoised,
+                                      1 - sum(s.share for s in stages), self.lr))
         return TemporalPosterior(net, run.record("temporal_field", self, **losses.errors()), self.steps)
 
 
-class TemporalLosses:
+class TemporalLosses(LatentLosses):
     """The losses of a training step i, and what is measured around the stages."""
-
-    def __init__(self, config: TemporalField, run: Run, net: TemporalNetwork):
-        self.config, self.run, self.net, self.autoencoder = config, run, net, net.autoencoder
-        self.neural = config.frame_autoencoder == "neural"
-        self.observed = reused(self.observed_batch, config.reuse)
-
-    def films(self, *use, size: int | None = None) -> tuple[Fields, Tensor]:
-        """Fresh films, and their values (b, frames·frame_side^(d−1), c) on the autoencoder's grid."""
-        fields = self.run.functions(size or self.config.batch, *use)
-        return fields, fields(self.autoencoder.grid.cpu()).to(self.run.device)
 
     def error(self, fields: Fields, latent: Tensor, rng: torch.Generator, queries: int | None = None) -> Tensor:
         """Decoded latents minus their films at random queries: (b, q, c)."""
@@ -213,65 +196,66 @@ class TemporalLosses:
     @torch.no_grad()
     def calibrate(self) -> None:
         """Before training: the mean frame, or principal components and expansions, with what they leave."""
-        run, config, autoencoder = self.run, self.config, self.autoencoder
-        if self.neural:
-            autoencoder.mean.copy_(self.films("statistics", size=256)[1].mean((0, 1)))
+        run, config, autoencoder = self.run, self.config, self.net.autoencoder
+        if config.frame_autoencoder == "neural":
+            autoencoder.mean.copy_(self.batch(256, "statistics")[1].mean((0, 1)))
             return
         places, grid, parts = autoencoder.places.cpu(), autoencoder.grid.cpu(), []
         for j, start in enumerate(range(0, config.calibration_functions, TOGETHER)):
             fields = run.functions(min(TOGETHER, config.calibration_functions - start), "statistics", j)
             parts.append(fields(torch.cat([places, grid])).to(run.device))
         autoencoder.calibrate(*torch.cat(parts).split([len(places), len(grid)], 1), seed=child(run.seed, "statistics"))
-        fields, values = self.films("size", size=64)
+        fields, values = self.batch(64, "size")
         left = self.error(fields, autoencoder.encode(values), run.rng("size")).square().mean().sqrt()
         autoencoder.correction_scale.copy_(left)
 
     def autoencode(self, i: int) -> Tensor:
         """Stage 1: encode films, decode them at random queries."""
-        config, (fields, values), rng = self.config, self.films("field", i), self.run.rng("field", i)
-        if self.neural:
+        config, autoencoder, rng = self.config, self.net.autoencoder, self.run.rng("field", i)
+        fields, values = self.batch(config.batch, "field", i)
+        if config.frame_autoencoder == "neural":
             level = config.frame_noise * torch.rand(len(values), 1, 1, generator=rng)
             values = values + (level * torch.randn(values.shape, generator=rng)).to(values)
-            latent = self.autoencoder.encode(values, by_batch=True)
+            latent = autoencoder.encode(values, by_batch=True)
             latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
         else:
-            latent = self.autoencoder.encode(values)
-        return self.error(fields, latent, rng).square().mean() / self.autoencoder.correction_scale**2
+            latent = autoencoder.encode(values)
+        return self.error(fields, latent, rng).square().mean() / autoencoder.correction_scale**2
 
     @torch.no_grad()
     def measure(self) -> None:
         """After stage 1: the scale and covariance of neural latents, and the noise levels."""
-        films = torch.cat([self.films("range", j, size=256)[1] for j in range(16 if self.neural else 2)])
-        if self.neural:
-            self.autoencoder.unit.calibrate(self.autoencoder.raw(films))
-            self.autoencoder.calibrate(self.autoencoder.encode(films))
-        self.net.denoiser.noise_levels.calibrate(self.autoencoder.encode(films))
+        autoencoder, neural = self.net.autoencoder, self.config.frame_autoencoder == "neural"
+        films = torch.cat([self.batch(256, "range", j)[1] for j in range(16 if neural else 2)])
+        if neural:
+            autoencoder.unit.calibrate(autoencoder.raw(films))
+            autoencoder.calibrate(autoencoder.encode(films))
+        self.net.denoiser.noise_levels.calibrate(autoencoder.encode(films))
 
     def read(self, i: int) -> Tensor:
         """Stage 2 of a neural autoencoder: each frame's latent from its own observations."""
-        fields, values = self.films("listen", i)
+        fields, values = self.batch(self.config.batch, "listen", i)
         with torch.no_grad():
-            latent = self.autoencoder.encode(values)
-        return self.autoencoder.reader_loss(self.run.observe(fields, "listen", i).to(self.run.device), latent)
+            latent = self.net.encode(values)
+        return self.net.autoencoder.reader_loss(self.run.observe(fields, "listen", i).to(self.run.device), latent)
 
     @torch.no_grad()
-    def observed_batch(self, batch: int) -> tuple[Tensor, Tensor, object]:
+    def observed(self, batch: int) -> tuple[Tensor, Tensor, ComponentPosteriors]:
         """Latents of films, their observations as a raster, and what these tell in closed form."""
-        fields, values = self.films("diffuse", batch)
+        fields, values = self.batch(self.config.batch, "diffuse", batch)
         seen = self.run.observe(fields, batch).to(self.run.device)
-        return self.autoencoder.encode(values), self.net.rasterise.with_level(seen), self.autoencoder.condition(seen)
+        return self.net.encode(values), self.net.rasterise.with_level(seen), self.net.autoencoder.condition(seen)
 
-    def diffuse(self, i: int) -> Tensor:
+    def diffuse(self, i: int, latent: Tensor, raster: Tensor, known: ComponentPosteriors) -> Tensor:
         """Last stage: denoise the latents given observations."""
-        latent, raster, known = self.observed(i)
         conditioning = Conditioning((self.net.features(raster),), known)
         return self.net.denoiser.training_loss(latent, self.run.rng("diffuse", i), conditioning)
 
     @torch.no_grad()
     def errors(self) -> dict:
         """How far decoded latents are from fresh films, for `about`."""
-        fields, values = self.films("floor", size=128)
-        return DecoderError.record(self.error(fields, self.autoencoder.encode(values), self.run.rng("floor"), 256))
+        fields, values = self.batch(128, "floor")
+        return DecoderError.record(self.error(fields, self.net.encode(values), self.run.rng("floor"), 256))
 
 
 APPROACH = TemporalField

@@ -6,8 +6,8 @@ turns these and a noisy latent into the mean and std that the denoiser starts fr
 Gaussians.
 """
 
-import math
 from itertools import pairwise
+from math import pi, prod
 from typing import NamedTuple
 
 import torch
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from ...core import spline
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
+from ...diffusion.denoiser import Conditioning
 from ...fields.space_time import SpaceTimeField
 from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
+from ...latents.observation_encoder import gaussian_loss
 from ...nn.networks import Standardise, refresh
 
 LEAST_OWN = 0.01             # standard deviation of a linear latent's own noise: latents mean nothing finer
@@ -43,7 +45,7 @@ def log_likelihood(measurement: LatentMeasurement, before: WeightPosterior, afte
     """
     sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
     variance = measurement.own + sigma.reshape(-1, 1).square()
-    own = ((noisy - measurement.middle).square() / variance + (2 * math.pi * variance).log()).sum(-1)
+    own = ((noisy - measurement.middle).square() / variance + (2 * pi * variance).log()).sum(-1)
     wide = [2 * b.root.diagonal(dim1=-2, dim2=-1).log().sum(-1) for b in (before, after)]
     explained = [(b.information * b.mean).sum(-1) for b in (before, after)]
     return -0.5 * (own + wide[1] - wide[0] - explained[1] + explained[0])
@@ -126,7 +128,7 @@ class LinearFrameLatents(nn.Module):
     def __init__(self, d: int, c: int, side: int, rank: int, frames: int, frame_side: int, k: int,
                  field: SpaceTimeField, components: int = 1, noise_lengthscale: float = 0.0):
         super().__init__()
-        self.d, self.c, self.k, self.frames = d, c, k, frames
+        self.c, self.k, self.frames = c, k, frames
         self.expansions = nn.ModuleList(SplinedExpansion(d, c, side, rank) for _ in range(components))
         self.measurements = nn.ModuleList(LatentMeasurement(k * frames, rank) for _ in range(components))
         self.field = field
@@ -164,17 +166,11 @@ class LinearFrameLatents(nn.Module):
             self.component_weights[j] = mine.float().mean()
             expansion.calibrate(draws[mine], seed=seed)
             expansion.precompute()
-            self._measure(expansion, measurement, draws[mine], latents[mine])
-
-    def _measure(self, expansion: KarhunenLoeve, measurement: LatentMeasurement, draws: Tensor,
-                 latents: Tensor) -> None:
-        """Latents (b, k·frames) of draws as a linear measurement of the weights; what is left is their own."""
-        rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                     # (frames, pixels, rank)
-        measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
-        mean = expansion.mean(self.grid)[0].reshape(self.frames, -1) - self.mean
-        measurement.middle.copy_(((mean @ self.basis.T).T @ self.whiten).flatten())
-        own = (latents - measurement.middle - expansion.weights(draws) @ measurement.matrix.T).square().mean(0)
-        measurement.own.copy_(own.clamp_min(LEAST_OWN**2))
+            rows = expansion.rows(self.grid).unflatten(0, (self.frames, -1))                 # (frames, pixels, rank)
+            measurement.matrix.copy_(torch.einsum("kn,tnr,ts->ksr", self.basis, rows, self.whiten).flatten(0, 1))
+            measurement.middle.copy_(self.encode(expansion.mean(self.grid))[0].flatten())
+            explained = measurement.middle + expansion.weights(draws[mine]) @ measurement.matrix.T
+            measurement.own.copy_((latents[mine] - explained).square().mean(0).clamp_min(LEAST_OWN**2))
 
     def encode(self, films: Tensor) -> Tensor:
         """Values (b, frames·frame_side^(d−1), c) at `grid` -> latents (b, k, frames)."""
@@ -193,13 +189,9 @@ class LinearFrameLatents(nn.Module):
             logs.append(weight.log() + expansion.log_marginal_likelihood(seen, posteriors[-1]))
         return ComponentPosteriors(tuple(self.measurements), tuple(posteriors), tuple(logs))
 
-    def component_probabilities(self, latent: Tensor) -> Tensor:
-        """Probabilities (b, components) of the mixture components, from clean latents (b, k, frames) alone."""
-        return self.prepare(latent)[1]
-
     def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
-        """What decoding latents computes once: themselves, component probabilities, and the mean of each component's
-        weights. The latents of a component are N(middle, A Aᵀ + own)."""
+        """What decoding latents computes once: themselves, component probabilities (b, components) from them alone, and
+        the mean of each component's weights. The latents of a component are N(middle, A Aᵀ + own)."""
         logs, gains = [], []
         for measurement, share in zip(self.measurements, self.component_weights, strict=True):
             A, own, away = measurement.matrix.double(), measurement.own.double(), latent.flatten(1) - measurement.middle
@@ -239,7 +231,7 @@ class NeuralFrameLatents(nn.Module):
 
     def __init__(self, d: int, c: int, frames: int, frame_side: int, k: int, field: SpaceTimeField):
         super().__init__()
-        self.d, self.c, self.k, self.frames = d, c, k, frames
+        self.c, self.k, self.frames = c, k, frames
         pixels = c * frame_side ** (d - 1)
         self.encoder, self.unit = linear_layers(pixels, 192, 96, k), Standardise(k)
         self.rasterise = Rasterise(d, c, frames, frame_side)
@@ -271,16 +263,12 @@ class NeuralFrameLatents(nn.Module):
 
     def reader_loss(self, seen: ObservationBatch, latent: Tensor) -> Tensor:
         """Gaussian log scores of latents (b, k, frames): of each frame by its own reader, and of all by the fused
-        posterior, so that a reader is as sure as its neighbours allow. β-NLL of Seitzer et al. 2022, eq. 5."""
-        mean, std = self.read(seen)
-        measurement = self.measurements[0]
+        posterior, so that a reader is as sure as its neighbours allow."""
+        (mean, std), measurement = self.read(seen), self.measurements[0]
         fused, variance = self.fuse(mean, std).predict(measurement.matrix)
-        loss = 0
-        for guess, sd in ((mean.mT.flatten(1), std.mT.flatten(1)),
-                          (fused + measurement.middle, (variance + measurement.own).sqrt())):
-            score = 0.5 * ((latent.flatten(1) - guess) / sd).square() + sd.log()
-            loss = loss + (sd.detach() * score).mean()
-        return loss
+        fused = Conditioning(mean=fused + measurement.middle, std=(variance + measurement.own).sqrt())
+        own = Conditioning(mean=mean.mT, std=std.mT)
+        return gaussian_loss(latent, own) + gaussian_loss(latent.flatten(1), fused)
 
     def fuse(self, mean: Tensor, std: Tensor) -> WeightPosterior:
         """The posterior of the weights given readers' guesses (b, frames, k), each as a measurement beyond a prior of
@@ -345,10 +333,8 @@ class Rasterise(nn.Module):
         share = (place - low)[..., None, :]
         weights = torch.where(self.corners.bool(), share, 1 - share).prod(-1)
         corner = torch.minimum(low[..., None, :] + self.corners, sizes - 1.0).long()
-        index = corner[..., 0]
-        for axis in range(1, self.d):
-            index = index * self.shape[axis] + corner[..., axis]
-        return index, weights
+        strides = torch.tensor([prod(self.shape[axis + 1:]) for axis in range(self.d)], device=coords.device)
+        return (corner * strides).sum(-1), weights
 
     @torch.no_grad()
     def forward(self, seen: ObservationBatch) -> Tensor:

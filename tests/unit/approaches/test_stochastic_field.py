@@ -8,7 +8,7 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import recipes, store
-from nfdlab.approaches.stochastic_field import PRIORS, PointwiseEncoder, PushForwardPosterior, StochasticField
+from nfdlab.approaches.stochastic_field import PointwiseEncoder, PushForwardPosterior, StochasticField
 from nfdlab.approaches.stochastic_field.transport import (
     HEADS,
     NOISES,
@@ -17,6 +17,7 @@ from nfdlab.approaches.stochastic_field.transport import (
     TransportTable,
 )
 from nfdlab.approaches.stochastic_field.uncertainty import RIDGE, EpistemicUncertainty, regression, scatter
+from nfdlab.core.config import PRIORS
 from nfdlab.core.rng import normals, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations
 
@@ -221,7 +222,7 @@ def test_a_transport_table_of_two_channels_keeps_them_apart():
 
 def test_padding_changes_nothing_and_repeated_observations_add_up():
     with seeded(1):
-        encoder = PointwiseEncoder(StochasticField(**SMALL, deep_set_width=24), 1, 1).eval()
+        encoder = PointwiseEncoder(StochasticField(**SMALL, deep_set_width=24).at(1), 1, 1).eval()
     short = ObservationBatch.of([seen(4)])
     pad = torch.nn.functional.pad
     long = ObservationBatch(pad(short.coords, (0, 0, 0, 3)), pad(short.values, (0, 0, 0, 3)),

@@ -128,7 +128,7 @@ def test_the_log_likelihood_of_noisy_latents(sigma):
 def test_clean_latents_identify_their_component():
     """From the latent alone, for every film; and the two components are the two directions, found unsupervised."""
     latents, _ = two_speeds()
-    forth, back = (latents.component_probabilities(latents.encode(part.draw(64, seed=7)(latents.grid)))
+    forth, back = (latents.prepare(latents.encode(part.draw(64, seed=7)(latents.grid)))[1]
                    for part in nfd.problems.get("two_speed1dt").prior.parts)
     assert (torch.cat([forth, back]).max(1).values > 0.99).all()
     assert len(forth.argmax(1).unique()) == len(back.argmax(1).unique()) == 1
@@ -157,7 +157,7 @@ def test_each_draw_takes_one_component_with_its_posterior_probability():
     x = levels[0] * normals(1, 128, (7 * FRAMES,), "x")
     for step in path(lambda x, s: mixture_moments(known, x, s)[0], x, levels, method="dpmpp"):
         x = step.x
-    found = latents.component_probabilities(x.unflatten(1, (7, FRAMES)))[:, 0]
+    found = latents.prepare(x.unflatten(1, (7, FRAMES)))[1][:, 0]
     exact = float(weights(known)[0, 0])
     assert ((found < 0.02) | (found > 0.98)).float().mean() > 0.98
     assert abs(float(found.mean()) - exact) < 4 * (exact * (1 - exact) / 128) ** 0.5 + 0.03
@@ -304,13 +304,13 @@ def test_shipped_draws_go_each_way_with_its_posterior_probability():
     """At gap 5 the share of draws that go one way is within 0.07 of the exact probability, and three standard errors of
     256; at gap 7 all go the right way."""
     model, problem = nfd.load("temporal_field", "two_speed1dt", device="cpu"), nfd.problems.get("two_speed1dt")
-    first = model.net.autoencoder.component_probabilities(model.encode(problem.prior.parts[0].draw(1, seed=1))).argmax()
+    first = model.net.prepare(model.encode(problem.prior.parts[0].draw(1, seed=1)))[1].argmax()
     for gap, close in ((5, 0.07 + 3 * 0.031), (7, 0.02)):
         for i in range(3):
             _, seen = seen_of("two_speed1dt", nfd.patterns.Frames(every=gap), 90 + i)
             exact = float(problem.prior.posterior(seen).log_weights.exp()[0])
             z = list(model.path(seen, 256, seed=i, steps=12))[-1].x
-            share = float((model.net.autoencoder.component_probabilities(z)[:, first] > 0.5).float().mean())
+            share = float((model.net.prepare(z)[1][:, first] > 0.5).float().mean())
             assert abs(share - exact) < close, (gap, i)
 
 
