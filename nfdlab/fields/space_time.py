@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ..core.grid import take
 from .encodings import Fourier
+from .pieces import SiLU, in_pieces, in_place
 
 FOUR = 4                             # frames around a time: two before, two after
 
@@ -64,11 +65,25 @@ class SpaceTimeField(nn.Module):
         return middle + self.move(torch.cat([apart, where], -1))
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
-        now = self.at(latent, coords[..., 0])
-        space = coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)
-        h = 0
+        return in_pieces(self._places, self._modulated, coords, (latent,), self.place.out_features)
+
+    def _places(self, coords: Tensor) -> tuple[Tensor, ...]:
+        """Of coords (b, p, d) the places, embedded, and the times (b, p); of coords that all draws share, each time
+        once (1, times), and which is each point's (1, p)."""
+        embedded = self.place(self.encode(coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)))
+        if len(coords) > 1:
+            return embedded, coords[..., 0]
+        times, index = coords[0, :, 0].unique(return_inverse=True)
+        return embedded, times[None], index[None]
+
+    def _modulated(self, placed: tuple[Tensor, ...], prepared: tuple[Tensor, ...]) -> Tensor:
+        embedded, times, *index = placed
+        now, h = self.at(prepared[0], times if len(times) > 1 else times[0]), None
         for i, tell in enumerate(self.tell):
             scale, shift = tell(now).chunk(2, -1)
-            asked = self.mix[i - 1](h) if i else self.place(self.encode(space))
-            h = h + nn.functional.silu(asked * (1 + scale) + shift)
+            scale = 1 + scale
+            if index and times.shape[1] > 1:
+                scale, shift = (t.index_select(1, index[0][0]) for t in (scale, shift))
+            added = SiLU()(torch.addcmul(shift, self.mix[i - 1](h) if i else embedded, scale))
+            h = in_place(torch.add, h, added) if i else added
         return self.output(h)
