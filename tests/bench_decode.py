@@ -41,12 +41,14 @@ def liif(field) -> tuple[Callable, int]:
     return (lambda: field.answer(x)), len(x) // corners
 
 
-def siren(field) -> tuple[Callable, int]:
-    """The sines, and the linear layers between them."""
-    x = torch.randn(CACHED // field.width, field.width)
+def siren(field, grid: bool) -> tuple[Callable, int]:
+    """The sines, the linear layers between them, and the shifts where latents lie on a grid."""
+    x, z = torch.randn(CACHED // field.width, field.width), torch.randn(CACHED // field.width, field.shift.in_features)
 
     def run():
         h = torch.sin(x)
+        if grid:
+            field.shift(z)
         for sine in field.siren.sines[1:]:
             h = torch.sin(sine.linear(h))
         return field.siren.output(h)
@@ -119,7 +121,7 @@ def bare(model) -> tuple[Callable, int] | None:
     if name in ("latent_field", "sparse_conditional"):
         return liif(net.autoencoder.decoder.field)
     if name == "modulated_field":
-        return siren(net.field)
+        return siren(net.field, not net.vector)
     if name == "weight_diffusion":
         return batched(net.field)
     if name == "sparse_features":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-PIECE = 131_072                      # numbers of one intermediate that are held at a time: 512 kB in float32
+PIECE = 262_144                      # numbers of one intermediate that are held at a time: 1 MB in float32
 
 
 def in_pieces(place: Callable, read: Callable, coords: Tensor, prepared: tuple[Tensor, ...], each: int) -> Tensor:

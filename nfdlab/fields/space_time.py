@@ -65,25 +65,27 @@ class SpaceTimeField(nn.Module):
         return middle + self.move(torch.cat([apart, where], -1))
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
-        return in_pieces(self._places, self._modulated, coords, (latent,), self.place.out_features)
+        shared = coords.ndim == 2
+        times = coords[:, 0].unique() if shared else coords[..., 0]
+        now = self.at(latent, times)
+        films = [part for tell in self.tell for part in tell(now).chunk(2, -1)]
+        films = (*(1 + scale for scale in films[::2]), *films[1::2])                 # of each layer
 
-    def _places(self, coords: Tensor) -> tuple[Tensor, ...]:
-        """Of coords (b, p, d) the places, embedded, and the times (b, p); of coords that all draws share, each time
-        once (1, times), and which is each point's (1, p)."""
-        embedded = self.place(self.encode(coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)))
-        if len(coords) > 1:
-            return embedded, coords[..., 0]
-        times, index = coords[0, :, 0].unique(return_inverse=True)
-        return embedded, times[None], index[None]
+        def place(at: Tensor) -> tuple[Tensor, ...]:
+            embedded = self.place(self.encode(at[..., 1:] if self.d > 1 else torch.zeros_like(at)))
+            return (embedded, torch.searchsorted(times, at[..., 0].contiguous())) if shared and len(times) > 1 else (embedded,)
 
-    def _modulated(self, placed: tuple[Tensor, ...], prepared: tuple[Tensor, ...]) -> Tensor:
-        embedded, times, *index = placed
-        now, h = self.at(prepared[0], times if len(times) > 1 else times[0]), None
-        for i, tell in enumerate(self.tell):
-            scale, shift = tell(now).chunk(2, -1)
-            scale = 1 + scale
-            if index and times.shape[1] > 1:
-                scale, shift = (t.index_select(1, index[0][0]) for t in (scale, shift))
+        if shared:
+            return in_pieces(place, self._modulated, coords, films, films[0].shape[2])
+        return self._modulated(place(coords), films)
+
+    def _modulated(self, placed: tuple[Tensor, ...], films: tuple[Tensor, ...]) -> Tensor:
+        """Embedded places (b, p, width), where points share times which is each point's (1, p), and the scales and then
+        the shifts of the layers at each time (b, times, width) -> values (b, p, c)."""
+        embedded, *which = placed
+        h, depth = None, len(self.tell)
+        for i in range(depth):
+            scale, shift = (t.index_select(1, which[0][0]) if which else t for t in (films[i], films[depth + i]))
             added = SiLU()(torch.addcmul(shift, self.mix[i - 1](h) if i else embedded, scale))
             h = in_place(torch.add, h, added) if i else added
         return self.output(h)
