@@ -105,11 +105,9 @@ class ModulatedSiren(nn.Module):
     def _modulated(self, x: Tensor, shifts: Tensor) -> Tensor:
         """The input of the first sine, without modulation, and shifts (b, p or 1, depth, …) -> values (b, p, c)."""
         for i, (sine, shift) in enumerate(zip(self.siren.sines, shifts.unbind(-2), strict=True)):
-            x, omega = (sine.linear(x), sine.omega) if i else (x, 1)
-            if self.scale is None:
-                x = torch.add(shift, x, alpha=omega)
-            else:
+            x = sine.before(x) if i else x
+            if self.scale is not None:
                 shift, stretch = shift.chunk(2, -1)
-                x = torch.addcmul(shift, x, omega * (1 + stretch))
-            x = in_place(torch.sin, x)
+                x = x * (1 + stretch)
+            x = in_place(torch.sin, x + shift)
         return self.siren.output(x)
