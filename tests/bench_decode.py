@@ -2,9 +2,10 @@
 
 Run from the repository's root, on a quiet machine: python tests/bench_decode.py [PART OF A NAME ...] [--repeats 5]
 
-Drawn Fields are asked at a grid of 256 x 256 points (2,048 in 1D, one frame of 128 x 128 of a film). The bare layers are
-those linear layers and activations of the decoder that need both the point and the draw, run on contiguous rows that
-stay in cache, as many as the decoder has. Both run in turn, on one thread; times are CPU time, the least of the repeats.
+Drawn Fields are asked at a grid of 256 x 256 points (2,048 in 1D, one frame of 128 x 128 of a film). The bare layers
+are those linear layers and activations of the decoder that need both the point and the draw, run on contiguous rows
+that stay in cache, as many as the decoder has. Both run in turn, on one thread; times are CPU time, the least of the
+repeats.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
 Run from the repository's root, on a quiet machine: python tests/bench_sampling.py [PART OF A NAME ...] [--repeats 20]
 
-Three loops of equal steps from the same noise take turns, on one thread: ours, DPM-Solver++(2M); the same network alone,
-given the same inputs again; and `diffusers`' DPMSolverMultistepScheduler, which is given the denoiser's output. Times are
-CPU time, the least of the repeats; the last column is how far the two solvers' results lie apart, of their scale.
+Three loops of equal steps from the same noise take turns, on one thread: ours, DPM-Solver++(2M); the same network
+alone, given the same inputs again; and `diffusers`' DPMSolverMultistepScheduler, which is given the denoiser's output.
+Times are CPU time, the least of the repeats; the last column is how far the two solvers' results lie apart, of their
+scale.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import take
-from .encodings import Fourier
+from ..nn.networks import Fourier
 from .pieces import SiLU, in_pieces, in_place
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import take
-from .encodings import Fourier
+from ..nn.networks import Fourier
 from .pieces import SiLU, in_pieces, in_place
 
 FOUR = 4                             # frames around a time: two before, two after
@@ -73,7 +73,9 @@ class SpaceTimeField(nn.Module):
 
         def place(at: Tensor) -> tuple[Tensor, ...]:
             embedded = self.place(self.encode(at[..., 1:] if self.d > 1 else torch.zeros_like(at)))
-            return (embedded, torch.searchsorted(times, at[..., 0].contiguous())) if shared and len(times) > 1 else (embedded,)
+            if not shared or len(times) == 1:
+                return (embedded,)
+            return embedded, torch.searchsorted(times, at[..., 0].contiguous())
 
         if shared:
             return in_pieces(place, self._modulated, coords, films, films[0].shape[2])
