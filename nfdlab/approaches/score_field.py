@@ -228,7 +228,7 @@ class ScoreFieldModel(TrainedModel):
         require(x.ndim == 3 and x.shape[1:] == (size, c), must=f"x: shape (n, {size}, {c}).", came=x,
                 why="Noisy functions are known at the lattice.", do="x = fields(model.lattice) + sigma * noise.")
         encoded = self.net.prepare(x, sigma, self.conditioning(seen))
-        return self.evaluated(lambda coords, part: self.net.evaluate(coords, encoded[part]), len(x))
+        return self.evaluated(lambda coords, part: self.net.evaluate(coords, encoded[part]), len(x), 1024)
 
     @torch.no_grad()
     def score(self, x: Tensor, sigma: float, seen: Observations | None = None) -> Tensor:

@@ -35,7 +35,7 @@ def grid_values(fields, side: int) -> Tensor:
 def take(memory: Tensor, index: Tensor) -> Tensor:
     """Rows of memory (b, k, w) at indices (p, q) shared by all b, or (b, p, q) of each: (b, p, q, w)."""
     if index.ndim == 2:
-        return memory[:, index]
+        return memory.index_select(1, index.flatten()).unflatten(1, index.shape)
     return memory.gather(1, index.flatten(1)[..., None].expand(-1, -1, memory.shape[2])).unflatten(1, index.shape[1:])
 
 

@@ -5,6 +5,7 @@ with one that was measured on draws the network starts at the best linear answer
 prior, and nothing else owns sigma_data.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,14 @@ def like(sigma, x: Tensor) -> Tensor:
     """Noise level `sigma`, a number, (b,) or of as many dimensions as x, shaped to multiply x (b, …)."""
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)
     return sigma if sigma.ndim in (0, x.ndim) else sigma.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def level_of(sigma, x: Tensor) -> Tensor | float:
+    """As `like`, but a number where one level on the CPU serves all: arithmetic of numbers costs a tenth of that of
+    tensors, and a sampler of a small network does little else."""
+    if isinstance(sigma, Tensor) and (sigma.ndim > 0 or sigma.device.type != "cpu" or sigma.requires_grad):
+        return like(sigma, x)
+    return float(sigma) if torch.as_tensor(sigma).ndim == 0 else like(sigma, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +69,9 @@ class WhitePrior(nn.Module):
         self.sigma_data = sigma_data
 
     def forward(self, x: Tensor, sigma, condition: Any = None) -> tuple[Tensor, Tensor]:
-        """x (b, …), sigma () or (b,) -> mean (b, …), and std shaped to multiply it."""
-        sd, s = self.sigma_data, like(sigma, x)
-        total = (s**2 + sd**2).sqrt()
+        """x (b, …), sigma () or (b,) -> mean (b, …), and std, a number or shaped to multiply it."""
+        sd, s = self.sigma_data, level_of(sigma, x)
+        total = (s**2 + sd**2) ** 0.5
         return sd**2 / total**2 * x, s * sd / total
 
 
@@ -92,16 +101,16 @@ class GaussianPrior(nn.Module):
         self.lam.copy_(lam.clamp_min(0)), self.Q.copy_(Q)
 
     def forward(self, x: Tensor, sigma, condition: Any = None) -> tuple[Tensor, Tensor]:
-        """x (b, …), sigma () or (b,) -> mean (b, …), and std shaped to multiply it."""
-        s, sd = like(sigma, x), self.sigma_data
-        return self.denoise(x, sigma), s * sd / (s**2 + sd**2).sqrt()
+        """x (b, …), sigma () or (b,) -> mean (b, …), and std, a number or shaped to multiply it."""
+        s, sd = level_of(sigma, x), self.sigma_data
+        return self.denoise(x, sigma), s * sd / (s**2 + sd**2) ** 0.5
 
     def denoise(self, x: Tensor, sigma) -> Tensor:
         """The Gaussian's exact denoiser: x (b, …), sigma () or (b,) -> the mean of the clean x."""
         mean, Q, lam = self.mean.to(x), self.Q.to(x), self.lam.to(x)
-        s = like(sigma, x.flatten(1))
-        away = (x.flatten(1) - mean) @ Q
-        return (mean + (away * lam / (lam + s**2)) @ Q.T).reshape(x.shape)
+        flat = x.flatten(1)
+        away = (flat - mean) @ Q
+        return torch.addmm(mean, away * (lam / (lam + level_of(sigma, flat)**2)), Q.T).reshape(x.shape)
 
     def denoiser(self) -> DenoiseFn:
         """`denoise` as a function of its own."""
@@ -145,10 +154,12 @@ class Denoiser(nn.Module):
     def residual(self, x: Tensor, sigma, mean: Tensor, std: Tensor, conditioning: Conditioning) -> Tensor:
         """F: what the network adds to the prior's mean, in units of its std."""
         if isinstance(self.net, ResidualNetwork):
+            std = torch.as_tensor(std, dtype=x.dtype, device=x.device)
             return self.net(x, sigma, mean, std, *conditioning.features)
-        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).log().reshape(-1) / 4     # (b,), (1,) if shared
-        total = (like(sigma, x) ** 2 + self.prior.sigma_data**2).sqrt()
-        return self.net(x / total, level, *conditioning.features)
+        s = level_of(sigma, x)
+        total = (s**2 + self.prior.sigma_data**2) ** 0.5
+        level = s.log().reshape(-1) / 4 if isinstance(s, Tensor) else x.new_full((1,), math.log(s) / 4)
+        return self.net(x / total, level, *conditioning.features)                        # level (b,), (1,) if shared
 
     def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, conditioning: Conditioning = NOTHING) -> Tensor:
         """Mean of |F − (clean − mean)/std|² at x = clean + sigma · noise, clean and noise (b, …), sigma (b,).

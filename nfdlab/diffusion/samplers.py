@@ -1,5 +1,6 @@
 """Samplers of the probability-flow ODE dx/dsigma = (x − D(x, sigma))/sigma, and of its SDE: a denoiser -> data."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,28 +29,28 @@ def euler(denoise, x, denoised, s, t, last, noise):
 
     Song et al. 2021, eq. 12; Karras et al. 2022, alg. 1 without lines 6–8.
     """
-    return x + (t - s) * (x - denoised) / s
+    return torch.lerp(denoised, x, float(t) / float(s))
 
 
 def heun(denoise, x, denoised, s, t, last, noise):
     """Second order; Euler on the last step, where the slope is singular. Karras et al. 2022, alg. 1."""
-    slope = (x - denoised) / s
-    guess = x + (t - s) * slope
+    guess = euler(denoise, x, denoised, s, t, last, noise)
     if t == 0:
         return guess
+    slope = (x - denoised) / s
     return x + (t - s) * 0.5 * (slope + (guess - denoise(guess, t)) / t)
 
 
 def dpmpp(denoise, x, denoised, s, t, last, noise):
     """Second order with one evaluation a step: DPM-Solver++(2M), steps even in log sigma. Lu et al. 2022, alg. 2."""
+    s, t = float(s), float(t)                                        # numbers: tensors of one entry are slow
     if t == 0:
         return denoised
-    h = (s / t).log()
     if last is not None:
         before, s_before = last
-        r = (s_before / s).log() / h
-        denoised = denoised + (denoised - before) / (2 * r)
-    return (t / s) * x - torch.expm1(-h) * denoised
+        r = math.log(float(s_before) / s) / math.log(s / t)
+        denoised = torch.lerp(before, denoised, 1 + 1 / (2 * r))
+    return torch.lerp(denoised, x, t / s)                            # h = ln(s/t): e^(-h) x + (1 − e^(-h)) denoised
 
 
 def ancestral(denoise, x, denoised, s, t, last, noise):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import take
-from .encodings import Fourier
+from ..nn.networks import Fourier
+from .pieces import SiLU, in_pieces, in_place
 
 
 class AnchoredField(nn.Module):
@@ -23,7 +24,7 @@ class AnchoredField(nn.Module):
         self.encode = Fourier(d, octaves)
         self.place = nn.Linear(self.encode.out, width)
         self.sharpness = nn.Parameter(torch.zeros(()))
-        self.answer = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, c))
+        self.answer = nn.Sequential(nn.Linear(width, width), SiLU(), nn.Linear(width, c))
         nn.init.zeros_(self.answer[-1].weight), nn.init.zeros_(self.answer[-1].bias)
 
     def attend(self, coords: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,7 +41,16 @@ class AnchoredField(nn.Module):
         return index, weights / weights.sum(-1, keepdim=True)
 
     def forward(self, coords: Tensor, memory: Tensor) -> Tensor:
-        index, weights = self.attend(coords)
-        offset = (coords[..., None, :] - self.anchors[index]) / (4 * self.reach)
-        tokens = nn.functional.silu(take(memory, index) + self.place(self.encode(offset)))   # (b, p, near, width)
-        return self.answer((weights[..., None] * tokens).sum(-2))
+        return in_pieces(self._around, self._read, coords, (memory,), self.near * memory.shape[2])
+
+    def _around(self, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of coords (b, p, d) the offsets to the nearest anchors, embedded (b, near, p, width), their indices (b, near,
+        p) and their weights (b, near, p, 1)."""
+        index, weights = (t.mT for t in self.attend(coords))
+        offset = (coords[:, None] - self.anchors[index]) / (4 * self.reach)
+        return self.place(self.encode(offset)), index, weights.contiguous()[..., None]
+
+    def _read(self, around: tuple[Tensor, Tensor, Tensor], prepared: tuple[Tensor, ...]) -> Tensor:
+        near, index, weights = around
+        tokens = SiLU()(take(prepared[0], index[0] if len(index) == 1 else index).add_(near))
+        return self.answer(in_place(torch.mul, tokens, weights).sum(1))

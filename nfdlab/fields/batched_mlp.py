@@ -11,6 +11,7 @@ from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream, uniforms
 from ..core.types import Fields
 from ..exact.enumerated import even
+from .pieces import in_pieces, in_place
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,15 @@ class BatchedMLP:
 
     def __call__(self, theta: Tensor, coords: Tensor) -> Tensor:
         """Fields theta (n, size) at coords (p, d) shared, or (n, p, d) each its own: (n, p, c). Differentiable."""
-        h = coords if coords.ndim == 3 else coords.expand(len(theta), *coords.shape)
-        for k, (weight, bias) in enumerate(self.layers(theta)):
-            h = h * weight + bias if h.shape[-1] == 1 else torch.baddbmm(bias, h, weight)
-            if k < self.depth:
-                h = torch.sin(self.omega * h) if k == 0 else torch.tanh(h)
+        return in_pieces(lambda at: (at,), self._layered, coords, (theta,), self.width)
+
+    def _layered(self, placed: tuple[Tensor, ...], prepared: tuple[Tensor, ...]) -> Tensor:
+        h, (first, *layers) = placed[0], self.layers(prepared[0])
+        weight, bias = (self.omega * part for part in first)
+        h = torch.addcmul(bias, h, weight) if self.d == 1 else torch.baddbmm(bias, h.expand(len(bias), -1, -1), weight)
+        activation = torch.sin
+        for weight, bias in layers:
+            h, activation = torch.baddbmm(bias, in_place(activation, h), weight), torch.tanh
         return h
 
     def fields(self, theta: Tensor) -> EvaluatedFields:

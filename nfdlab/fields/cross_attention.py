@@ -5,7 +5,7 @@ Zhang et al. 2023 (3DShape2VecSet), sec. 4.3.
 
 from torch import Tensor, nn
 
-from .encodings import Fourier
+from ..nn.networks import Fourier
 
 
 class CrossAttentionField(nn.Module):

@@ -8,6 +8,8 @@ Park et al. 2019 (DeepSDF), sec. 4.
 import torch
 from torch import Tensor, nn
 
+from .pieces import SiLU, in_pieces
+
 
 class DeepSDF(nn.Module):
     """Field of (coords, latent (b, k)) -> values (b, p, c); coords (p, d) shared or (b, p, d).
@@ -21,12 +23,13 @@ class DeepSDF(nn.Module):
         with torch.no_grad():
             for weight in (self.place.weight, self.place.bias, self.condition.weight):
                 weight.uniform_(-sharp / (d + k) ** 0.5, sharp / (d + k) ** 0.5)
-        hidden = [layer for _ in range(depth - 1) for layer in (nn.SiLU(), nn.Linear(width, width))]
-        self.answer = nn.Sequential(*hidden, nn.SiLU(), nn.Linear(width, c))
+        hidden = [layer for _ in range(depth - 1) for layer in (SiLU(), nn.Linear(width, width))]
+        self.answer = nn.Sequential(*hidden, SiLU(), nn.Linear(width, c))
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
         return self.read(coords, self.condition(latent))
 
     def read(self, coords: Tensor, projected: Tensor) -> Tensor:
         """Values at coords of a projected latent `self.condition(latent)` (b, width)."""
-        return self.answer(self.place(coords) + projected[:, None])
+        return in_pieces(lambda at: (self.place(at),), lambda placed, of: self.answer(placed[0] + of[0][:, None]),
+                         coords, (projected,), projected.shape[1])

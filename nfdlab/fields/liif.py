@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import take
-from .encodings import Fourier
+from ..nn.networks import Fourier
+from .pieces import SiLU, in_pieces
 
 
 class LIIF(nn.Module):
@@ -25,7 +26,7 @@ class LIIF(nn.Module):
         self.encode = Fourier(d, octaves)
         self.prepare = nn.Linear(features, width)
         self.place = nn.Linear(self.encode.out, width, bias=False)
-        self.answer = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, c))
+        self.answer = nn.Sequential(SiLU(), nn.Linear(width, width), SiLU(), nn.Linear(width, c))
 
     def project(self, memory: Tensor) -> Tensor:
         """The part of the first layer that needs no coordinates: (b, w, *cells) -> (b, prod cells, width)."""
@@ -36,6 +37,15 @@ class LIIF(nn.Module):
 
     def read(self, coords: Tensor, projected: Tensor, cells: tuple[int, ...], size: Tensor | float = 0.0) -> Tensor:
         """Values at coords from a projected memory (b, prod cells, width); size (b,) or a number, of all queries."""
+        if self.size is not None:                                          # in cells
+            wide = torch.as_tensor(size, dtype=projected.dtype, device=projected.device).reshape(-1, 1) * cells[0] / 2
+            projected = projected + self.size(wide)[:, None]
+        return in_pieces(lambda at: self._around(at, cells), self._blended, coords, (projected,),
+                         2**self.d * projected.shape[2])
+
+    def _around(self, coords: Tensor, cells: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of coords (b, p, d) the 2^d cells around each: the first layer's part of the offsets to their centres, (b, p,
+        2^d, width), their indices and their weights (b, p, 2^d)."""
         sizes = torch.tensor(cells, device=coords.device)
         place = (coords.clamp(-1, 1) + 1) / 2 * sizes - 0.5                # 0 at the first centre, in cells
         low = torch.minimum(place.floor().clamp_min(0), (sizes - 2).clamp_min(0).to(place))
@@ -47,9 +57,9 @@ class LIIF(nn.Module):
         index = torch.zeros(corner.shape[:-1], dtype=torch.long, device=coords.device)
         for axis in range(self.d):
             index = index * cells[axis] + corner[..., axis].long()
-        near = self.place(self.encode(offset / 1.5))                       # (…, p, 2^d, width)
-        features = take(projected, index)
-        if self.size is not None:                                          # in cells
-            wide = torch.as_tensor(size, dtype=features.dtype, device=features.device).reshape(-1, 1) * cells[0] / 2
-            features = features + self.size(wide)[:, None, None]
-        return (blend[..., None] * self.answer(features + near)).sum(-2)
+        return self.place(self.encode(offset / 1.5)), index, blend
+
+    def _blended(self, around: tuple[Tensor, Tensor, Tensor], prepared: tuple[Tensor, ...]) -> Tensor:
+        near, index, blend = around
+        features = take(prepared[0], index[0] if len(index) == 1 else index)
+        return (blend[..., None] * self.answer(features.add_(near))).sum(-2)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import interpolate
+from .pieces import in_pieces, in_place
 
 
 class Sine(nn.Module):
@@ -83,7 +84,11 @@ class ModulatedSiren(nn.Module):
         return torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
-        return self.with_shifts(coords, self.local(coords, latent))
+        if latent.ndim == 2:
+            return self.with_shifts(coords, self.shifts(latent))
+        return in_pieces(lambda at: (self.siren.sines[0].before(at), at), lambda placed, of: self._modulated(
+            placed[0], self.local(placed[1] if len(placed[1]) > 1 else placed[1][0], *of)), coords, (latent,),
+            self.shift.out_features)
 
     def local(self, coords: Tensor, latent: Tensor) -> Tensor:
         """The shifts at coords: (b, depth, width) of a flat latent, (b, p, depth, width) of a latent on a grid."""
@@ -91,13 +96,18 @@ class ModulatedSiren(nn.Module):
 
     def with_shifts(self, coords: Tensor, shifts: Tensor) -> Tensor:
         """The field with given shifts (b, depth, width), or (b, p, depth, width) for each place: values (b, p, c)."""
-        x = coords.expand(len(shifts), *coords.shape[-2:])
-        if shifts.ndim == 3:
-            shifts = shifts[:, None]
-        for sine, shift in zip(self.siren.sines, shifts.unbind(-2), strict=True):
-            if self.scale is None:
-                x = sine(x, shift)
-            else:
+        first = self.siren.sines[0].before
+        if shifts.ndim == 4:
+            return self._modulated(first(coords), shifts)
+        return in_pieces(lambda at: (first(at),), lambda placed, of: self._modulated(placed[0], of[0][:, None]), coords,
+                         (shifts,), self.width)
+
+    def _modulated(self, x: Tensor, shifts: Tensor) -> Tensor:
+        """The input of the first sine, without modulation, and shifts (b, p or 1, depth, …) -> values (b, p, c)."""
+        for i, (sine, shift) in enumerate(zip(self.siren.sines, shifts.unbind(-2), strict=True)):
+            x = sine.before(x) if i else x
+            if self.scale is not None:
                 shift, stretch = shift.chunk(2, -1)
-                x = torch.sin(sine.before(x) * (1 + stretch) + shift)
+                x = x * (1 + stretch)
+            x = in_place(torch.sin, x + shift)
         return self.siren.output(x)

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core.grid import take
-from .encodings import Fourier
+from ..nn.networks import Fourier
+from .pieces import SiLU, in_pieces, in_place
 
 FOUR = 4                             # frames around a time: two before, two after
 
@@ -64,11 +65,29 @@ class SpaceTimeField(nn.Module):
         return middle + self.move(torch.cat([apart, where], -1))
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
-        now = self.at(latent, coords[..., 0])
-        space = coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)
-        h = 0
-        for i, tell in enumerate(self.tell):
-            scale, shift = tell(now).chunk(2, -1)
-            asked = self.mix[i - 1](h) if i else self.place(self.encode(space))
-            h = h + nn.functional.silu(asked * (1 + scale) + shift)
+        shared = coords.ndim == 2
+        times = coords[:, 0].unique() if shared else coords[..., 0]
+        now = self.at(latent, times)
+        films = [part for tell in self.tell for part in tell(now).chunk(2, -1)]
+        films = (*(1 + scale for scale in films[::2]), *films[1::2])                 # of each layer
+
+        def place(at: Tensor) -> tuple[Tensor, ...]:
+            embedded = self.place(self.encode(at[..., 1:] if self.d > 1 else torch.zeros_like(at)))
+            if not shared or len(times) == 1:
+                return (embedded,)
+            return embedded, torch.searchsorted(times, at[..., 0].contiguous())
+
+        if shared:
+            return in_pieces(place, self._modulated, coords, films, films[0].shape[2])
+        return self._modulated(place(coords), films)
+
+    def _modulated(self, placed: tuple[Tensor, ...], films: tuple[Tensor, ...]) -> Tensor:
+        """Embedded places (b, p, width), where points share times which is each point's (1, p), and the scales and then
+        the shifts of the layers at each time (b, times, width) -> values (b, p, c)."""
+        embedded, *which = placed
+        h, depth = None, len(self.tell)
+        for i in range(depth):
+            scale, shift = (t.index_select(1, which[0][0]) if which else t for t in (films[i], films[depth + i]))
+            added = SiLU()(torch.addcmul(shift, self.mix[i - 1](h) if i else embedded, scale))
+            h = in_place(torch.add, h, added) if i else added
         return self.output(h)

@@ -10,7 +10,7 @@ import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import schedule
 from nfdlab.diffusion.denoiser import Denoiser, WhitePrior, from_eps, from_v, from_velocity, like
-from nfdlab.diffusion.noise import GridNoise, SmoothNoise, white
+from nfdlab.diffusion.noise import SmoothNoise, white
 from nfdlab.diffusion.samplers import METHODS, fresh_noise, path, sample
 from nfdlab.exact.finite import Finite
 from nfdlab.exact.normal import Normal, NormalMixture
@@ -187,15 +187,11 @@ def test_noise_range_follows_the_data():
         assert 0.015 < lost < 0.026
 
 
-def test_smooth_noise_is_a_function_and_grid_noise_has_unit_variance():
+def test_smooth_noise_is_a_function_of_unit_variance():
     coords = nfd.cell_centres((40,))
-    for noise in (SmoothNoise(0.3, 1), GridNoise(8, 1)):
-        draws = noise.draw(3000, seed=1)
-        torch.testing.assert_close(draws(coords)[:, 7:11], draws(coords[7:11]))
-        var = draws(coords).var(0)
-        assert (var - 1).abs().max() < 5 * math.sqrt(2 / 3000)
-    grid = GridNoise(4, 2).draw(2000, seed=0)(nfd.cell_centres((7, 7)))
-    assert (grid.var(0) - 1).abs().max() < 5 * math.sqrt(2 / 2000)
+    draws = SmoothNoise(0.3, 1).draw(3000, seed=1)
+    torch.testing.assert_close(draws(coords)[:, 7:11], draws(coords[7:11]))
+    assert (draws(coords).var(0) - 1).abs().max() < 5 * math.sqrt(2 / 3000)
     correlation = torch.corrcoef(SmoothNoise(0.3, 1).draw(3000, seed=1)(torch.tensor([[0.0], [0.3]]))[..., 0].T)[0, 1]
     assert abs(correlation - math.exp(-0.5)) < 0.05
 

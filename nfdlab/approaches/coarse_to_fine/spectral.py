@@ -7,6 +7,7 @@ Covariances are in float64 on the CPU, in units of the prior, divided by each fu
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -21,6 +22,7 @@ from ...core.rng import normals
 from ...core.types import Observations
 from ...diffusion.denoiser import DenoiseFn, GaussianPrior
 from ...diffusion.schedule import NoiseLevels
+from ...fields.pieces import in_pieces, in_place
 from ...nn.networks import refresh
 
 KNOTS = 32                           # of the log spectral density
@@ -208,14 +210,22 @@ class SpectralPrior(nn.Module):
 
     def forward(self, coords: Tensor, weights: Tensor) -> Tensor:
         """Σ root · weights · modes at coords (p, d) or (n, p, d), weights (n, c, *[2K − 1]*d): (n, p, c)."""
-        first, *rest = self.axis_features(coords)
         W = self.root.to(weights) * weights
-        if coords.ndim == 2:
-            out = torch.tensordot(first.to(W), W, dims=([1], [2])).movedim(0, 2)                     # (n, c, p, …)
-        else:
-            out = torch.einsum("npe,nce...->ncp...", first.to(W), W)
+        if coords.ndim == 3:
+            first, *rest = self.axis_features(coords)
+            return self._summed(torch.einsum("npe,nce...->ncp...", first.to(W), W), rest)
+        ticks = coords[:, 0].unique()                                    # on a grid, far fewer than points
+        lines = torch.tensordot(self.axis_features(ticks[:, None])[0].to(W), W, dims=([1], [2])).movedim(0, 2)
+        return in_pieces(
+            lambda at: (torch.searchsorted(ticks, at[..., 0].contiguous()), *self.axis_features(at)[1:]),
+            lambda placed, of: self._summed(of[0].index_select(2, placed[0][0]), placed[1:]), coords, (lines,),
+            lines[0, :, 0].numel())
+
+    @staticmethod
+    def _summed(out: Tensor, rest: Sequence[Tensor]) -> Tensor:
+        """Modes (n, c, p, …) times the features (1 or n, p, 2K − 1) of the axes that are left, summed: (n, p, c)."""
         for axis in rest:
-            out = (out * axis.to(W).reshape(-1, 1, *axis.shape[-2:], *[1] * (out.ndim - 4))).sum(3)
+            out = in_place(torch.mul, out, axis.to(out)[:, None].unflatten(-1, (-1, *[1] * (out.ndim - 4)))).sum(3)
         return out.mT
 
     def adjoint(self, axes: list[Tensor], pull: Tensor) -> Tensor:

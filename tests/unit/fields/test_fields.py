@@ -11,10 +11,9 @@ from nfdlab.core.rng import seeded
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.encoders.grid_channels import SetConv
 from nfdlab.fields.cross_attention import CrossAttentionField
-from nfdlab.fields.encodings import Fourier
 from nfdlab.fields.liif import LIIF
 from nfdlab.fields.siren import ModulatedSiren, Siren
-from nfdlab.nn.networks import CONV
+from nfdlab.nn.networks import CONV, Fourier
 
 
 def test_siren_activations_keep_their_spread_through_depth():
