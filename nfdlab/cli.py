@@ -127,6 +127,7 @@ def train(approach: Approach, problem: Problem,
 
     from .core.types import Budget
     from .evaluate.stamp import stamp
+    from .evaluate.steps import with_fewest_steps
 
     use_threads(threads)
     checkpoint = out.with_suffix(".checkpoint")
@@ -141,6 +142,9 @@ def train(approach: Approach, problem: Problem,
     nfdlab.save(fitted, out)
     checkpoint.unlink(missing_ok=True)
     tasks = (100 if budget == "reference" else 0) if tasks is None else tasks
+    if tasks and budget == "reference":
+        with bar(f"choosing the steps of {approach} on {problem}", "tasks") as progress:
+            fitted = with_fewest_steps(fitted, problems.get(problem), progress=progress)
     if tasks:
         with bar(f"scoring {approach} on {problem}", "tasks") as progress:
             stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
