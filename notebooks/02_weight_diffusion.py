@@ -30,7 +30,8 @@ tasks: int = 2  # how many tasks each number in the table is averaged over
 num_fields: int = 512  # how many small fields the live experiments fit
 
 # %%
-import pandas as pd
+from math import factorial
+
 import torch
 from IPython.display import display
 
@@ -38,13 +39,15 @@ import nfdlab as nfd
 from nfdlab.approaches.weight_diffusion import WeightDiffusion
 from nfdlab.core.types import Budget, Observations
 from nfdlab.evaluate.scores import energy_distance
+from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.evaluate.table import compare
 from nfdlab.fields.batched_mlp import BatchedMLP, fit, nearest
 from nfdlab.panels import LossWatch, plots, style
 
-quick = budget == "smoke"
-tasks, num_fields = (1, 64) if quick else (tasks, num_fields)
-fits, live = (40, Budget(steps=16)) if quick else (300, Budget(steps=360))
+smoke = budget == "smoke"
+if smoke:
+    tasks, num_fields = 1, 64
+fits, live = (40, Budget(steps=16)) if smoke else (300, Budget(steps=360))
 problem, coords = nfd.problems.get("families1d"), nfd.cell_centres((128,))
 truth = problem.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
@@ -67,26 +70,28 @@ for ax, (words, theta) in zip(axes, {"one initialisation": shared, "the same fie
     ends, middle = mlp(theta, coords)[..., 0], mlp(theta.mean(0, keepdim=True), coords)[0, :, 0]
     off.append(((middle - ends.mean(0)).square().mean().sqrt() / (ends[0] - ends[1]).square().mean().sqrt()).item())
     ax.plot(x, ends.T, color=style.TRUTH, lw=1.2, label=["two fitted networks", None])
-    ax.plot(x, ends.mean(0), color=style.EXACT, lw=1.2, ls="--", label="average of their curves")
+    ax.plot(x, ends.mean(0), color=style.BASELINE, lw=1.6, ls="--", label="average of their curves")
     ax.plot(x, middle, color=style.MODEL, lw=2, label="curve of their average")
     style.dress(ax, title=f"{words}: off by {off[-1]:.0%}", x=problem.card.axes[0])
 style.legend(axes[1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
 assert torch.allclose(mlp(shared, coords), mlp(permuted, coords), atol=1e-4)
+same = (factorial(16) * 2**16) ** 2
+print(f"networks with the curve of one: at least {same:.0e}")
 figure
 
 # %% [markdown]
 # Both panels show the same two networks, as far as anyone who asks them can tell. On the left their average is near the
-# average of the curves; on the right it is a third thing. (In the titles: the rms gap between orange and blue, as a share of
-# the gap between the two curves.) A layer of 16 neurons can be written in $16! \approx 2 \cdot 10^{13}$ orders; from
-# one initialisation, neuron 7 plays the same part in every fit.
+# average of the curves; on the right it is a third thing. (In the titles: the rms gap between orange and dashed grey, as a
+# share of the gap between the two curves.) Neurons of a layer can be written in any order, $16!$ for each of the two hidden
+# layers; and since sine and tanh are odd, the signs of all weights into and out of a neuron may change together, $2^{16}$ ways
+# a layer. From one initialisation, neuron 7 plays the same part in every fit.
 
 # %%
-if budget == "reference":
-    model = nfd.load("weight_diffusion", "families1d", device=device)
-else:
-    watch = LossWatch("many fits at once, then diffusion")
+watch = LossWatch("many fits at once, then diffusion")
+if budget != "reference":
     display(watch)
-    model = nfd.train("weight_diffusion", problem, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train("weight_diffusion", problem, budget=budget, seed=seed, device=device,
+                          watch=watch)
 
 # %%
 exact, draws = problem.oracle().draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
@@ -189,31 +194,41 @@ plots.fans({f"{name}: {prior[name]:.4f}": (problem.draw(1, seed=seed), Observati
            title="Eight draws of each prior")
 
 # %%
-quick = {"num_particles": 128, "rounds": 24}                       # half the usual number, moved half as often
-rivals = {"model": model.using(**quick), "gaussian": model.gaussian.using(**quick), "kriging": nfd.baselines.get("kriging")}
-table = compare(rivals, problem, counts=(2, 4, 8), tasks=tasks, seed=seed)
-display(table.summary().round(3))
-curves = {role: table.ratio("crps", name).T.to_dict("list") for role, name in (("model", "model"), ("baseline", "gaussian"))}
-mine, theirs = (table.ratio("crps", name).loc["mean", "crps"] for name in ("model", "gaussian"))
-plots.ratios(curves, title=f"Mean CRPS ratio: diffusion {mine:.2f}, Gaussian {theirs:.2f}")
+fewer = {"num_particles": 128, "rounds": 24}               # half the usual number, moved half as often
+rivals = {"model": model.using(**fewer), "gaussian": model.gaussian.using(**fewer),
+          "kriging": nfd.baselines.get("kriging")}
+table = compare(rivals, problem, counts=(2, 8), tasks=tasks, seed=seed)
+display(table)
+curves = {role: table.ratio("crps", name).T.to_dict("list")
+          for role, name in (("model", "model"), ("baseline", "gaussian"))}
+mine, theirs = (table.ratio("crps", name).loc["mean"] for name in ("model", "gaussian"))
+plots.ratios(curves, title=f"CRPS over exact, {tasks} tasks each: diffusion {mine['crps']:.1f} "
+             f"[{mine['low']:.1f}, {mine['high']:.1f}],\nGaussian {theirs['crps']:.1f} "
+             f"[{theirs['low']:.1f}, {theirs['high']:.1f}]")
 
 # %% [markdown]
-# Few tasks are noise. Over many more than one can wait for, the shipped weights scored this when they were made:
+# So few tasks, with half the particles, can only say that both are far from exact. With all particles and over many tasks the
+# shipped weights scored this when they were made (random places, noise 0.05):
 
 # %%
-pd.DataFrame({"CRPS / exact": model.about["scores"].get("crps", {}), "spread": model.about["scores"].get("spread", {})}).round(2)
+kept_scores({"weight_diffusion": model})
 
 # %% [markdown]
 # **Has it memorised?** Models of weights are known to return their training set. So look for the nearest training function of
-# each draw. A model that copies has draws nearer to the training set than fresh functions are.
+# each draw. A model that copies has draws nearer to the training set than fresh functions are. *Predict:* which are nearer here?
 
 # %%
 learned = model.training_functions(problem)(coords)
 near = {name: nearest(f[:200], learned)[0].median().item()
         for name, f in (("draws", shapes["diffusion"](coords)), ("fresh functions", real))}
-print({f"median distance of {name} to the nearest of {len(learned)} training functions": round(d, 3) for name, d in near.items()})
+print(f"median distance to the nearest of {len(learned)} training functions: "
+      + ", ".join(f"{name} {distance:.3f}" for name, distance in near.items()))
 
 # %% [markdown]
+# Fresh functions are the nearer ones, so it has not memorised. But a curve of these four kinds has two numbers at most, and
+# thousands of training curves leave little room between them: the distance of the draws says that many of them are not quite
+# of any kind.
+#
 # ## Where it breaks
 #
 # **Permute neurons.** Train twice, live, on the same few hundred functions: once as before, once with the neurons of every fitted
@@ -221,37 +236,41 @@ print({f"median distance of {name} to the nearest of {len(learned)} training fun
 # fresh functions.)
 
 # %%
-tiny, budgets = {"num_fields": num_fields, "denoiser_layers": (128, 2)}, live
-twins = {start: nfd.train(WeightDiffusion(**tiny, initialisation=start), problem, budget=budgets, seed=seed,
-                          device=device) for start in ("shared", "permuted")}
+tiny = {"num_fields": num_fields, "denoiser_layers": (128, 2)}
+twins = {start: nfd.train(WeightDiffusion(**tiny, initialisation=start), problem, budget=live,
+                          seed=seed, device=device) for start in ("shared", "permuted")}
 assert twins["shared"].about["floor"] == twins["permuted"].about["floor"]
 drawn = {start: twin.draw(None, 500, seed=seed) for start, twin in twins.items()}
 away = {start: energy_distance(f(coords), real).item() for start, f in drawn.items()}
 plots.fans({f"{start}: {away[start]:.3f}": (problem.draw(1, seed=seed), Observations(coords[:0], coords[:0]), f)
             for start, f in drawn.items()}, colour=style.MODEL, curves=8,
-           title=f"Permuted: {away['permuted'] / away['shared']:.1f} × farther")
+           title=f"Energy distance when permuted: {away['permuted'] / away['shared']:.1f} × that of one start")
 
 # %% [markdown]
 # **Few functions.** The same again with 32 functions, and time enough to learn them. *Predict:* how far will the draws be from the
 # nearest of the 32?
 
 # %%
-few = nfd.train(WeightDiffusion(num_fields=32, field_width=8, denoiser_layers=(128, 2), fit_share=0.1, batch=64, lr=3e-3),
-                problem, seed=seed, device=device, budget=Budget(steps=16 if quick else 1200))
-known, copies = few.training_functions(problem)(coords), few.draw(None, 200, seed=seed, steps=20)(coords)
-(copied, which), fresh_distance = nearest(copies, known), nearest(real[:200], known)[0].median().item()
+few = WeightDiffusion(num_fields=32, field_width=8, denoiser_layers=(128, 2), fit_share=0.1,
+                      batch=64, lr=3e-3)
+few = nfd.train(few, problem, seed=seed, device=device, budget=Budget(steps=16 if smoke else 1200))
+known = few.training_functions(problem)(coords)
+copies = few.draw(None, 200, seed=seed, steps=20)(coords)
+(copied, which), (fresh_distance, _) = nearest(copies, known), nearest(real[:200], known)
 figure, (axes,) = style.picture(1, 4, size=(10.6, 2.6), sharey=True)
 for k, ax in enumerate(axes):
     ax.plot(coords[:, 0], known[which[k], :, 0], color=style.TRUTH, lw=1.2, label="nearest of the 32")
     ax.plot(coords[:, 0], copies[k, :, 0], color=style.MODEL, lw=1.6, label="drawn")
     style.dress(ax, title=f"{copied[k]:.2f} apart", x=problem.card.axes[0])
 style.legend(axes[-1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-print(f"median distance to the nearest of 32 training functions: draws {copied.median():.2f}, fresh functions {fresh_distance:.2f}")
+copied_, fresh_ = copied.median().item(), fresh_distance.median().item()
+style.headline(figure, f"Median distance to the nearest of 32: draws {copied_:.2f}, "
+               f"fresh functions {fresh_:.2f}")
 figure
 
 # %% [markdown]
-# Each draw is one of the 32, blurred; fresh functions are much farther from them. Copies pass every test of looks; only a
-# search among the training functions gives them away.
+# Draws lie nearer to the 32 than fresh functions do: they are the 32 over again, blurred, and not new waves. Copies pass every
+# test of looks; only a search among the training functions gives them away.
 #
 # **In two dimensions** nothing changes but the first layer. Discs of unknown place and size (`discs2d`), trained here and now:
 
@@ -273,7 +292,7 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 # **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several
 # kinds, and a thing that can be asked anywhere is wanted. **When not:** when one field with a small latent a function will do
 # (lesson 09): there the latent has as many numbers as the function needs, not as many as a network has. **Cost:** every training
-# function has to be fitted first; half of the training goes there. And whoever permutes, re-initialises or prunes breaks it.
+# function has to be fitted first; the minutes of the whole are in the table above. And permuting the neurons breaks it.
 #
 # ## Exercises
 #
@@ -297,7 +316,7 @@ plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=(
 # <details><summary>Solution</summary>
 #
 # ```python
-# own = nfd.train(WeightDiffusion(**tiny, initialisation="random"), problem, budget=budgets, seed=seed, device=device)
+# own = nfd.train(WeightDiffusion(**tiny, initialisation="random"), problem, budget=live, seed=seed, device=device)
 # away["random"] = energy_distance(own.draw(None, 500, seed=seed)(coords), real).item()
 # print({start: round(v, 3) for start, v in away.items()})
 # ```
