@@ -271,7 +271,7 @@ for words, how in (("grid", {"pattern": nfd.patterns.Grid(count=64)}), ("random"
     table = compare(rivals, rough, tasks=max(2, tasks // 2), draws=24, seed=seed, **how)
     for name in rivals:
         found = table.ratio("crps", name).drop(["mean", "worst"])
-        ratios[name] |= {f"{m}, {words}": row for m, row in zip(found.index, found.to_numpy(), strict=True)}
+        ratios[name] |= {f"{m}, {words}": row for m, row in zip(found.index, found.to_numpy().tolist(), strict=True)}
 figure, ((ax,),) = style.picture(size=(6.4, 3.0))
 for name, found in ratios.items():
     value, low_, high_ = torch.tensor(list(found.values())).T

@@ -43,6 +43,7 @@ from nfdlab.core.acquisition import acquisition
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, stream
 from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkage
+from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.fields.refining import render_adaptive
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
@@ -59,12 +60,10 @@ step, bump, gauss, film = (nfd.problems.get(name) for name in ("step1d", "bump2d
 
 # %%
 halver = nfd.load("adaptive_sampling", "step1d", device=device)
-if budget == "reference":
-    model = nfd.load("adaptive_sampling", "bump2d", device=device)
-else:
-    watch = LossWatch("autoencoder, then diffusion over its latents")
+watch = LossWatch("autoencoder, then diffusion over its latents")
+if budget != "reference":
     display(watch)
-    model = nfd.train("adaptive_sampling", bump, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train("adaptive_sampling", bump, budget=budget, seed=seed, device=device, watch=watch)
 
 # %% [markdown]
 # ## Picture
@@ -96,11 +95,13 @@ figure
 #
 # With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where
 #
-# $$x^\star = \arg\max_x a(x), \qquad a = \underbrace{\operatorname{Var}_i f_i(x)}_{\text{variance}} \quad\text{or}\quad
-# \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{mutual information, in nats}}$$
+# $$x^\star = \arg\max_x a(x), \qquad a(x) = \operatorname{Var}_i f_i(x) \quad\text{or}\quad
+# a(x) = H\Big[\frac1n \sum_i N(f_i(x), s^2)\Big] - H\big[N(0, s^2)\big],$$
 #
-# or the variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
-# where half of the draws are up. Splitting an interval at the median of $N$ draws leaves $\frac{N+3}{2(N+2)}$ of it on average, nearly ½.
+# the **variance** of the draws or the **mutual information** of reading and function, in nats ($s$ is the noise of a reading); or the
+# variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
+# where half of the draws are up. Splitting an interval at the median of $N$ draws, $N$ odd, leaves $(N+3)/(2(N+2))$ of it on
+# average; for even $N$, half-way between the two middle draws, it is $1/2 + N/(2(N+1)(N+2))$. Nearly ½ both times.
 #
 # Then the draws must be conditioned on the reading. An autoencoder represents a field by a short vector $z$, a diffusion learns the
 # distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$: most looks change weights
@@ -143,11 +144,13 @@ figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, part), colour in zip(halving.groupby("rival", sort=False), (style.EXACT, style.MODEL, style.BASELINE), strict=True):
     ax.semilogy(part.groupby("looks")["width"].mean() / 2, color=colour, marker="o", ms=4, label=name)
 ax.semilogy(range(6), [0.5**m for m in range(6)], color=style.TRUTH, lw=1, ls=(0, (4, 3)), label="halving")
-style.dress(ax, x="looks", y="share of the interval left, mean", title="A look leaves: " + ", ".join(
-    f"{name} ×{row['whole']:.2f}" for name, row in factors.iterrows()) + f" (theory {19 / 36:.2f})")
+theory = 1 / 2 + 16 / (2 * 17 * 18)                                          # 16 draws, an even number
+style.dress(ax, x="looks", y="share of the interval left, mean", title=f"{steps} steps, a look leaves: " + ", ".join(
+    f"{name} ×{row['whole']:.2f}" for name, row in factors.iterrows()) + f" (theory {theory:.2f})")
 style.legend(ax)
 display(figure)
-factors.round(3)
+factors.style.format("{:.3f}").set_caption(
+    "factor a look: mean of each step's own with its standard error; from the mean interval after five looks")
 
 # %% [markdown]
 # ## Turn the knobs
@@ -179,26 +182,32 @@ curves = {name: part.groupby("looks")["rmse"].median().to_dict() for name, part 
 regret(ax, {}, curves, f"{looks} looks, the middle one of {tasks} hills: model {usual['model'] / usual['exact']:.1f} × the exact error, "
        f"{usual['model'] / usual['grid']:.2f} × the grid's")
 display(figure)
-display(pd.DataFrame({"median": usual, "mean": final.mean(), "found (RMSE below 0.04)": (final < 0.04).mean()}).T.round(4))
-pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in {"step1d": halver, "bump2d": model}.items()}).round(3)
+display(pd.DataFrame({"median": usual, "mean": final.mean(), "standard error of the mean": final.sem(),
+                      "found (RMSE below 0.04)": (final < 0.04).mean()}).T.round(4))
+kept_scores({"step1d": halver, "bump2d": model})
 
 # %% [markdown]
 # Means are mostly about hills that were missed: sixteen draws are few, and now and then all of them have the hill elsewhere. The
 # second table: the model as a plain answer to points at random, CRPS over the exact posterior's, measured over more tasks when
-# the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height? A rule that refines
-# where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or after the first contact?
+# the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height (17 where none of 16
+# does)? A rule that refines where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or
+# after the first contact?
 
 # %%
 rows = []
-for task in range(tasks + 3):
+for task in range(4 * tasks):
     hill = bump.draw(1, seed=child(seed, "discovery", task))
     for name, knobs in {"exact": {}, "random": {"policy": "random"}, "grid": {"policy": "grid"}, "adaptive": {"policy": adaptive_grid}}.items():
         values = Search(bump.oracle(), d=2, seed=task, looks=16, **knobs).run(hill).seen.values[:, 0]
         rows.append({"": name, "first contact": int((values > 0.2).float().argmax()) + 1 if (values > 0.2).any() else 17,
                      "looks on the hill": float((values > 0.2).sum())})
-pd.DataFrame(rows).groupby("", sort=False).mean().round(1)
+contact = pd.DataFrame(rows).groupby("", sort=False).agg(["mean", "sem"])
+contact.style.format("{:.1f}").set_caption(f"mean and standard error over {4 * tasks} hills")
 
 # %% [markdown]
+# After it. Nobody knows where the hill is, so until the first contact a prior can do little better than spread its looks, as the grid
+# does; from then on it spends the rest on the hill, and the others do not.
+#
 # **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading
 # tells one bit. Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?
 
@@ -216,7 +225,7 @@ pd.DataFrame({by: acquisition(by, places, 0.05) for by in ("variance", "mutual_i
 who = nfd.load("latent_field", "gp2d", device=device)                             # any model can be asked
 rivals = {"exact, variance": {"fitted": gauss.oracle(), "draws": 64}, "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
           "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"}}
-control = learning_curves(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
+control = learning_curves(rivals, gauss, looks=16, tasks=3 * tasks, seed=seed, every=16)
 surface = gauss.draw(1, seed=seed)
 greedy, other = (Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1)))
 asked = Search(who, d=2, seed=seed).run(surface, 6)
@@ -224,8 +233,10 @@ edge = {name: float((search.seen.coords.abs().amax(1) > 0.8).float().mean()) for
         {"exact": greedy, "a trained model": asked}.items()}
 print("looks in the outermost fifth:", {name: f"{share:.0%}" for name, share in edge.items()}, f"of {1 - 0.8**2:.0%} of the area;",
       "two different surfaces, looks apart by at most", float((greedy.seen.coords - other.seen.coords).abs().max()))
-last = control[control["looks"] == 16].groupby("rival", sort=False)["rmse"].mean()
-pd.DataFrame({"RMSE after 16": last, "of the grid's": last / last["exact, grid"]}).round(3)
+last = control[control["looks"] == 16].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
+excess = last.sub(last["exact, grid"], axis=0)
+pd.DataFrame({"RMSE after 16": last.mean(), "more than the grid": excess.mean(), "standard error of that": excess.sem()}).style.format(
+    "{:.3f}").set_caption(f"{3 * tasks} surfaces")
 
 # %% [markdown]
 # Two different surfaces got the same looks: readings moved nothing. And greedy looks run to the walls, where half of what a look
@@ -251,7 +262,7 @@ style.dress(axes[0, 1], title=f"Odds of the likelier way: {torch.stack(before).m
 figure
 
 # %% [markdown]
-# **The field's part: look closer only where there is something to see.** A picture of $4096^2$ pixels asks a field sixteen million
+# **The field's part: look closer only where there is something to see.** (A formula stands in for a trained field here.) A picture of $4096^2$ pixels asks a field sixteen million
 # times, nearly all of them about nothing. From coarse to fine, a block is asked closely only where its corners do not foretell its
 # middles. *Predict:* of a field with its detail in 1 % of the area, what share must be asked, if no pixel may be further off than
 # the full picture itself is between its pixels?
@@ -320,7 +331,7 @@ pd.DataFrame(left).T.round(3)
 #
 # **When to use it:** each measurement is dear, the thing is local or has edges, and a prior of such things can be learned. **When
 # not:** smooth Gaussian fields, or where all places can be measured at once: make a grid. When the world may hold what the prior
-# does not, spend some looks at random. **Cost:** a few minutes of one core to train; a look in a fraction of a second.
+# does not, spend some looks at random. **Cost:** the minutes of training are in the table above; each look draws anew.
 #
 # ## Exercises
 #
@@ -331,7 +342,7 @@ pd.DataFrame(left).T.round(3)
 # ```python
 # for n in (2, 4, 16, 64):
 #     table_ = learning_curves({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
-#     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory for odd n", round((n + 3) / (2 * (n + 2)), 3))
+#     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory", round(1 / 2 + n / (2 * (n + 1) * (n + 2)), 3))
 # ```
 #
 # </details>
