@@ -89,7 +89,8 @@ for name in ("grid", "random", "border", "block", "lines", "clusters"):
     seens = [nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i) for i in range(4 * tasks)]
     stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
     left[name] = torch.stack(stds).mean().sqrt().item()
-pd.Series(left, name="spread left by 8 observations, gp1d").sort_values().to_frame().style.format("{:.0%}")
+pd.Series(left, name="spread left").sort_values().to_frame().style.format("{:.0%}").set_caption(
+    f"gp1d, 8 observations, {4 * tasks} curves")
 
 # %% [markdown]
 # ## Idea in symbols
@@ -210,7 +211,7 @@ law, error = (N + 3) / (2 * (N + 2)), shrinks[split].std() / shrinks[split].nume
 assert (shrinks["in the middle"] - 0.5).abs().max() < 1e-4
 assert (shrinks[split].mean() - law).abs() < 4 * error
 figure, ((ax,),) = style.picture(size=(8.2, 3.4))
-ways = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.MODEL, style.EXACT), strict=True)
+ways = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.EXACT, style.TRUTH), strict=True)
 for (way, found), line_style, colour in ways:
     ax.semilogy(range(most + 1), found.mean(0), line_style, marker="o", ms=4, color=colour,
                 label=f"{way}: {found.mean(0)[-1]:.2g} left")
@@ -347,7 +348,8 @@ display(plots.benchmark(ranking.sort_values("problem", kind="stable"),
                         title=f"{tasks} tasks at each number of observations. Exact against itself: {again['crps'].mean():.2f}, "
                               f"its interval holds 1.00 on {holds} of {len(again)}"))
 print("kriging:", ", ".join(f"{row.problem} {row.crps:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in kriged.itertuples()))
-pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}")
+pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}").set_caption(
+    f"means over the numbers of observations, {tasks} tasks at each")
 
 # %% [markdown]
 # `exact, again` is a second set of exact draws. How far it strays from 1.00 is what so few tasks leave uncertain, and any
@@ -366,7 +368,7 @@ wrong = {f"lengthscale {scale:g}": nfd.problems.get("gp1d", lengthscale=scale).o
          for scale in (gp.lengthscale / 2, 2 * gp.lengthscale)}
 table = compare(wrong, gp, counts=(5, 12), tasks=2 * tasks, seed=seed, points=cells)
 found = table.summary().xs("mean", level="m")[["crps", "spread", "coverage90"]]
-display(found.style.format("{:.2f}"))
+display(found.style.format("{:.2f}").set_caption(f"{2 * tasks} tasks at each of 5 and 12 observations"))
 truth = gp.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=8), noise_std=0.05, seed=seed)
 best, sure = gp.oracle(), list(wrong)[1]
@@ -409,7 +411,7 @@ plots.benchmark(ranking, title=f"Ratios to kriging, 40 observations, {tasks} tas
 # %% [markdown]
 # **When to use an exact posterior:** to know what is possible, to test a sampler, a score or a pattern before any training.
 # **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one evaluation of every curve
-# there is. The largest world that the kit tries in full, `moving_disc2dt`, has five numbers to a film.
+# there is.
 #
 # ## Exercises
 #
