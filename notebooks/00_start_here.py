@@ -59,14 +59,24 @@ seen.coords.shape, seen.values.shape, seen.noise_std
 # each hidden, and answers in orange.
 
 # %%
-model = nfd.load("sparse_conditional", "gp1d", device=device) if budget == "reference" else nfd.train(
-    "sparse_conditional", problem, budget=budget, seed=seed, device=device)
+model = (
+    nfd.load("sparse_conditional", "gp1d", device=device)
+    if budget == "reference"
+    else nfd.train("sparse_conditional", problem, budget=budget, seed=seed, device=device)
+)
 exact = problem.oracle().draw(seen, 64, seed=seed)
 draws = model.draw(seen, 64, seed=seed)
 line = nfd.cell_centres((256,))
 spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]
-plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations leave a band; the model's is {spread[1] / spread[0]:.2f} times as wide as the exact one")
+plots.bands(
+    problem.card,
+    truth=truth,
+    seen=seen,
+    exact=exact,
+    model=draws,
+    title=f"{keep} observations leave a band; the model's is {spread[1] / spread[0]:.2f} times "
+    "as wide as the exact one",
+)
 
 # %% [markdown]
 # ## Look closer
@@ -77,9 +87,13 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
-together, alone = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
+together, alone = draws(torch.cat([line, fine]))[:, len(line) :], draws(fine)
 assert torch.allclose(together, alone, atol=1e-5)
-plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
+plots.ladder(
+    problem.card,
+    {"truth": truth, "model": draws},
+    title="The same draw at ×1 … ×32: it stays a curve",
+)
 
 # %% [markdown]
 # ## How good is it?
@@ -91,12 +105,19 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same dra
 # %%
 from nfdlab.evaluate.table import compare
 
-rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "nearest": nfd.baselines.get("nearest")}
+rivals = {
+    "model": model,
+    "kriging": nfd.baselines.get("kriging"),
+    "nearest": nfd.baselines.get("nearest"),
+}
 table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 8, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
 best, low, high = table.ratio("crps", "model").loc["mean"]
-plots.ratios(curves, title=f"CRPS: {best:.2f} [{low:.2f}, {high:.2f}] times the best possible, "
-             f"{table.rows['task'].nunique()} tasks at each m")
+plots.ratios(
+    curves,
+    title=f"CRPS: {best:.2f} [{low:.2f}, {high:.2f}] times the best possible, "
+    f"{table.rows['task'].nunique()} tasks at each m",
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -118,7 +139,17 @@ panel
 # %%
 from nfdlab.problems.arrays import observations
 
-readings = [[0, 11.2], [3, 9.8], [6, 10.4], [9, 14.9], [12, 19.1], [15, 21.0], [18, 18.2], [21, 14.0], [24, 11.9]]
+readings = [
+    [0, 11.2],
+    [3, 9.8],
+    [6, 10.4],
+    [9, 14.9],
+    [12, 19.1],
+    [15, 21.0],
+    [18, 18.2],
+    [21, 14.0],
+    [24, 11.9],
+]
 mine = observations(torch.tensor(readings, dtype=torch.float64), noise_std=0.3)
 for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging"))):
     guesses = who.draw(mine, 64, seed=seed)(mine.scaling.to_box([[10.5]]))

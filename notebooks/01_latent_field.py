@@ -66,10 +66,19 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 watch = LossWatch("autoencoder, then diffusion over its latents")
 if budget != "reference":
     display(watch)
-model = nfd.load_or_train("latent_field", problem, budget=budget, seed=seed, device=device, watch=watch)
-round_, camera = (nfd.load_or_train("latent_field", p, seed=seed, device=device,
-                                    budget=budget if budget == "reference" else "smoke")
-                  for p in (discs, photo))
+model = nfd.load_or_train(
+    "latent_field", problem, budget=budget, seed=seed, device=device, watch=watch
+)
+round_, camera = (
+    nfd.load_or_train(
+        "latent_field",
+        p,
+        seed=seed,
+        device=device,
+        budget=budget if budget == "reference" else "smoke",
+    )
+    for p in (discs, photo)
+)
 
 # %% [markdown]
 # ## Picture
@@ -95,8 +104,7 @@ for ax, side in zip(panes, sides, strict=True):
                 y="y" if side == sides[0] else None)
 figure.colorbar(mark, ax=list(panes), label=problem.card.units, shrink=0.8)
 each = 1e9 * asking[sides[-1]] / sides[-1] ** 2
-figure.suptitle(f"One draw, made once in {1e3 * drawing:.0f} ms; each point asked costs {each:.0f} ns", x=0.01, ha="left",
-                fontweight="bold", fontsize=style.FONT + 2)
+style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms; each point asked costs {each:.0f} ns")
 figure
 
 # %% [markdown]
@@ -130,7 +138,9 @@ with torch.no_grad():
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         gauss = law.mean + ((z.flatten(1) - law.mean) @ law.Q * law.lam / (law.lam + s**2)) @ law.Q.T
         total = (1 + s**2).sqrt()
-        clean = guess = gauss.reshape(z.shape) + s / total * net.denoiser.net(z / total, s.log().reshape(1) / 4)
+        clean = guess = gauss.reshape(z.shape) + s / total * net.denoiser.net(
+            z / total, s.log().reshape(1) / 4
+        )
         if t == 0:
             z = clean
             break
@@ -139,8 +149,8 @@ with torch.no_grad():
             guess = clean + (clean - before[0]) * h / (2 * before[1])
         z, before = t / s * z + (1 - t / s) * guess, (clean, h)
     field, side = net.autoencoder.decoder.field, z.shape[-1]
-    memory, values = field.project(net.autoencoder.decoder(z)), 0                     # (n, cells, width)
-    place = (coords.to(model.device) + 1) / 2 * side - 0.5                            # in cells
+    memory, values = field.project(net.autoencoder.decoder(z)), 0  # (n, cells, width)
+    place = (coords.to(model.device) + 1) / 2 * side - 0.5  # in cells
     low = place.floor().clamp(0, side - 2)
     for step in torch.cartesian_prod(torch.arange(2), torch.arange(2)).to(low):
         weight = torch.where(step == 1, place - low, 1 - (place - low)).clamp(0, 1).prod(1, keepdim=True)
@@ -156,7 +166,9 @@ with torch.no_grad():
 # %%
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-4)
-print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}")
+print(
+    f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}"
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -177,19 +189,29 @@ panel
 
 # %%
 figure, ((ax,),) = style.picture(size=(6.6, 3.5))
+directions = {}
 for p, who, colour in ((problem, model, style.SECOND), (discs, round_, style.MODEL)):
     fields = p.draw(1500, seed=seed + 5)(nfd.cell_centres((24, 24)))[..., 0]
     lam = torch.linalg.svdvals(fields - fields.mean(0)).square()
     lost = (1 - lam.cumsum(0) / lam.sum()).clamp_min(1e-9).sqrt()
     k, fresh = len(who.net.covariance.lam), p.draw(64, seed=seed + 6)
-    mine = (who.decode(who.encode(fresh))(coords) - fresh(coords)).square().mean().sqrt() / fields.std()
+    mine = (
+        who.decode(who.encode(fresh))(coords) - fresh(coords)
+    ).square().mean().sqrt() / fields.std()
     ax.plot(range(1, 301), lost[:300], color=colour, label=f"{p.card.name}: best linear latent")
     ax.plot(k, mine, "o", color=colour, ms=8, label=f"{p.card.name}: ours, {k} numbers")
-    print(f"{p.card.name}: {k} numbers lose {mine:.3f} of the spread, the best linear latent {lost[k - 1]:.3f}; "
-          f"99 % of the variance lies in {int((lost > 0.1).sum()) + 1} directions")
+    directions[p.card.name] = int((lost > 0.1).sum()) + 1
+    print(
+        f"{p.card.name}: {k} numbers lose {mine:.3f} of the spread, the best linear latent {lost[k - 1]:.3f}; "
+        f"99 % of the variance lies in {directions[p.card.name]} directions"
+    )
 ax.set(xscale="log", yscale="log", ylim=(1e-3, 1))
-style.dress(ax, title=f"A disc in {k} numbers: {mine:.3f} lost, linear {lost[k - 1]:.3f}", x="numbers in the latent",
-            y="rms error / spread")
+style.dress(
+    ax,
+    title=f"A disc in {k} numbers: {mine:.3f} lost, linear {lost[k - 1]:.3f}",
+    x="numbers in the latent",
+    y="rms error / spread",
+)
 style.legend(ax)
 figure
 
@@ -201,10 +223,18 @@ figure
 # the *generation gap*: nought, up to the chance of so many draws, where the prior is right.
 
 # %%
-found = {"gp2d": error_breakdown(model, problem, counts=(20,), tasks=tasks, seed=seed),
-         "discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
-plots.stages(found, title="Generation gap: " + ", ".join(f"{name} {stage.generation_gap:+.4f}" for name, stage in found.items())
-             + f" (256 draws; CRPS over {tasks} tasks)")
+found = {
+    "gp2d": error_breakdown(model, problem, counts=(20,), tasks=tasks, seed=seed),
+    "discs2d": error_breakdown(
+        round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed
+    ),
+}
+plots.stages(
+    found,
+    title="Generation gap: "
+    + ", ".join(f"{name} {stage.generation_gap:+.4f}" for name, stage in found.items())
+    + f" (256 draws; CRPS over {tasks} tasks)",
+)
 
 # %% [markdown]
 # On hills the latents are nearly Gaussian. *Predict:* switch the network off, so that only the Gaussian of the latents is left:
@@ -215,8 +245,9 @@ silent = store.restored(LatentField, model.about, model.tensors(), device)
 for parameter in silent.net.denoiser.net.output[-1].parameters():
     torch.nn.init.zeros_(parameter)
 rivals = {"model": model, "network silenced": silent, "kriging": nfd.baselines.get("kriging")}
-display(compare(rivals, problem, counts=(20, 60), tasks=2 * tasks, seed=seed, draws=32,
-                points=nfd.cell_centres((16, 16))))
+table = compare(rivals, problem, counts=(20, 60), tasks=2 * tasks, seed=seed, draws=32,
+                points=nfd.cell_centres((16, 16)))
+display(table)
 kept_scores({"gp2d": model, "discs2d": round_, "photo2d": camera})
 
 # %% [markdown]
@@ -233,14 +264,27 @@ kept_scores({"gp2d": model, "discs2d": round_, "photo2d": camera})
 # %%
 mean, std = (moment[..., 0] for moment in problem.oracle().moments(seen, coords))
 many, rows = 24 if budget != "smoke" else 4, {}
-for guide, levels in (("exact", 0), ("linearised", 20), ("pigdm", 8), ("dps", 20), ("particles", 8)):
+for guide, levels in (
+    ("exact", 0),
+    ("linearised", 20),
+    ("pigdm", 8),
+    ("dps", 20),
+    ("particles", 8),
+):
     began, rough = time.perf_counter(), model.using(num_particles=32, rounds=8)
-    guided = (problem.oracle().draw(seen, many, seed=seed) if guide == "exact" else
-              rough.draw(seen, many, seed=seed, guide=guide, steps=levels))(coords)[..., 0].cpu()
-    rows[guide] = {"mean off": ((guided.mean(0) - mean).square().mean() / std.square().mean()).sqrt().item(),
-                   "spread": (guided.var(0).mean() / std.square().mean()).sqrt().item(),
-                   "seconds": time.perf_counter() - began}
-pd.DataFrame(rows).T.style.format("{:.2f}").set_caption(f"{many} draws; mean off and spread in units of the exact spread")
+    guided = (
+        problem.oracle().draw(seen, many, seed=seed)
+        if guide == "exact"
+        else rough.draw(seen, many, seed=seed, guide=guide, steps=levels)
+    )(coords)[..., 0].cpu()
+    rows[guide] = {
+        "mean off": ((guided.mean(0) - mean).square().mean() / std.square().mean()).sqrt().item(),
+        "spread": (guided.var(0).mean() / std.square().mean()).sqrt().item(),
+        "seconds": time.perf_counter() - began,
+    }
+pd.DataFrame(rows).T.style.format("{:.2f}").set_caption(
+    f"{many} draws; mean off and spread in units of the exact spread"
+)
 
 # %% [markdown]
 # For the disc it is the other way round: three numbers make it, the posterior has humps and edges, and nothing is linear.
@@ -257,26 +301,39 @@ shown, gains, pooled, many = {}, {}, {}, 12
 for scale in (2, 4, 8):
     side = 32 * scale
     flower = nfd.problems.held_out(nfd.problems.get("photo2d", cells=side)).draw(many, seed=seed)
-    pixels, at = flower(nfd.cell_centres((side, side))).unflatten(1, (side, side)), nfd.cell_centres((side, side))
+    pixels, at = (
+        flower(nfd.cell_centres((side, side))).unflatten(1, (side, side)),
+        nfd.cell_centres((side, side)),
+    )
     low = torch.nn.functional.avg_pool2d(pixels[..., 0][:, None], scale)
     with torch.no_grad():
         ours = camera.decode(camera.net.autoencoder.encode(low.to(camera.device)), size=2 / side)
-    bicubic, flat = (EvaluatedFields(lambda x, part, low=low, c=c: interpolate(low[part], x, cubic=c), many, 2)
-                     for c in (True, False))
-    error = {name: (f(at).unflatten(1, (side, side)) - pixels).square().mean((1, 2, 3))
-             for name, f in (("ours", ours), ("bicubic", bicubic))}
-    gain = 10 * torch.log10(error["bicubic"] / error["ours"])                     # of the PSNR, in dB, patch by patch
+    bicubic, flat = (
+        EvaluatedFields(lambda x, part, low=low, c=c: interpolate(low[part], x, cubic=c), many, 2)
+        for c in (True, False)
+    )
+    error = {
+        name: (f(at).unflatten(1, (side, side)) - pixels).square().mean((1, 2, 3))
+        for name, f in (("ours", ours), ("bicubic", bicubic))
+    }
+    gain = 10 * torch.log10(error["bicubic"] / error["ours"])  # of the PSNR, in dB, patch by patch
     gains[f"×{scale}"] = f"{gain.mean():+.2f} ± {gain.std() / many**0.5:.2f} dB"
     shown[scale] = flower, flat, bicubic, ours
-    pooled[f"×{scale}"] = f"{10 * torch.log10(error['bicubic'].mean() / error['ours'].mean()):+.2f} dB"
+    pooled[f"×{scale}"] = (
+        f"{10 * torch.log10(error['bicubic'].mean() / error['ours'].mean()):+.2f} dB"
+    )
 print(f"gain over bicubic, mean and standard error over {many} patches:", gains)
 print("gain of the mean squared error of all patches together:", pooled)
 
 # %%
 pick = max(range(12), key=lambda i: shown[4][0][i](nfd.cell_centres((64, 64))).std().item())
 names = ("truth", "32 × 32, linear", "bicubic", "ours")
-plots.pages(photo.card, {name: f[pick] for name, f in zip(names, shown[4], strict=True)},
-            title="A flower from 32 × 32 pixels, over bicubic:\n" + ", ".join(f"{g} at {scale}" for scale, g in gains.items()))
+plots.pages(
+    photo.card,
+    {name: f[pick] for name, f in zip(names, shown[4], strict=True)},
+    title="A flower from 32 × 32 pixels, over bicubic:\n"
+    + ", ".join(f"{g} at {scale}" for scale, g in gains.items()),
+)
 
 # %% [markdown]
 # Patch by patch bicubic is as good or better at ×2 and ×4: most patches are smooth, and there it makes errors of almost nothing. In the mean
@@ -306,8 +363,11 @@ for factor in (1.0, 0.01, 100.0):
     draws[factor] = round_.decode(z.to(round_.device))
 real = discs.draw(200, seed=seed)(coords)
 far = {factor: energy_distance(f(coords), real).item() for factor, f in draws.items()}
-plots.pages(discs.card, {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far[k]:.4f}": f for k, f in draws.items()}},
-            title=f"Energy distance to discs: {far[1.0]:.3f} at unit scale, {far[0.01]:.3f} and {far[100.0]:.3f} when scaled")
+plots.pages(
+    discs.card,
+    {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far[k]:.4f}": f for k, f in draws.items()}},
+    title=f"Energy distance to discs: {far[1.0]:.3f} at unit scale, {far[0.01]:.3f} and {far[100.0]:.3f} when scaled",
+)
 
 # %% [markdown]
 # The autoencoder is one and the same in all three cases: only the diffusion is lost. It is the first thing to look at when
@@ -318,12 +378,16 @@ plots.pages(discs.card, {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far
 
 # %%
 flower = nfd.problems.held_out(photo).draw(24, seed=seed + 2)
-large = torch.nn.functional.avg_pool2d(flower(nfd.cell_centres((64, 64))).unflatten(1, (64, 64))[..., 0], 4).flatten(1)
+large = torch.nn.functional.avg_pool2d(
+    flower(nfd.cell_centres((64, 64))).unflatten(1, (64, 64))[..., 0], 4
+).flatten(1)
 z, at, errors = camera.encode(flower), nfd.cell_centres((16, 16)), {}
 for words, size in (("given their width", 2 / 16), ("taken for points", 0.0)):
     errors[words] = (camera.decode(z, size=size)(at)[..., 0] - large).square().mean().sqrt().item()
-print({words: round(e, 3) for words, e in errors.items()},
-      f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone")
+print(
+    {words: round(e, 3) for words, e in errors.items()},
+    f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone",
+)
 
 # %% [markdown]
 # **When to use it:** one prior for many kinds of question, at any resolution. **When not:** one kind of question asked a thousand times

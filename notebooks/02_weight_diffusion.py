@@ -66,9 +66,16 @@ shared = fit(mlp, mlp.initialise(1, seed=seed), pair, steps=fits, seed=seed)
 permuted = mlp.permute(shared, seed=seed)
 figure, (axes,) = style.picture(1, 2, size=(9.6, 3.1), sharey=True)
 off, x = [], coords[:, 0]
-for ax, (words, theta) in zip(axes, {"one initialisation": shared, "the same fields, permuted": permuted}.items(), strict=True):
+for ax, (words, theta) in zip(
+    axes, {"one initialisation": shared, "the same fields, permuted": permuted}.items(), strict=True
+):
     ends, middle = mlp(theta, coords)[..., 0], mlp(theta.mean(0, keepdim=True), coords)[0, :, 0]
-    off.append(((middle - ends.mean(0)).square().mean().sqrt() / (ends[0] - ends[1]).square().mean().sqrt()).item())
+    off.append(
+        (
+            (middle - ends.mean(0)).square().mean().sqrt()
+            / (ends[0] - ends[1]).square().mean().sqrt()
+        ).item()
+    )
     ax.plot(x, ends.T, color=style.TRUTH, lw=1.2, label=["two fitted networks", None])
     ax.plot(x, ends.mean(0), color=style.BASELINE, lw=1.6, ls="--", label="average of their curves")
     ax.plot(x, middle, color=style.MODEL, lw=2, label="curve of their average")
@@ -96,8 +103,14 @@ model = nfd.load_or_train("weight_diffusion", problem, budget=budget, seed=seed,
 # %%
 exact, draws = problem.oracle().draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
 std = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
-plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations: the std of the drawn networks is {std[1] / std[0]:.2f} of the exact one")
+plots.bands(
+    problem.card,
+    truth=truth,
+    seen=seen,
+    exact=exact,
+    model=draws,
+    title=f"{keep} observations: the std of the drawn networks is {std[1] / std[0]:.2f} of the exact one",
+)
 
 # %% [markdown]
 # ## Idea in symbols
@@ -128,7 +141,7 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 from nfdlab.diffusion.noise import white
 
 n, steps, net, r = 4, 8, model.net, model.net.denoiser.noise_levels
-mean, Q, lam = net.covariance.mean, net.covariance.Q, net.covariance.lam            # C = Q diag(lam) Qᵀ
+mean, Q, lam = net.covariance.mean, net.covariance.Q, net.covariance.lam  # C = Q diag(lam) Qᵀ
 with torch.no_grad():
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
@@ -146,8 +159,8 @@ with torch.no_grad():
         z, before = t / s * z + (1 - t / s) * guess, (clean, h)
     theta, w = z * net.unit.std + net.unit.mean, net.field.width
     W1, b1, W2, b2, W3, b3 = theta.split([w, w, w * w, w, w, 1], 1)
-    x = coords.to(model.device).expand(n, -1, -1)                                # (n, p, 1)
-    hidden = torch.sin(net.field.omega * (x * W1[:, None] + b1[:, None]))        # (n, p, w)
+    x = coords.to(model.device).expand(n, -1, -1)  # (n, p, 1)
+    hidden = torch.sin(net.field.omega * (x * W1[:, None] + b1[:, None]))  # (n, p, w)
     hidden = torch.tanh(torch.bmm(hidden, W2.reshape(n, w, w)) + b2[:, None])
     values = torch.bmm(hidden, W3[..., None]) + b3[:, None]
 
@@ -160,7 +173,9 @@ with torch.no_grad():
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
 apart = (values.cpu() - library).abs().max().item()
 assert apart < 1e-3 * library.std()
-print(f"largest difference {apart:.1e}, over fields of std {library.std():.2f}; each field is {net.field.size} numbers")
+print(
+    f"largest difference {apart:.1e}, over fields of std {library.std():.2f}; each field is {net.field.size} numbers"
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -170,7 +185,9 @@ print(f"largest difference {apart:.1e}, over fields of std {library.std():.2f}; 
 
 # %%
 # few particles that move seldom: rough, and quick enough for a slider
-panel = nfd.explore(model.using(num_particles=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8)
+panel = nfd.explore(
+    model.using(num_particles=64, rounds=12), problem, count=keep, seed=seed, device=device, steps=8
+)
 panel
 
 # %% [markdown]
@@ -184,27 +201,53 @@ panel
 fresh = problem.draw(500, seed=seed + 1)
 real, other = fresh(coords), problem.draw(500, seed=seed + 2)(coords)
 kept = model.decode(model.encode(fresh[:100], seed=seed))(coords)
-shapes = {"diffusion": model.draw(None, 500, seed=seed), "Gaussian": model.gaussian.draw(None, 500, seed=seed)}
+shapes = {
+    "diffusion": model.draw(None, 500, seed=seed),
+    "Gaussian": model.gaussian.draw(None, 500, seed=seed),
+}
 prior = {name: energy_distance(f(coords), real).item() for name, f in shapes.items()}
 noise = energy_distance(other, real).item()
-print(f"floor: a fit is off by {(kept - real[:100]).abs().mean():.3f} on average, over functions of std {real.std():.2f}")
-print(f"prior: energy distance {prior['diffusion']:.4f}, of the Gaussian {prior['Gaussian']:.4f}; fresh functions {noise:.4f}")
-plots.fans({f"{name}: {prior[name]:.4f}": (problem.draw(1, seed=seed), Observations(coords[:0], coords[:0]), f)
-            for name, f in shapes.items()}, colour=style.MODEL, curves=8,
-           title="Eight draws of each prior")
+print(
+    f"floor: a fit is off by {(kept - real[:100]).abs().mean():.3f} on average, over functions of std {real.std():.2f}"
+)
+print(
+    f"prior: energy distance {prior['diffusion']:.4f}, of the Gaussian {prior['Gaussian']:.4f}; "
+    f"fresh functions {noise:.4f}"
+)
+plots.fans(
+    {
+        f"{name}: {prior[name]:.4f}": (
+            problem.draw(1, seed=seed),
+            Observations(coords[:0], coords[:0]),
+            f,
+        )
+        for name, f in shapes.items()
+    },
+    colour=style.MODEL,
+    curves=8,
+    title="Eight draws of each prior",
+)
 
 # %%
-fewer = {"num_particles": 128, "rounds": 24}               # half the usual number, moved half as often
-rivals = {"model": model.using(**fewer), "gaussian": model.gaussian.using(**fewer),
-          "kriging": nfd.baselines.get("kriging")}
+fewer = {"num_particles": 128, "rounds": 24}  # half the usual number, moved half as often
+rivals = {
+    "model": model.using(**fewer),
+    "gaussian": model.gaussian.using(**fewer),
+    "kriging": nfd.baselines.get("kriging"),
+}
 table = compare(rivals, problem, counts=(2, 8), tasks=tasks, seed=seed)
 display(table)
-curves = {role: table.ratio("crps", name).T.to_dict("list")
-          for role, name in (("model", "model"), ("baseline", "gaussian"))}
+curves = {
+    role: table.ratio("crps", name).T.to_dict("list")
+    for role, name in (("model", "model"), ("baseline", "gaussian"))
+}
 mine, theirs = (table.ratio("crps", name).loc["mean"] for name in ("model", "gaussian"))
-plots.ratios(curves, title=f"CRPS over exact, {tasks} tasks each: diffusion {mine['crps']:.1f} "
-             f"[{mine['low']:.1f}, {mine['high']:.1f}],\nGaussian {theirs['crps']:.1f} "
-             f"[{theirs['low']:.1f}, {theirs['high']:.1f}]")
+plots.ratios(
+    curves,
+    title=f"CRPS over exact, {tasks} tasks each: diffusion {mine['crps']:.1f} "
+    f"[{mine['low']:.1f}, {mine['high']:.1f}],\nGaussian {theirs['crps']:.1f} "
+    f"[{theirs['low']:.1f}, {theirs['high']:.1f}]",
+)
 
 # %% [markdown]
 # So few tasks, with half the particles, can only say that both are far from exact. With all particles and over many tasks the
@@ -237,35 +280,58 @@ print(f"median distance to the nearest of {len(learned)} training functions: "
 
 # %%
 tiny = {"num_fields": num_fields, "denoiser_layers": (128, 2)}
-twins = {start: nfd.train(WeightDiffusion(**tiny, initialisation=start), problem, budget=live,
-                          seed=seed, device=device) for start in ("shared", "permuted")}
+twins = {
+    start: nfd.train(
+        WeightDiffusion(**tiny, initialisation=start),
+        problem,
+        budget=live,
+        seed=seed,
+        device=device,
+    )
+    for start in ("shared", "permuted")
+}
 assert twins["shared"].about["floor"] == twins["permuted"].about["floor"]
 drawn = {start: twin.draw(None, 500, seed=seed) for start, twin in twins.items()}
 away = {start: energy_distance(f(coords), real).item() for start, f in drawn.items()}
-plots.fans({f"{start}: {away[start]:.3f}": (problem.draw(1, seed=seed), Observations(coords[:0], coords[:0]), f)
-            for start, f in drawn.items()}, colour=style.MODEL, curves=8,
-           title=f"Energy distance when permuted: {away['permuted'] / away['shared']:.1f} × that of one start")
+plots.fans(
+    {
+        f"{start}: {away[start]:.3f}": (
+            problem.draw(1, seed=seed),
+            Observations(coords[:0], coords[:0]),
+            f,
+        )
+        for start, f in drawn.items()
+    },
+    colour=style.MODEL,
+    curves=8,
+    title=f"Energy distance when permuted: {away['permuted'] / away['shared']:.1f} × that of one start",
+)
 
 # %% [markdown]
 # **Few functions.** The same again with 32 functions, and time enough to learn them. *Predict:* how far will the draws be from the
 # nearest of the 32?
 
 # %%
-few = WeightDiffusion(num_fields=32, field_width=8, denoiser_layers=(128, 2), fit_share=0.1,
-                      batch=64, lr=3e-3)
+few = WeightDiffusion(
+    num_fields=32, field_width=8, denoiser_layers=(128, 2), fit_share=0.1, batch=64, lr=3e-3
+)
 few = nfd.train(few, problem, seed=seed, device=device, budget=Budget(steps=16 if smoke else 1200))
 known = few.training_functions(problem)(coords)
 copies = few.draw(None, 200, seed=seed, steps=20)(coords)
 (copied, which), (fresh_distance, _) = nearest(copies, known), nearest(real[:200], known)
 figure, (axes,) = style.picture(1, 4, size=(10.6, 2.6), sharey=True)
 for k, ax in enumerate(axes):
-    ax.plot(coords[:, 0], known[which[k], :, 0], color=style.TRUTH, lw=1.2, label="nearest of the 32")
+    ax.plot(
+        coords[:, 0], known[which[k], :, 0], color=style.TRUTH, lw=1.2, label="nearest of the 32"
+    )
     ax.plot(coords[:, 0], copies[k, :, 0], color=style.MODEL, lw=1.6, label="drawn")
     style.dress(ax, title=f"{copied[k]:.2f} apart", x=problem.card.axes[0])
 style.legend(axes[-1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
 copied_, fresh_ = copied.median().item(), fresh_distance.median().item()
-style.headline(figure, f"Median distance to the nearest of 32: draws {copied_:.2f}, "
-               f"fresh functions {fresh_:.2f}")
+style.headline(
+    figure,
+    f"Median distance to the nearest of 32: draws {copied_:.2f}, fresh functions {fresh_:.2f}",
+)
 figure
 
 # %% [markdown]
@@ -278,15 +344,33 @@ figure
 discs = nfd.problems.get("discs2d")
 watch = LossWatch("discs: fits, then diffusion")
 display(watch)
-plane = nfd.train(WeightDiffusion(num_fields=num_fields, denoiser_layers=(128, 2), omega=3.0, queries=64, fit_lr=2e-2), discs,
-                  budget=live, seed=seed, device=device, watch=watch)
-prior = energy_distance(plane.draw(None, 200, seed=seed)(nfd.cell_centres((16, 16))),
-                        discs.draw(200, seed=seed)(nfd.cell_centres((16, 16)))).item()
+plane = nfd.train(
+    WeightDiffusion(
+        num_fields=num_fields, denoiser_layers=(128, 2), omega=3.0, queries=64, fit_lr=2e-2
+    ),
+    discs,
+    budget=live,
+    seed=seed,
+    device=device,
+    watch=watch,
+)
+prior = energy_distance(
+    plane.draw(None, 200, seed=seed)(nfd.cell_centres((16, 16))),
+    discs.draw(200, seed=seed)(nfd.cell_centres((16, 16))),
+).item()
 disc = discs.draw(1, seed=seed)
 spots = nfd.observe(disc, nfd.patterns.Random(count=12), noise_std=0.05, seed=seed)
 guesses, best = plane.draw(spots, 24, seed=seed), discs.oracle().draw(spots, 24, seed=seed)
-plots.row(discs.card, truth=disc, seen=spots, exact=best, model=guesses, names=("exact", "model"),
-          title=f"A network of {plane.net.field.size} weights for each of {num_fields} discs; prior's energy distance {prior:.3f}")
+plots.row(
+    discs.card,
+    truth=disc,
+    seen=spots,
+    exact=best,
+    model=guesses,
+    names=("exact", "model"),
+    title=f"A network of {plane.net.field.size} weights for each of {num_fields} discs; "
+    f"prior's energy distance {prior:.3f}",
+)
 
 # %% [markdown]
 # **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several

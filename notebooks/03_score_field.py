@@ -57,7 +57,9 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 watch = LossWatch("denoising functions")
 if budget != "reference":
     display(watch)
-model = nfd.load_or_train("score_field", problem, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train(
+    "score_field", problem, budget=budget, seed=seed, device=device, watch=watch
+)
 lattice = model.lattice
 
 
@@ -70,22 +72,33 @@ lattice = model.lattice
 
 # %%
 def left(p: int, noise: torch.Tensor | None = None) -> float:
-    """Mean variance that the exact denoiser leaves at p places, sigma = 1: K − K(K + C)⁻¹K, C the noise's covariance."""
+    """Mean variance left at p places, sigma = 1: K − K(K + C)⁻¹K, C the noise's covariance."""
     K = oracle.at(None, nfd.cell_centres((p,)).double()).cov
     C = torch.eye(p).double() if noise is None else noise
     return (K - K @ torch.linalg.solve(K + C + 1e-6 * torch.eye(p), K)).diagonal().mean().item()
 
 
 places = [16, 64, 256, 1024]
-steps = [nfd.cell_centres((p,)).double() - nfd.cell_centres((p,)).double().T for p in places]      # x − x', of all pairs
-error = {"white noise": [left(p) for p in places],
-         "smooth noise": [left(p, torch.exp(-0.5 * (h / 0.1) ** 2)) for p, h in zip(places, steps, strict=True)]}
+steps = [
+    nfd.cell_centres((p,)).double() - nfd.cell_centres((p,)).double().T for p in places
+]  # x − x', of all pairs
+error = {
+    "white noise": [left(p) for p in places],
+    "smooth noise": [
+        left(p, torch.exp(-0.5 * (h / 0.1) ** 2)) for p, h in zip(places, steps, strict=True)
+    ],
+}
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, values), colour in zip(error.items(), (style.BASELINE, style.MODEL), strict=True):
     ax.plot(places, values, "o-", color=colour, label=name)
 ax.set_xscale("log"), ax.set_ylim(0), style.legend(ax)
 fall = [values[-1] / values[0] for values in error.values()]
-style.dress(ax, x="places asked", y="variance left", title=f"×64 places: white noise keeps {fall[0]:.0%} of the error, smooth {fall[1]:.0%}")
+style.dress(
+    ax,
+    x="places asked",
+    y="variance left",
+    title=f"×64 places: white noise keeps {fall[0]:.0%} of the error, smooth {fall[1]:.0%}",
+)
 figure
 
 # %% [markdown]
@@ -101,24 +114,45 @@ figure
 sigma = 0.6
 x = truth(lattice) + sigma * white(1, (len(lattice), 1), seed=seed)
 law = oracle.at(None, lattice.double())
-scores = {"exact": (law.denoiser()(x[..., 0].double(), sigma) - x[..., 0]) / sigma**2, "model": model.score(x, sigma).cpu()[..., 0]}
+scores = {
+    "exact": (law.denoiser()(x[..., 0].double(), sigma) - x[..., 0]) / sigma**2,
+    "model": model.score(x, sigma).cpu()[..., 0],
+}
 apart = (scores["model"] - scores["exact"]).norm() / scores["exact"].norm()
 figure, (panes,) = style.picture(1, 2, size=(10.4, 3.4), sharey=True)
 for ax, (name, score) in zip(panes, scores.items(), strict=True):
     ax.plot(coords, truth(coords)[0], color=style.TRUTH, lw=1, label="truth")
-    ax.quiver(lattice[:, 0], x[0, :, 0], 0 * score[0], sigma**2 * score[0], angles="xy", scale_units="xy", scale=1, width=0.003,
-              color=style.EXACT if name == "exact" else style.MODEL)
+    ax.quiver(
+        lattice[:, 0],
+        x[0, :, 0],
+        0 * score[0],
+        sigma**2 * score[0],
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.003,
+        color=style.EXACT if name == "exact" else style.MODEL,
+    )
     ax.plot(lattice[:, 0], x[0, :, 0], ".", color=style.BASELINE, ms=4, label="with noise")
-    style.dress(ax, x=problem.card.axes[0],
-                title=f"{name}" if name == "exact" else f"model: {apart:.1%} of its length away")
+    style.dress(
+        ax,
+        x=problem.card.axes[0],
+        title=f"{name}" if name == "exact" else f"model: {apart:.1%} of its length away",
+    )
 style.dress(panes[0], y=f"value ({problem.card.units})"), style.legend(panes[1])
 figure
 
 # %%
 exact, draws = oracle.draw(seen, 128, seed=seed), model.draw(seen, 128, seed=seed)
 spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
-plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+plots.bands(
+    problem.card,
+    truth=truth,
+    seen=seen,
+    exact=exact,
+    model=draws,
+    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one",
+)
 
 # %% [markdown]
 # ## Idea in symbols
@@ -143,7 +177,8 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 net, n, steps, batch = model.net, 4, 20, ObservationBatch.of([seen]).to(model.device)
-KL, X, r, noise = net.denoiser.prior.expansion, net.lattice, net.denoiser.noise_levels, white(n, net.shape, seed=seed).to(model.device)
+KL, X, r = net.denoiser.prior.expansion, net.lattice, net.denoiser.noise_levels
+noise = white(n, net.shape, seed=seed).to(model.device)
 with torch.no_grad(), torch.device(model.device):
     def D(q, x, s):
         P, h = torch.eye(KL.rank), torch.zeros(len(x), KL.rank)                 # precision, information of the weights
@@ -181,7 +216,9 @@ assert torch.allclose(values, library, atol=2e-3)
 one, many = nfd.cell_centres((64,)), nfd.cell_centres((4096,))
 zoom = (draws(many).std(0).mean() / draws(one).std(0).mean()).item()
 assert torch.allclose(draws(many)[:, 77:78], draws(many[77:78]), atol=1e-5) and abs(zoom - 1) < 0.05
-print(f"largest difference {(values - library).abs().max():.1e}, over a field of spread {library.std():.2f}")
+print(
+    f"largest difference {(values - library).abs().max():.1e}, over a field of spread {library.std():.2f}"
+)
 print(f"the same draws at 64 and 4096 places: spread ratio {zoom:.3f}")
 
 # %% [markdown]
@@ -246,18 +283,20 @@ for tensor in plain.net.denoiser.net.output[-1].parameters():
     torch.nn.init.zeros_(tensor)
 levels, teeth = torch.logspace(-1.3, 0.7, 7).tolist(), saw.draw(128, seed=seed + 1)(learned.lattice)
 noise, best = white(128, (32, 1), seed=seed), saw.oracle().at(None, learned.lattice).denoiser()
-ways = {"linear answer": plain.denoiser(), "model": learned.denoiser(), "exact": lambda x, s: best(x[..., 0], s)[..., None]}
+ways = {"linear answer": plain.denoiser(), "model": learned.denoiser(),
+        "exact": lambda x, s: best(x[..., 0], s)[..., None]}
 with torch.no_grad():
-    left_over = {name: [(D((teeth + s * noise).to(plain.device), s).cpu() - teeth).square().mean().item() for s in levels]
+    left_over = {name: [(D((teeth + s * noise).to(plain.device), s).cpu() - teeth).square().mean().item()
+                        for s in levels]
                  for name, D in ways.items() if name != "exact"}
     left_over["exact"] = [(ways["exact"](teeth + s * noise, s) - teeth).square().mean().item() for s in levels]
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 for (name, values), colour in zip(left_over.items(), (style.BASELINE, style.MODEL, style.EXACT), strict=True):
     ax.loglog(levels, values, "o-", color=colour, label=name)
-share, at = min((m / k, level) for m, k, level in zip(left_over["model"], left_over["linear answer"],
+share_, at = min((m / k, level) for m, k, level in zip(left_over["model"], left_over["linear answer"],
                                                       levels, strict=True))
 style.dress(ax, x="noise level σ", y="squared error", title=f"Sawtooth: after {live} steps the network "
-            f"leaves {share:.0%} of the linear error at σ = {at:.2f}")
+            f"leaves {share_:.0%} of the linear error at σ = {at:.2f}")
 style.legend(ax)
 figure
 
@@ -296,15 +335,29 @@ mean, std = posterior.mean.float(), posterior.std.float()
 
 # %%
 prior, given = model.denoiser(), model.denoiser(six)
-rungs = {"exact": ladder(lambda x, s: law.denoiser()(x.double(), s).float(), guided,
-                         lambda x, s: posterior.denoiser()(x.double(), s).float()),
-         "network": ladder(lambda x, s: prior(x.to(model.device), s).cpu(), guided,
-                           lambda x, s: given(x.to(model.device), s).cpu())}
-print(f"{guided} draws each\n{'':14}{'exact denoiser':^27}{'network':^27}\n{'':14}"
-      + 2 * f"{'off mean':>9}{'spread':>9}{'misfit':>9}")
+rungs = {
+    "exact": ladder(
+        lambda x, s: law.denoiser()(x.double(), s).float(),
+        guided,
+        lambda x, s: posterior.denoiser()(x.double(), s).float(),
+    ),
+    "network": ladder(
+        lambda x, s: prior(x.to(model.device), s).cpu(),
+        guided,
+        lambda x, s: given(x.to(model.device), s).cpu(),
+    ),
+}
+print(
+    f"{guided} draws each\n{'':14}{'exact denoiser':^27}{'network':^27}\n{'':14}"
+    + 2 * f"{'off mean':>9}{'spread':>9}{'misfit':>9}"
+)
 for name, row in rungs["exact"].items():
     print(f"{name:14}" + "".join(f"{v:9.3f}" for v in (*row, *rungs["network"][name])))
-assert rungs["exact"]["Tweedie"][0] < rungs["exact"]["RePaint ×5"][0] < rungs["exact"]["unconditional"][0]
+assert (
+    rungs["exact"]["Tweedie"][0]
+    < rungs["exact"]["RePaint ×5"][0]
+    < rungs["exact"]["unconditional"][0]
+)
 assert not rungs["exact"]["naive"][0] < 1e3
 
 # %% [markdown]
@@ -318,24 +371,33 @@ assert not rungs["exact"]["naive"][0] < 1e3
 
 # %%
 line = lattice[:, 0]
-maps = {"a blur at 6 places": torch.softmax(-0.5 * ((line[None] - line[5::10, None]) / 0.15) ** 2, 1),
-        "its integral": torch.full((1, 64), 2 / 64), "4 block averages": torch.eye(4).repeat_interleave(16, 1) / 16}
+maps = {
+    "a blur at 6 places": torch.softmax(-0.5 * ((line[None] - line[5::10, None]) / 0.15) ** 2, 1),
+    "its integral": torch.full((1, 64), 2 / 64),
+    "4 block averages": torch.eye(4).repeat_interleave(16, 1) / 16,
+}
 figure, (panes,) = style.picture(1, 3, size=(11.5, 3.2), sharey=True)
 for ax, (name, A) in zip(panes, maps.items(), strict=True):
     data = A @ truth(lattice)[0, :, 0] + 0.05 * white(1, (len(A),), seed=seed)[0]
     want = law.condition(A.double(), data.double(), 0.05)
     way = guidance.tweedie(lambda x, s: prior(x.to(model.device), s).cpu(), guidance.Measurement.linear(A, data, 0.05))
-    ends = samplers.sample(way, 28.0 * white(min(guided, 24), (64,), seed=seed),
-                           schedule.karras(14, 0.01, 28.0), method="dpmpp")
-    ax.fill_between(line, *(want.mean + k * 1.645 * want.std for k in (-1, 1)), color=style.EXACT,
-                    alpha=0.2, lw=0, label="exact 90 % band")
+    ends = samplers.sample(
+        way, 28.0 * white(min(guided, 24), (64,), seed=seed), schedule.karras(14, 0.01, 28.0), method="dpmpp"
+    )
+    ax.fill_between(
+        line,
+        *(want.mean + k * 1.645 * want.std for k in (-1, 1)),
+        color=style.EXACT,
+        alpha=0.2,
+        lw=0,
+        label="exact 90 % band",
+    )
     for k, end in enumerate(ends[:12]):
         ax.plot(line, end, color=style.MODEL, lw=0.7, label=None if k else "draws")
     ax.plot(line, truth(lattice)[0], color=style.TRUTH)
     misfit = (ends @ A.T - data).square().mean().sqrt()
     spread = (ends.var(0).mean() / want.std.square().mean()).sqrt()
-    style.dress(ax, x=problem.card.axes[0],
-                title=f"{name}:\nmisfit {misfit:.2f}, spread {spread:.2f} of the exact one")
+    style.dress(ax, x=problem.card.axes[0], title=f"{name}:\nmisfit {misfit:.2f}, spread {spread:.2f} of the exact one")
 style.dress(panes[0], y=f"value ({problem.card.units})"), style.legend(panes[2])
 figure
 
@@ -350,12 +412,20 @@ for p in (64, 256, 1024) if budget != "smoke" else (64, 128):
     ends = samplers.sample(Dp, 10.0 * white(100, (p,), seed=seed).double(), few, method="dpmpp")
     share[p] = (ends.std().item(), lattices(nfd.cell_centres((p,))).std().item())
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
-for i, (name, colour) in enumerate((("white noise at p places", style.BASELINE), ("noise on the lattice", style.MODEL))):
-    ax.plot(list(share), [v[i] / share[64][i] for v in share.values()], "o-", color=colour, label=name)
+for i, (name, colour) in enumerate(
+    (("white noise at p places", style.BASELINE), ("noise on the lattice", style.MODEL))
+):
+    ax.plot(
+        list(share), [v[i] / share[64][i] for v in share.values()], "o-", color=colour, label=name
+    )
 last = [v / w for v, w in zip(list(share.values())[-1], share[64], strict=True)]
 ax.set_xscale("log", base=2), ax.set_ylim(0, 1.1), style.legend(ax)
-style.dress(ax, x="places asked", y="spread, 1 at 64 places",
-            title=f"At {max(share)} places: white noise keeps {last[0]:.0%} of the spread, the lattice {last[1]:.0%}")
+style.dress(
+    ax,
+    x="places asked",
+    y="spread, 1 at 64 places",
+    title=f"At {max(share)} places: white noise keeps {last[0]:.0%} of the spread, the lattice {last[1]:.0%}",
+)
 figure
 
 # %% [markdown]
@@ -366,13 +436,21 @@ figure
 wiggly = nfd.problems.get("gp1d", lengthscale=0.05)
 other = wiggly.draw(1, seed=seed)
 strange = nfd.observe(other, nfd.patterns.Random(count=20), noise_std=0.05, seed=seed)
-found, inside = {"exact": wiggly.oracle().draw(strange, 64, seed=1), "model": model.draw(strange, 64, seed=1)}, {}
+found, inside = (
+    {"exact": wiggly.oracle().draw(strange, 64, seed=1), "model": model.draw(strange, 64, seed=1)},
+    {},
+)
 for name, draws_ in found.items():
     low, high = interval(draws_(coords))
     inside[name] = ((low <= other(coords)[0]) & (other(coords)[0] <= high)).float().mean().item()
-plots.bands(problem.card, truth=other, seen=strange, **found,
-            title=f"Four times as wiggly: the model's 90 % band holds {inside['model']:.0%} of it,\n"
-            f"the right one {inside['exact']:.0%}")
+plots.bands(
+    problem.card,
+    truth=other,
+    seen=strange,
+    **found,
+    title=f"Four times as wiggly: the model's 90 % band holds {inside['model']:.0%} of it,\n"
+    f"the right one {inside['exact']:.0%}",
+)
 
 # %% [markdown]
 # The wiggles are smoothed away, with confidence. Nothing in the draws says that the world has changed.

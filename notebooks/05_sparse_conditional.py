@@ -73,8 +73,14 @@ model = nfd.load_or_train("sparse_conditional", problem, budget=budget, seed=see
 oracle = problem.oracle()
 exact, draws = oracle.draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
 spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
-plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+plots.bands(
+    problem.card,
+    truth=truth,
+    seen=seen,
+    exact=exact,
+    model=draws,
+    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one",
+)
 
 # %% [markdown]
 # Every orange line is a *function*: asked at 256 places or at one, it answers the same. Zooming does not draw again.
@@ -82,8 +88,12 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 # %%
 zoomed = torch.linspace(-0.02, 0.02, 5)[:, None]
 assert torch.allclose(draws(torch.cat([coords, zoomed]))[:, -5:], draws(zoomed), atol=1e-5)
-plots.ladder(problem.card, {"truth": truth, "model": draws}, scales=[2**k for k in range(scale.bit_length())],
-             title="One draw, closer and closer: it stays one curve")
+plots.ladder(
+    problem.card,
+    {"truth": truth, "model": draws},
+    scales=[2**k for k in range(scale.bit_length())],
+    title="One draw, closer and closer: it stays one curve",
+)
 
 # %% [markdown]
 # ## Idea in symbols
@@ -113,7 +123,7 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, scales=[2**k for k 
 n, steps, net, r = 4, 20, model.net, model.net.denoiser.noise_levels
 with torch.no_grad():
     given = net.condition(ObservationBatch.of([seen]).to(model.device))
-    features, = given.features
+    (features,) = given.features
     ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
     sigmas = (r.high ** (1 / 7) + ramp * (r.low ** (1 / 7) - r.high ** (1 / 7))) ** 7
     sigmas = torch.cat([sigmas, torch.zeros(1)]).float().to(model.device)
@@ -121,7 +131,7 @@ with torch.no_grad():
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
         F = net.denoiser.net(u / total, (s.log() / 4).expand(n), features)
-        clean = guess = u / total**2 + s / total * F             # D(u, s): Karras et al. 2022, with sigma_data = 1
+        clean = guess = u / total**2 + s / total * F  # D(u, s): Karras et al. 2022, with sigma_data = 1
         if t == 0:
             u = clean
             break
@@ -130,8 +140,10 @@ with torch.no_grad():
             guess = clean + (clean - before[0]) * h / (2 * before[1])
         u, before = t / s * u + (1 - t / s) * guess, (clean, h)
     field = net.autoencoder.decoder.field
-    memory = field.project(net.autoencoder.decoder(given.mean + given.std * u, features))      # (n, cells, width)
-    place = (coords.to(model.device) + 1) / 2 * memory.shape[1] - 0.5                 # in cells
+    memory = field.project(
+        net.autoencoder.decoder(given.mean + given.std * u, features)
+    )  # (n, cells, width)
+    place = (coords.to(model.device) + 1) / 2 * memory.shape[1] - 0.5  # in cells
     left = place.floor().clamp(0, memory.shape[1] - 2)
     share, values = (place - left).clamp(0, 1), 0
     for cell, weight in ((left, 1 - share), (left + 1, share)):
@@ -148,8 +160,10 @@ library = model.draw(seen, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-4)
 began = time.perf_counter()
 model.draw(seen, 64, seed=seed)(coords)
-print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}; "
-      f"64 draws at {len(coords)} places took {time.perf_counter() - began:.1f} s")
+print(
+    f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}; "
+    f"64 draws at {len(coords)} places took {time.perf_counter() - began:.1f} s"
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -174,8 +188,14 @@ rivals = {"model": model, "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, problem, counts=(1, 3, 10, 20), tasks=tasks, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in rivals}
 found = {name: table.ratio("crps", name).loc["mean"] for name in rivals}
-plots.ratios(curves, title=f"CRPS over exact, {tasks} tasks at each m: " + ", ".join(
-    f"{name}\n{row['crps']:.2f} [{row['low']:.2f}, {row['high']:.2f}]" for name, row in found.items()))
+plots.ratios(
+    curves,
+    title=f"CRPS over exact, {tasks} tasks at each m: "
+    + ", ".join(
+        f"{name}\n{row['crps']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        for name, row in found.items()
+    ),
+)
 
 # %% [markdown]
 # Intervals are 95 %: so few tasks leave several percent open. The shipped weights carry what was measured over many more when
@@ -201,12 +221,20 @@ rows = []
 for m in (3, 8, 20):
     for i in range(3 * tasks):
         target = problem.draw(1, seed=3000 + i)
-        some, goal = nfd.observe(target, nfd.patterns.Random(count=m), noise_std=0.05, seed=i), target(coords)[0]
+        some, goal = (
+            nfd.observe(target, nfd.patterns.Random(count=m), noise_std=0.05, seed=i),
+            target(coords)[0],
+        )
         noise = white(32, (residuals.shape[1],), seed=i).to(model.device)
-        answers = {"exact": oracle.draw(some, 32, seed=i), "diffusion": model.draw(some, 32, seed=i, steps=8),
-                   "Gaussian residual": model.fields(some, (noise @ factor.T).reshape(-1, *net.shape)),
-                   "white residual": model.fields(some, noise.reshape(-1, *net.shape))}
-        rows += [{"m": m, "": name, "CRPS": crps(f(coords), goal).item()} for name, f in answers.items()]
+        answers = {
+            "exact": oracle.draw(some, 32, seed=i),
+            "diffusion": model.draw(some, 32, seed=i, steps=8),
+            "Gaussian residual": model.fields(some, (noise @ factor.T).reshape(-1, *net.shape)),
+            "white residual": model.fields(some, noise.reshape(-1, *net.shape)),
+        }
+        rows += [
+            {"m": m, "": name, "CRPS": crps(f(coords), goal).item()} for name, f in answers.items()
+        ]
 control = pd.DataFrame(rows).groupby(["m", ""], sort=False)["CRPS"].mean().unstack()
 control = control.div(control["exact"], axis=0).drop(columns="exact")
 control.style.format("{:.2f}").set_caption(f"CRPS over exact, {3 * tasks} tasks at each m, 32 draws")
@@ -231,27 +259,40 @@ rows = []
 for i in range(3 * tasks):
     smooth, rough = problem.draw(1, seed=2000 + i), wiggly.draw(1, seed=2000 + i)
     third = nfd.observe(smooth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=i).coords / 3 - 2 / 3
+    values = smooth(third)[0] + 0.05 * white(1, third.shape, seed=i)[0]
+    one_side = Observations(third, values, 0.05)
+    another = nfd.observe(rough, nfd.patterns.Random(count=20), noise_std=0.05, seed=i)
     for name, given, target, ruler in (
-            ("one side", Observations(third, smooth(third)[0] + 0.05 * white(1, third.shape, seed=i)[0], 0.05), smooth, oracle),
-            ("another kind", nfd.observe(rough, nfd.patterns.Random(count=20), noise_std=0.05, seed=i), rough, wiggly.oracle())):
+            ("one side", one_side, smooth, oracle), ("another kind", another, rough, wiggly.oracle())):
         for who, fitted in (("exact", ruler), ("model", model), ("kriging", nfd.baselines.get("kriging"))):
             low, high = interval(fitted.draw(given, 64, seed=i)(coords))
-            rows.append({"": name, "who": who, "in": ((low <= target(coords)[0]) & (target(coords)[0] <= high)).float().mean().item()})
+            within = (low <= target(coords)[0]) & (target(coords)[0] <= high)
+            rows.append({"": name, "who": who, "in": within.float().mean().item()})
 found = pd.DataFrame(rows).groupby(["", "who"], sort=False)["in"].agg(["mean", "std"]).unstack("who")
 inside, error = found["mean"], found["std"] / (3 * tasks) ** 0.5
 (inside.map("{:.0%}".format) + " ± " + error.map("{:.0%}".format)).style.set_caption(
     f"share of the truth in the 90 % band, mean and its standard error over {3 * tasks} tasks")
 
 # %%
-plots.bands(problem.card, seen=clash, exact=oracle.draw(clash, 64, seed=1), model=model.draw(clash, 64, seed=1),
-            title="Two observations that contradict each other: what does the model draw?")
+plots.bands(
+    problem.card,
+    seen=clash,
+    exact=oracle.draw(clash, 64, seed=1),
+    model=model.draw(clash, 64, seed=1),
+    title="Two observations that contradict each other: what does the model draw?",
+)
 
 # %%
 share = inside.loc["another kind"]
-plots.bands(problem.card, truth=other, seen=strange, exact=wiggly.oracle().draw(strange, 64, seed=1),
-            model=model.draw(strange, 64, seed=1),
-            title=f"Functions of another kind: the model's 90 % band holds {share['model']:.0%} of them,\n"
-            f"the right one {share['exact']:.0%}, kriging's {share['kriging']:.0%}")
+plots.bands(
+    problem.card,
+    truth=other,
+    seen=strange,
+    exact=wiggly.oracle().draw(strange, 64, seed=1),
+    model=model.draw(strange, 64, seed=1),
+    title=f"Functions of another kind: the model's 90 % band holds {share['model']:.0%} of them,\n"
+    f"the right one {share['exact']:.0%}, kriging's {share['kriging']:.0%}",
+)
 
 # %% [markdown]
 # (a) occurs in training, and the model's band holds about what the exact one holds. (b) never occurs in training; the exact
@@ -270,25 +311,52 @@ plots.bands(problem.card, truth=other, seen=strange, exact=wiggly.oracle().draw(
 terrain = nfd.problems.held_out(nfd.problems.get("terrain2d"))
 hill = terrain.draw(1, seed=seed + 3)
 spots = nfd.observe(hill, nfd.patterns.Random(share=0.05), noise_std=0.05, seed=seed)
-walker = nfd.load_or_train("sparse_conditional", "terrain2d", seed=seed, device=device,
-                           budget=budget if budget == "reference" else "smoke")
+walker = nfd.load_or_train(
+    "sparse_conditional",
+    "terrain2d",
+    seed=seed,
+    device=device,
+    budget=budget if budget == "reference" else "smoke",
+)
 hills, kriged = walker.draw(spots, 24, seed=seed), nfd.baselines.get("kriging").draw(spots, 24, seed=seed)
 kept = walker.about["scores"]
-words = "not measured: trained here" if not kept else (
-    f"over {kept['tasks']} patches CRPS {kept['crps']['mean']:.2f} of kriging's, RMSE {kept['rmse']['mean']:.2f}")
-plots.row(terrain.card, truth=hill, seen=spots, exact=kriged, model=hills, names=("kriging", "model"),
-          title=f"Held-out terrain from one point in twenty: {words}")
+words = (
+    "not measured: trained here"
+    if not kept
+    else (
+        f"over {kept['tasks']} patches CRPS {kept['crps']['mean']:.2f} of kriging's, RMSE {kept['rmse']['mean']:.2f}"
+    )
+)
+plots.row(
+    terrain.card,
+    truth=hill,
+    seen=spots,
+    exact=kriged,
+    model=hills,
+    names=("kriging", "model"),
+    title=f"Held-out terrain from one point in twenty: {words}",
+)
 
 # %%
 fine = nfd.render(hills[:1], (1024, 1024) if budget != "smoke" else (128, 128))
 coarse = nfd.render(hills[:1], (64, 64))
-print(f"one draw, asked at {coarse.shape[1]}² and at {fine.shape[1]}² points; averaged back, they differ by "
-      f"{(torch.nn.functional.avg_pool2d(fine[0, ..., 0][None], fine.shape[1] // 64) - coarse[0, ..., 0]).std():.3f}")
+print(
+    f"one draw, asked at {coarse.shape[1]}² and at {fine.shape[1]}² points; averaged back, they differ by "
+    f"{(torch.nn.functional.avg_pool2d(fine[0, ..., 0][None], fine.shape[1] // 64) - coarse[0, ..., 0]).std():.3f}"
+)
 figure, (panes,) = style.picture(1, 2, size=(10.6, 5.4))
 for ax, values in zip(panes, (coarse, fine), strict=True):
-    mark = ax.imshow(values[0, ..., 0], cmap=style.FIELD_MAP, extent=(-1, 1, 1, -1), interpolation="nearest",
-                     vmin=coarse.min(), vmax=coarse.max())
-    style.dress(ax, title=f"The same draw at {values.shape[1]} × {values.shape[2]}", x=terrain.card.axes[1])
+    mark = ax.imshow(
+        values[0, ..., 0],
+        cmap=style.FIELD_MAP,
+        extent=(-1, 1, 1, -1),
+        interpolation="nearest",
+        vmin=coarse.min(),
+        vmax=coarse.max(),
+    )
+    style.dress(
+        ax, title=f"The same draw at {values.shape[1]} × {values.shape[2]}", x=terrain.card.axes[1]
+    )
 style.dress(panes[0], y=terrain.card.axes[0])
 figure.colorbar(mark, ax=list(panes), label=terrain.card.units, shrink=0.8)
 figure

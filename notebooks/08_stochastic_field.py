@@ -41,7 +41,7 @@ from nfdlab.approaches.stochastic_field.uncertainty import EpistemicUncertainty
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.diffusion.schedule import karras
-from nfdlab.evaluate.calibration import coverage, interval, quantile, rank_histogram
+from nfdlab.evaluate.calibration import coverage, interval, rank_histogram
 from nfdlab.evaluate.table import compare
 from nfdlab.panels import LossWatch, style
 
@@ -60,7 +60,9 @@ sawyer = nfd.load("stochastic_field", "sawtooth1d", device=device)
 watch = LossWatch("a diffusion at each place, then the other heads")
 if budget != "reference":
     display(watch)
-model = nfd.load_or_train("stochastic_field", problem, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train(
+    "stochastic_field", problem, budget=budget, seed=seed, device=device, watch=watch
+)
 
 # %% [markdown]
 # ## Picture
@@ -70,18 +72,27 @@ model = nfd.load_or_train("stochastic_field", problem, budget=budget, seed=seed,
 # the distribution of the maximum right?
 
 # %%
-WAYS = {"as the posterior": "posterior", "as the prior": "prior", "white noise": "white", "one number": "shared"}
+WAYS = {
+    "as the posterior": "posterior",
+    "as the prior": "prior",
+    "white noise": "white",
+    "one number": "shared",
+}
 bundles = {"exact": problem.oracle().draw(seen, 400, seed=seed)}
 bundles |= {words: model.using(noise=kind).draw(seen, 400, seed=seed) for words, kind in WAYS.items()}
 figure, (axes,) = style.picture(1, 5, size=(13.4, 2.9), sharey=True)
 for ax, (words, fields) in zip(axes, bundles.items(), strict=True):
     values, ink = fields(coords).cpu(), style.colour_of(words)
-    ax.fill_between(coords[:, 0], *(end[:, 0] for end in interval(values)), color=ink, alpha=style.BAND_ALPHA, lw=0)
+    ax.fill_between(
+        coords[:, 0], *(end[:, 0] for end in interval(values)), color=ink, alpha=style.BAND_ALPHA, lw=0
+    )
     ax.plot(coords[:, 0], values[:3, :, 0].T, color=ink, lw=style.THIN)
     ax.plot(coords[:, 0], truth(coords)[0, :, 0], color=style.TRUTH, lw=1.2)
     ax.scatter(seen.coords[:, 0], seen.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
     top = values.amax(1)
-    style.dress(ax, title=f"{words}:\nmaximum {top.mean():.2f} ± {top.std():.2f}", x=problem.card.axes[0])
+    style.dress(
+        ax, title=f"{words}:\nmaximum {top.mean():.2f} ± {top.std():.2f}", x=problem.card.axes[0]
+    )
 style.dress(axes[0], y=f"value ({problem.card.units})")
 figure
 
@@ -91,16 +102,27 @@ figure
 # columns notice.
 
 # %%
-ways = compare({words: model.using(noise=kind) for words, kind in WAYS.items()}, problem, counts=(keep,), tasks=tasks,
-               seed=seed + 1)
-means = ways.summary().xs("mean", level="m")[["crps", "energy", "variogram", "coverage90", "maximum90", "integral90"]]
-means.style.format("{:.2f}").set_caption(f"ratios to exact, and shares; {keep} observations, {tasks} tasks: a share of "
-                                         f"0.90 has a standard error of {(0.09 / tasks) ** 0.5:.2f}")
+ways = compare(
+    {words: model.using(noise=kind) for words, kind in WAYS.items()},
+    problem,
+    counts=(keep,),
+    tasks=tasks,
+    seed=seed + 1,
+)
+means = ways.summary().xs("mean", level="m")[
+    ["crps", "energy", "variogram", "coverage90", "maximum90", "integral90"]
+]
+means.style.format("{:.2f}").set_caption(
+    f"ratios to exact, and shares; {keep} observations, {tasks} tasks: a share of "
+    f"0.90 has a standard error of {(0.09 / tasks) ** 0.5:.2f}"
+)
 
 # %%
 worst = means["maximum90"].drop("exact").sub(0.9).abs().idxmax()
-print(f"coverage at places, smallest and largest: {means['coverage90'].min():.2f}, {means['coverage90'].max():.2f}; "
-      f"coverage of the maximum with {worst!r}: {means.loc[worst, 'maximum90']:.2f}")
+print(
+    f"coverage at places, smallest and largest: {means['coverage90'].min():.2f}, {means['coverage90'].max():.2f}; "
+    f"coverage of the maximum with {worst!r}: {means.loc[worst, 'maximum90']:.2f}"
+)
 
 # %% [markdown]
 # Yes: every point can be calibrated and the whole be wrong. CRPS, and any score that is a mean over places, is blind to how
@@ -132,7 +154,8 @@ print(f"coverage at places, smallest and largest: {means['coverage90'].min():.2f
 
 # %%
 n, steps, net = 4, 24, model.net
-expansion, knots, places, denoiser = net.encoder.expansion, net.table.knots, net.table.places, net.heads["diffusion"].denoiser
+expansion, denoiser = net.encoder.expansion, net.heads["diffusion"].denoiser
+knots, places = net.table.knots, net.table.places
 with torch.no_grad():
     posterior, memory = model.condition(seen)
     mean, variance = expansion.predict(posterior, places)                    # (1, places, 1): the best linear answer
@@ -147,7 +170,7 @@ with torch.no_grad():
     T = y.sort(0).values[..., 0]                                             # (knots, places), rising
 
     numbers, r = model.noise_function(posterior).numbers(n, seed=seed), expansion.rank
-    a, corners = numbers[:, :r], numbers[:, r:]                              # weights of the expansion; white noise on a grid
+    a, corners = numbers[:, :r], numbers[:, r:]              # weights of the expansion; white noise on a grid
     at = (places[:, 0] + 1) / 2 * (corners.shape[1] - 1)
     left = at.floor().clamp(0, corners.shape[1] - 2).long()
     part, rest = at - left, expansion.residual_variance(places)[0, :, 0]
@@ -156,7 +179,8 @@ with torch.no_grad():
 
     k = torch.bucketize(w, knots).clamp(1, len(knots) - 1) - 1               # between which knots, and how far
     low, high = T.T[torch.arange(len(places)), k], T.T[torch.arange(len(places)), k + 1]
-    values = mean[0, :, 0] + variance[0, :, 0].sqrt() * (low + (high - low) * (w - knots[k]) / (knots[k + 1] - knots[k]))
+    part = (w - knots[k]) / (knots[k + 1] - knots[k])
+    values = mean[0, :, 0] + variance[0, :, 0].sqrt() * (low + (high - low) * part)
 
 # %% [markdown]
 # ## The library's version
@@ -167,8 +191,10 @@ with torch.no_grad():
 draws = model.draw(seen, n, seed=seed, steps=steps, sampler="euler")
 assert torch.allclose(values.cpu(), draws(places.cpu())[..., 0], atol=1e-3)
 fine = draws(nfd.cell_centres((64 * 64,)))
-print(f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().max():.1e}; std at 64 places "
-      f"{draws(nfd.cell_centres((64,))).std():.3f}, at 4096 {fine.std():.3f}")
+print(
+    f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().max():.1e}; std at 64 places "
+    f"{draws(nfd.cell_centres((64,))).std():.3f}, at 4096 {fine.std():.3f}"
+)
 
 # %% [markdown]
 # **Aleatoric and epistemic uncertainty.** The band has two causes. *Aleatoric* uncertainty is what these observations leave open;
@@ -178,9 +204,19 @@ print(f"largest difference {(values.cpu() - draws(places.cpu())[..., 0]).abs().m
 
 # %%
 sizes = (4, 25, 100, 400)
-uncertainty = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed)
-split = {N: [x.mean().item() for x in uncertainty.split(seen, coords, learned_from=N, heads=4, seed=seed)] for N in sizes}
-enough = next((N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10), f"more than {sizes[-1]}")
+uncertainty = EpistemicUncertainty.of(
+    model, problem, recipes.views_for(problem), functions=256, seed=seed
+)
+split = {
+    N: [
+        x.mean().item() for x in uncertainty.split(seen, coords, learned_from=N, heads=4, seed=seed)
+    ]
+    for N in sizes
+}
+enough = next(
+    (N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10),
+    f"more than {sizes[-1]}",
+)
 print(f"epistemic std is below a tenth of aleatoric std from {enough} functions on")
 pd.DataFrame(split, index=["aleatoric", "epistemic"]).T.rename_axis("functions").round(4)
 
@@ -202,11 +238,30 @@ panel
 
 # %%
 rivals = {name: model.using(head=name) for name in ("diffusion", "quantile", "gaussian")}
-smooth = compare({**rivals, "kriging": nfd.baselines.get("kriging")}, problem, counts=(3, 10), tasks=max(2, tasks // 3), seed=seed)
-jagged = compare({name: sawyer.using(head=name) for name in rivals}, saws, counts=(2, 4), tasks=max(2, tasks // 3), seed=seed)
-pd.concat({t.problem: t.summary(intervals=True).xs("mean", level="m")[
-    ["crps", "crps_low", "crps_high", "energy", "variogram", "coverage90", "maximum90"]]
-    for t in (smooth, jagged)}).style.format("{:.2f}").set_caption(f"{max(2, tasks // 3)} tasks at each m; 95 % interval of the CRPS")
+smooth = compare(
+    {**rivals, "kriging": nfd.baselines.get("kriging")},
+    problem,
+    counts=(3, 10),
+    tasks=max(2, tasks // 3),
+    seed=seed,
+)
+jagged = compare(
+    {name: sawyer.using(head=name) for name in rivals},
+    saws,
+    counts=(2, 4),
+    tasks=max(2, tasks // 3),
+    seed=seed,
+)
+pd.concat(
+    {
+        t.problem: t.summary(intervals=True).xs("mean", level="m")[
+            ["crps", "crps_low", "crps_high", "energy", "variogram", "coverage90", "maximum90"]
+        ]
+        for t in (smooth, jagged)
+    }
+).style.format("{:.2f}").set_caption(
+    f"{max(2, tasks // 3)} tasks at each m; 95 % interval of the CRPS"
+)
 
 # %% [markdown]
 # So few tasks cannot rank heads whose intervals overlap. Over many more, the shipped weights scored this when they were made (random
@@ -214,8 +269,16 @@ pd.concat({t.problem: t.summary(intervals=True).xs("mean", level="m")[
 
 # %%
 kept = {fitted.about["problem"]: fitted.about["scores"] for fitted in (model, sawyer)}
-pd.concat({f"{name}, {s['tasks']} tasks": pd.DataFrame({column: s[column] for column in means.columns}).drop(["mean", "worst"])
-           for name, s in kept.items() if s}, names=["", "m"]).style.format("{:.2f}")
+pd.concat(
+    {
+        f"{name}, {s['tasks']} tasks": pd.DataFrame(
+            {column: s[column] for column in means.columns}
+        ).drop(["mean", "worst"])
+        for name, s in kept.items()
+        if s
+    },
+    names=["", "m"],
+).style.format("{:.2f}")
 
 # %% [markdown]
 # On Gaussian curves no network is needed: the best linear answer is the posterior, and the heads learn not to spoil it.
@@ -232,17 +295,29 @@ for i in range(tasks):
     spots = nfd.observe(target, nfd.patterns.Random(count=keep), noise_std=0.05, seed=i)
     found, goal = sawyer.draw(spots, 64, seed=i)(coords), target(coords)[0]
     ranks.append(rank_histogram(found, goal, bins=13))
-    inside.append(torch.stack([coverage(found, goal), found.diff(dim=1).abs().sum(1).mean(), goal.diff(dim=0).abs().sum()]))
+    inside.append(
+        torch.stack(
+            [coverage(found, goal), found.diff(dim=1).abs().sum(1).mean(), goal.diff(dim=0).abs().sum()]
+        )
+    )
 at_places, variation, right_variation = torch.stack(inside).mean(0).tolist()
 figure, (axes,) = style.picture(1, 3, size=(11.6, 3.0))
 axes[0].bar(range(13), torch.stack(ranks).mean(0), color=style.MODEL)
-style.dress(axes[0], title=f"Places: {at_places:.0%} of truths in the 90 % interval", x="rank of the truth", y="share")
-for ax, who, fitted, colour in ((axes[1], "exact", saws.oracle(), style.EXACT), (axes[2], "model", sawyer, style.MODEL)):
+style.dress(
+    axes[0], title=f"Places: {at_places:.0%} of truths in the 90 % interval", x="rank of the truth", y="share"
+)
+for ax, who, fitted, colour in (
+    (axes[1], "exact", saws.oracle(), style.EXACT),
+    (axes[2], "model", sawyer, style.MODEL),
+):
     ax.plot(coords[:, 0], fitted.draw(spots, 3, seed=1)(coords)[..., 0].T, color=colour, lw=1.0)
     ax.scatter(spots.coords[:, 0], spots.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
     style.dress(ax, title=f"Three draws, {who}", x=saws.card.axes[0])
-axes[2].set_title(f"Three draws, model: their total variation\nis {variation / right_variation:.2f} times a sawtooth's",
-                  loc="left", fontsize=9)
+axes[2].set_title(
+    f"Three draws, model: their total variation\nis {variation / right_variation:.2f} times a sawtooth's",
+    loc="left",
+    fontsize=9,
+)
 figure
 
 # %% [markdown]
@@ -258,7 +333,9 @@ for p in (32, 64, 128, 256, 512):
         x = sample(prior.denoiser(), sigmas[0] * white(48, (p,), seed=seed), sigmas, method="heun")
         lost[p] = x.var().item() ** 0.5
 ours = {p: model.draw(None, 200, seed=seed)(nfd.cell_centres((p,))).std().item() for p in lost}
-pd.DataFrame({"white noise, exact denoiser": lost, "a noise function": ours}).rename_axis("places").round(2)
+pd.DataFrame({"white noise, exact denoiser": lost, "a noise function": ours}).rename_axis(
+    "places"
+).round(2)
 
 # %% [markdown]
 # White noise has no limit as places grow dense: neighbours average it away, and a start at $\sigma = 10$ is no longer pure
@@ -269,15 +346,30 @@ pd.DataFrame({"white noise, exact denoiser": lost, "a noise function": ours}).re
 
 # %%
 steps1d = nfd.problems.get("step1d")
-small = StochasticField(calibration_functions=512, width=32, encoder_dilations=(1, 2), head_layers=(48, 2), batch=32, queries=24,
-                        lr=4e-3, table_side=64)
+small = StochasticField(
+    calibration_functions=512,
+    width=32,
+    encoder_dilations=(1, 2),
+    head_layers=(48, 2),
+    batch=32,
+    queries=24,
+    lr=4e-3,
+    table_side=64,
+)
 stepper = nfd.train(small, steps1d, budget=nfd.Budget(steps=live), seed=seed, device=device)
 edge = nfd.Observations(torch.tensor([[-0.6], [0.7]]), torch.tensor([[0.0], [1.0]]), 0.05)
 between, rows = torch.linspace(-0.5, 0.6, 12)[:, None], {}
-for name, fitted in {"exact": steps1d.oracle(), **{head: stepper.using(head=head) for head in rivals}}.items():
+for name, fitted in {
+    "exact": steps1d.oracle(),
+    **{head: stepper.using(head=head) for head in rivals},
+}.items():
     values = fitted.draw(edge, 300, seed=seed)(between)
     near = torch.minimum(values.abs(), (values - 1).abs()) < 0.1
-    rows[name] = {"mean": values.mean().item(), "std": values.std().item(), "within 0.1 of 0 or 1": near.float().mean().item()}
+    rows[name] = {
+        "mean": values.mean().item(),
+        "std": values.std().item(),
+        "within 0.1 of 0 or 1": near.float().mean().item(),
+    }
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]

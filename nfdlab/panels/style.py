@@ -79,9 +79,10 @@ class Picture(Figure):
     sharpness = 1.6              # pixels for each pixel of the page
 
     def png(self, dpi: float | None = None) -> bytes:
-        """The picture as a PNG file's bytes."""
-        out = BytesIO()
-        self.savefig(out, format="png", dpi=dpi or 100 * self.sharpness, facecolor=PAPER)
+        """The picture as a PNG file's bytes; its titles are in the file's description."""
+        out, titles = BytesIO(), [self.get_suptitle(), *(ax.get_title(loc="left") for ax in self.axes)]
+        self.savefig(out, format="png", dpi=dpi or 100 * self.sharpness, facecolor=PAPER,
+                     metadata={"Description": "\n".join(filter(None, titles))})
         return out.getvalue()
 
     def _repr_png_(self):
