@@ -164,16 +164,11 @@ print(
 rows, gain, cubic = {}, {}, nfd.baselines.get("cubic")
 for count in (64, 256):
     scores = {}
-    for name, who, how in (
-        ("regression", walker, {"stages": "mean"}),
-        ("all three steps", walker, {"stages": "all"}),
-        ("bicubic", cubic, {}),
-    ):
+    for name, who, how in (("regression", walker, {"stages": "mean"}),
+                           ("all three steps", walker, {"stages": "all"}), ("bicubic", cubic, {})):
         found = [asked(who, east, seed + s, count, 6, **how) for s in range(tasks)]
-        answer = [
-            f(grid).cpu() if name == "all three steps" else f(grid).mean(0, keepdim=True).cpu()
-            for *_, f in found
-        ]  # regression gives one answer
+        answer = [f(grid).cpu() if name == "all three steps" else f(grid).mean(0, keepdim=True).cpu()
+                  for *_, f in found]  # regression gives one answer
         scores[name] = torch.stack([crps(v, t(grid)[0]) for v, (t, *_) in zip(answer, found, strict=True)])
         (_, p), (_, real) = power([f[:1] for *_, f in found], side), power([t for t, *_ in found], side)
         rows[f"{count} points", name] = {
@@ -183,15 +178,10 @@ for count in (64, 256):
     better = (scores["regression"] - scores["all three steps"]) / scores["regression"].mean()
     gain[count] = f"{better.mean():.0%} ± {better.std() / len(better) ** 0.5:.0%}"
 shown = {name: asked(walker, east, seed, 64, 1, stages=name) for name in ("mean", "all")}
-plots.pages(
-    hills.card,
-    {"truth": shown["all"][0], "regression": shown["mean"][2], "one draw": shown["all"][2]},
-    seen=shown["all"][1],
-    title=f"Hills: draws score {gain[64]} better than regression from 8², "
-    f"{gain[256]} from 16² ({tasks} patches)",
-)
-
-# %%
+display(plots.pages(
+    hills.card, {"truth": shown["all"][0], "regression": shown["mean"][2], "one draw": shown["all"][2]},
+    seen=shown["all"][1], title=f"Hills: draws score {gain[64]} better than regression from 8², "
+    f"{gain[256]} from 16² ({tasks} patches)"))
 pd.DataFrame(rows).T.style.format("{:.3f}").set_caption(
     f"{tasks} patches of the east; of one answer the CRPS is its absolute error"
 )

@@ -289,8 +289,7 @@ kept_scores({"gp2d": model, "stars2d": shaper})
 
 # %% [markdown]
 # On outlines the denoiser's network is worth something, the field's nothing that these shapes can show.
-
-# %% [markdown]
+#
 # **Same function, other points.** Encode each surface twice, from different points; then from points that crowd into a corner.
 # Beside it weights by a softmax of distance, of one fixed width, which know nothing of the other points. (Set encoders learn theirs; this
 # is the untrained form.)

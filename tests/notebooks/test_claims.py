@@ -24,7 +24,8 @@ CLAIMS = {
         "the exact posterior's value is the best that anything can reach": "0.85 < best < 1.15",
         "*Predict:* eight observations, a smooth curve. Is there one answer?": "abs(spread[1] / spread[0] - 1) < 0.15"},
     "00a_problems_and_rulers": {
-        "The mean wins on squared error by being a curve that cannot occur": "errors[1] < errors[0] and roughness[1] < 0.95",
+        "The mean wins on squared error by being a curve that cannot occur":
+        "errors[1] < errors[0] and roughness[1] < 0.95",
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
         "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
     "01_latent_field": {
@@ -42,7 +43,8 @@ CLAIMS = {
         "once with the neurons of every fitted\nfield permuted": "away['permuted'] > 1.5 * away['shared']"},
     "03_score_field": {
         "White noise averages out": "fall[0] < 0.2 and fall[1] > 0.9",
-        "on a Gaussian field the linear part is everything": "worst['shipped'] < 0.02 and worst['linear answer'] < 0.02",
+        "on a Gaussian field the linear part is everything":
+        "worst['shipped'] < 0.02 and worst['linear answer'] < 0.02",
         "at which noise level is there most to learn?": "share_ < 0.7",
         "The error of a rung is nearly the same for both denoisers": "all(abs(a[0] - rungs['network'][k][0]) < 0.05 "
         "for k, a in rungs['exact'].items() if a[0] < 1e3)",
@@ -51,7 +53,8 @@ CLAIMS = {
         "one draw in three is the nearer of the two": "0.25 < nearer < 0.45 and 0.3 < half < 0.7",
         "a weather map without gusts": "kept['regression'] < 0.1 and 0.8 < kept['regression + diffusion'] < 1.2",
         "far too sure": "cover[0.0] > 1.15 and error[0.3] < error[0.0]",
-        "creases are power where the truth has none": "off['modes'][-1] < 0.2 < min(off['bicubic'][-1], off['linear'][-1])",
+        "creases are power where the truth has none":
+        "off['modes'][-1] < 0.2 < min(off['bicubic'][-1], off['linear'][-1])",
         "Laid side by side, they do not": "step['by themselves'] > 3 * step['blended']"},
     "05_sparse_conditional": {
         "A Gaussian with one covariance for all layouts of observations costs little here":
@@ -63,12 +66,15 @@ CLAIMS = {
         "and inside.loc['another kind', 'kriging'] > 0.7",
         "A tie, and that is a lesson too": "abs(kept['crps']['mean'] - 1) < 0.02"},
     "06_temporal_field": {
-        "The guess stands still and fades between the frames": "abs(direction(ghost).item()) < 0.3 and way.abs().min() > 0.5",
-        "at gap 7 a turn of 252° one way is not 252° the other way": "sure['exact'][7] > 0.95 and sure['exact'][5] < 0.6",
+        "The guess stands still and fades between the frames":
+        "abs(direction(ghost).item()) < 0.3 and way.abs().min() > 0.5",
+        "at gap 7 a turn of 252° one way is not 252° the other way":
+        "sure['exact'][7] > 0.95 and sure['exact'][5] < 0.6",
         "On waves the networks add nothing": "abs(more.mean().item()) < 0.02",
         "CRPS is several times the exact one": "filmer.about['scores']['crps']['every 4'] > 3",
         "more would be flicker, less is too smooth": "measured['temporal field']['flicker'] < 0.9",
-        "Every draw under one covariance is a ghost of its own": "rows['one component']['CRPS'] > rows['two components']['CRPS']"},
+        "Every draw under one covariance is a ghost of its own":
+        "rows['one component']['CRPS'] > rows['two components']['CRPS']"},
     "07_adaptive_sampling": {
         "from then on it spends the rest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
         "2 * contact['looks on the hill', 'mean']['grid'] and abs(contact['first contact', 'mean']['exact'] - "
@@ -81,18 +87,22 @@ CLAIMS = {
     "08_stochastic_field": {
         "every point can be calibrated and the whole be wrong": "means['coverage90'].between(0.82, 0.98).all() "
         "and means.loc['white noise', 'maximum90'] < 0.6",
-        "White noise has no limit as places grow dense": "lost[512] < 0.85 * lost[32] and abs(ours[512] / ours[32] - 1) < 0.03",
-        "the last column does": "rows['diffusion']['within 0.1 of 0 or 1'] > rows['gaussian']['within 0.1 of 0 or 1'] + 0.1"},
+        "White noise has no limit as places grow dense":
+        "lost[512] < 0.85 * lost[32] and abs(ours[512] / ours[32] - 1) < 0.03",
+        "the last column does":
+        "rows['diffusion']['within 0.1 of 0 or 1'] > rows['gaussian']['within 0.1 of 0 or 1'] + 0.1"},
     "09_modulated_field": {
         "where the deep latent modulates all layers": "table['odds', 'as the deep'].iloc[0] > 0.9 "
         "and table['odds', 'as the shallow'].iloc[-1] > 0.9",
         "the way that the prior would call likeliest": "min(off, key=off.get) == 'bridge'",
-        "the score must fall apart": "score['as it is'] < 0.5 * min(score['latent of zeros'], score['latent of another'])",
+        "the score must fall apart":
+        "score['as it is'] < 0.5 * min(score['latent of zeros'], score['latent of another'])",
         "how much of its variance do the four best shapes miss?": "four_missed['linear'] > four_missed['early']"},
     "10_sparse_features": {
         "from them alone a classical surface fit": "overlaps['tokens'] > overlaps['bare'] + 0.3",
         "On outlines the denoiser's network is worth something": "left['denoiser silenced'].mean() > "
-        "1.1 * left['all networks'].mean() and abs(left['field silenced'].mean() / left['all networks'].mean() - 1) < 0.1",
+        "1.1 * left['all networks'].mean() "
+        "and abs(left['field silenced'].mean() / left['all networks'].mean() - 1) < 0.1",
         "which know nothing of the other points": "apart['weights that know all points']['other points'] < "
         "apart['softmax of distance']['other points']",
         "noise that is not the stated one does": "noise_rows[24, 'noise 10 × what is stated']['error / spread'] > 1.5"},
