@@ -92,7 +92,7 @@ draw = model.draw(None, 1, seed=seed)
 drawing = time.perf_counter() - began
 nfd.render(draw, (8, 8))                                        # the first question to anything is slow
 sides = [side for side in (32, 128, 512, 1024) if side <= finest]
-figure, (panes,) = style.picture(1, len(sides), size=(2.6 * len(sides), 3.2))
+figure, (panes,) = style.picture(1, len(sides), size=(2.6 * len(sides), 2.9))
 asking = {}
 for ax, side in zip(panes, sides, strict=True):
     began = time.perf_counter()
@@ -100,11 +100,11 @@ for ax, side in zip(panes, sides, strict=True):
     asking[side] = time.perf_counter() - began
     mark = ax.imshow(values[0, ..., 0].T, cmap=style.FIELD_MAP, extent=(-1, 1, -1, 1), origin="lower",
                      interpolation="nearest", vmin=draw(coords).min(), vmax=draw(coords).max())
-    style.dress(ax, title=f"{side}²: asked in {style.number(1e3 * asking[side], 2)} ms", x="x",
+    style.dress(ax, title=f"{side}²: evaluated in {style.number(1e3 * asking[side], 2)} ms", x="x",
                 y="y" if side == sides[0] else None)
 figure.colorbar(mark, ax=list(panes), label=problem.card.units, shrink=0.8)
 each = 1e9 * asking[sides[-1]] / sides[-1] ** 2
-style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms; each point asked costs {each:.0f} ns")
+style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms; each query point costs {each:.0f} ns")
 figure
 
 # %% [markdown]

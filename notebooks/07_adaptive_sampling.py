@@ -348,7 +348,7 @@ figure
 
 # %% [markdown]
 # **The field's part: look closer only where there is something to see.** (A formula stands in for a trained field here.) A picture of $4096^2$ pixels asks a field sixteen million
-# times, nearly all of them about nothing. From coarse to fine, a block is asked closely only where its corners do not foretell its
+# times, nearly all of them about nothing. From coarse to fine, a block is asked closely only where its corners do not predict its
 # middles. *Predict:* of a field with its detail in 1 % of the area, what share must be asked, if no pixel may be further off than
 # the full picture itself is between its pixels?
 

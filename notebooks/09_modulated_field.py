@@ -186,7 +186,7 @@ figure
 #
 # Where do latents come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
 #
-# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \tfrac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
+# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
 # Latents are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their distribution, alone and given features
 # $r(S)$ of the observations $S$. So observations can enter in two ways: as conditioning of the denoiser (*encoder*), or by

@@ -27,7 +27,7 @@ budget: str = "reference"  # smoke | lesson | reference
 seed: int = 0  # which functions, which points
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 24  # how many points of the outline are seen
-tasks: int = 3  # how many tasks each number in the tables is averaged over
+tasks: int = 2  # how many tasks each number in the tables is averaged over
 live: int = 40  # steps of the small trainings under "Where it breaks"
 
 # %%
@@ -394,7 +394,7 @@ noise_rows, coarse = {}, nfd.cell_centres((24, 24))
 for m in (4, 24, 200):
     for words, noise in (("noise as stated", 0.02), ("noise 10 × what is stated", 0.2)):
         gathered = []
-        for s in range(4 * tasks):
+        for s in range(3 * tasks):
             truth_, honest = outlined(stars, m, seed + s)
             values = honest.values + (noise**2 - 0.02**2) ** 0.5 * torch.randn(
                 honest.values.shape, generator=rng
@@ -409,10 +409,10 @@ for m in (4, 24, 200):
         )
         noise_rows[m, words] = {
             "error / spread": error,
-            "standard error": chance / (4 * tasks) ** 0.5,
+            "standard error": chance / (3 * tasks) ** 0.5,
             "error": size,
         }
-pd.DataFrame(noise_rows).T.style.format("{:.3f}").set_caption(f"{4 * tasks} shapes")
+pd.DataFrame(noise_rows).T.style.format("{:.3f}").set_caption(f"{3 * tasks} shapes")
 
 # %% [markdown]
 # An honest answer has error / spread near 1; far above, it is too sure. How many points there are does little harm, since
