@@ -102,9 +102,9 @@ for ax, (words, f) in zip(axes, {"truth": shape, **answers}.items(), strict=True
     ax.contourf(grid[::side, 0], grid[:side, 1], values.T, levels=[0, 9], colors=[style.BASELINE], alpha=0.35)
     for one in f(grid)[:6, :, 0].cpu() if f.n > 1 else ():
         ax.contour(grid[::side, 0], grid[:side, 1], one.reshape(side, side).T, levels=[0],
-                   colors=[style.MODEL], linewidths=0.6)
+                   colors=[style.BASELINE if "kriging" in words else style.MODEL], linewidths=0.6)
     ax.scatter(*touched.coords.T, s=14, color=style.DOT, edgecolor=style.TRUTH, zorder=3)
-    style.dress(ax, title=words + (f": {found[words]:.0%}" if words in found else ""), x="x")
+    style.dress(ax, title=words + (f": {found[words]:.0%}" if words in found else ""), x="x", y="y")
 figure
 
 # %% [markdown]
