@@ -183,9 +183,9 @@ style.dress(
     ax,
     x="looks",
     y="share of the interval left, mean",
-    title=f"{steps} steps, a look leaves: "
+    title=f"Mean of {steps} steps, a look leaves: "
     + ", ".join(f"{name} ×{row['whole']:.2f}" for name, row in factors.iterrows())
-    + f" (theory {theory:.2f})",
+    + f"\n(theory {theory:.2f})",
 )
 style.legend(ax)
 display(figure)
@@ -262,8 +262,8 @@ contact = pd.DataFrame(rows).groupby("", sort=False).agg(["mean", "sem"])
 contact.style.format("{:.1f}").set_caption(f"mean and standard error over {4 * tasks} hills")
 
 # %% [markdown]
-# After it. Nobody knows where the hill is, so until the first contact a prior can do little better than spread its looks, as the grid
-# does; from then on it spends the rest on the hill, and the others do not.
+# After it. Until the first contact a prior saves a few looks, since it never asks twice about the same hills; from then on it spends the
+# rest on the hill, and the others do not.
 #
 # **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading
 # tells one bit. Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?

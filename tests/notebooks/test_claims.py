@@ -76,9 +76,8 @@ CLAIMS = {
         "Every draw under one covariance is a ghost of its own":
         "rows['one component']['CRPS'] > rows['two components']['CRPS']"},
     "07_adaptive_sampling": {
-        "from then on it spends the rest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
-        "2 * contact['looks on the hill', 'mean']['grid'] and abs(contact['first contact', 'mean']['exact'] - "
-        "contact['first contact', 'mean']['grid']) < 3",
+        "from then on it spends the\nrest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
+        "2 * contact['looks on the hill', 'mean']['grid']",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
         "so a grid is better": "excess['exact, variance'].mean() > 0",
         "what share must be asked": "asked < 0.05 * pixels**2 and off.max() <= own",
