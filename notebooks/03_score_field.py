@@ -263,7 +263,8 @@ figure
 # %% [markdown]
 # Said plainly: **on a Gaussian field the linear part is everything**, and all that training can do is not to spoil it. The
 # shipped weights, with random places and noise of 0.05, are therefore near 1.00 in the first table, measured when they were made. The
-# second is measured now, on few tasks: kriging has to fit its kernel to the observations, and pays for that.
+# second is measured now, on few tasks: kriging has to fit its kernel to the observations, and what that
+# costs varies from task to task, as its wide interval says.
 
 # %%
 display(kept_scores({"score_field": model}))
@@ -295,7 +296,7 @@ for (name, values), colour in zip(left_over.items(), (style.BASELINE, style.MODE
     ax.loglog(levels, values, "o-", color=colour, label=name)
 share_, at = min((m / k, level) for m, k, level in zip(left_over["model"], left_over["linear answer"],
                                                       levels, strict=True))
-style.dress(ax, x="noise level σ", y="squared error", title=f"Sawtooth: after {live} steps the network "
+style.dress(ax, x="noise level σ", y="squared error", title=f"Sawtooth: after {live} steps the network\n"
             f"leaves {share_:.0%} of the linear error at σ = {at:.2f}")
 style.legend(ax)
 figure

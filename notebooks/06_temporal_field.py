@@ -301,7 +301,7 @@ figure = plots.ratios(
         name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list")
         for name in others
     },
-    title=f"CRPS over exact, {tasks} films each: "
+    title=f"CRPS over exact, {tasks} films each:\n"
     + ", ".join(f"{name} {value:.2f}" for name, value in means.items()),
 )
 figure.axes[0].set_xlabel("every so many frames one is seen")

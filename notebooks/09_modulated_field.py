@@ -167,7 +167,7 @@ for ax, name in zip(axes, ("styles2d", "families1d"), strict=True):
     ax.set_xticks(range(len(part)))
     style.dress(
         ax,
-        title=f"{name}: the shallow latent wins from {turn} of {len(part) - 1} layers on",
+        title=f"{name}: shallow wins from {turn} of {len(part) - 1} layers on",
         x="layers modulated by the shallow latent",
         y="odds of the kind",
     )
@@ -296,7 +296,7 @@ plots.ratios(
         name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list")
         for name in rivals
     },
-    title=f"CRPS over exact, {tasks} tasks at each m: "
+    title=f"CRPS over exact, {tasks} tasks at each m:\n"
     + ", ".join(f"{name} {value:.2f}" for name, value in means.items()),
 )
 

@@ -257,7 +257,7 @@ plots.ratios(
         name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list")
         for name in rivals
     },
-    title=f"CRPS over exact, {tasks} tasks at each m: "
+    title=f"CRPS over exact, {tasks} tasks at each m:\n"
     + ", ".join(f"{name} {value:.2f}" for name, value in means.items()),
 )
 
