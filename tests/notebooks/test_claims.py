@@ -123,8 +123,8 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_every_lesson_has_a_claim_that_it_makes():
-    assert set(CLAIMS) == set(LESSONS)
+def test_a_lesson_makes_the_claims_that_are_tested():
+    assert set(CLAIMS) <= set(LESSONS)
     for stem, claims in CLAIMS.items():
         prose = plain("\n".join(c.source for c in read(LESSONS[stem]).cells if c.cell_type == "markdown"))
         assert [said for said in claims if plain(said) not in prose] == [], stem
@@ -135,10 +135,10 @@ def test_numbers_leave_times_out():
 
 
 @pytest.mark.learner
-@pytest.mark.parametrize("stem", CLAIMS)
+@pytest.mark.parametrize("stem", LESSONS)
 def test_what_a_lesson_says_is_true_of_what_it_measured(stem):
     lesson = read(LESSONS[stem])
-    held = ", ".join(f"{said!r}: bool({expression})" for said, expression in CLAIMS[stem].items())
+    held = ", ".join(f"{said!r}: bool({expression})" for said, expression in CLAIMS.get(stem, {}).items())
     lesson.cells.append(nbformat.v4.new_code_cell(f"import json\nprint('claims', json.dumps({{{held}}}))"))
     done = report.execute(lesson, FOLDER, {}, timeout=600)
     outputs = [o for c in done.cells if c.cell_type == "code" for o in c.outputs]
@@ -146,6 +146,7 @@ def test_what_a_lesson_says_is_true_of_what_it_measured(stem):
     assert [sentence for sentence, true in said.items() if not true] == []
 
     first = next(o.data["image/png"] for o in outputs if "data" in o and "image/png" in o.data)
-    here, still = (numbers(words(png)) for png in (base64.b64decode(first),
-                                                   (FOLDER / "pictures" / f"{stem}.png").read_bytes()))
+    picture = (FOLDER / "pictures" / f"{stem}.png").read_bytes()
+    here, still = (numbers(words(png)) for png in (base64.b64decode(first), picture))
+    assert still or not here, "a still without its titles: python pictures/make.py"
     assert here == pytest.approx(still, rel=0.05, abs=0.02), "the still shows other numbers: python pictures/make.py"
