@@ -100,11 +100,11 @@ for ax, side in zip(panes, sides, strict=True):
     asking[side] = time.perf_counter() - began
     mark = ax.imshow(values[0, ..., 0].T, cmap=style.FIELD_MAP, extent=(-1, 1, -1, 1), origin="lower",
                      interpolation="nearest", vmin=draw(coords).min(), vmax=draw(coords).max())
-    style.dress(ax, title=f"{side}²: evaluated in {style.number(1e3 * asking[side], 2)} ms", x="x",
+    style.dress(ax, title=f"{side}²: evaluated in {style.number(asking[side], 2)} s", x="x",
                 y="y" if side == sides[0] else None)
 figure.colorbar(mark, ax=list(panes), label=problem.card.units, shrink=0.8)
-each = 1e9 * asking[sides[-1]] / sides[-1] ** 2
-style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms; each query point costs {each:.0f} ns")
+each = 1e6 * asking[sides[-1]] / sides[-1] ** 2
+style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms; each query point costs {each:.1f} µs")
 figure
 
 # %% [markdown]

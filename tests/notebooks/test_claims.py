@@ -16,7 +16,7 @@ from nfdlab.jupyter.lessons import lessons, read
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = {path.stem: path for path in lessons(FOLDER)}
-TIMES = r"[\d.]+ (?:ms|ns|s)\b"                  # how long something took is another machine's business
+TIMES = r"[\d.]+ (?:ms|µs|s)\b"                  # how long something took is another machine's business
 
 # sentence of the lesson (or what a title computes) -> what must hold of the names that the lesson leaves behind
 CLAIMS = {
