@@ -59,14 +59,24 @@ seen.coords.shape, seen.values.shape, seen.noise_std
 # each hidden, and answers in orange.
 
 # %%
-model = nfd.load("sparse_conditional", "gp1d", device=device) if budget == "reference" else nfd.train(
-    "sparse_conditional", problem, budget=budget, seed=seed, device=device)
+model = (
+    nfd.load("sparse_conditional", "gp1d", device=device)
+    if budget == "reference"
+    else nfd.train("sparse_conditional", problem, budget=budget, seed=seed, device=device)
+)
 exact = problem.oracle().draw(seen, 64, seed=seed)
 draws = model.draw(seen, 64, seed=seed)
 line = nfd.cell_centres((256,))
 spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]
-plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations leave a band; the model's is {spread[1] / spread[0]:.2f} times as wide as the exact one")
+plots.bands(
+    problem.card,
+    truth=truth,
+    seen=seen,
+    exact=exact,
+    model=draws,
+    title=f"{keep} observations leave a band; the model's is {spread[1] / spread[0]:.2f} times "
+    "as wide as the exact one",
+)
 
 # %% [markdown]
 # ## Look closer
@@ -77,24 +87,37 @@ plots.bands(problem.card, truth=truth, seen=seen, exact=exact, model=draws,
 
 # %%
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
-together, alone = draws(torch.cat([line, fine]))[:, len(line):], draws(fine)
+together, alone = draws(torch.cat([line, fine]))[:, len(line) :], draws(fine)
 assert torch.allclose(together, alone, atol=1e-5)
-plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
+plots.ladder(
+    problem.card,
+    {"truth": truth, "model": draws},
+    title="The same draw at ×1 … ×32: it stays a curve",
+)
 
 # %% [markdown]
 # ## How good is it?
 #
-# Not by eye. The *fair CRPS* is an error that only the right distribution keeps lowest, and the exact posterior gives the
-# best value that anything could reach. One task is mostly chance, so we take several and divide: 1.00 is the best possible.
+# Not by eye. The *fair CRPS* compares, place by place, the distribution of the draws with the truth. On average it is lowest where the
+# distribution at each place is right, so the exact posterior's value is the best that anything can reach. (How places hang
+# together it does not see; lesson 08 is about that.) One task is mostly chance, so we take several and divide: 1.00 is the best possible.
 
 # %%
 from nfdlab.evaluate.table import compare
 
-rivals = {"model": model, "kriging": nfd.baselines.get("kriging"), "nearest": nfd.baselines.get("nearest")}
+rivals = {
+    "model": model,
+    "kriging": nfd.baselines.get("kriging"),
+    "nearest": nfd.baselines.get("nearest"),
+}
 table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 8, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
-best = table.ratio("crps", "model").loc["mean", "crps"]
-plots.ratios(curves, title=f"CRPS: {best:.2f} times the best possible, over {3 * table.rows['task'].nunique()} tasks")
+best, low, high = table.ratio("crps", "model").loc["mean"]
+plots.ratios(
+    curves,
+    title=f"CRPS: {best:.2f} [{low:.2f}, {high:.2f}] times the best possible, "
+    f"{table.rows['task'].nunique()} tasks at each m",
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -110,24 +133,50 @@ panel
 # ## Your own data
 #
 # Rows of a table, an array, a csv or an image: values at places, in your own units, scaled to the box and back. Nine
-# readings of a thermometer over a day; what was it at half past ten?
+# readings of a thermometer over a day; what was it at half past ten? The model knows one kind of curve, those it was trained on, and
+# nobody says that temperatures are of that kind. Kriging fits its kernel to the readings. *Predict:* do the two agree?
 
 # %%
 from nfdlab.problems.arrays import observations
 
-readings = [[0, 11.2], [3, 9.8], [6, 10.4], [9, 14.9], [12, 19.1], [15, 21.0], [18, 18.2], [21, 14.0], [24, 11.9]]
+readings = [
+    [0, 11.2],
+    [3, 9.8],
+    [6, 10.4],
+    [9, 14.9],
+    [12, 19.1],
+    [15, 21.0],
+    [18, 18.2],
+    [21, 14.0],
+    [24, 11.9],
+]
 mine = observations(torch.tensor(readings, dtype=torch.float64), noise_std=0.3)
-guesses = model.draw(mine, 64, seed=seed)(mine.scaling.to_box([[10.5]]))
-celsius = mine.scaling.restore(guesses)[:, 0, 0]
-print(f"half past ten: {celsius.mean():.1f} °C, give or take {celsius.std():.1f}")
+for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging"))):
+    guesses = who.draw(mine, 64, seed=seed)(mine.scaling.to_box([[10.5]]))
+    celsius = mine.scaling.restore(guesses)[:, 0, 0]
+    print(f"half past ten by {name}: {celsius.mean():.1f} °C, give or take {celsius.std():.1f}")
 
 # %% [markdown]
+# For readings of your own, train on curves like yours (`nfd.train`), or take kriging; lesson 05 measures what it costs to use a
+# model of another kind of curve.
+#
 # ## Which notebook next?
 #
-# | you want to know | open |
+# In this order each builds on those before:
+#
+# | the question | open |
 # |---|---|
-# | what the best possible answer is, on every problem of the kit, before any network | `00a_problems_and_rulers` |
-# | how a model turns any set of observations into a distribution over functions, and where that breaks | `05_sparse_conditional` |
+# | What is the best possible answer, and how do you know it? (no network) | `00a_problems_and_rulers` |
+# | How good can a guess from sparse data be, and how close are we? | `05_sparse_conditional` |
+# | What does looking closer cost? | `01_latent_field` |
+# | Where does style live? | `09_modulated_field` |
+# | Can you average two networks? | `02_weight_diffusion` |
+# | Which noise is a function? | `03_score_field` |
+# | Can every point be calibrated and the whole be wrong? | `08_stochastic_field` |
+# | What does regression lose, and who gives it back? | `04_coarse_to_fine` |
+# | What happened between the frames? | `06_temporal_field` |
+# | What if there is no grid? | `10_sparse_features` |
+# | Where would you look next? | `07_adaptive_sampling` |
 #
 # Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact
 # answer, and breaks it. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.

@@ -48,7 +48,7 @@ from nfdlab.evaluate import scores
 from nfdlab.evaluate.table import compare
 from nfdlab.panels import plots, style
 
-if budget == "smoke":            # nothing is trained here: a budget is a number of tasks
+if budget == "smoke":  # nothing is trained here: a budget is a number of tasks
     tasks = 3
 line = nfd.cell_centres((256,))
 layout, answers = nfd.patterns.ALL[pattern](count=keep), {}
@@ -57,8 +57,14 @@ for name in ("gp1d", "sawtooth1d", "families1d", "step1d"):
     truth = kind.draw(1, seed=seed)
     seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
     before, after = (kind.oracle().moments(s, line)[1].square().mean().sqrt() for s in (None, seen))
-    answers[f"{name}: {after / before:.0%} left"] = truth, seen, kind.oracle().draw(seen, 64, seed=seed)
-plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left")
+    answers[f"{name}: {after / before:.0%} left"] = (
+        truth,
+        seen,
+        kind.oracle().draw(seen, 64, seed=seed),
+    )
+plots.fans(
+    answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left"
+)
 
 # %% [markdown]
 # Black is the truth. Every blue line is a curve that explains the observations as well as it should: a draw of the exact posterior.
@@ -69,11 +75,21 @@ plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how muc
 # %%
 problems = {name: nfd.problems.get(name) for name in nfd.problems.names() if name != "arrays"}
 exact = [name for name, kind in problems.items() if kind.oracle() is not None]
-display(plots.meet(list(problems.values()), seed=seed + 3,
-                   title=f"{len(problems)} problems, {len(exact)} of them with an exact posterior"))
-pd.DataFrame({name: {"what makes it hard": kind.card.hard, "exact posterior": kind.card.exact}
-              for name, kind in problems.items()}).T.style.set_properties(**{"text-align": "left"}).set_table_styles(
-    [{"selector": "th", "props": "text-align: left"}])
+display(
+    plots.meet(
+        list(problems.values()),
+        seed=seed + 3,
+        title=f"{len(problems)} problems, {len(exact)} of them with an exact posterior",
+    )
+)
+pd.DataFrame(
+    {
+        name: {"what makes it hard": kind.card.hard, "exact posterior": kind.card.exact}
+        for name, kind in problems.items()
+    }
+).T.style.set_properties(**{"text-align": "left"}).set_table_styles(
+    [{"selector": "th", "props": "text-align: left"}]
+)
 
 # %% [markdown]
 # A *pattern* says where a function is observed. It knows how many coordinates there are, and in films and other space-time problems
@@ -86,10 +102,15 @@ kinds = [problems[name] for name in ("gp1d", "discs2d", "drift1dt")]
 display(plots.gallery(kinds, seed=seed + 2))
 left = {}
 for name in ("grid", "random", "border", "block", "lines", "clusters"):
-    seens = [nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i) for i in range(4 * tasks)]
+    seens = [
+        nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i)
+        for i in range(4 * tasks)
+    ]
     stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
     left[name] = torch.stack(stds).mean().sqrt().item()
-pd.Series(left, name="spread left by 8 observations, gp1d").sort_values().to_frame().style.format("{:.0%}")
+pd.Series(left, name="spread left").sort_values().to_frame().style.format("{:.0%}").set_caption(
+    f"gp1d, 8 observations, {4 * tasks} curves"
+)
 
 # %% [markdown]
 # ## Idea in symbols
@@ -157,14 +178,24 @@ for i in range(6 * tasks):
     target = saw.draw(1, seed=1000 + i)
     given = nfd.observe(target, three, noise_std=0.05, seed=1000 + i)
     values, goal = saw.oracle().draw(given, 65, seed=i)(line), target(line)[0]
-    kinds = values[64:], values[:64].mean(0, keepdim=True)                 # one draw; the mean of 64
+    kinds = values[64:], values[:64].mean(0, keepdim=True)  # one draw; the mean of 64
     errors += torch.stack([scores.mse(v, goal) for v in kinds]) / (6 * tasks)
     roughness += torch.stack([v.diff(dim=1).abs().sum() / goal.diff(dim=0).abs().sum() for v in kinds]) / (6 * tasks)
 assert errors[1] < errors[0] and roughness[1] < roughness[0]
-print(f"over {6 * tasks} tasks: squared error of one draw {errors[0]:.3f}, of the mean {errors[1]:.3f}; "
-      f"way up and down, to the truth's: {roughness[0]:.2f} and {roughness[1]:.2f}")
-plots.bands(saw.card, truth=truth, seen=seen, exact=draws, mean=mean, band=False, curves=3,
-            title=f"Jumps: truth {jumps[0]:.0f}, each draw {jumps[1]:.1f}, their mean {jumps[2]:.0f}")
+print(
+    f"over {6 * tasks} tasks: squared error of one draw {errors[0]:.3f}, of the mean {errors[1]:.3f}; "
+    f"way up and down, to the truth's: {roughness[0]:.2f} and {roughness[1]:.2f}"
+)
+plots.bands(
+    saw.card,
+    truth=truth,
+    seen=seen,
+    exact=draws,
+    mean=mean,
+    band=False,
+    curves=3,
+    title=f"Jumps: truth {jumps[0]:.0f}, each draw {jumps[1]:.1f}, their mean {jumps[2]:.0f}",
+)
 
 
 # %% [markdown]
@@ -192,12 +223,16 @@ for way, found in length.items():
     for i in range(many):
         truth, x = step.draw(1, seed=i), torch.empty(0, 1)
         for k in range(most + 1):
-            if way == "on a grid" and k:                         # planned ahead, k measurements in all
+            if way == "on a grid" and k:  # planned ahead, k measurements in all
                 x = nfd.cell_centres((k,))
             seen = Observations(x, truth(x)[0], 0.0)
             low, high = still_open(seen)
             found[i, k] = high - low
-            new = 2 * torch.rand(1, generator=rng) - 1 if way == "at random" else torch.tensor([(low + high) / 2])
+            new = (
+                2 * torch.rand(1, generator=rng) - 1
+                if way == "at random"
+                else torch.tensor([(low + high) / 2])
+            )
             if way == split:
                 inside = torch.linspace(low, high, 402)[1:-1, None]
                 up = step.oracle().draw(seen, N, seed=1000 * i + k)(inside).mean((0, 2))
@@ -210,13 +245,29 @@ law, error = (N + 3) / (2 * (N + 2)), shrinks[split].std() / shrinks[split].nume
 assert (shrinks["in the middle"] - 0.5).abs().max() < 1e-4
 assert (shrinks[split].mean() - law).abs() < 4 * error
 figure, ((ax,),) = style.picture(size=(8.2, 3.4))
-ways = zip(length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.MODEL, style.EXACT), strict=True)
+ways = zip(
+    length.items(),
+    ("--", "-", "-", "-"),
+    (style.BASELINE, style.BASELINE, style.EXACT, style.TRUTH),
+    strict=True,
+)
 for (way, found), line_style, colour in ways:
-    ax.semilogy(range(most + 1), found.mean(0), line_style, marker="o", ms=4, color=colour,
-                label=f"{way}: {found.mean(0)[-1]:.2g} left")
-style.dress(ax, x="measurements", y="length still open (box: 2)",
-            title=f"Measuring in the middle leaves {shrinks['in the middle'].mean():.2f}; split by {N} draws "
-                  f"{shrinks[split].mean():.2f} (law: {law:.2f})")
+    ax.semilogy(
+        range(most + 1),
+        found.mean(0),
+        line_style,
+        marker="o",
+        ms=4,
+        color=colour,
+        label=f"{way}: {found.mean(0)[-1]:.2g} left",
+    )
+style.dress(
+    ax,
+    x="measurements",
+    y="length still open (box: 2)",
+    title=f"Measuring in the middle leaves {shrinks['in the middle'].mean():.2f}; split by {N} draws "
+    f"{shrinks[split].mean():.2f} (law: {law:.2f})",
+)
 style.legend(ax, loc="lower left")
 figure
 
@@ -234,17 +285,23 @@ wheel, odds = problems["two_speed1dt"], {}
 for gap in range(1, 9):
     found = []
     for i in range(2 * tasks):
-        film = wheel.prior.parts[i % 2].draw(1, seed=i)          # forwards and backwards in turn
-        posterior = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i))
+        film = wheel.prior.parts[i % 2].draw(1, seed=i)  # forwards and backwards in turn
+        posterior = wheel.prior.posterior(
+            nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i)
+        )
         found.append(posterior.log_weights.exp()[i % 2].item())
     odds[gap] = sum(found) / len(found)
 assert min(odds[g] for g in (2, 3, 7)) > 0.9 and abs(odds[5] - 0.5) < 0.1
 figure, ((ax,),) = style.picture(size=(8.2, 2.7))
 ax.plot(odds.keys(), odds.values(), marker="o", color=style.EXACT)
 ax.axhline(0.5, color=style.BASELINE, lw=0.8, ls=(0, (4, 3)))
-style.dress(ax, x="g: one frame seen in g", y="odds of the right direction",
-            title=f"Odds of the right direction: one frame in 5: {odds[5]:.2f}; in 2, 3, 7: {odds[2]:.2f}, "
-                  f"{odds[3]:.2f}, {odds[7]:.2f}")
+style.dress(
+    ax,
+    x="g: one frame seen in g",
+    y="odds of the right direction",
+    title=f"Odds of the right direction: one frame in 5: {odds[5]:.2f}; in 2, 3, 7: {odds[2]:.2f}, "
+    f"{odds[3]:.2f}, {odds[7]:.2f}",
+)
 figure
 
 # %% [markdown]
@@ -257,17 +314,23 @@ from nfdlab.evaluate.continuity import gradient
 film = wheel.draw(1, seed=seed)
 seen = nfd.observe(film, nfd.patterns.Frames(every=5), noise_std=0.05, seed=seed)
 draws = wheel.oracle().draw(seen, 64, seed=seed)
-ghost = EvaluatedFields(lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2)      # the exact mean
+ghost = EvaluatedFields(
+    lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2
+)  # the exact mean
 speeds = []
-for fields in (draws, ghost):                                    # f_t = -speed f_x, by least squares over the box
+for fields in (draws, ghost):  # f_t = -speed f_x, by least squares over the box
     g = gradient(fields, 0.98 * nfd.cell_centres((24, 24)))
     speeds.append(-(g[..., 0] * g[..., 1]).mean((1, 2)) / g[..., 1].square().mean((1, 2)))
 forwards = speeds[0] > 0
 assert speeds[0].abs().min() > 4 * speeds[1].abs().max(), "every draw commits, the mean does not"
 one, other = (draws[int(way.nonzero()[0])] for way in (forwards, ~forwards))
-plots.pages(wheel.card, {"truth": film, "a draw": one, "another draw": other, "the mean": ghost}, seen=seen,
-            title=f"{int(forwards.sum())} of 64 draws drift at {speeds[0][forwards].mean():+.1f}, the others at "
-                  f"{speeds[0][~forwards].mean():+.1f}; the mean at {speeds[1].item():.1f}")
+plots.pages(
+    wheel.card,
+    {"truth": film, "a draw": one, "another draw": other, "the mean": ghost},
+    seen=seen,
+    title=f"{int(forwards.sum())} of 64 draws drift at {speeds[0][forwards].mean():+.1f}, the others at "
+    f"{speeds[0][~forwards].mean():+.1f}; the mean at {speeds[1].item():.1f}",
+)
 
 # %% [markdown]
 # Each draw commits to one direction, and is a film that could have been. The mean stands still, which no film here does.
@@ -344,10 +407,13 @@ ranking = pd.DataFrame(rows).sort_values("crps", kind="stable")
 again, kriged = (ranking[ranking["contestant"] == rival] for rival in ("exact, again", "kriging"))
 holds = ((again["low"] <= 1) & (again["high"] >= 1)).sum()
 display(plots.benchmark(ranking.sort_values("problem", kind="stable"),
-                        title=f"{tasks} tasks at each number of observations. Exact against itself: {again['crps'].mean():.2f}, "
+                        title=f"{tasks} tasks at each number of observations. "
+                              f"Exact against itself: {again['crps'].mean():.2f}, "
                               f"its interval holds 1.00 on {holds} of {len(again)}"))
-print("kriging:", ", ".join(f"{row.problem} {row.crps:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in kriged.itertuples()))
-pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}")
+print("kriging:", ", ".join(f"{row.problem} {row.crps:.2f} [{row.low:.2f}, {row.high:.2f}]"
+                            for row in kriged.itertuples()))
+pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.format("{:.2f}").set_caption(
+    f"means over the numbers of observations, {tasks} tasks at each")
 
 # %% [markdown]
 # `exact, again` is a second set of exact draws. How far it strays from 1.00 is what so few tasks leave uncertain, and any
@@ -365,14 +431,15 @@ from nfdlab.evaluate.regret import regret
 wrong = {f"lengthscale {scale:g}": nfd.problems.get("gp1d", lengthscale=scale).oracle()
          for scale in (gp.lengthscale / 2, 2 * gp.lengthscale)}
 table = compare(wrong, gp, counts=(5, 12), tasks=2 * tasks, seed=seed, points=cells)
-found = table.summary().xs("mean", level="m")[["crps", "spread", "coverage90"]]
-display(found.style.format("{:.2f}"))
+worlds = table.summary().xs("mean", level="m")[["crps", "spread", "coverage90"]]
+display(worlds.style.format("{:.2f}").set_caption(f"{2 * tasks} tasks at each of 5 and 12 observations"))
 truth = gp.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=8), noise_std=0.05, seed=seed)
 best, sure = gp.oracle(), list(wrong)[1]
 both = {"exact": best.draw(seen, 64, seed=seed), sure: wrong[sure].draw(seen, 64, seed=seed)}
 display(plots.bands(gp.card, truth=truth, seen=seen, **both, title=f"Too smooth a prior: "
-                    f"{found.loc[sure, 'spread']:.2f} of the spread, {found.loc[sure, 'coverage90']:.0%} of truths in its band"))
+                    f"{worlds.loc[sure, 'spread']:.2f} of the spread, "
+                    f"{worlds.loc[sure, 'coverage90']:.0%} of truths in its band"))
 figure, ((ax,),) = style.picture(size=(8.2, 2.7))
 for (name, oracle), shade in zip(wrong.items(), (style.BASELINE, style.MODEL), strict=True):
     now = best.at(seen, cells)
@@ -395,21 +462,35 @@ figure
 rows, covered = [], {}
 for name in (name for name in ("stars2d", "terrain2d", "digits2d") if name not in exact):
     rivals = {rival: nfd.baselines.get(rival) for rival in ("rbf", "linear", "nearest")}
-    table = compare(rivals, problems[name], counts=(40,), tasks=tasks, seed=seed, points=nfd.cell_centres((12, 12)))
+    table = compare(
+        rivals, problems[name], counts=(40,), tasks=tasks, seed=seed, points=nfd.cell_centres((12, 12))
+    )
     covered[name] = table.ratio("coverage90", "kriging").loc["mean", "coverage90"]
     for rival in rivals:
         found = table.ratio("crps", rival)
-        rows.append({"problem": name, "contestant": rival, **found.loc["mean"], "worst": found.loc["worst", "crps"],
-                     "to": "kriging"})
+        rows.append(
+            {
+                "problem": name,
+                "contestant": rival,
+                **found.loc["mean"],
+                "worst": found.loc["worst", "crps"],
+                "to": "kriging",
+            }
+        )
 ranking = pd.DataFrame(rows)
-print("kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items()))
-plots.benchmark(ranking, title=f"Ratios to kriging, 40 observations, {tasks} tasks: the best interpolation reaches "
-                               f"{ranking['crps'].min():.2f}")
+print(
+    "kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items())
+)
+plots.benchmark(
+    ranking,
+    title=f"Ratios to kriging, 40 observations, {tasks} tasks: the best interpolation reaches "
+    f"{ranking['crps'].min():.2f}",
+)
 
 # %% [markdown]
 # **When to use an exact posterior:** to know what is possible, to test a sampler, a score or a pattern before any training.
 # **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one evaluation of every curve
-# there is. The largest world that the kit tries in full, `moving_disc2dt`, has five numbers to a film.
+# there is.
 #
 # ## Exercises
 #

@@ -43,6 +43,7 @@ from nfdlab.core.acquisition import acquisition
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, stream
 from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkage
+from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.fields.refining import render_adaptive
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, style
@@ -51,7 +52,9 @@ from nfdlab.panels.active_panel import looking
 
 if budget == "smoke":
     tasks, steps, looks, pixels = 1, 6, 9, 1024
-step, bump, gauss, film = (nfd.problems.get(name) for name in ("step1d", "bump2d", "gp2d", "two_speed1dt"))
+step, bump, gauss, film = (
+    nfd.problems.get(name) for name in ("step1d", "bump2d", "gp2d", "two_speed1dt")
+)
 
 # %% [markdown]
 # The weights that ship, one set for each world. `budget = "lesson"` trains the one for hills here, in two minutes of one core,
@@ -59,12 +62,12 @@ step, bump, gauss, film = (nfd.problems.get(name) for name in ("step1d", "bump2d
 
 # %%
 halver = nfd.load("adaptive_sampling", "step1d", device=device)
-if budget == "reference":
-    model = nfd.load("adaptive_sampling", "bump2d", device=device)
-else:
-    watch = LossWatch("autoencoder, then diffusion over its latents")
+watch = LossWatch("autoencoder, then diffusion over its latents")
+if budget != "reference":
     display(watch)
-    model = nfd.train("adaptive_sampling", bump, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train(
+    "adaptive_sampling", bump, budget=budget, seed=seed, device=device, watch=watch
+)
 
 # %% [markdown]
 # ## Picture
@@ -77,15 +80,31 @@ truth = bump.draw(1, seed=seed + 11)
 points, window = nfd.cell_centres((96, 96)).flip(-1) * torch.tensor([1.0, -1.0]), ((-1.0, 1.0), (-1.0, 1.0))
 found = Search(model, d=2, seed=seed, looks=looks).run(truth)
 even = Search(model, d=2, seed=seed, looks=looks, policy="grid").run(truth)
-trails = {f"{looks // 2} looks": Search(model, d=2, seed=seed, looks=looks).run(truth, looks // 2), f"{looks} looks": found,
-          "a grid": even}
+trails = {
+    f"{looks // 2} looks": Search(model, d=2, seed=seed, looks=looks).run(truth, looks // 2),
+    f"{looks} looks": found,
+    "a grid": even,
+}
 figure, (axes,) = style.picture(1, 5, size=(13.4, 2.9))
 target = truth(points)[0, :, 0]
-show_posterior(axes[0], replace(found, seen=None), points, target[None], window, "truth", style.INK, bump.card.axes, target)
+show_posterior(
+    axes[0], replace(found, seen=None), points, target[None], window, "truth", style.INK, bump.card.axes, target
+)
 for ax, (words, now) in zip(axes[1:], trails.items(), strict=False):
-    show_posterior(ax, now, points, now.draw(64)(points)[..., 0].cpu(), window, f"{words}: {score_now(now, truth):.3f}",
-             style.MODEL, bump.card.axes, target)
-promised(axes[4], trails[f"{looks // 2} looks"], f"after {looks // 2}: where next?", style.MODEL, bump.card.axes)
+    show_posterior(
+        ax,
+        now,
+        points,
+        now.draw(64)(points)[..., 0].cpu(),
+        window,
+        f"{words}: {score_now(now, truth):.3f}",
+        style.MODEL,
+        bump.card.axes,
+        target,
+    )
+promised(
+    axes[4], trails[f"{looks // 2} looks"], f"after {looks // 2}: where next?", style.MODEL, bump.card.axes
+)
 figure
 
 # %% [markdown]
@@ -96,11 +115,13 @@ figure
 #
 # With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where
 #
-# $$x^\star = \arg\max_x a(x), \qquad a = \underbrace{\operatorname{Var}_i f_i(x)}_{\text{variance}} \quad\text{or}\quad
-# \underbrace{H\Big[\tfrac1n \textstyle\sum_i N(f_i(x), s^2)\Big] - H[N(0, s^2)]}_{\text{mutual information, in nats}}$$
+# $$x^\star = \arg\max_x a(x), \qquad a(x) = \operatorname{Var}_i f_i(x) \quad\text{or}\quad
+# a(x) = H\Big[\frac1n \sum_i N(f_i(x), s^2)\Big] - H\big[N(0, s^2)\big],$$
 #
-# or the variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
-# where half of the draws are up. Splitting an interval at the median of $N$ draws leaves $\frac{N+3}{2(N+2)}$ of it on average, nearly ½.
+# the **variance** of the draws or the **mutual information** of reading and function, in nats ($s$ is the noise of a reading); or the
+# variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
+# where half of the draws are up. Splitting an interval at the median of $N$ draws, $N$ odd, leaves $(N+3)/(2(N+2))$ of it on
+# average; for even $N$, half-way between the two middle draws, it is $1/2 + N/(2(N+1)(N+2))$. Nearly ½ both times.
 #
 # Then the draws must be conditioned on the reading. An autoencoder represents a field by a short vector $z$, a diffusion learns the
 # distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$: most looks change weights
@@ -112,19 +133,27 @@ figure
 
 # %%
 line, hidden, s = nfd.cell_centres((256,)), step.draw(1, seed=seed + 2), 0.05
-bank = halver.draw(None, 4096, seed=1)(line)[..., 0].cpu()                        # what the model thinks possible
+bank = halver.draw(None, 4096, seed=1)(line)[..., 0].cpu()  # what the model thinks possible
 weights, places = torch.ones(len(bank)), []
 for i in range(5):
     sixteen = bank[torch.multinomial(weights, 16, generator=stream(seed, "members", i))]
-    a = acquisition("variance", sixteen[..., None])                                      # = sixteen.var(0)
+    a = acquisition("variance", sixteen[..., None])  # = sixteen.var(0)
     top = (a >= a.max() - 1e-6).nonzero()[:, 0]
-    index = int(top[len(top) // 2])                                                # the middle of the plateau
-    reading = hidden(line[index:index + 1])[0, 0, 0] + s * torch.randn(1, generator=stream(seed, "reading", i))
-    weights = weights * torch.exp(-0.5 * ((bank[:, index] - reading) / s) ** 2)    # Bayes' rule, draw by draw
+    index = int(top[len(top) // 2])  # the middle of the plateau
+    reading = hidden(line[index : index + 1])[0, 0, 0] + s * torch.randn(
+        1, generator=stream(seed, "reading", i)
+    )
+    weights = weights * torch.exp(
+        -0.5 * ((bank[:, index] - reading) / s) ** 2
+    )  # Bayes' rule, draw by draw
     places.append(float(line[index]))
 seen = nfd.Observations(torch.tensor(places)[:, None], hidden(torch.tensor(places)[:, None])[0], s)
 low, high = interval(seen)
-print("looks at", [round(x, 2) for x in places], f"leave {high - low:.3f} of 2: ×{((high - low) / 2) ** 0.2:.2f} a look")
+print(
+    "looks at",
+    [round(x, 2) for x in places],
+    f"leave {high - low:.3f} of 2: ×{((high - low) / 2) ** 0.2:.2f} a look",
+)
 
 # %% [markdown]
 # ## The library's version
@@ -136,18 +165,33 @@ print("looks at", [round(x, 2) for x in places], f"leave {high - low:.3f} of 2: 
 # %%
 now = Search(halver, d=1, seed=seed)
 assert torch.equal(now.acquisition(), acquisition("variance", now.draw(16)(now.candidates)))
-rivals = {"exact": {"fitted": step.oracle()}, "model": {"fitted": halver}, "random": {"fitted": step.oracle(), "policy": "random"}}
+rivals = {
+    "exact": {"fitted": step.oracle()},
+    "model": {"fitted": halver},
+    "random": {"fitted": step.oracle(), "policy": "random"},
+}
 halving = learning_curves(rivals, step, looks=5, tasks=steps, seed=seed, draws=8)
 factors = shrinkage(halving)
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
-for (name, part), colour in zip(halving.groupby("rival", sort=False), (style.EXACT, style.MODEL, style.BASELINE), strict=True):
+for (name, part), colour in zip(
+    halving.groupby("rival", sort=False), (style.EXACT, style.MODEL, style.BASELINE), strict=True
+):
     ax.semilogy(part.groupby("looks")["width"].mean() / 2, color=colour, marker="o", ms=4, label=name)
 ax.semilogy(range(6), [0.5**m for m in range(6)], color=style.TRUTH, lw=1, ls=(0, (4, 3)), label="halving")
-style.dress(ax, x="looks", y="share of the interval left, mean", title="A look leaves: " + ", ".join(
-    f"{name} ×{row['whole']:.2f}" for name, row in factors.iterrows()) + f" (theory {19 / 36:.2f})")
+theory = 1 / 2 + 16 / (2 * 17 * 18)  # 16 draws, an even number
+style.dress(
+    ax,
+    x="looks",
+    y="share of the interval left, mean",
+    title=f"Mean of {steps} steps, a look leaves: "
+    + ", ".join(f"{name} ×{row['whole']:.2f}" for name, row in factors.iterrows())
+    + f"\n(theory {theory:.2f})",
+)
 style.legend(ax)
 display(figure)
-factors.round(3)
+factors.style.format("{:.3f}").set_caption(
+    "factor a look: mean of each step's own with its standard error; from the mean interval after five looks"
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -168,7 +212,8 @@ panel
 # finding it?
 
 # %%
-rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model}, "model, mutual information": {"fitted": model, "policy": "mutual_information"},
+rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model},
+          "model, mutual information": {"fitted": model, "policy": "mutual_information"},
           "grid": {"fitted": model, "policy": "grid"},
           "adaptive": {"fitted": model, "policy": adaptive_grid}}
 found = learning_curves(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=4, draws=32)
@@ -176,36 +221,63 @@ final = found[found["looks"] == looks].pivot(index="task", columns="rival", valu
 usual = final.median()
 figure, ((ax,),) = style.picture(size=(7.2, 3.6))
 curves = {name: part.groupby("looks")["rmse"].median().to_dict() for name, part in found.groupby("rival", sort=False)}
-regret(ax, {}, curves, f"{looks} looks, the middle one of {tasks} hills: model {usual['model'] / usual['exact']:.1f} × the exact error, "
+regret(ax, {}, curves, f"{looks} looks, the middle one of {tasks} hills: "
+       f"model {usual['model'] / usual['exact']:.1f} × the exact error, "
        f"{usual['model'] / usual['grid']:.2f} × the grid's")
 display(figure)
-display(pd.DataFrame({"median": usual, "mean": final.mean(), "found (RMSE below 0.04)": (final < 0.04).mean()}).T.round(4))
-pd.DataFrame({name: fitted.about["scores"].get("crps", {}) for name, fitted in {"step1d": halver, "bump2d": model}.items()}).round(3)
+display(pd.DataFrame({"median": usual, "mean": final.mean(), "standard error of the mean": final.sem(),
+                      "found (RMSE below 0.04)": (final < 0.04).mean()}).T.round(4))
+kept_scores({"step1d": halver, "bump2d": model})
 
 # %% [markdown]
 # Means are mostly about hills that were missed: sixteen draws are few, and now and then all of them have the hill elsewhere. The
 # second table: the model as a plain answer to points at random, CRPS over the exact posterior's, measured over more tasks when
-# the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height? A rule that refines
-# where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or after the first contact?
+# the weights were made. **Discovery.** How many looks until one reads more than a fifth of the hill's height (17 where none of 16
+# does)? A rule that refines where it has seen something does not know that a hill exists. *Predict:* is a prior worth more before or
+# after the first contact?
 
 # %%
 rows = []
-for task in range(tasks + 3):
+for task in range(4 * tasks):
     hill = bump.draw(1, seed=child(seed, "discovery", task))
-    for name, knobs in {"exact": {}, "random": {"policy": "random"}, "grid": {"policy": "grid"}, "adaptive": {"policy": adaptive_grid}}.items():
-        values = Search(bump.oracle(), d=2, seed=task, looks=16, **knobs).run(hill).seen.values[:, 0]
-        rows.append({"": name, "first contact": int((values > 0.2).float().argmax()) + 1 if (values > 0.2).any() else 17,
-                     "looks on the hill": float((values > 0.2).sum())})
-pd.DataFrame(rows).groupby("", sort=False).mean().round(1)
+    for name, knobs in {
+        "exact": {},
+        "random": {"policy": "random"},
+        "grid": {"policy": "grid"},
+        "adaptive": {"policy": adaptive_grid},
+    }.items():
+        values = (
+            Search(bump.oracle(), d=2, seed=task, looks=16, **knobs).run(hill).seen.values[:, 0]
+        )
+        rows.append(
+            {
+                "": name,
+                "first contact": int((values > 0.2).float().argmax()) + 1
+                if (values > 0.2).any()
+                else 17,
+                "looks on the hill": float((values > 0.2).sum()),
+            }
+        )
+contact = pd.DataFrame(rows).groupby("", sort=False).agg(["mean", "sem"])
+contact.style.format("{:.1f}").set_caption(f"mean and standard error over {4 * tasks} hills")
 
 # %% [markdown]
+# After it. Until the first contact a prior saves a few looks, since it never asks twice about the same hills; from then on it spends the
+# rest on the hill, and the others do not.
+#
 # **Variance or mutual information?** Sixteen draws, half +1 and half −1, differ as much as any within [−1, 1] can; but a reading
 # tells one bit. Sixteen spread evenly differ less, and a reading tells more. *Predict:* which of the two places would you look at?
 
 # %%
 halves = torch.tensor([1.0, -1.0]).repeat(8)
-places = torch.stack([halves, torch.linspace(-1, 1, 16)], 1)[..., None]            # two candidates
-pd.DataFrame({by: acquisition(by, places, 0.05) for by in ("variance", "mutual_information", "expected_error_reduction")}, index=["half and half", "spread evenly"]).round(3)
+places = torch.stack([halves, torch.linspace(-1, 1, 16)], 1)[..., None]  # two candidates
+pd.DataFrame(
+    {
+        by: acquisition(by, places, 0.05)
+        for by in ("variance", "mutual_information", "expected_error_reduction")
+    },
+    index=["half and half", "spread evenly"],
+).round(3)
 
 # %% [markdown]
 # **The negative control.** A Gaussian surface. Its posterior covariance, $K - K_S (K_{SS} + s^2)^{-1} K_S^\top$, has no values in
@@ -213,19 +285,34 @@ pd.DataFrame({by: acquisition(by, places, 0.05) for by in ("variance", "mutual_i
 # draws disagree beat looks at random? Does it beat a grid?
 
 # %%
-who = nfd.load("latent_field", "gp2d", device=device)                             # any model can be asked
-rivals = {"exact, variance": {"fitted": gauss.oracle(), "draws": 64}, "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
-          "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"}}
-control = learning_curves(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
+who = nfd.load("latent_field", "gp2d", device=device)  # any model can be asked
+rivals = {
+    "exact, variance": {"fitted": gauss.oracle(), "draws": 64},
+    "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
+    "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"},
+}
+control = learning_curves(rivals, gauss, looks=16, tasks=3 * tasks, seed=seed, every=16)
 surface = gauss.draw(1, seed=seed)
-greedy, other = (Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1)))
+greedy, other = (
+    Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1))
+)
 asked = Search(who, d=2, seed=seed).run(surface, 6)
-edge = {name: float((search.seen.coords.abs().amax(1) > 0.8).float().mean()) for name, search in
-        {"exact": greedy, "a trained model": asked}.items()}
-print("looks in the outermost fifth:", {name: f"{share:.0%}" for name, share in edge.items()}, f"of {1 - 0.8**2:.0%} of the area;",
-      "two different surfaces, looks apart by at most", float((greedy.seen.coords - other.seen.coords).abs().max()))
-last = control[control["looks"] == 16].groupby("rival", sort=False)["rmse"].mean()
-pd.DataFrame({"RMSE after 16": last, "of the grid's": last / last["exact, grid"]}).round(3)
+edge = {
+    name: float((search.seen.coords.abs().amax(1) > 0.8).float().mean())
+    for name, search in {"exact": greedy, "a trained model": asked}.items()
+}
+print(
+    "looks in the outermost fifth:",
+    {name: f"{share:.0%}" for name, share in edge.items()},
+    f"of {1 - 0.8**2:.0%} of the area;",
+    "two different surfaces, looks apart by at most",
+    float((greedy.seen.coords - other.seen.coords).abs().max()),
+)
+last = control[control["looks"] == 16].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
+excess = last.sub(last["exact, grid"], axis=0)
+pd.DataFrame(
+    {"RMSE after 16": last.mean(), "more than the grid": excess.mean(), "standard error of that": excess.sem()}
+).style.format("{:.3f}").set_caption(f"{3 * tasks} surfaces")
 
 # %% [markdown]
 # Two different surfaces got the same looks: readings moved nothing. And greedy looks run to the walls, where half of what a look
@@ -239,33 +326,53 @@ for task in range(2 * tasks):
     frames = nfd.observe(wave, nfd.patterns.Frames(every=5), noise_std=0.1, seed=task)
     before.append(film.prior.posterior(frames).log_weights.exp().max())
     for policy, odds in after.items():
-        one = Search(film.oracle(), d=2, seed=task, policy=policy, draws=32, noise_std=0.1, seen=frames, candidates=table)
+        one = Search(
+            film.oracle(), d=2, seed=task, policy=policy, draws=32, noise_std=0.1, seen=frames, candidates=table
+        )
         odds.append(film.prior.posterior(one.look(wave).seen).log_weights.exp().max())
-fresh = Search(film.oracle(), d=2, seed=task, policy="mutual_information", draws=64, noise_std=0.1, seen=frames, candidates=table)
+fresh = Search(
+    film.oracle(), d=2, seed=task, policy="mutual_information", draws=64, noise_std=0.1, seen=frames, candidates=table
+)
 figure, axes = style.picture(1, 2, size=(8.0, 3.4))
 promised(axes[0, 0], fresh, "what a look would tell (nats)", style.EXACT, film.card.axes)
 draws = fresh.draw(200)(fresh.ask(1))[:, 0, 0]
 axes[0, 1].hist(draws, bins=40, color=style.EXACT, alpha=0.7)
-style.dress(axes[0, 1], title=f"Odds of the likelier way: {torch.stack(before).mean():.2f}; after one look\n"
-            f"at the cross {torch.stack(after['mutual_information']).mean():.2f}, at random {torch.stack(after['random']).mean():.2f}", x="value at the cross")
+style.dress(
+    axes[0, 1],
+    title=f"Odds of the likelier way: {torch.stack(before).mean():.2f}; after one look\n"
+    f"at the cross {torch.stack(after['mutual_information']).mean():.2f}, "
+    f"at random {torch.stack(after['random']).mean():.2f} ({len(before)} films)",
+    x="value at the cross",
+)
 figure
 
 # %% [markdown]
-# **The field's part: look closer only where there is something to see.** A picture of $4096^2$ pixels asks a field sixteen million
-# times, nearly all of them about nothing. From coarse to fine, a block is asked closely only where its corners do not foretell its
+# **The field's part: look closer only where there is something to see.** (A formula stands in for a trained field here.) A picture of $4096^2$ pixels asks a field sixteen million
+# times, nearly all of them about nothing. From coarse to fine, a block is asked closely only where its corners do not predict its
 # middles. *Predict:* of a field with its detail in 1 % of the area, what share must be asked, if no pixel may be further off than
 # the full picture itself is between its pixels?
 
 # %%
-ripples = EvaluatedFields(lambda x, part: (0.3 * torch.sin(2 * x[..., 0]) + torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1))
-                    * torch.sin(150 * x[..., 1]))[None, :, None], 1, 2)
+ripples = EvaluatedFields(
+    lambda x, part: (
+        0.3 * torch.sin(2 * x[..., 0])
+        + torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1)) * torch.sin(150 * x[..., 1])
+    )[None, :, None],
+    1,
+    2,
+)
 full = nfd.render(ripples, (pixels, pixels))
-own = max(float(full.diff(n=2, dim=axis).abs().max()) / 8 for axis in (1, 2))     # off by so much between its pixels
+own = max(
+    float(full.diff(n=2, dim=axis).abs().max()) / 8 for axis in (1, 2)
+)  # off by so much between its pixels
 part, asked = render_adaptive(ripples, (pixels, pixels), tolerance=own)
 off = (part - full).abs()[0, ..., 0]
 figure, axes = style.picture(1, 2, size=(7.6, 3.8))
-corner = slice(int(0.57 * pixels), int(0.74 * pixels))                             # the box from 0.14 to 0.48, both ways
-for ax, shown, ends in ((axes[0, 0], part[0, ::pixels // 512, ::pixels // 512, 0], (-1, 1)), (axes[0, 1], part[0, corner, corner, 0], (0.14, 0.48))):
+corner = slice(int(0.57 * pixels), int(0.74 * pixels))  # the box from 0.14 to 0.48, both ways
+for ax, shown, ends in (
+    (axes[0, 0], part[0, :: pixels // 512, :: pixels // 512, 0], (-1, 1)),
+    (axes[0, 1], part[0, corner, corner, 0], (0.14, 0.48)),
+):
     ax.imshow(shown.T, extent=[*ends, *ends], origin="lower", cmap=style.FIELD_MAP, vmin=-1, vmax=1)
     ax.locator_params(nbins=4)
 style.dress(axes[0, 0], title=f"{pixels}² pixels for {asked / pixels**2:.1%} of the queries")
@@ -279,9 +386,14 @@ figure
 # model of left hills would have drawn. The hill lies right. *Predict:* where does it look, and how sure is it at the end?
 
 # %%
-right = next(f for f in (bump.draw(1, seed=s) for s in range(seed, seed + 99)) if f(points)[0, :, 0].argmax() in (points[:, 0] > 0.4).nonzero())
+right = next(
+    f
+    for f in (bump.draw(1, seed=s) for s in range(seed, seed + 99))
+    if f(points)[0, :, 0].argmax() in (points[:, 0] > 0.4).nonzero()
+)
 coarse = nfd.cell_centres((24, 24))
-left_only = lambda latents: -1e4 * (coarse[model.decode(latents)(coarse)[..., 0].argmax(1).cpu(), 0] > 0).to(latents)     # noqa: E731
+highest = lambda latents: model.decode(latents)(coarse)[..., 0].argmax(1).cpu()  # noqa: E731
+left_only = lambda latents: -1e4 * (coarse[highest(latents), 0] > 0).to(latents)  # noqa: E731
 walled = model.sequential(seed=seed, log_prior=left_only)
 honest, blind = (Search(model, d=2, seed=seed, looks=looks, particles=particles) for particles in (None, walled))
 ends = {"all hills": honest.run(right), "left hills only": blind.run(right)}
@@ -291,8 +403,17 @@ show_posterior(axes[0, 0], honest, points, goal[None], window, "truth", style.IN
 for ax, (words, end) in zip(axes[0, 1:], ends.items(), strict=True):
     values = end.draw(64)(points)[..., 0].cpu()
     share = float((end.seen.coords[:, 0] > 0).float().mean())
-    show_posterior(ax, end, points, values, window, f"{words}: {share:.0%} of looks right,\nspread {values.std(0).mean():.3f}, "
-             f"RMSE {score_now(end, right):.3f}", style.MODEL, bump.card.axes, goal)
+    show_posterior(
+        ax,
+        end,
+        points,
+        values,
+        window,
+        f"{words}: {share:.0%} of looks right,\nspread {values.std(0).mean():.3f}, RMSE {score_now(end, right):.3f}",
+        style.MODEL,
+        bump.card.axes,
+        goal,
+    )
 figure
 
 # %% [markdown]
@@ -309,9 +430,12 @@ for guide in ("particles", "dps"):
         now = now.run(step.draw(1, seed=child(seed, "deaf", task)), 5)
         low, high = interval(now.seen)
         widths.append(high - low)
-        wide.append(2 * float(now.values.mean(1).std()))                           # of where the draws jump
-    left[guide] = {"factor a look": (sum(widths) / len(widths) / 2) ** 0.2, "interval left": sum(widths) / len(widths),
-                   "spread of the draws' jumps": sum(wide) / len(wide)}
+        wide.append(2 * float(now.values.mean(1).std()))  # of where the draws jump
+    left[guide] = {
+        "factor a look": (sum(widths) / len(widths) / 2) ** 0.2,
+        "interval left": sum(widths) / len(widths),
+        "spread of the draws' jumps": sum(wide) / len(wide),
+    }
 pd.DataFrame(left).T.round(3)
 
 # %% [markdown]
@@ -320,7 +444,7 @@ pd.DataFrame(left).T.round(3)
 #
 # **When to use it:** each measurement is dear, the thing is local or has edges, and a prior of such things can be learned. **When
 # not:** smooth Gaussian fields, or where all places can be measured at once: make a grid. When the world may hold what the prior
-# does not, spend some looks at random. **Cost:** a few minutes of one core to train; a look in a fraction of a second.
+# does not, spend some looks at random. **Cost:** the minutes of training are in the table above; each look draws anew.
 #
 # ## Exercises
 #
@@ -331,7 +455,7 @@ pd.DataFrame(left).T.round(3)
 # ```python
 # for n in (2, 4, 16, 64):
 #     table_ = learning_curves({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
-#     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory for odd n", round((n + 3) / (2 * (n + 2)), 3))
+#     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory", round(1 / 2 + n / (2 * (n + 1) * (n + 2)), 3))
 # ```
 #
 # </details>

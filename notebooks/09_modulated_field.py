@@ -47,13 +47,16 @@ from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
 from nfdlab.evaluate.error_breakdown import error_breakdown
 from nfdlab.evaluate.scores import crps
+from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.evaluate.table import compare
 from nfdlab.nn.networks import MLP
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
     tasks, live = 2, 16
-surfaces, waves, saws = (nfd.problems.get(name) for name in ("styles2d", "families1d", "sawtooth1d"))
+surfaces, waves, saws = (
+    nfd.problems.get(name) for name in ("styles2d", "families1d", "sawtooth1d")
+)
 coords = nfd.cell_centres((256,))
 
 # %% [markdown]
@@ -62,13 +65,15 @@ coords = nfd.cell_centres((256,))
 # stop; the other two always open from the weights that ship.
 
 # %%
-painter, sawyer = (nfd.load("modulated_field", name, device=device) for name in ("styles2d", "sawtooth1d"))
-if budget == "reference":
-    model = nfd.load("modulated_field", "families1d", device=device)
-else:
-    watch = LossWatch("the field, then diffusion over its latents")
+painter, sawyer = (
+    nfd.load("modulated_field", name, device=device) for name in ("styles2d", "sawtooth1d")
+)
+watch = LossWatch("the field, then diffusion over its latents")
+if budget != "reference":
     display(watch)
-    model = nfd.train("modulated_field", waves, budget=budget, seed=seed, device=device, watch=watch)
+model = nfd.load_or_train(
+    "modulated_field", waves, budget=budget, seed=seed, device=device, watch=watch
+)
 
 
 # %% [markdown]
@@ -80,11 +85,19 @@ else:
 # %%
 def odds(problem, fields, count=40):
     """The exact odds of each kind, from noisy values at `count` places of each field: (n, kinds)."""
-    observed = (nfd.observe(fields[i], nfd.patterns.Random(count=count), noise_std=0.05, seed=i) for i in range(fields.n))
-    return torch.stack([problem.prior.posterior(seen).log_weights.exp() for seen in observed]).float()
+    observed = (
+        nfd.observe(fields[i], nfd.patterns.Random(count=count), noise_std=0.05, seed=i)
+        for i in range(fields.n)
+    )
+    return torch.stack(
+        [problem.prior.posterior(seen).log_weights.exp() for seen in observed]
+    ).float()
 
 
-KINDS = {"styles2d": ("broad", "fine", "stripes"), "families1d": ("sine", "square", "triangle", "bump")}
+KINDS = {
+    "styles2d": ("broad", "fine", "stripes"),
+    "families1d": ("sine", "square", "triangle", "bump"),
+}
 hills, stripes = (painter.encode(surfaces.prior.parts[j].draw(1, seed=seed)) for j in (0, 2))
 depth, shown = painter.depth, {}
 for layer in range(depth, -1, -1):
@@ -93,38 +106,71 @@ for layer in range(depth, -1, -1):
     best = KINDS["styles2d"][int(shares.argmax())]
     shown[f"{layer} of {depth} from the\nstripes: {best} {shares.max():.0%}"] = crossed
 firsts = [words.split(": ")[1] for words in shown]
-plots.pages(surfaces.card, shown, title=f"Layers handed over from stripes to hills: {' → '.join(w.split()[0] for w in firsts)}")
+plots.pages(
+    surfaces.card,
+    shown,
+    title=f"Fewer and fewer shallow layers from the stripes: {' → '.join(w.split()[0] for w in firsts)}",
+)
 
 # %% [markdown]
 # One pair is an anecdote. Take many pairs of different kinds, cross them after every layer, and let the exact odds say
 # whether the result is of the kind whose latent modulates the shallow layers, of the kind of the deep ones, or of neither.
 
 # %%
-pairs, rows = 8 if budget != "smoke" else 2, {}
+pairs, rows = 16 if budget != "smoke" else 2, {}
 for problem, fitted in ((surfaces, painter), (waves, model)):
     parts, layers = problem.prior.parts, fitted.depth
     first = torch.arange(pairs) % len(parts)
     other = (first + 1 + torch.arange(pairs) // len(parts) % (len(parts) - 1)) % len(parts)
-    a, b = (torch.cat([fitted.encode(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
-            for k, kind in enumerate((first, other)))
+    a, b = (
+        torch.cat(
+            [
+                fitted.encode(parts[j].draw(1, seed=seed + 2 * i + k))
+                for i, j in enumerate(kind.tolist())
+            ]
+        )
+        for k, kind in enumerate((first, other))
+    )
     for layer in range(layers + 1):
         found = odds(problem, fitted.mix_styles(a, b, layer))
-        mine, theirs = (found.gather(1, kind[:, None]).mean().item() for kind in (first, other))
-        rows[problem.card.name, f"{layer} of {layers} shallow"] = {"as the shallow": mine, "as the deep": theirs,
-                                                                   "neither": max(0.0, 1 - mine - theirs)}
-table = pd.DataFrame(rows).T
-table.round(2)
+        mine, theirs = (found.gather(1, kind[:, None])[:, 0] for kind in (first, other))
+        for word, share in (
+            ("as the shallow", mine),
+            ("as the deep", theirs),
+            ("neither", 1 - mine - theirs),
+        ):
+            rows[problem.card.name, f"{layer} of {layers} shallow", word] = {
+                "odds": max(0.0, share.mean().item()),
+                "error": share.std().item() / pairs**0.5,
+            }
+table = pd.DataFrame(rows).T.unstack(sort=False)
+(
+    table["odds"].map("{:.2f}".format) + " ± " + table["error"].map("{:.2f}".format)
+).style.set_caption(f"odds of the kind, mean and standard error over {pairs} pairs")
 
 # %%
 figure, (axes,) = style.picture(1, 2, size=(9.4, 3.2), sharey=True)
 for ax, name in zip(axes, ("styles2d", "families1d"), strict=True):
     part = table.loc[name]
-    for word, colour in (("as the shallow", style.MODEL), ("as the deep", style.EXACT), ("neither", style.BASELINE)):
-        ax.plot(range(len(part)), part[word], color=colour, marker="o", ms=4, label=word)
-    turn = next((i for i in range(len(part)) if part["as the shallow"].iloc[i] > part["as the deep"].iloc[i]), len(part))
+    mean, error = part["odds"], part["error"]
+    for word, colour in (
+        ("as the shallow", style.MODEL),
+        ("as the deep", style.SECOND),
+        ("neither", style.BASELINE),
+    ):
+        ax.errorbar(
+            range(len(part)), mean[word], yerr=error[word], color=colour, marker="o", ms=4, capsize=2.5, label=word
+        )
+    turn = next(
+        (i for i in range(len(part)) if mean["as the shallow"].iloc[i] > mean["as the deep"].iloc[i]), len(part)
+    )
     ax.set_xticks(range(len(part)))
-    style.dress(ax, title=f"{name}: the shallow latent wins from {turn} of {len(part) - 1} layers on",
-                x="layers modulated by the shallow latent", y="odds of the kind")
+    style.dress(
+        ax,
+        title=f"{name}: shallow wins from {turn} of {len(part) - 1} layers on",
+        x="layers modulated by the shallow latent",
+        y="odds of the kind",
+    )
 style.legend(axes[0])
 figure
 
@@ -140,7 +186,7 @@ figure
 #
 # Where do latents come from? From an encoder $z = E(f)$, or from the field itself, by a few steps of gradient descent (CAVIA):
 #
-# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \tfrac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
+# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
 # Latents are brought to unit scale, and a denoiser $D(z_\sigma, \sigma, r)$ learns their distribution, alone and given features
 # $r(S)$ of the observations $S$. So observations can enter in two ways: as conditioning of the denoiser (*encoder*), or by
@@ -163,7 +209,9 @@ with torch.no_grad():
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
         F = net.denoiser.net(x / total, (s.log() / 4).expand(n), *given.features)
-        clean = guess = x / total**2 + s / total * F             # D(x, s): Karras et al. 2022, with sigma_data = 1
+        clean = guess = (
+            x / total**2 + s / total * F
+        )  # D(x, s): Karras et al. 2022, with sigma_data = 1
         if t == 0:
             x = clean
             break
@@ -191,10 +239,29 @@ many = model.draw(None, 1000, seed=seed)
 marks.append(time.perf_counter())
 many(nfd.cell_centres((128,)))
 marks.append(time.perf_counter())
-print(f"the same to {(values.cpu() - draws(coords)).abs().max():.1e}; 1000 functions drawn in {marks[1] - marks[0]:.2f} s, "
-      f"asked at 128 places each in {marks[2] - marks[1]:.2f} s: {1000 / (marks[2] - marks[0]):.0f} functions a second")
-plots.bands(waves.card, truth=truth, seen=seen, exact=waves.oracle().draw(seen, n, seed=seed), model=draws,
-            title=f"{keep} observations: kinds left open, and every draw commits to one")
+print(
+    f"the same to {(values.cpu() - draws(coords)).abs().max():.1e}; "
+    f"1000 functions drawn in {marks[1] - marks[0]:.2f} s, "
+    f"asked at 128 places each in {marks[2] - marks[1]:.2f} s: {1000 / (marks[2] - marks[0]):.0f} functions a second"
+)
+left, sure = (
+    odds(waves, waves.oracle().draw(seen, n, seed=seed)).mean(0),
+    odds(waves, draws[:24]).amax(1).mean(),
+)
+plots.bands(
+    waves.card,
+    truth=truth,
+    seen=seen,
+    exact=waves.oracle().draw(seen, n, seed=seed),
+    model=draws,
+    title=f"{keep} observations leave: "
+    + ", ".join(
+        f"{kind} {share:.0%}"
+        for kind, share in zip(KINDS["families1d"], left.tolist(), strict=True)
+        if share > 0.02
+    )
+    + f"\nThe likeliest kind of a draw has odds of {sure:.0%}, on average",
+)
 
 # %% [markdown]
 # ## Turn the knobs
@@ -214,43 +281,63 @@ panel
 # three.
 
 # %%
-quick = model.using(guide="particles", num_particles=128)           # few particles: rough, and quick
-rivals = {"encoder": model.using(guide="encoder"), "kriging": nfd.baselines.get("kriging"),
-          "particles": SimpleNamespace(draw=lambda seen, n, *, seed, steps=None: quick.draw(seen, n, seed=seed, steps=8))}
+quick = model.using(guide="particles", num_particles=128)  # few particles: rough, and quick
+rivals = {
+    "encoder": model.using(guide="encoder"),
+    "kriging": nfd.baselines.get("kriging"),
+    "particles": SimpleNamespace(
+        draw=lambda seen, n, *, seed, steps=None: quick.draw(seen, n, seed=seed, steps=8)
+    ),
+}
 result = compare(rivals, waves, counts=(2, 4, 8), tasks=tasks, seed=seed)
 means = {name: result.ratio("crps", name)["crps"]["mean"] for name in rivals}
-plots.ratios({name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list") for name in rivals},
-             title="CRPS over the exact posterior's: " + ", ".join(f"{name} {value:.2f}" for name, value in means.items()))
+plots.ratios(
+    {
+        name: result.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list")
+        for name in rivals
+    },
+    title=f"CRPS over exact, {tasks} tasks at each m:\n"
+    + ", ".join(f"{name} {value:.2f}" for name, value in means.items()),
+)
 
 # %% [markdown]
-# Over many more tasks than one can wait for, the shipped weights scored this when they were made. And where is the error
-# made: reconstruction, prior or conditioning?
+# Over many more tasks than one can wait for, the shipped weights scored this when they were made (random places, noise 0.05). And
+# where is the error made: reconstruction, prior or conditioning?
 
 # %%
-scores = {name: fitted.about["scores"].get("crps", {}) for name, fitted in
-          {"styles2d": painter, "families1d": model, "sawtooth1d": sawyer}.items()}
-display(pd.DataFrame(scores).round(3))
-found = {"families1d": error_breakdown(quick, waves, counts=(2, 4, 8), tasks=tasks, seed=seed),
-         "sawtooth1d": error_breakdown(sawyer, saws, counts=(2, 4, 8), tasks=tasks, seed=seed)}
-worst = max(found, key=lambda name: found[name].conditioning)
-plots.stages(found, title=f"Three parts of the error; given observations, {worst} is further from the exact answer")
+display(kept_scores({"styles2d": painter, "families1d": model, "sawtooth1d": sawyer}))
+found = {
+    "families1d": error_breakdown(quick, waves, counts=(2, 4, 8), tasks=tasks, seed=seed),
+    "sawtooth1d": error_breakdown(sawyer, saws, counts=(2, 4, 8), tasks=tasks, seed=seed),
+}
+plots.stages(
+    found,
+    title=f"Three parts of the error, {tasks} tasks at each m (families1d with 128 particles)",
+)
 
 # %% [markdown]
-# **Is the diffusion decoration?** Here the field sees the observations through the latent alone. Set the latent to zero, or take one made
-# for nothing in particular: the score must fall apart.
+# **Does the field read its latent?** Here it sees the observations through the latent alone. Set the latent to zero, or take one made
+# for nothing in particular: the score must fall apart. (Whether a *diffusion* has to draw the latent is another question; lesson
+# 05 measures it.)
 
 # %%
 target = truth(coords)[0]
-latents = {"as it is": draws, "latent of zeros": model.decode(torch.zeros(16, *net.shape, device=place)),
-           "latent of another": many[:16]}
+latents = {
+    "as it is": draws,
+    "latent of zeros": model.decode(torch.zeros(16, *net.shape, device=place)),
+    "latent of another": many[:16],
+}
 score = {name: crps(f(coords), target).mean().item() for name, f in latents.items()}
-assert score["as it is"] < min(score["latent of zeros"], score["latent of another"]) or budget == "smoke"
+assert (
+    score["as it is"] < min(score["latent of zeros"], score["latent of another"])
+    or budget == "smoke"
+)
 {name: round(value, 3) for name, value in score.items()}
 
 # %% [markdown]
 # **From one to the other.** Three ways from the latent of a square to that of a sine: along the line, along the sphere, or up
-# to noise, along the sphere there, and down again (the diffusion bridge). *Predict:* which of them always looks like *some*
-# kind of wave, and which passes through curves of no kind?
+# to noise, along the sphere there, and down again (DDIM interpolation; the library calls it a bridge). *Predict:* which of them stays
+# nearest to latents of real waves?
 
 # %%
 square, sine = (model.encode(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
@@ -259,7 +346,9 @@ known = model.encode(waves.draw(2000, seed=seed + 5))
 for way in WAYS:
     latents = model.cross(square, sine, t, way=way)
     off[way] = torch.cdist(latents[1:-1], known).amin(1).mean().item()
-    fans[f"{way}: {off[way]:.2f} from the next known latent"] = model.decode(latents)
+    fans[f"{way}: {off[way]:.2f} from the nearest\nof {len(known)} waves' latents"] = model.decode(
+        latents
+    )
 figure, (axes,) = style.picture(1, 3, size=(10.4, 2.9), sharey=True)
 for ax, (words, f) in zip(axes, fans.items(), strict=True):
     for i, curve in enumerate(f(coords)[..., 0].cpu()):
@@ -268,6 +357,9 @@ for ax, (words, f) in zip(axes, fans.items(), strict=True):
 figure
 
 # %% [markdown]
+# Colours run from the square to the sine. The lowest of the three numbers belongs to the way that the prior would call likeliest; the
+# other two pass through latents that no wave has.
+#
 # ## Where it breaks
 #
 # **Four numbers and a linear last layer.** If the latent only weighs fixed shapes, $f = \sum_i z_i \varphi_i(x)$, no training
@@ -284,12 +376,14 @@ small = ModulatedField(vector_size=4, field_width=64, field_depth=3, width=24, b
                        denoiser_layers=(32, 1), encoder_dilations=(1,))
 four = nfd.train(small, saws, budget=nfd.Budget(steps=live), seed=seed, device=device)
 early = four.decode(four.encode(test))(grid)[..., 0].cpu()
-missed = {name: ((v - exact).square().mean() / exact.var()).item() for name, v in (("linear", linear), ("early", early))}
+four_missed = {name: ((v - exact).square().mean() / exact.var()).item()
+          for name, v in (("linear", linear), ("early", early))}
 figure, ((ax,),) = style.picture(size=(7.2, 3.0))
 for v, colour, name in ((exact, style.TRUTH, "truth"), (linear, style.BASELINE, "weights of four shapes: ghosts"),
                         (early, style.MODEL, f"shifts of every layer, {live} steps")):
     ax.plot(grid[:, 0], v[0], color=colour, lw=1.3, label=name)
-style.dress(ax, title=f"Four numbers: a linear layer misses {missed['linear']:.0%}, shifts {missed['early']:.0%}", x="x")
+style.dress(ax, x="x", title=f"Four numbers: a linear layer misses {four_missed['linear']:.0%}, "
+            f"shifts {four_missed['early']:.0%} ({len(exact)} curves)")
 style.legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 figure
 
@@ -308,9 +402,16 @@ for scale in (1.0, 0.05):
         clean = scale * latents[torch.randint(len(latents), (192,), generator=rng)]
         loss = prior.training_loss(clean, rng)
         adam.zero_grad(), loss.backward(), adam.step()
-    drawn = sample(prior, levels[0] * normals(seed, 64, latents.shape[1:], "start"), levels, method="dpmpp") / scale
+    drawn = (
+        sample(
+            prior, levels[0] * normals(seed, 64, latents.shape[1:], "start"), levels, method="dpmpp"
+        )
+        / scale
+    )
     near = torch.cdist(drawn, latents).amin(1).mean()
-    blobs[f"latents × {scale}: {near:.1f} from the next sawtooth"] = sawyer.decode(drawn.to(sawyer.device))
+    blobs[f"latents × {scale}: {near:.1f} from the nearest sawtooth"] = sawyer.decode(
+        drawn.to(sawyer.device)
+    )
 figure, (axes,) = style.picture(1, 2, size=(8.6, 2.8), sharey=True)
 for ax, (words, f) in zip(axes, blobs.items(), strict=True):
     ax.plot(grid[:, 0], f(grid)[:5, :, 0].T.cpu(), color=style.MODEL, lw=style.THIN)
@@ -324,9 +425,22 @@ figure
 # long a step at first (it is learned). *Predict:* trained with three steps, what do six do?
 
 # %%
-config = ModulatedField(encoder="meta_learned", inner_steps=3, inner_lr=1.0, field_width=64, field_depth=3, width=16, batch=12,
-                        field_share=0.99, denoiser_layers=(32, 1), encoder_dilations=(1,))
-adapted, missed = nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device), {}
+config = ModulatedField(
+    encoder="meta_learned",
+    inner_steps=3,
+    inner_lr=1.0,
+    field_width=64,
+    field_depth=3,
+    width=16,
+    batch=12,
+    field_share=0.99,
+    denoiser_layers=(32, 1),
+    encoder_dilations=(1,),
+)
+adapted, missed = (
+    nfd.train(config, saws, budget=nfd.Budget(steps=live), seed=seed, device=device),
+    {},
+)
 for inner in (0, 1, 2, 3, 6, 12):
     found = adapted.decode(adapted.encode(test, inner_steps=inner))(grid)[..., 0]
     missed[inner] = ((found.cpu() - exact).square().mean() / exact.var()).item()
@@ -336,7 +450,7 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 # %% [markdown]
 # **When to use it:** functions with a few true parameters, jumps and all; many of them, fast; or to cross and interpolate.
 # **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own latent), or a world whose kinds
-# you cannot sample from. **Cost:** half an hour of one core to train; a thousand functions in about a second.
+# you cannot sample from. **Cost:** the minutes of training are in the table above; how fast it draws was printed further up.
 #
 # ## Exercises
 #
@@ -388,4 +502,4 @@ print("variance missed after so many steps of gradient descent, trained for 3:")
 # - Bauer et al. 2023, *Spatial functa*: latents on a grid.
 # - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*: latents by a few steps of gradient descent (CAVIA).
 # - Perez et al. 2018, *FiLM*: scales and shifts that condition a network.
-# - Su et al. 2023, *Dual diffusion implicit bridges*: from one sample to another by way of the noise.
+# - Song, Meng & Ermon 2021, *Denoising diffusion implicit models* (DDIM, arXiv 2010.02502): from one sample to another by way of the noise.

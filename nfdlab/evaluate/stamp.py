@@ -1,5 +1,9 @@
 """Scores kept with a trained approach: measured over many tasks when it is made, saved in its header."""
 
+from collections.abc import Mapping
+
+import pandas as pd
+
 from ..baselines import get as baseline
 from ..core.types import Fitted, Problem
 from ..observation import patterns
@@ -47,3 +51,20 @@ def cases_of(problem: Problem) -> list[tuple[object, object]]:
     if name in CASES:
         return list(CASES[name].items())
     return [(m, patterns.Random(count=m) if m else None) for m in COUNTS.get(name, DEFAULT_COUNTS[problem.d])]
+
+
+def kept_scores(fitted: Mapping[str, Fitted]) -> pd.DataFrame:
+    """The scores kept with trained approaches, a row for each name and number of observations.
+
+    Columns: CRPS and spread as ratios, the share of truths in the 90 % band, the number of tasks, what the ratios are
+    to, and how long the training was. An approach trained here was not measured: it has one row that says so.
+    """
+    rows = []
+    for name, one in fitted.items():
+        kept, seconds = one.about["scores"], one.about["budget"]["seconds"] or float("nan")
+        for m, crps in kept.get("crps", {"trained here: not measured": float("nan")}).items():
+            if m not in ("mean", "worst"):
+                rows.append({"model": name, "seen": m, "CRPS": crps, "spread": kept.get("spread", {}).get(m),
+                             "in the 90 % band": kept.get("coverage90", {}).get(m), "tasks": kept.get("tasks", 0),
+                             "ratio to": kept.get("to", ""), "minutes of training": seconds / 60})
+    return pd.DataFrame(rows).set_index(["model", "seen"]).round(3)

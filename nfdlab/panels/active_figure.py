@@ -15,7 +15,7 @@ from . import style
 from .matplotlib_figure import draw as draw_plate
 from .page import BOX, Page, Window, window_around, window_points
 from .plate import Plate, map_plate
-from .style import Picture, colour_of, dress, legend, picture
+from .style import Picture, colour_of, colours_of, dress, legend, picture
 
 SIDE = {1: 401, 2: 96}
 CURVES = 16
@@ -110,7 +110,7 @@ def promised(ax: Axes, search: Search, title: str, ink: str, names: tuple) -> No
 def regret(ax: Axes, errors: dict[str, list[float]], others: dict[str, dict[int, float]], title: str) -> None:
     """Errors after each measurement on a log axis, thick, and averages of others over many truths, thin."""
     for i, (name, curve) in enumerate(others.items()):
-        colour = colour_of(name) if name.startswith(("exact", "model")) else style.BASELINE
+        colour = colours_of(others)[name] if name.startswith(("exact", "model")) else style.BASELINE
         ax.semilogy(list(curve), list(curve.values()), color=colour, lw=1.1, marker="os^vDP*X"[i % 8], ms=4,
                     ls="-" if colour != style.BASELINE else (0, (4, 2)), label=name)
     for name, curve in errors.items():

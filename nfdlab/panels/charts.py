@@ -11,7 +11,7 @@ from ..evaluate.calibration import interval
 from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
 from .matplotlib_figure import require_d
-from .style import Picture, colour_of, dress, headline, legend, picture
+from .style import Picture, colours_of, dress, headline, legend, picture
 
 _POINTS = 481
 
@@ -27,8 +27,9 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
     xs = torch.linspace(*window, _POINTS)[:, None]
     x = xs[:, 0].numpy()
     figure, ((ax,),) = picture(size=(7.2, 3.4))
+    colours = colours_of(bundles)
     for i, (name, fields) in enumerate(bundles.items()):
-        colour, values = colour_of(name), fields(xs).cpu()[..., 0].numpy()
+        colour, values = colours[name], fields(xs).cpu()[..., 0].numpy()
         if fields.n == 1:
             ax.plot(x, values[0], color=colour, lw=style.THICK, label=name)
             continue
@@ -71,7 +72,7 @@ def ratios(curves: Mapping[str, Mapping], *, title: str | None = None, metric: s
     for i, (name, curve) in enumerate(curves.items()):
         rows = [(place[m], *np.broadcast_to(np.atleast_1d(curve[m]), 3)) for m in marks if m in curve]
         at, value, low, high = np.array(rows, dtype=float).T
-        at, colour = at + 0.06 * (i - (len(curves) - 1) / 2), colour_of(name)
+        at, colour = at + 0.06 * (i - (len(curves) - 1) / 2), colours_of(curves)[name]
         ax.errorbar(at, value, yerr=np.clip([value - low, high - value], 0, None), color=colour, lw=1.4, elinewidth=1.0,
                     capsize=2.5, marker="o", ms=4, label=name)
     ax.set_xticks(range(len(marks)), [str(m) for m in marks])

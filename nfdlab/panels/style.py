@@ -1,10 +1,12 @@
 """The style of every picture: colours of contestants, colour maps, fonts, and how a number is written.
 
-Truth black, observations white circles ringed black, exact posterior blue, model orange, baselines grey (a palette for
-colour-blind readers: Okabe & Ito 2008). Fields in one perceptually uniform map, errors in one diverging map centred at
-zero, uncertainty in a third. Every picture has its own white background, so that black stays black on a dark theme.
+Truth black, observations white circles ringed black, exact posterior blue, model orange, a second model purple,
+baselines grey (a palette for colour-blind readers: Okabe & Ito 2008, its purple made darker). Fields in one
+perceptually uniform map, errors in one diverging map centred at zero, uncertainty in a third. Every picture has its own
+white background, so that black stays black on a dark theme.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from io import BytesIO
 
@@ -14,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 TRUTH, EXACT, MODEL, BASELINE = "#000000", "#0072b2", "#d55e00", "#767676"
+SECOND = "#aa4499"               # a second model
 DOT, RING = "#ffffff", "#000000"
 PAPER, INK, SOFT, FAINT, EMPTY, ALERT = "#ffffff", "#222222", "#5c5c5c", "#dddddd", "#ececec", "#b3261e"
 FIELD_MAP, ERROR_MAP, STD_MAP = "viridis", "PRGn", "magma"
@@ -22,12 +25,20 @@ BAND_ALPHA, DRAW_ALPHA = 0.22, 0.55
 THIN, THICK = 0.9, 1.8           # points: draws over a band; truth and means
 FONT = 9.0                       # points; titles one larger
 ROLES = {"truth": TRUTH, "exact": EXACT, "baseline": BASELINE, "kriging": BASELINE,
-         "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "nearest": "#c8c8c8"}
+         "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "nearest": "#c8c8c8", "grid": "#9a9a9a",
+         "random": "#b4b4b4", "adaptive": "#565656"}
 
 
 def colour_of(name: str) -> str:
     """The colour of a contestant by its name: truth black, exact … blue, baselines grey, anything else is a model."""
     return ROLES.get(name, EXACT if name.startswith("exact") else MODEL)
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """The colours of contestants of one picture: as `colour_of`, but every model after the first purple."""
+    found = {name: colour_of(name) for name in names}
+    models = [name for name, colour in found.items() if colour == MODEL]
+    return found | dict.fromkeys(models[1:], SECOND)
 
 
 @cache
@@ -68,9 +79,10 @@ class Picture(Figure):
     sharpness = 1.6              # pixels for each pixel of the page
 
     def png(self, dpi: float | None = None) -> bytes:
-        """The picture as a PNG file's bytes."""
-        out = BytesIO()
-        self.savefig(out, format="png", dpi=dpi or 100 * self.sharpness, facecolor=PAPER)
+        """The picture as a PNG file's bytes; its titles are in the file's description."""
+        out, titles = BytesIO(), [self.get_suptitle(), *(ax.get_title(loc="left") for ax in self.axes)]
+        self.savefig(out, format="png", dpi=dpi or 100 * self.sharpness, facecolor=PAPER,
+                     metadata={"Description": "\n".join(filter(None, titles))})
         return out.getvalue()
 
     def _repr_png_(self):

@@ -1,0 +1,152 @@
+"""Each lesson as a learner runs it, at its own parameters: the sentences that its conclusion rests on are true of the
+numbers it has just measured, and the still at its head shows the numbers of its first picture."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from nfdlab import report
+from nfdlab.jupyter.lessons import lessons, read
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+LESSONS = {path.stem: path for path in lessons(FOLDER)}
+TIMES = r"[\d.]+ (?:ms|µs|s)\b"                  # how long something took is another machine's business
+
+# sentence of the lesson (or what a title computes) -> what must hold of the names that the lesson leaves behind
+CLAIMS = {
+    "00_start_here": {
+        "the exact posterior's value is the best that anything can reach": "0.85 < best < 1.15",
+        "*Predict:* eight observations, a smooth curve. Is there one answer?": "abs(spread[1] / spread[0] - 1) < 0.15"},
+    "00a_problems_and_rulers": {
+        "The mean wins on squared error by being a curve that cannot occur":
+        "errors[1] < errors[0] and roughness[1] < 0.95",
+        "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
+        "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
+    "01_latent_field": {
+        "on a Gaussian field the closed form does it all": "abs(table.ratio('crps', 'network silenced').loc['mean', "
+        "'crps'] - table.ratio('crps', 'model').loc['mean', 'crps']) < 0.08",
+        "dozens of directions matter here": "24 <= directions['gp2d'] < 100",
+        "from 30 pixels the model is far behind kriging": "camera.about['scores']['crps']['30'] > 1.3",
+        "In the mean\nsquared error of all patches together": "float(pooled['×4'].split()[0]) > 0",
+        "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
+        "What if the field is\nnot given their width?": "errors['taken for points'] > 2 * errors['given their width']"},
+    "02_weight_diffusion": {
+        "on the right it is a third thing": "off[1] > 1.5 * off[0]",
+        "Fresh functions are the nearer ones, so it has not memorised": "near['fresh functions'] < near['draws']",
+        "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_",
+        "once with the neurons of every fitted\nfield permuted": "away['permuted'] > 1.5 * away['shared']"},
+    "03_score_field": {
+        "White noise averages out": "fall[0] < 0.2 and fall[1] > 0.9",
+        "on a Gaussian field the linear part is everything":
+        "worst['shipped'] < 0.02 and worst['linear answer'] < 0.02",
+        "at which noise level is there most to learn?": "share_ < 0.7",
+        "The error of a rung is nearly the same for both denoisers": "all(abs(a[0] - rungs['network'][k][0]) < 0.05 "
+        "for k, a in rungs['exact'].items() if a[0] < 1e3)",
+        "Nothing in the draws says that the world has changed": "inside['model'] < 0.4 and inside['exact'] > 0.75"},
+    "04_coarse_to_fine": {
+        "one draw in three is the nearer of the two": "0.25 < nearer < 0.45 and 0.3 < half < 0.7",
+        "a weather map without gusts": "kept['regression'] < 0.1 and 0.8 < kept['regression + diffusion'] < 1.2",
+        "far too sure": "cover[0.0] > 1.15 and error[0.3] < error[0.0]",
+        "creases are power where the truth has none":
+        "off['modes'][-1] < 0.2 < min(off['bicubic'][-1], off['linear'][-1])",
+        "Laid side by side, they do not": "step['by themselves'] > 3 * step['blended']"},
+    "05_sparse_conditional": {
+        "A Gaussian with one covariance for all layouts of observations costs little here":
+        "control['Gaussian residual'].mean() < control['white residual'].mean() "
+        "and control['Gaussian residual'].mean() < control['diffusion'].mean() + 0.1",
+        "the model's band holds about what the exact one holds": "abs(inside.loc['one side', 'model'] - "
+        "inside.loc['one side', 'exact']) < 0.1",
+        "kriging, which fits its kernel\nto the observations, has": "inside.loc['another kind', 'model'] < 0.4 "
+        "and inside.loc['another kind', 'kriging'] > 0.7",
+        "A tie, and that is a lesson too": "abs(kept['crps']['mean'] - 1) < 0.02"},
+    "06_temporal_field": {
+        "The guess stands still and fades between the frames":
+        "abs(direction(ghost).item()) < 0.3 and way.abs().min() > 0.5",
+        "at gap 7 a turn of 252° one way is not 252° the other way":
+        "sure['exact'][7] > 0.95 and sure['exact'][5] < 0.6",
+        "On waves the networks add nothing": "abs(more.mean().item()) < 0.02",
+        "CRPS is several times the exact one": "filmer.about['scores']['crps']['every 4'] > 3",
+        "more would be flicker, less is too smooth": "measured['temporal field']['flicker'] < 0.9",
+        "Every draw under one covariance is a ghost of its own":
+        "rows['one component']['CRPS'] > rows['two components']['CRPS']"},
+    "07_adaptive_sampling": {
+        "from then on it spends the\nrest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
+        "2 * contact['looks on the hill', 'mean']['grid']",
+        "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
+        "so a grid is better": "excess['exact, variance'].mean() > 0",
+        "what share must be asked": "asked < 0.05 * pixels**2 and off.max() <= own",
+        "draws jump anywhere, and looks go where the answer is known": "left['dps']['interval left'] > "
+        "1.5 * left['particles']['interval left']"},
+    "08_stochastic_field": {
+        "every point can be calibrated and the whole be wrong": "means['coverage90'].between(0.82, 0.98).all() "
+        "and means.loc['white noise', 'maximum90'] < 0.6",
+        "White noise has no limit as places grow dense":
+        "lost[512] < 0.85 * lost[32] and abs(ours[512] / ours[32] - 1) < 0.03",
+        "the last column does":
+        "rows['diffusion']['within 0.1 of 0 or 1'] > rows['gaussian']['within 0.1 of 0 or 1'] + 0.1"},
+    "09_modulated_field": {
+        "where the deep latent modulates all layers": "table['odds', 'as the deep'].iloc[0] > 0.9 "
+        "and table['odds', 'as the shallow'].iloc[-1] > 0.9",
+        "the way that the prior would call likeliest": "min(off, key=off.get) == 'bridge'",
+        "the score must fall apart":
+        "score['as it is'] < 0.5 * min(score['latent of zeros'], score['latent of another'])",
+        "how much of its variance do the four best shapes miss?": "four_missed['linear'] > four_missed['early']"},
+    "10_sparse_features": {
+        "from them alone a classical surface fit": "overlaps['tokens'] > overlaps['bare'] + 0.3",
+        "On outlines the denoiser's network is worth something": "left['denoiser silenced'].mean() > "
+        "1.1 * left['all networks'].mean() "
+        "and abs(left['field silenced'].mean() / left['all networks'].mean() - 1) < 0.1",
+        "which know nothing of the other points": "apart['weights that know all points']['other points'] < "
+        "apart['softmax of distance']['other points']",
+        "noise that is not the stated one does": "noise_rows[24, 'noise 10 × what is stated']['error / spread'] > 1.5"},
+}
+
+
+def words(png: bytes) -> str:
+    """The titles of a picture, from its file's description."""
+    return Image.open(io.BytesIO(png)).info.get("Description", "")
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers of a title, times left out."""
+    return [float(n) for n in re.findall(r"\d+(?:\.\d+)?", re.sub(TIMES, "", text))]
+
+
+def plain(text: str) -> str:
+    """Without line ends."""
+    return " ".join(text.split())
+
+
+def test_a_lesson_makes_the_claims_that_are_tested():
+    assert set(CLAIMS) <= set(LESSONS)
+    for stem, claims in CLAIMS.items():
+        prose = plain("\n".join(c.source for c in read(LESSONS[stem]).cells if c.cell_type == "markdown"))
+        assert [said for said in claims if plain(said) not in prose] == [], stem
+
+
+def test_numbers_leave_times_out():
+    assert numbers("32²: asked in 14 ms; off by 28%, 0.95 of 64") == [32.0, 28.0, 0.95, 64.0]
+
+
+@pytest.mark.learner
+@pytest.mark.parametrize("stem", LESSONS)
+def test_what_a_lesson_says_is_true_of_what_it_measured(stem):
+    lesson = read(LESSONS[stem])
+    held = ", ".join(f"{said!r}: bool({expression})" for said, expression in CLAIMS.get(stem, {}).items())
+    lesson.cells.append(nbformat.v4.new_code_cell(f"import json\nprint('claims', json.dumps({{{held}}}))"))
+    done = report.execute(lesson, FOLDER, {}, timeout=600)
+    outputs = [o for c in done.cells if c.cell_type == "code" for o in c.outputs]
+    said = json.loads(outputs[-1].text.partition("claims ")[2])
+    assert [sentence for sentence, true in said.items() if not true] == []
+
+    first = next(o.data["image/png"] for o in outputs if "data" in o and "image/png" in o.data)
+    picture = (FOLDER / "pictures" / f"{stem}.png").read_bytes()
+    here, still = (numbers(words(png)) for png in (base64.b64decode(first), picture))
+    assert still or not here, "a still without its titles: python pictures/make.py"
+    assert here == pytest.approx(still, rel=0.05, abs=0.02), "the still shows other numbers: python pictures/make.py"
