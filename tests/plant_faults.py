@@ -1,7 +1,7 @@
-"""Plant each fault of tests/faults/*.toml in a copy of the repository, one at a time, and expect its test to go red.
+"""Plant each fault of tests/faults in a copy of the repository, one at a time, and expect its test to go red.
 
     python tests/plant_faults.py                      all of them, two at a time
-    python tests/plant_faults.py laws rulers          the lists laws.toml and rulers.toml
+    python tests/plant_faults.py laws unit/fields     the lists laws.toml and unit/fields.toml, for tests of those folders
     python tests/plant_faults.py laws -k heun         faults whose file, test or reason holds the word
     python tests/plant_faults.py --list
 
@@ -50,7 +50,7 @@ class Fault:
 
 def faults(parts: list[str], word: str = "") -> list[Fault]:
     """The entries of the lists, of all if none is named, that hold the word."""
-    have = {path.stem: path for path in sorted(LISTS.glob("*.toml"))}
+    have = {path.relative_to(LISTS).with_suffix("").as_posix(): path for path in sorted(LISTS.rglob("*.toml"))}
     unknown = set(parts) - set(have)
     if unknown:
         sys.exit(f"No list {', '.join(sorted(unknown))}; there are {', '.join(have)}.")
@@ -145,7 +145,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen, began = faults(options.parts, options.word), time.perf_counter()
     if options.list or not chosen:
-        print("\n".join(f"{f.part:12} {f.file:40} {f.why}" for f in chosen) or "No such fault.")
+        print("\n".join(f"{f.part:18} {f.file:40} {f.why}" for f in chosen) or "No such fault.")
         return int(not chosen)
     os.environ.update({"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"})
     FORKS.set_forkserver_preload(HEAVY)
@@ -153,9 +153,17 @@ def main() -> int:
         copies: SimpleQueue[Path] = SimpleQueue()
         for i in range(options.jobs):
             copies.put(copy(Path(scratch, str(i)), options.committed))
-        first = copies.get()
-        good, said = green(first, sorted({f.test for f in chosen}))
-        copies.put(first)
+        tests = sorted({f.test for f in chosen})
+
+        def whole(part: list[str]) -> tuple[set[str], str]:
+            where = copies.get()
+            found = green(where, part)
+            copies.put(where)
+            return found
+
+        with ThreadPoolExecutor(options.jobs) as pool:
+            found = list(pool.map(whole, [tests[i::8] for i in range(min(8, len(tests)))]))
+        good, said = set().union(*(g for g, _ in found)), "".join(text for _, text in found)
 
         def one(fault: Fault) -> str:
             if fault.test not in good:
@@ -169,9 +177,9 @@ def main() -> int:
         wide, outcomes = max(len(f.file) for f in chosen), []
         with ThreadPoolExecutor(options.jobs) as pool:
             for fault, outcome in zip(chosen, pool.map(one, chosen), strict=True):
-                print(f"{fault.part:8}  {fault.file:{wide}}  {outcome:8}  {fault.why}", flush=True)
+                print(f"{fault.part:18}  {fault.file:{wide}}  {outcome:8}  {fault.why}", flush=True)
                 if outcome != "seen":
-                    print(f"{'':8}  {'':{wide}}            {fault.test}", flush=True)
+                    print(f"{'':18}  {'':{wide}}            {fault.test}", flush=True)
                 outcomes.append(outcome)
     if said:
         print(f"\nNot green before anything was planted:\n{said[-3000:]}")

@@ -272,14 +272,20 @@ def test_no_file_knows_the_machine_it_was_written_on():
     assert not found
 
 
-@pytest.mark.parametrize("path", sorted((TOP / "tests" / "faults").glob("*.toml")), ids=lambda path: path.stem)
+FAULTS = sorted((TOP / "tests" / "faults").rglob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
 def test_every_fault_can_still_be_planted(path):
-    """Each text to be replaced occurs once, and each test named is there; `tests/plant_faults.py` does the rest."""
-    stale = []
+    """Each text to be replaced occurs once, and each test named is there, in the folder that the list is for;
+    `tests/plant_faults.py` does the rest."""
+    stale, folder = [], path.relative_to(TOP / "tests" / "faults").with_suffix("")
     for fault in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]:
         target, (file, name) = TOP / fault["file"], fault["test"].split("::")
         times = target.read_text(encoding="utf-8").count(fault["find"]) if "find" in fault else 1 - target.exists()
         test = (TOP / file).read_text(encoding="utf-8")
+        if TOP / file != TOP / "tests" / folder / Path(file).name:
+            stale.append(f"{fault['why']}: belongs to the list of {file}")
         if times != 1 or not fault["why"] or f"def {name.partition('[')[0]}(" not in test:
             stale.append(f"{fault['file']}: {fault['why']}: found {times} times, tested by {fault['test']}")
     assert not stale
