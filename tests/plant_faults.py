@@ -1,7 +1,7 @@
 """Plant each fault of tests/faults in a copy of the repository, one at a time, and expect its test to go red.
 
     python tests/plant_faults.py                      all of them, two at a time
-    python tests/plant_faults.py laws unit/fields     the lists laws.toml and unit/fields.toml, for tests of those folders
+    python tests/plant_faults.py laws unit/fields     the lists laws.toml and unit/fields.toml
     python tests/plant_faults.py laws -k heun         faults whose file, test or reason holds the word
     python tests/plant_faults.py --list
 
