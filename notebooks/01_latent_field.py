@@ -53,7 +53,7 @@ from nfdlab.nn.networks import MLP
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
-    tasks, finest = 2, 256
+    tasks, finest = 1, 256
 problem, discs, photo = (nfd.problems.get(name) for name in ("gp2d", "discs2d", "photo2d"))
 coords, truth = nfd.cell_centres((48, 48)), problem.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
