@@ -27,8 +27,8 @@ from queue import SimpleQueue
 
 TOP = Path(__file__).resolve().parents[1]
 LISTS = TOP / "tests" / "faults"
-FAILED = 1                       # pytest's exit code when a test ran and failed; others say it could not run
-PATIENCE = 600                   # seconds for one test: a fault that makes it hang was seen too
+HANGS, FAILED = -1, 1                       # pytest's exit code when a test ran and failed; others say it could not run
+PATIENCE = 600                   # seconds for one test
 ENDED = 64                       # added to pytest's exit code, since Python's own for a crash is 1 too
 HEAVY = ["torch", "pytest", "scipy.stats", "scipy.spatial", "scipy.interpolate", "pandas", "matplotlib.pyplot",
          "plotly.graph_objects", "nbformat", "jupytext", "ipywidgets", "safetensors.torch", "typer.testing",
@@ -82,10 +82,10 @@ def run(where: Path, tests: list[str], *options: str) -> tuple[int, str]:
                  "ignore::pytest.PytestAssertRewriteWarning", *options, *tests]        # plugins were imported before
     process = FORKS.Process(target=_pytest, args=(str(where), str(said), arguments))
     process.start()
-    process.join(PATIENCE)
+    process.join(PATIENCE * len(tests))
     if process.is_alive():
         os.killpg(process.pid, signal.SIGKILL)
-        return FAILED, f"no end after {PATIENCE} s"
+        return HANGS, f"no end after {PATIENCE * len(tests)} s"
     text = said.read_text(encoding="utf-8", errors="replace") if said.exists() else ""
     return process.exitcode - ENDED, text            # a fork that broke, not its test, ends with less than ENDED
 
@@ -132,7 +132,7 @@ def plant(fault: Fault, where: Path) -> str:
         path.unlink() if before is None else path.write_text(before, encoding="utf-8")
     if code == FAILED:
         return "seen"
-    return "SURVIVED" if code == 0 else f"CANNOT RUN: {' '.join(said.split())[-160:]}"
+    return "SURVIVED" if code == 0 else "HANGS" if code == HANGS else f"CANNOT RUN: {' '.join(said.split())[-160:]}"
 
 
 def main() -> int:
