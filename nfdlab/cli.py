@@ -95,8 +95,9 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
     with (interruptible(lambda: "Stopped; no report was written."),
           bar(f"running {Path(notebook).stem}", "cells") as progress):
         written = report.run(notebook, given, out, progress=progress, timeout=timeout)
-    console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s")
-    console.print(f"{written.notebook}  the same as a notebook, executed", style="dim")
+    console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s",
+                  soft_wrap=True)
+    console.print(f"{written.notebook}  the same as a notebook, executed", style="dim", soft_wrap=True)
 
 
 @app.command()

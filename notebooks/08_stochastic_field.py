@@ -403,7 +403,7 @@ pd.DataFrame(rows).T.round(2)
 # w = torch.special.ndtri(torch.tensor([0.05, 0.5, 0.95])).to(model.device)
 # read_off = model.quantiles(seen, coords, w)[..., 0]
 # values = model.draw(seen, 500, seed=1)(coords)
-# drawn = torch.stack([quantile(values, q)[:, 0] for q in (0.05, 0.5, 0.95)])
+# drawn = torch.stack([values[..., 0].quantile(q, 0) for q in (0.05, 0.5, 0.95)])
 # print(f"largest difference {(read_off - drawn).abs().max():.3f}")
 # assert (read_off - drawn).abs().max() < 0.5
 # ```

@@ -28,6 +28,11 @@ class ErrorBreakdown:
     conditioning: float
     table: Table
 
+    @property
+    def generation_gap(self) -> float:
+        """Energy distance of the prior draws beyond that between fresh functions."""
+        return self.prior - self.fresh
+
 
 def error_breakdown(fitted: Fitted, problem: Problem, *, counts=None, tasks: int = 20, functions: int = 256,
                     seed: int = 0, points: Tensor | None = None) -> ErrorBreakdown:

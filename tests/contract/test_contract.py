@@ -403,7 +403,7 @@ def test_a_save_that_fails_leaves_what_was_there(case, tmp_path, monkeypatch):
             f.write(whole[:100])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OSError, match="no space"):
         nfd.save(case.fitted, path)
     monkeypatch.undo()
