@@ -53,6 +53,8 @@ def test_a_lessons_sliders_move_its_picture(lab, stem):
         picture.wait_for()
         for label in SLIDERS.get(stem, ("kept", "scale")):
             before = picture.evaluate(SHOWN)
-            turn(page, label)
+            turn(page, label)                                     # it is grey until its first new frame
+            page.wait_for_function(f"([e, before]) => ({SHOWN})(e) !== before || !e.isConnected",
+                                   arg=[picture.element_handle(), before])
             assert picture.evaluate(SHOWN) != before
         assert not page.locator(".nfdlab-error").count()
