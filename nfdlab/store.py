@@ -31,7 +31,7 @@ def shipped() -> dict[tuple[str, str], Path]:
 
 
 def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
-    """Write a trained approach to `path` (a .safetensors file), whole or not at all: in float32 unless told. float16
+    """Write a trained approach to `path` (a .safetensors file), whole or not at all: in float32 by default. float16
     halves the file."""
     import torch
     from safetensors.torch import save_file

@@ -430,7 +430,7 @@ style.dress(
 figure
 
 # %% [markdown]
-# **And functions of another kind.** The linear answer believes in the covariance it was given. *Predict:* wiggles finer than
+# **And functions of another kind.** The linear answer assumes the covariance measured on training draws. *Predict:* wiggles finer than
 # anything in training: how much of such a function lies in the model's band, and how much in the band that is right?
 
 # %%
