@@ -157,8 +157,11 @@ def _digits(value: float) -> str:
 
 def show_findings(findings) -> int:
     """Print the findings of `nfdlab doctor`; returns 1 if something is wrong, else 0."""
-    console.print(_table("", "what", "found", "note", rows=[
-        ("[green]✓[/]" if f.right else "[red]✗[/]", f.what, Text(f.found), Text(f.note)) for f in findings]))
+    width = max(len(f.what) for f in findings)
+    for f in findings:
+        mark = ("✓", "green") if f.right else ("✗", "red")
+        note = f"  ({f.note})" if f.note else ""
+        console.print(Text.assemble(mark, f"  {f.what:{width}}  {f.found}", (note, "dim")), soft_wrap=True)
     wrong = sum(not f.right for f in findings)
     verdict = f"[red]{wrong} of {len(findings)} need attention.[/]" if wrong else "[green]All is well.[/]"
     console.print(verdict)
