@@ -3,9 +3,9 @@
 Run from the repository's root, on a quiet machine: python tests/bench_decode.py [PART OF A NAME ...] [--repeats 5]
 
 Drawn Fields are asked at a grid of 256 x 256 points (2,048 in 1D, one frame of 128 x 128 of a film). The bare layers
-are those linear layers and activations of the decoder that need both the point and the draw, run on contiguous rows
-that stay in cache, as many as the decoder has. Both run in turn, on one thread; times are CPU time, the least of the
-repeats.
+are those linear layers, modulations (FiLM) and activations of the decoder that need both the point and the draw, run
+on contiguous rows that stay in cache, as many as the decoder has. Both run in turn, on one thread; times are CPU time,
+the least of the repeats.
 """
 
 import argparse
@@ -82,15 +82,16 @@ def anchored(net) -> tuple[Callable, int]:
 
 
 def space_time(autoencoder) -> tuple[Callable, int]:
-    """The layers that mix, their activations, the output, and the linear reconstruction of 16 draws."""
+    """The layers that mix, their modulation and activations, the output, and the linear reconstruction of 16 draws."""
     field, width = autoencoder.field, autoencoder.field.output.in_features
     x, expansions = torch.randn(CACHED // width, width), getattr(autoencoder, "expansions", [])
     parts = [(torch.randn(16, e.rank), torch.randn(e.rank, len(x) // 16)) for e in expansions]
+    scale, shift = torch.randn(2, width)
 
     def run():
-        h = nn.functional.silu(x)
+        h = nn.functional.silu(torch.addcmul(shift, x, scale))
         for mix in field.mix:
-            h = nn.functional.silu(mix(h))
+            h = h + nn.functional.silu(torch.addcmul(shift, mix(h), scale))
         return field.output(h), [a @ rows for a, rows in parts]
 
     return run, len(x)

@@ -8,6 +8,7 @@ from ..nn.networks import Fourier
 from .pieces import SiLU, in_pieces, in_place
 
 FOUR = 4                             # frames around a time: two before, two after
+RUN = 32                             # from so many points a time, one after another, each time is decoded by itself
 
 
 def around(latent: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,21 +66,26 @@ class SpaceTimeField(nn.Module):
         return middle + self.move(torch.cat([apart, where], -1))
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
-        shared = coords.ndim == 2
-        times = coords[:, 0].unique() if shared else coords[..., 0]
-        now = self.at(latent, times)
+        if coords.ndim == 3:
+            return self._modulated((self._place(coords),), self._films(self.at(latent, coords[..., 0])))
+        width, (times, counts) = self.place.out_features, coords[:, 0].unique_consecutive(return_counts=True)
+        if RUN * len(times) <= len(coords):                     # moment by moment, a film's frames
+            films = self._films(self.at(latent, times))
+            moments = zip(coords.split(counts.tolist()), zip(*(f.split(1, 1) for f in films), strict=True), strict=True)
+            return torch.cat([in_pieces(lambda at: (self._place(at),), self._modulated, at, now, width)
+                              for at, now in moments], 1)
+        times = times.unique()
+        return in_pieces(lambda at: (self._place(at), torch.searchsorted(times, at[..., 0].contiguous())),
+                         self._modulated, coords, self._films(self.at(latent, times)), width)
+
+    def _place(self, coords: Tensor) -> Tensor:
+        """Embedded places (…, width) of coords (…, d)."""
+        return self.place(self.encode(coords[..., 1:] if self.d > 1 else torch.zeros_like(coords)))
+
+    def _films(self, now: Tensor) -> tuple[Tensor, ...]:
+        """Latents at times (b, p, k) -> each layer's scale (b, p, width), then each layer's shift."""
         films = [part for tell in self.tell for part in tell(now).chunk(2, -1)]
-        films = (*(1 + scale for scale in films[::2]), *films[1::2])                 # of each layer
-
-        def place(at: Tensor) -> tuple[Tensor, ...]:
-            embedded = self.place(self.encode(at[..., 1:] if self.d > 1 else torch.zeros_like(at)))
-            if not shared or len(times) == 1:
-                return (embedded,)
-            return embedded, torch.searchsorted(times, at[..., 0].contiguous())
-
-        if shared:
-            return in_pieces(place, self._modulated, coords, films, films[0].shape[2])
-        return self._modulated(place(coords), films)
+        return (*(1 + scale for scale in films[::2]), *films[1::2])
 
     def _modulated(self, placed: tuple[Tensor, ...], films: tuple[Tensor, ...]) -> Tensor:
         """Embedded places (b, p, width), where points share times which is each point's (1, p), and the scales and then

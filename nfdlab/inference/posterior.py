@@ -67,7 +67,7 @@ class TrainedModel:
         start = mean + levels[0] * normals(seed, n, shape, "white").to(self.device)
         return path(denoise, start, levels, method=sampler, noise=fresh_noise(seed))
 
-    def evaluated(self, rule: Callable[[Tensor, slice | Tensor], Tensor], n: int, each: int = 128) -> EvaluatedFields:
+    def evaluated(self, rule: Callable[[Tensor, slice | Tensor], Tensor], n: int, each: int = 16) -> EvaluatedFields:
         """n Fields of `rule(coords, draws)`, which is asked on the device in float32, some points at a time: `each` is
         how many numbers it holds for one point of one draw."""
         d, c = self.about["d"], self.about["c"]
