@@ -19,6 +19,7 @@ from .table import GRIDS, measured
 STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 40)
 METRICS = ("crps", "energy", "variogram")
 MARGIN = 1.01                                        # the default may cost this much of the best score
+SPREAD = 0.05                                        # and change their spread by so much, or bands are wrong
 
 
 def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS, tasks: int = 24, draws: int = 64,
@@ -27,16 +28,16 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
 
     Tasks, observations and the noise of the draws are the same at each number of steps, so that ratios compare
     steps alone. One ratio for each number of observations that the approach is scored at (`stamp`), then
-    their mean. Returns {"steps", "crps", "energy", "variogram": a list each, "crps_95": (low, high) of each by a
-    bootstrap over tasks, "cases", "tasks" of each, "draws", "fewest": the least number of steps within 1 % of the best
-    in all three}.
+    their mean. Returns {"steps", "crps", "energy", "variogram", "spread" (the draws' standard deviation): a list each,
+    "crps_95": (low, high) of each by a bootstrap over tasks, "cases", "tasks" of each, "draws", "fewest": the least
+    number of steps within 1 % of the best score in all three and within 5 % of the last spread}.
     """
     steps = sorted(set(steps))
     require(len(steps) > 1, must="steps: at least two numbers of steps.", came=steps, why="A curve compares them.",
             do=f"steps={STEPS}.")
     require_count(tasks, "tasks", 2), require_count(draws, "draws", 2), require_seed(seed)
     source, points, cases = problems.held_out(problem), cell_centres(GRIDS[problem.d]), cases_of(problem)
-    found = torch.zeros(len(METRICS), len(cases), tasks, len(steps), dtype=torch.float64)
+    found = torch.zeros(len(METRICS) + 1, len(cases), tasks, len(steps), dtype=torch.float64)
     for j, (m, case) in enumerate(cases):
         for i in range(tasks):
             own = child(seed, "task", m, i)
@@ -45,8 +46,8 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
             target = truth(points)[0]
             for k, number in enumerate(steps):
                 values = fitted.draw(seen, draws, seed=child(own, "draws"), steps=number)(points)
-                scored = measured(values, target, problem.d, METRICS)
-                found[:, j, i, k] = torch.stack([scored[name].double().cpu() for name in METRICS])
+                scored = measured(values, target, problem.d, (*METRICS, "variance"))
+                found[:, j, i, k] = torch.stack([value.double() for value in scored.values()])
             if progress is not None:
                 progress(j * tasks + i + 1, len(cases) * tasks)
     return {"steps": steps, **summary(found.numpy(), steps), "cases": len(cases), "tasks": tasks, "draws": draws}
@@ -60,15 +61,17 @@ def with_fewest_steps(fitted: TrainedModel, problem: Problem, **setting) -> Trai
 
 
 def summary(found: np.ndarray, steps: Sequence[int], *, seed: int = 0) -> dict:
-    """Scores (metrics, cases, tasks, steps) -> mean ratios to the last column, an interval, and the fewest steps."""
+    """Scores and then variances (metrics + 1, cases, tasks, steps) -> mean ratios to the last column, the spread's too,
+    an interval, and the fewest steps."""
     ratios = _ratios(found)
     rng = np.random.default_rng(seed)
     again = [_ratios(found[:, :, rng.integers(0, found.shape[2], found.shape[2])])[0] for _ in range(500)]
     low, high = np.quantile(again, (0.025, 0.975), axis=0, method="weibull")
-    good = (ratios <= MARGIN * ratios.min(-1, keepdims=True)).all(0)
-    return {**{name: [round(float(v), 4) for v in row] for name, row in zip(METRICS, ratios, strict=True)},
-            "crps_95": [[round(float(a), 4), round(float(b), 4)] for a, b in zip(low, high, strict=True)],
-            "fewest": int(steps[int(good.argmax())])}
+    scores, spread = ratios[:-1], ratios[-1] ** 0.5
+    good = (scores <= MARGIN * scores.min(-1, keepdims=True)).all(0) & (abs(spread - 1) <= SPREAD)
+    rows = dict(zip((*METRICS, "spread"), (*scores, spread), strict=True))
+    return {**{name: np.round(row, 4).tolist() for name, row in rows.items()},
+            "crps_95": np.round(np.stack([low, high], -1), 4).tolist(), "fewest": int(steps[int(good.argmax())])}
 
 
 def _ratios(found: np.ndarray) -> np.ndarray:

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 import nfdlab as nfd
-from nfdlab.evaluate.steps import METRICS, step_curve, summary, with_fewest_steps
+from nfdlab import recipes, store
+from nfdlab.evaluate.steps import MARGIN, METRICS, SPREAD, step_curve, summary, with_fewest_steps
 
 STEPS = (2, 4, 8, 16)
 
 
-def scores(*by_steps):
-    """(metrics, 2 cases, 5 tasks, steps) from the mean of each metric at each number of steps; tasks differ."""
-    means = np.broadcast_to(np.array(by_steps, dtype=float), (len(METRICS), len(STEPS)))
+def scores(by_steps, variance=(1.0, 1.0, 1.0, 1.0)):
+    """(metrics + 1, 2 cases, 5 tasks, steps) from means of each metric at each number of steps, and the variance of the
+    draws; tasks differ."""
+    means = np.stack([*np.broadcast_to(np.array(by_steps, dtype=float), (len(METRICS), len(STEPS))), variance])
     return means[:, None, None, :] * np.array([1.0, 3.0])[:, None, None] * np.linspace(0.5, 1.5, 5)[:, None]
 
 
@@ -19,15 +21,22 @@ def scores(*by_steps):
     ([[1.5, 1.2, 1.009, 1.0]], 8), ([[1.5, 1.2, 1.011, 1.0]], 16), ([[1.005, 0.99, 1.0, 1.0]], 4),
     ([[1.009] * 4, [1.0] * 4, [1.2, 1.0, 1.0, 1.0]], 4)])          # the slowest of the three metrics decides
 def test_the_fewest_steps_within_a_hundredth_of_the_best_in_all_three(means, fewest):
-    found = summary(scores(*means), STEPS)
+    found = summary(scores(means), STEPS)
     assert found["fewest"] == fewest and found["crps"][-1] == 1.0
     assert all(low <= value + 1e-4 and value <= high + 1e-4 for value, (low, high)
                in zip(found["crps"], found["crps_95"], strict=True))
 
 
+def test_steps_that_narrow_the_bands_are_too_few():
+    """Their scores may be right within a hundredth, but bands of 0.94 of the spread cover less than they say."""
+    found = summary(scores([1.0, 1.0, 1.0, 1.0], np.array([0.94, 0.96, 1.0, 1.0]) ** 2), STEPS)
+    assert found["fewest"] == 4 and found["spread"] == [0.94, 0.96, 1.0, 1.0]
+    assert summary(scores([1.0, 1.0, 1.0, 1.0], np.array([1.07, 1.06, 1.0, 1.0]) ** 2), STEPS)["fewest"] == 8
+
+
 def test_one_case_counts_as_much_as_another_whatever_its_size():
     """A ratio for each number of observations, then their mean: 1.2 and 1.0 make 1.1, though one case is 9 x larger."""
-    found = np.ones((len(METRICS), 2, 4, 2)) * np.array([9.0, 1.0])[:, None, None]
+    found = np.ones((len(METRICS) + 1, 2, 4, 2)) * np.array([9.0, 1.0])[:, None, None]
     found[:, 0, :, 0] *= 1.2
     assert summary(found, (4, 8))["crps"] == [1.1, 1.0]
 
@@ -43,3 +52,13 @@ def test_a_curve_of_a_model_is_repeatable_and_says_its_setting():
     assert model.steps == model.about["config"]["steps"], "the model that was given stays as it was"
     with pytest.raises(ValueError, match="at least two numbers of steps"):
         step_curve(model, problem, steps=(4, 4))
+
+
+@pytest.mark.parametrize("pair", store.shipped(), ids="--".join)
+def test_shipped_weights_draw_with_the_fewest_steps_of_their_own_curve(pair):
+    about = store.about(store.shipped()[pair])
+    curve, steps = about["step_curve"], about["config"]["steps"]
+    rows = np.array([curve[metric] for metric in METRICS])
+    good = (rows <= MARGIN * rows.min(1, keepdims=True)).all(0) & (abs(np.array(curve["spread"]) - 1) <= SPREAD)
+    assert steps == curve["fewest"] == curve["steps"][int(good.argmax())]
+    assert curve["cases"] * curve["tasks"] >= 24 and recipes.CONFIGS[pair]["steps"] == steps
