@@ -34,8 +34,8 @@ class LatentLosses(Losses):
         return torch.cat([encode(self.batch(n, use, j)[1]) for j in range(self.few(batches))])
 
     def few(self, batches: int) -> int:
-        """At most 8 batches in a smoke test."""
-        return min(batches, 8) if self.run.budget.name == "smoke" else batches
+        """At most 2 batches in a smoke test."""
+        return min(batches, 2) if self.run.budget.name == "smoke" else batches
 
     @torch.no_grad()
     def measure(self) -> None:
