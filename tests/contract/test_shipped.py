@@ -60,7 +60,7 @@ def test_what_was_seen_matters(approach, name):
     for truth, seen, seed in tasks:
         turned = Observations(seen.coords, seen.values.roll(1, 0), seen.noise_std)
         for found, given in ((right, seen), (spoiled, turned)):
-            found.append(float(crps(fitted.draw(given, 6, seed=seed, steps=STEPS)(coords), truth)))
+            found.append(float(crps(fitted.draw(given, 4, seed=seed, steps=STEPS)(coords), truth)))
         if len(right) == FIRST and rise(spoiled, right, own_scale=unlike) > 5:
             return
     assert rise(spoiled, right, own_scale=unlike) > 4
