@@ -18,7 +18,7 @@ from nfdlab.diffusion.noise import white
 from nfdlab.evaluate.scores import crps, variogram
 
 SHIPPED = sorted(store.shipped())
-DRAWS, TASKS, FIRST, STEPS = 16, 30, 12, 4
+DRAWS, TASKS, FIRST, STEPS = 16, 30, 15, 4
 COUNTS = {1: (3, 6, 12), 2: (10, 30, 60), 3: (10, 30, 60)}
 POINTS = {1: (64,), 2: (12, 12), 3: (6, 6, 6)}
 

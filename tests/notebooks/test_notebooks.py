@@ -25,14 +25,21 @@ BANNED = {"sys.path": r"\bsys\.path\b", "filtered warnings": r"filterwarnings|si
 DETAILS = re.compile(r"<details>(.*?)</details>", re.S | re.I)
 FENCE = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 
-# what a smoke test needs: pictures of few points, shipped weights that take few steps
-SMALL = """from dataclasses import replace
-from nfdlab import recipes, store
-from nfdlab.panels import sweeps
-load = store.load
-store.load = lambda *a, **k: replace(load(*a, **k), steps=recipes.SMOKE["steps"])
-sweeps._SIDE.update({1: 41, 2: 16, 3: 8}), sweeps._COUNTS.update({1: (1, 8), 2: (5, 20), 3: (20, 80)})
-sweeps._SCALES = 1.0, 4.0"""
+# what a smoke test needs: sweeps of few small pictures, shipped weights that take few steps, scores of few draws
+SMALL = """def small():
+    from dataclasses import replace
+    from nfdlab import recipes, store
+    from nfdlab.evaluate import error_breakdown, table
+    from nfdlab.panels import sweeps
+    load = store.load
+    store.load = lambda *a, **k: replace(load(*a, **k), steps=recipes.SMOKE["steps"])
+    sweeps._SIDE.update({1: 41, 2: 16, 3: 8}), sweeps._COUNTS.update({1: (1, 8), 2: (5, 20), 3: (20, 80)})
+    sweeps._SCALES = 1.0, 4.0
+    table.GRIDS.update({1: (32,), 2: (8, 8), 3: (4, 4, 4)})
+    for scored in (table.compare, table.score, error_breakdown.error_breakdown):
+        scored.__kwdefaults__.update({"draws": 8, "functions": 32})
+small()
+del small"""
 
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 each_full_lesson = pytest.mark.parametrize("path", FULL, ids=lambda p: p.stem)
