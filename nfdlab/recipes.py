@@ -92,6 +92,7 @@ SMALL_PAIRS = {
     ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
+SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
@@ -146,13 +147,14 @@ def views_for(problem) -> TrainingViews:
 
 def approach_for(name: str, problem, budget: Budget):
     """The approach with the config for a problem and a budget: what its pair says, then what short budgets say of the
-    approach, then of the pair. Later ones win."""
+    approach, then of the pair, then what a smoke test needs, few of everything. Later ones win."""
     kind, pair = approaches.get(name), (name, problem.card.name)
     settings = [CONFIGS.get(pair, LIVE.get(pair, {}))]
     if budget.seconds is None or budget.seconds < 600:
         settings += [SMALL.get(name, {}), SMALL_PAIRS.get(pair, {})]
-    if budget.seconds is None and "num_particles" in {f.name for f in dataclass_fields(kind)}:
-        settings.append(FEW_PARTICLES)
+    few, has = {**FEW_PARTICLES, **(SMOKE if budget.name == "smoke" else {})}, {f.name for f in dataclass_fields(kind)}
+    if budget.seconds is None:
+        settings.append({key: value for key, value in few.items() if key in has})
     return kind(**{key: value for part in settings for key, value in part.items()})
 
 

@@ -131,6 +131,10 @@ class Run:
         """The network of a config, `config.build(d, c, seed=)`, on the device."""
         return config.build(self.d, self.c, seed=self.seed).to(self.device)
 
+    def few(self, batches: int) -> int:
+        """How many batches to measure: at most 2 in a smoke test."""
+        return min(batches, 2) if self.budget.name == "smoke" else batches
+
     def functions(self, n: int, *use) -> Fields:
         """n fresh functions of the source for one use, a name and numbers."""
         return self.source.draw(n, seed=child(self.seed, "data", *use))

@@ -31,7 +31,7 @@ class LatentLosses(Losses):
     def sampled(self, encode: Callable[[Tensor], Tensor], use: str) -> Tensor:
         """Latents of fresh functions, by `net.raw` or `net.encode`."""
         batches, n = self.samples
-        return torch.cat([encode(self.batch(n, use, j)[1]) for j in range(batches)])
+        return torch.cat([encode(self.batch(n, use, j)[1]) for j in range(self.run.few(batches))])
 
     @torch.no_grad()
     def measure(self) -> None:
@@ -43,7 +43,7 @@ class LatentLosses(Losses):
         if net.covariance is not None:
             net.covariance.calibrate(latents)
         if isinstance(prior, LatentGaussian):
-            batches = (self.batch(n, "statistics", j) for j in range(-(-4096 // n)))
+            batches = (self.batch(n, "statistics", j) for j in range(self.run.few(-(-4096 // n))))
             draws, latents = zip(*((f(prior.places.cpu()), net.encode(v)) for f, v in batches), strict=True)
             latents = torch.cat(latents)
             prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(self.run.seed, "directions"))

@@ -2,7 +2,7 @@
 
 A decoder may ignore its latent, and an encoder its data; then draws look fine and mean nothing. Here one part is
 spoiled at a time, and the fair CRPS on the same tasks must rise by a stated number of standard errors of the paired
-difference.
+difference. Few sampling steps and few particles make worse draws, but ones that are conditioned alike.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ from nfdlab.diffusion.noise import white
 from nfdlab.evaluate.scores import crps, variogram
 
 SHIPPED = sorted(store.shipped())
-DRAWS, TASKS = 16, 30
+DRAWS, TASKS, FIRST, STEPS = 16, 30, 15, 4
 COUNTS = {1: (3, 6, 12), 2: (10, 30, 60), 3: (10, 30, 60)}
 POINTS = {1: (64,), 2: (12, 12), 3: (6, 6, 6)}
 
@@ -35,8 +35,8 @@ def asked(approach, name):
         seen = nfd.observe(truth, nfd.patterns.Random(count=COUNTS[d][i % 3]), seed=own)
         tasks.append((truth(coords)[0], seen, own))
     fitted = nfd.load(approach, name, device="cpu")
-    if "num_particles" in fitted.about["config"]:          # few particles, moved seldom, are worse, but do condition
-        fitted.about["config"].update(num_particles=64, rounds=8)
+    if "num_particles" in fitted.about["config"]:
+        fitted.about["config"].update(num_particles=32, rounds=4)
     return fitted, coords, tasks
 
 
@@ -53,14 +53,17 @@ def rise(spoiled, right, own_scale: bool = False) -> float:
 
 @pytest.mark.parametrize("approach,name", SHIPPED)
 def test_what_was_seen_matters(approach, name):
-    """Values handed to one another's places: at least 4 standard errors worse."""
+    """Values handed to one another's places: at least 4 standard errors worse, or 5 on the first tasks alone, which
+    Student's distribution makes as rare by chance."""
     fitted, coords, tasks = asked(approach, name)
-    right, spoiled = [], []
+    right, spoiled, unlike = [], [], problems.get(name).oracle() is None
     for truth, seen, seed in tasks:
         turned = Observations(seen.coords, seen.values.roll(1, 0), seen.noise_std)
         for found, given in ((right, seen), (spoiled, turned)):
-            found.append(float(crps(fitted.draw(given, 6, seed=seed, steps=8)(coords), truth)))
-    assert rise(spoiled, right, own_scale=problems.get(name).oracle() is None) > 4
+            found.append(float(crps(fitted.draw(given, 4, seed=seed, steps=STEPS)(coords), truth)))
+        if len(right) == FIRST and rise(spoiled, right, own_scale=unlike) > 5:
+            return
+    assert rise(spoiled, right, own_scale=unlike) > 4
 
 
 @pytest.mark.parametrize("name", ["gp1d", "sawtooth1d"])
@@ -72,7 +75,7 @@ def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
     """
     fitted, coords, tasks = asked("sparse_conditional", name)
     given = [fitted.conditioning(seen) for _, seen, _ in tasks]
-    residuals = [list(fitted.path(seen, DRAWS, seed=seed))[-1].x for _, seen, seed in tasks]
+    residuals = [list(fitted.path(seen, DRAWS, seed=seed, steps=STEPS))[-1].x for _, seen, seed in tasks]
     latents = [own.latent(x) for x, own in zip(residuals, given, strict=True)]
 
     def scores(latents, score=crps):

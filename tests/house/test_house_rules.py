@@ -108,12 +108,9 @@ def namesakes(trees: dict[str, ast.Module]) -> dict[str, list[str]]:
 
 def identifiers(tree: ast.Module) -> set[str]:
     """What a module names: classes, functions, arguments, variables, attributes, fields and keywords of calls."""
-    found = set()
-    for node in ast.walk(tree):
-        for kind, key in ((ast.ClassDef | ast.FunctionDef, "name"), (ast.Name, "id"), (ast.Attribute, "attr"),
-                          (ast.arg, "arg"), (ast.keyword, "arg"), (ast.alias, "name"), (ast.alias, "asname")):
-            found |= {getattr(node, key) or ""} if isinstance(node, kind) else set()
-    return found
+    keys = {ast.ClassDef: ("name",), ast.FunctionDef: ("name",), ast.Name: ("id",), ast.Attribute: ("attr",),
+            ast.arg: ("arg",), ast.keyword: ("arg",), ast.alias: ("name", "asname")}
+    return {getattr(node, key) or "" for node in ast.walk(tree) for key in keys.get(type(node), ())}
 
 
 def prose(text: str, tree: ast.Module) -> str:

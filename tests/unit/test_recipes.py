@@ -35,6 +35,8 @@ def test_later_ones_win(pair):
             expected = next((part[f.name] for part in parts[::-1] if f.name in part), getattr(plain, f.name))
             few = budget.seconds is None and f.name in recipes.FEW_PARTICLES
             assert getattr(found, f.name) == (recipes.FEW_PARTICLES[f.name] if few else expected), f.name
+    smoke, short = (recipes.approach_for(name, problem, b) for b in (Budget.named("smoke"), Budget(steps=8)))
+    assert vars(smoke) == {**vars(short), **{key: few for key, few in recipes.SMOKE.items() if key in vars(short)}}
 
 
 @pytest.mark.parametrize("pair", sorted(store.shipped()), ids="-".join)

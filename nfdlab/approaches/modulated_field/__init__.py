@@ -246,8 +246,8 @@ class ModulatedFieldLosses(LatentLosses):
         """The components of the mixture of Gaussians, if observations are encoded by one."""
         if self.config.estimates == "mixture" and not self.net.vector:
             mixture = self.net.observation_encoder.estimates
-            draws = torch.cat([self.run.functions(1024, "kinds", j)(mixture.places.cpu()) for j in range(8)])
-            mixture.calibrate(draws.to(self.run.device), seed=child(self.run.seed, "kinds"))
+            draws = [self.run.functions(1024, "kinds", j)(mixture.places.cpu()) for j in range(self.run.few(8))]
+            mixture.calibrate(torch.cat(draws).to(self.run.device), seed=child(self.run.seed, "kinds"))
 
     def diffuse(self, i: int) -> Tensor:
         """Stage 2: denoise latents given observations of their functions; each latent is noised several times."""

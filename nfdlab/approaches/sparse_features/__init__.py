@@ -215,7 +215,7 @@ class SparseFeaturesLosses(Losses):
             latent = tokeniser.encode(self.points(part, run.rng("points", "size")))
             draws = draws[:part.n] - tokeniser.reading(tokeniser.places, latent)
         self.net.size.copy_(draws.square().mean().sqrt())
-        latents = torch.cat([self.latents("range", j, size=64)[1] for j in range(8)])
+        latents = torch.cat([self.latents("range", j, size=64)[1] for j in range(run.few(8))])
         self.net.denoiser.noise_levels.calibrate(latents, low=0.02)
 
     def errors(self, fields: Fields, latent: Tensor, rng: torch.Generator, queries: int) -> Tensor:

@@ -226,7 +226,7 @@ class TemporalLosses(LatentLosses):
     def measure(self) -> None:
         """After stage 1: the scale and covariance of neural latents, and the noise levels."""
         autoencoder, neural = self.net.autoencoder, self.config.frame_autoencoder == "neural"
-        films = torch.cat([self.batch(256, "range", j)[1] for j in range(16 if neural else 2)])
+        films = torch.cat([self.batch(256, "range", j)[1] for j in range(self.run.few(16 if neural else 2))])
         if neural:
             autoencoder.unit.calibrate(autoencoder.raw(films))
             autoencoder.calibrate(autoencoder.encode(films))

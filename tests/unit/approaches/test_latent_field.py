@@ -20,8 +20,9 @@ CELLS = {"autoencoder": "convolutional", "latent_channels": 2}
 
 
 @cache
-def small(problem="gp2d", **knobs):
-    return nfd.train(LatentField(**{**SMALL, **knobs}), problem, budget=nfd.Budget(steps=8), device="cpu")
+def small(problem="gp2d", budget="own", **knobs):
+    budget = nfd.Budget(steps=8, name=budget)
+    return nfd.train(LatentField(**{**SMALL, **knobs}), problem, budget=budget, device="cpu")
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -82,14 +83,14 @@ def test_a_grid_latent_has_its_scale_before_the_field_learns(monkeypatch):
 
 @pytest.mark.parametrize("knobs", [{}, VECTOR, GRID, CELLS], ids=["linear", "vector", "grid", "convolutional"])
 def test_latents_decode_at_any_width(knobs):
-    model = small(**knobs)
+    model = small(budget="smoke", **knobs)
     latent, coords = model.encode(nfd.problems.get("gp2d").draw(3, seed=1)), nfd.cell_centres((7, 7))
     assert latent.shape == (3, *model.net.shape)
     assert torch.equal(model.decode(latent)(coords), model.decode(latent, size=0.0)(coords))
     assert not torch.allclose(model.decode(latent)(coords), model.decode(latent, size=0.2)(coords))
     direct = model.net.evaluate(coords, model.net.prepare(latent), 0.2)
     assert torch.allclose(model.decode(latent, size=0.2)(coords), direct, atol=1e-5)
-    plain = small(decoder_output="points", **knobs)
+    plain = small(budget="smoke", decoder_output="points", **knobs)
     latent = plain.encode(nfd.problems.get("gp2d").draw(3, seed=1))
     assert torch.equal(plain.decode(latent)(coords), plain.decode(latent, size=0.2)(coords))
 
