@@ -21,7 +21,7 @@ def still(frame: Frame) -> Picture:
     plates = figure.plates(frame)
     if len(frame.window) == 1:
         return grid(plates, 2, (9.2, 4.7), height_ratios=(2.9, 1))
-    return grid(plates, 3, (9.2, 7.4 + 0.5 * fill(plates[0].units, 34).count("\n")))
+    return grid(plates, figure.COLUMNS, (11.6, 7.0 + 0.4 * fill(plates[0].units, 34).count("\n")))
 
 
 def grid(plates: Sequence[Plate], columns: int, size: tuple[float, float], title: str | None = None,

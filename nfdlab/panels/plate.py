@@ -237,6 +237,6 @@ def colour_bar(x: float, y: float, w: float, name: str, low: float, high: float,
     bottom, top = (style.number(v if abs(v) > least else 0.0, 2).replace("-", "−") for v in (low, high))
     ends = [text(x, y + 17, bottom, size=10, colour=style.SOFT),
             text(x + w, y + 17, top, size=10, colour=style.SOFT, anchor="end"),
-            text(x + w / 2, y + (17 if len(units) < 30 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
+            text(x + w / 2, y + (17 if 5.4 * len(units) < w - 64 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
     return (f'<image href="{strip}" x="{x:g}" y="{y:g}" width="{w:g}" height="6" preserveAspectRatio="none"/>'
             f'{"".join(ends)}')

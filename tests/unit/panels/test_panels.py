@@ -253,11 +253,11 @@ def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
     images = [i.attrib["href"] for i in root.iter() if i.tag.endswith("image")]
     for href in images:
         Image.open(io.BytesIO(base64.b64decode(href.split(",", 1)[1]))).verify()
-    maps = 6 if problem is GP2D else 0                                  # bars of colour, one for each picture
-    assert len(images) == maps + (0 if not maps else 11 if look == "draws" else 5)
+    maps = 8 if problem is GP2D else 0                                  # bars of colour, one for each picture
+    assert len(images) == maps + (0 if not maps else 13 if look == "draws" else 7)
     rings = sum(1 for c in root.iter() if c.tag.endswith("circle"))
     inside = int((frame.task.seen.coords.abs() <= 0.5).all(-1).sum())
-    assert inside > 0 and rings == 2 * inside + (problem is GP1D)       # two pictures, and the key
+    assert inside > 0 and rings == (2 * inside + 1 if problem is GP1D else 3 * inside)       # pictures, and the key
 
 
 def test_a_png_holds_the_field_in_the_maps_colours():
@@ -386,7 +386,7 @@ def test_synchronous_work_is_done_when_submit_returns():
 def test_moving_the_window_never_asks_the_model_again(opened):
     model = StandIn(GP1D)
     panel = opened(model, steps=20)
-    assert [steps for _, _, steps, _ in model.asked] == [5, 20]         # a preview, then the real thing
+    assert [(n, steps) for _, n, steps, _ in model.asked] == [(8, 3), (32, 20)]        # a preview, then the real thing
     before = panel.picture.value
     for change in ({"scale": 4.0}, {"centre": (0.5,)}, {"view": "draws"}, {"scale": 1.0, "centre": ()}):
         assert panel.move(**change).wait(20)
@@ -516,7 +516,7 @@ def test_only_problems_with_a_model_are_offered(opened):
 def test_axes_are_true_in_the_view_of_four_draws():
     """Each of the four windows has its own numbers, in both painters."""
     frame = view(State(problem="gp2d", draws=4, view="draws"), comparison(GP2D), 8)
-    plate, ax = plates(frame)[2], still(frame).axes[2]
+    plate, ax = plates(frame)[1], still(frame).axes[1]
     shares, labels = plate.ticks(-1.0, 1.0, 4)
     assert labels == ["−0.5", "0.0", "0.5"] * 2 and shares == [0.125, 0.25, 0.375, 0.625, 0.75, 0.875]
     assert [t.get_text() for t in ax.get_xticklabels()] == labels and ax.get_xticks().tolist() == [
