@@ -3,7 +3,8 @@
 Run from the repository's root, on a quiet machine:
     python tests/bench_panels.py [PART OF A NAME ...] [--presses 8] [--shots FOLDER]
 
-Times are seconds, "median / 95 %"; CPU: of the kernel, a press. First: until a new picture is painted. Final: until the last one of that press is.
+Times are seconds, "median / 95 %"; CPU: of the kernel, a press. First: until a new picture is painted. Final: until the
+last one of that press is.
 Decode: the query scale moves, the same draws are evaluated anew. Draw: another task is drawn and solved. Drag: new
 pictures a second while the handle of the query scale is dragged. Opening: from running the cell that loads the weights
 and opens the panel, nfdlab being imported. Lesson 00 is run as a learner does, by Run All.
@@ -65,10 +66,6 @@ STOPWATCH = """() => {
 }"""
 DONE = """() => window.painted.length && !window.waiting
   && [...document.querySelectorAll('.nfdlab-note')].some(e => e.innerText.startsWith('done'))"""
-
-
-def cell(source: str) -> dict:
-    return nbformat.v4.new_code_cell(source)
 
 
 def finished(page) -> tuple[float, float]:
@@ -189,7 +186,9 @@ def main() -> None:
         folder.mkdir()
         for name in wanted:
             book = nbformat.read(ROOT / "notebooks" / f"{LESSON}.ipynb", 4) if name == LESSON else (
-                nbformat.v4.new_notebook(cells=[cell(IMPORTS + "\nprint('rea' + 'dy', os.getpid())"), cell("0")], metadata=kernel))
+                nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in
+                                                (IMPORTS + "\nprint('rea' + 'dy', os.getpid())", "0")],
+                                         metadata=kernel))
             nbformat.write(book, folder / f"{name.replace(' ', '_')}.ipynb")
         with jupyterlab(Path(home), Path(scratch)) as (address, token):
             for name in wanted:

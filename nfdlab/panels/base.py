@@ -5,6 +5,7 @@ from collections.abc import Callable
 import ipywidgets as W
 from IPython.display import display
 
+from .controls import explain
 from .kernel import answer_while_busy, headless
 from .live import Latest
 from .status import GREY, STALE, error_box, note
@@ -24,7 +25,7 @@ class LivePanel(W.VBox):
     _latest: Latest | None = None                                   # none where the constructor refused its arguments
 
     def __init__(self, state, knobs: dict[str, W.Widget], picture: W.Widget, css_class: str):
-        self._state, self._writing, self.knobs, self.picture = state, False, knobs, picture
+        self._state, self._writing, self.knobs, self.picture = state, False, explain(knobs), picture
         self.status, self.scores, self.error = W.HTML(), W.HTML(), W.HTML()
         self._write(state)
         for name, knob in knobs.items():
