@@ -64,7 +64,8 @@ def paint(view: ActiveView, side: int | None = None) -> str:
     found, flat = plates(view, side), view.model.d == 1
     n, height = len(view.searches) + 1, 190 if flat else 264
     places = [(52 + 294 * i, 28, 264, height) for i in range(n)]
-    places += [(52 + 294 * i, height + (98 if flat else 116), 264, height) for i in range(n)]
+    places += [(52 + 294 * i, height + (98 if flat else 116), 264, height) for i in range(n - 1)]
+    places.append((76 + 294 * (n - 1), places[-1][1], 240, height))           # its numbers stand at its left
     errors = regret_plate(view)
     parts = [plate.svg(*place) for plate, place in zip([*found, errors], places, strict=True)]
     x, y, *_ = places[-1]
