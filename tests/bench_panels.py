@@ -3,11 +3,12 @@
 Run from the repository's root, on a quiet machine:
     python tests/bench_panels.py [PART OF A NAME ...] [--presses 8] [--shots FOLDER]
 
-Times are seconds, "median / 95 %"; CPU: of the kernel + of server and browser, a press. First: until a new
-picture is painted. Final: until the last one of that press is. The bare slider changes one word: what kernel, server and browser need by themselves.
-Decode: the query scale moves, the same draws are evaluated anew. Draw: another task is drawn and solved. Drag: new
-pictures a second while the handle of the query scale is dragged. Opening: from running the cell that loads the weights
-and opens the panel, nfdlab being imported. Lesson 00 is run as a learner does, by Run All.
+Times are seconds, "median / 95 %". First: until a new picture is painted. Final: until the last one of that press is.
+CPU, a press: of the kernel + of server and browser. Decode: the query scale moves, the same draws are evaluated anew.
+Draw: another task is drawn and solved. Drag: new pictures a second while the handle of the query scale is dragged.
+Opening: first and final picture, from running the cell that loads the weights and opens the panel, nfdlab being
+imported. The bare slider changes one word: what kernel, server and browser need by themselves. Lesson 00 is run as a
+learner does, by Run All.
 """
 
 import argparse
@@ -64,7 +65,7 @@ STOPWATCH = """() => {
   const picture = () => {
     const e = document.querySelector('.nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking svg.nfdlab-sheet, '
                                      + '.nfdlab-looking img');
-    return e ? e.src || e.outerHTML : '';
+    return e ? e.src || e : '';                                 // new HTML is a new element
   };
   Object.assign(window, {pressed: performance.now(), painted: [], waiting: 0, last: picture()});
   document.addEventListener('keydown', () => { window.pressed = performance.now(); }, true);

@@ -107,7 +107,7 @@ class Panel(LivePanel):
         if isinstance(comparison.model, Trained):
             few = replace(few, steps=min(state.steps, PREVIEW_STEPS))
         levels, known = LEVELS[comparison.problem.d], self._recent.get(state.draws_key()) is not None
-        runs = [(state if known else few, levels[0]), (state, levels[-1])]
+        runs = list(dict.fromkeys([(state if known else few, levels[0]), (state, levels[-1])]))
         for asked, side in runs:
             task = yield from self._drawing(asked, state, comparison)
             frame = yield from read_window(state, comparison, task, side)

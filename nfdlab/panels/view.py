@@ -25,7 +25,7 @@ from .page import Window, window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (101, 401), 2: (32, 128), 3: (32, 128)}        # points across a window: of the first picture, of the last
+LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128)}        # points across a window: of the first picture, and the last
 _SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16)}
 HALF_FRAME = 1 / 16              # of a film of 16 frames: observations this near in time are drawn
 VALUES_AT_ONCE = 2**15           # values evaluated at once: between two such blocks a stale run may stop
