@@ -62,23 +62,22 @@ LESSON = "00_start_here"
 LAYOUT = "{:33}{:>11}" + "{:>15}{:>14}{:>13}" * 2 + "{:>6}{:>6}"
 # The moments of the last key press (or start), and of every new picture, painted: two frames after it came.
 STOPWATCH = """() => {
-  const picture = () => {
-    const e = document.querySelector('.nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking svg.nfdlab-sheet, '
-                                     + '.nfdlab-looking img');
-    return e ? e.src || e : '';                                 // new HTML is a new element
-  };
-  Object.assign(window, {pressed: performance.now(), painted: [], waiting: 0, last: picture()});
+  const picture = () => document.querySelector(
+    '.nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking svg.nfdlab-sheet');
+  Object.assign(window, {pressed: performance.now(), painted: [], waiting: 0, last: picture(), shown: ''});
   document.addEventListener('keydown', () => { window.pressed = performance.now(); }, true);
   new MutationObserver(() => {
     const now = picture();
     if (!now || now === window.last) return;
     window.last = now;
+    if (now.outerHTML === window.shown) return;                   // the same picture, rendered again
+    window.shown = now.outerHTML;
     window.waiting += 1;
     requestAnimationFrame(() => requestAnimationFrame(() => {
       window.painted.push(performance.now());
       window.waiting -= 1;
     }));
-  }).observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
+  }).observe(document.body, {subtree: true, childList: true});
 }"""
 DONE = """() => window.painted.length && !window.waiting
   && [...document.querySelectorAll('.nfdlab-note')].some(e => e.innerText.startsWith('done'))"""

@@ -549,19 +549,20 @@ def test_a_ratio_of_another_setting_is_never_shown():
 def test_the_picture_of_another_state_is_grey(opened, monkeypatch):
     """From a change to its first new frame; after an error it stays grey."""
     panel, marks = opened(StandIn(GP1D)), []
-    assert STALE not in panel.picture._dom_classes and STALE not in panel.scores._dom_classes
-    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in panel.picture._dom_classes))
+    picture, scores = (panel.framed[widget] for widget in (panel.picture, panel.scores))
+    assert STALE not in picture._dom_classes and STALE not in scores._dom_classes
+    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in picture._dom_classes))
     panel.knobs["kept"].value = 3
     assert marks == [True] and "computing" in panel.status.value
     monkeypatch.undo()
     monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
     panel._show((panel.state, "<svg/>", "", "refining …"))              # a preview: its scores are not there yet
-    assert STALE not in panel.picture._dom_classes and STALE in panel.scores._dom_classes
+    assert STALE not in picture._dom_classes and STALE in scores._dom_classes
     panel._show((State(count=99), "<svg/>", "", "done in 1 s"))
     assert "refining" in panel.status.value                             # a newer one waits
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no weights")))
     panel.move(problem="gp2d").wait(20)
-    assert "no weights" in panel.error.value and STALE in panel.picture._dom_classes
+    assert "no weights" in panel.error.value and STALE in picture._dom_classes
 
 
 def test_each_control_says_what_it_does(opened):
