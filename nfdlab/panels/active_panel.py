@@ -19,7 +19,7 @@ from ..evaluate.active_learning import score_now
 from ..evaluate.provenance import require_same_problem
 from ..observation.active import POLICIES, Search
 from ..problems import held_out
-from .active_figure import ActiveView, trail
+from .active_figure import DRAWS, SIDES, ActiveView, paint, trail
 from .base import LivePanel
 from .controls import make_knob
 from .lineup import require_model
@@ -29,7 +29,7 @@ from .style import Picture
 from .sweeps import display_of
 from .view import last
 
-DRAWS = (2, 4, 8, 16, 32, 64)
+_OFFERED = (2, 4, 8, 16, 32, 64)  # draws
 MAX_LOOKS = 32                   # measurements that the slider offers
 
 
@@ -73,15 +73,15 @@ class ActivePanel(LivePanel):
             name: part.groupby("looks")["rmse"].mean().to_dict() for name, part in race.groupby("rival", sort=False)}
         later = {"continuous_update": False}
         super().__init__(changed(ActiveState(), **start), {
-            "look": W.Button(description="Look", button_style="primary", tooltip="take the next measurement"),
-            "again": W.Button(description="Start again", tooltip="forget all looks"),
+            "look": W.Button(description="Look", button_style="primary"),
+            "again": W.Button(description="Start again"),
             "looks": make_knob(W.IntSlider, "looks", min=0, max=MAX_LOOKS, **later),
             "policy": make_knob(W.Dropdown, "policy", options=POLICIES),
-            "draws": make_knob(W.SelectionSlider, "draws", options=DRAWS, value=DRAWS[0], **later),
+            "draws": make_knob(W.SelectionSlider, "draws", options=_OFFERED, value=_OFFERED[0], **later),
             "noise": make_knob(W.FloatSlider, "noise", min=0.0, max=0.5, step=0.01, **later),
             "seed": make_knob(W.IntSlider, "task", min=0, max=99, **later),
             "scale": make_knob(W.FloatLogSlider, "scale ×", base=2, min=0, max=5, step=0.5, value=1,
-                               readout_format=".3g")}, W.Image(format="png", width=900), "nfdlab-looking")
+                               readout_format=".3g")}, W.HTML(), "nfdlab-looking")
 
     @property
     def summary(self) -> str:
@@ -102,8 +102,9 @@ class ActivePanel(LivePanel):
         counts = sorted({0, 1, 2, 3, 4, 6, 8, 12, 16, final} & {*range(final + 1)})
         for label, knob, values, start in (("looks", "looks", counts, counts.index(final)),
                                            ("query scale", "scale", [1.0, 4.0, 16.0], 0)):
-            pngs = [self.still(**{knob: value}).png(80) for value in values]
-            out.append(display_of(label, "", pngs[start], [f"{v:g}" for v in values], pngs, "png", start))
+            frames = [paint(self.seen(**{knob: value})).encode() for value in values]
+            sheet = self.still(**{knob: values[start]}).png(80)
+            out.append(display_of(label, "", sheet, [f"{v:g}" for v in values], frames, "svg", start))
         return out
 
     def _changed(self, **changes) -> ActiveState:
@@ -121,14 +122,17 @@ class ActivePanel(LivePanel):
     def _work(self, state: ActiveState) -> Iterator:
         start = time.perf_counter()
         view = yield from self._searching(state)
-        yield state, trail(view).png(100), "", f"done in {time.perf_counter() - start:.2f} s"
+        *_, finest = SIDES[self.problem.d]
+        for side in SIDES[self.problem.d]:
+            done = f"done in {time.perf_counter() - start:.2f} s" if side == finest else "refining …"
+            yield state, paint(view, side), "", done
 
     @torch.no_grad()
     def _searching(self, state: ActiveState) -> Iterator[None]:
         """The view of a state, each measurement made once and cached; yields None after each."""
         truth = held_out(self.problem).draw(1, seed=child(state.seed, "hunt"))
         plan = state.looks if state.policy == "grid" else MAX_LOOKS          # a grid is made for so many measurements
-        runs = {}
+        runs, drawn = {}, {}
         for name, fitted in self.fitted.items():
             if fitted is None:
                 continue
@@ -143,6 +147,8 @@ class ActivePanel(LivePanel):
                 steps.append((now, score_now(now, truth)))
                 yield None
             runs[name] = steps[:state.looks + 1]
+            drawn[name] = self._recent.get("draws", *key, state.looks) or self._recent.keep(
+                steps[state.looks][0].draw(DRAWS), "draws", *key, state.looks)
         found = {name: steps[-1][0] for name, steps in runs.items()}
         errors = {name: [error for _, error in steps] for name, steps in runs.items()}
-        return ActiveView(state.scale, self.problem, truth, found["model"], found.get("exact"), errors, self.others)
+        return ActiveView(state.scale, self.problem, truth, found, drawn, errors, self.others)

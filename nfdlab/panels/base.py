@@ -5,6 +5,7 @@ from collections.abc import Callable
 import ipywidgets as W
 from IPython.display import display
 
+from .controls import explain
 from .kernel import answer_while_busy, headless
 from .live import Latest
 from .status import GREY, STALE, error_box, note
@@ -24,8 +25,10 @@ class LivePanel(W.VBox):
     _latest: Latest | None = None                                   # none where the constructor refused its arguments
 
     def __init__(self, state, knobs: dict[str, W.Widget], picture: W.Widget, css_class: str):
-        self._state, self._writing, self.knobs, self.picture = state, False, knobs, picture
+        self._state, self._writing, self.knobs, self.picture = state, False, explain(knobs), picture
         self.status, self.scores, self.error = W.HTML(), W.HTML(), W.HTML()
+        # a box each, for a class of HTML that changes makes the browser render all of it anew
+        self.framed = {widget: W.Box([widget]) for widget in (picture, self.scores)}
         self._write(state)
         for name, knob in knobs.items():
             if isinstance(knob, W.Button):
@@ -33,7 +36,7 @@ class LivePanel(W.VBox):
             else:
                 knob.observe(lambda _, name=name: self._writing or self._guarded(self._moved, name), "value")
         self._latest = Latest(self._work, self._show, self._fail, synchronous=headless())
-        super().__init__([W.HTML(GREY), self._board(), self.error, picture, self.scores])
+        super().__init__([W.HTML(GREY), self._board(), self.error, *self.framed.values()])
         self.add_class(css_class)
         for knob in knobs.values():
             answer_while_busy(knob)
@@ -89,8 +92,8 @@ class LivePanel(W.VBox):
 
     def _submit(self, state) -> None:
         self._state, self.status.value = state, note("computing …")
-        self.picture.add_class(STALE)
-        self.scores.add_class(STALE)
+        for box in self.framed.values():
+            box.add_class(STALE)
         self._latest.submit(state)
 
     def _show(self, pictured: tuple) -> None:
@@ -102,7 +105,7 @@ class LivePanel(W.VBox):
         if state == self._state:                                    # else a newer one waits
             self.status.value = note(words)
             for widget in (self.picture, *([self.scores] if scores else [])):
-                widget.remove_class(STALE)
+                self.framed[widget].remove_class(STALE)
 
     def _guarded(self, change: Callable, *arguments) -> None:
         """Run the callback of a widget; its errors are shown in the panel, since Jupyter would not show them."""

@@ -21,6 +21,24 @@ _OFFERED = {
 _DRAWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _CELLS = 64
 CENTRES = "centre", "centre 2"
+TIPS = {
+    "problem": "The kind of function. Listed is what has weights for this model; `nfdlab train` makes others.",
+    "pattern": "Where the function is observed.",
+    "kept": "How much is observed: number of points, and their share of a grid of 64 cells a side.",
+    "noise": "Standard deviation of the noise that is added to each observed value.",
+    "seed": "Another number is another true function, with other observations.",
+    "draws": "How many functions the model draws. More of them make means and bands smoother, and take longer.",
+    "sampler": "How the steps from noise to a function are computed.",
+    "steps": "How many steps are taken from noise to a function. It starts at the model's own number.",
+    "device": "Where the model computes; auto takes a GPU if there is one.",
+    "view": "A summary of the draws, or single draws.",
+    "scale": "A closer look: the window is that much smaller. The same draws are evaluated at new points.",
+    "centre": "The middle of the window on this axis.", "centre 2": "The middle of the window on this axis.",
+    "time": "The moment that is shown.",
+    "stop": "Stop computing; the picture stays.",
+    "look": "Take the next measurement, at the place marked ×.", "again": "Forget all measurements.",
+    "looks": "How many measurements have been made.",
+    "policy": "The rule that chooses the next place to measure."}
 
 
 def kept_options(state: State, d: int) -> list[tuple[str, float]]:
@@ -36,6 +54,13 @@ def make_knob(kind: type[W.Widget], words: str, **rest) -> W.Widget:
     """A control with its words at the left."""
     return kind(description=words, style={"description_width": "76px"},
                 layout=W.Layout(width="310px", margin="1px 0"), **rest)
+
+
+def explain(knobs: dict[str, W.Widget]) -> dict[str, W.Widget]:
+    """The same controls, each with a sentence that is shown where the mouse rests."""
+    for name, knob in knobs.items():
+        knob.tooltip = TIPS[name]
+    return knobs
 
 
 def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
@@ -56,7 +81,7 @@ def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
                            readout_format=".3g"),
         **{name: make_knob(W.FloatSlider, name, **between) for name in CENTRES},
         "time": make_knob(W.FloatSlider, "t", min=-1.0, max=1.0, step=1 / 16, readout_format=".3f"),
-        "stop": W.Button(description="Stop", tooltip="stop computing; the picture stays")}
+        "stop": W.Button(description="Stop")}
 
 
 def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:

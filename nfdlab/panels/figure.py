@@ -4,6 +4,7 @@ uncertainty last. Titles are computed from numbers."""
 import math
 
 import numpy as np
+from torch import Tensor
 
 from . import style
 from .page import Page
@@ -13,6 +14,7 @@ from .style import colour_of
 from .view import CURVES_KEPT, Frame
 
 STD_TITLE = "uncertainty: standard deviation"
+COLUMNS = 4                      # of maps
 
 
 def describe(frame: Frame) -> str:
@@ -31,16 +33,14 @@ def _moment(frame: Frame) -> str:
 
 def seen_title(frame: Frame) -> str:
     """Number of observations; of a film also how many are near this time."""
-    m, d = frame.task.seen.m, len(frame.window)
+    m = frame.task.seen.m
     points = "1 point seen" if m == 1 else f"{m} points seen"
-    if frame.film:
-        return f"{frame.near.m} of {points}"
-    return points if d == 1 else f"{points} ({style.percent(m / 64**d)} of 64 × 64)"
+    return f"{frame.near.m} of {points}" if frame.film else points
 
 
-def draws_title(frame: Frame, name: str) -> str:
-    """Who made the draws, and whether they or a summary of them are shown."""
-    n, flat = frame.state.draws, len(frame.window) == 1
+def draws_title(frame: Frame, name: str, n: int) -> str:
+    """Who made the n draws, and whether they or a summary of them are shown."""
+    flat = len(frame.window) == 1
     if as_draws(frame) or n == 1:
         shown = min(n, CURVES_KEPT) if flat else 4 if n >= 4 else 1
         return f"{name}: {shown} draws" if shown > 1 else f"{name}: one draw"
@@ -49,16 +49,21 @@ def draws_title(frame: Frame, name: str) -> str:
     return f"{name}: mean and {style.BAND:.0%} band".replace("%", " %") if n >= 19 else f"{name}: mean and range of {n}"
 
 
-def error_title(frame: Frame) -> str:
-    """Root mean square errors of the two means in this window."""
-    model, reference = (style.number(float((summary.mean - frame.truth).square().mean().sqrt()), 2)
-                        for summary in (frame.model, frame.reference))
-    return f"error: {model} RMS ({frame.comparison.reference_name.split()[0]} {reference})"
+def rms(values: Tensor) -> str:
+    """Root mean square over this window, as it is written."""
+    return style.number(float(values.square().mean().sqrt()), 2)
 
 
 def as_draws(frame: Frame) -> bool:
     """Whether draws are shown in place of a summary."""
     return frame.state.view == VIEWS[1]
+
+
+def contestants(frame: Frame) -> tuple[tuple, tuple]:
+    """Reference and model, each as its summary, its colour, and the title of its draws."""
+    own, rival, task = frame.comparison.model_name, frame.comparison.reference_name, frame.task
+    return ((frame.reference, colour_of(rival), draws_title(frame, rival, task.reference.n)),
+            (frame.model, style.MODEL, draws_title(frame, own, task.model.n)))
 
 
 def nice(x: float) -> float:
@@ -90,19 +95,21 @@ def value_limits(frame: Frame) -> tuple[float, float]:
 
 
 def plates(frame: Frame) -> list[Plate]:
-    """The four plates of a window in 1D, reference and model above their errors and deviations; six maps in 2D."""
+    """The four plates of a window in 1D, reference and model above their errors and deviations. In 2D eight maps in two
+    rows: truth and the reference's mean, error and uncertainty above observations and those of the model."""
     return _curves(frame) if len(frame.window) == 1 else _maps(frame)
 
 
 def _curves(frame: Frame) -> list[Plate]:
-    comparison, card, limit = frame.comparison, frame.comparison.problem.card, error_limit(frame)
-    window, xs, truth, blue = frame.window[0], frame.coords, frame.truth, colour_of(comparison.reference_name)
-    both = (frame.reference, blue, comparison.reference_name), (frame.model, style.MODEL, comparison.model_name)
-    errors = Plate(*window, -limit, limit, title=error_title(frame), x=card.axes[0])
+    card, limit, both = frame.comparison.problem.card, error_limit(frame), contestants(frame)
+    window, xs, truth, blue = frame.window[0], frame.coords, frame.truth, both[0][1]
+    reference, model = (rms(summary.mean - truth) for summary, *_ in both)
+    errors = Plate(*window, -limit, limit, x=card.axes[0], title=f"error: {model} RMS "
+                   f"({frame.comparison.reference_name.split()[0]} {reference})")
     stds = Plate(*window, 0.0, limit, title=STD_TITLE, x=card.axes[0])
     above = []
-    for summary, colour, name in both:
-        plate = Plate(*window, *value_limits(frame), title=draws_title(frame, name), ink=colour,
+    for summary, colour, title in both:
+        plate = Plate(*window, *value_limits(frame), title=title, ink=colour,
                       y="" if above else f"value ({card.units})")
         if as_draws(frame):
             plate.curve(xs, summary.draws, colour, style.THIN, style.DRAW_ALPHA)
@@ -118,19 +125,19 @@ def _curves(frame: Frame) -> list[Plate]:
 
 
 def _maps(frame: Frame) -> list[Plate]:
-    limit, fields, comparison = error_limit(frame), (style.FIELD_MAP, *value_limits(frame)), frame.comparison
-    page, side, seen, draws = Page.of(frame.window, frame.axes), frame.side, frame.near, as_draws(frame)
+    limit, fields = error_limit(frame), (style.FIELD_MAP, *value_limits(frame))
+    page, side, seen = Page.of(frame.window, frame.axes), frame.side, frame.near
+    radius = (2.6 if seen.m < 150 else 1.9) * (1.5 if frame.state.scale >= 4 else 1.0)
 
     def plate(title: str, colours: tuple = fields, ink: str = style.INK) -> Plate:
-        return map_plate(page, frame.axes, colours, title=title, ink=ink, units=comparison.problem.card.units)
+        return map_plate(page, frame.axes, colours, title=title, ink=ink, units=frame.comparison.problem.card.units)
 
-    radius = (3.6 if seen.m < 150 else 2.6) * (1.5 if frame.state.scale >= 4 else 1.0)
-    both = ((frame.reference, comparison.reference_name, colour_of(comparison.reference_name)),
-            (frame.model, comparison.model_name, style.MODEL))
-    return first_names([
-        plate(f"truth at {_moment(frame)}" if frame.film else "truth").field(frame.truth, side),
-        plate(seen_title(frame)).observed(seen, page, radius, filled=True),
-        *(plate(draws_title(frame, name), ink=ink).field(summary.draws if draws else summary.mean, side)
-          for summary, name, ink in both),
-        plate(error_title(frame), (style.ERROR_MAP, -limit, limit)).field(frame.model.mean - frame.truth, side),
-        plate(STD_TITLE, (style.STD_MAP, 0.0, limit)).field(frame.model.std, side).observed(seen, page, 1.4)], 3)
+    rows = [[plate(f"truth at {_moment(frame)}" if frame.film else "truth").field(frame.truth, side)],
+            [plate(seen_title(frame)).observed(seen, page, radius, filled=True)]]
+    for row, (summary, ink, title) in zip(rows, contestants(frame), strict=True):
+        error = summary.mean - frame.truth
+        row += [plate(title, ink=ink).field(summary.draws if as_draws(frame) else summary.mean, side),
+                plate(f"error: {rms(error)} RMS", (style.ERROR_MAP, -limit, limit), ink).field(error, side),
+                plate(f"uncertainty (std): {rms(summary.std)} RMS", (style.STD_MAP, 0.0, limit), ink)
+                .field(summary.std, side).observed(seen, page, 1.1)]
+    return first_names([*rows[0], *rows[1]], COLUMNS)

@@ -9,7 +9,7 @@ from ..core.checks import require, require_name
 from ..core.types import Fitted, Problem, Trained
 from ..evaluate.provenance import require_same_problem
 from ..exact.posterior import Exact
-from ..store import load, shipped
+from ..store import about, find, load, shipped
 from .view import LEVELS, Comparison
 
 
@@ -59,6 +59,14 @@ class Lineup:
         """The problem of that name."""
         own = self.problem.card.name
         return self.problem if name == own else problems.get(require_name(name, self.names(), "problem of the panel"))
+
+    def steps(self, name: str) -> int | None:
+        """Sampling steps that the model for a problem takes by default; None where it takes none."""
+        if not isinstance(self.model, Trained):
+            return None
+        if name == self.problem.card.name:
+            return getattr(self.model, "steps", None)
+        return about(find(self.model.about["approach"], name))["config"].get("steps")
 
     def comparison(self, name: str, device: str = "auto") -> Comparison:
         """Model and reference for a problem; refused where no weights are shipped."""

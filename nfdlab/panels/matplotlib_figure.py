@@ -6,6 +6,7 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from ..core.checks import require
@@ -21,7 +22,7 @@ def still(frame: Frame) -> Picture:
     plates = figure.plates(frame)
     if len(frame.window) == 1:
         return grid(plates, 2, (9.2, 4.7), height_ratios=(2.9, 1))
-    return grid(plates, 3, (9.2, 7.4 + 0.5 * fill(plates[0].units, 34).count("\n")))
+    return grid(plates, figure.COLUMNS, (11.6, 7.0 + 0.4 * fill(plates[0].units, 34).count("\n")))
 
 
 def grid(plates: Sequence[Plate], columns: int, size: tuple[float, float], title: str | None = None,
@@ -50,6 +51,12 @@ def draw(ax: Axes, plate: Plate, *, font: float = style.FONT - 1, bins: int = 4)
         elif kind == "field":
             shown = ax.imshow(_tile(what[0]), extent=(plate.left, plate.right, plate.low, plate.high), aspect="auto",
                               interpolation="nearest", **colours)
+        elif kind == "words":
+            for x, y, word in zip(*what[:3], strict=True):
+                ax.annotate(word, (x, y), (0, 0 if word == "×" else 5), textcoords="offset points", color=what[3],
+                            fontsize=what[4] - 2, ha="center", va="center" if word == "×" else "bottom", clip_on=True,
+                            annotation_clip=True, zorder=7, fontweight="bold",
+                            path_effects=[withStroke(linewidth=2, foreground=style.PAPER, alpha=0.7)])
         else:
             xs, ys, radius, values = plate.inside(*what)
             fills = {"c": style.DOT} if values is None else {"c": values, **colours}

@@ -9,6 +9,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
+from textwrap import wrap
 
 import numpy as np
 import torch
@@ -74,9 +75,9 @@ class Plate:
     """One small multiple as data: a window [left, right] × [low, high], words, and marks in the order of drawing.
 
     `low` lies at the bottom, also where it is the larger. Limits that are None fit the marks (in print only). `colours`
-    (map, low, high) are those of its fields and filled circles, `units` the words under its colour bar. Of fields it
-    holds one, or four side by side, each the whole window. `svg` writes it while a slider moves;
-    `matplotlib_figure.draw` draws it for print.
+    (map, low, high) are those of its fields and filled circles, `units` the words under its colour bar. With `decades`
+    the numbers that run up are decimal logarithms; ticks name what they are of. Of fields it holds one, or four side by
+    side, each the whole window. `svg` writes it while a slider moves; `matplotlib_figure.draw` draws it for print.
     """
 
     left: float
@@ -89,6 +90,7 @@ class Plate:
     ink: str = style.INK
     colours: tuple[str, float, float] | None = None
     units: str = ""
+    decades: bool = False
     marks: list[tuple] = field(default_factory=list)
 
     def curve(self, xs, ys, colour: str, width: float = style.THICK, alpha: float = 1.0, dash: tuple = ()) -> "Plate":
@@ -107,6 +109,11 @@ class Plate:
         value) in 1D, at their places on a page in 2D."""
         xs, ys = (seen.coords[:, 0], seen.values[:, 0]) if page is None else seen.coords[:, [page.across, page.up]].T
         self.marks.append(("circles", xs.numpy(), ys.numpy(), radius, seen.values[:, 0].numpy() if filled else None))
+        return self
+
+    def words(self, xs, ys, words: list[str], colour: str = style.INK, size: float = 9.0) -> "Plate":
+        """Add short words, ringed white: "×" at its place, others above theirs."""
+        self.marks.append(("words", np.ravel(xs), np.ravel(ys), words, colour, size))
         return self
 
     def field(self, values, side: int) -> "Plate":
@@ -133,6 +140,10 @@ class Plate:
     def ticks(self, low: float, high: float, about: int) -> tuple[list[float], list[str]]:
         """Ticks of an axis as shares of its length, and their labels; of two windows, those inside each."""
         values, labels = ticks(*sorted((low, high)), about)
+        if self.decades and (low, high) == (self.low, self.high):
+            values = [v + math.log10(m) for v in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5)]
+            values = [v for v in values if low <= v <= high]
+            labels = [style.number(10**v, 1) for v in values]
         found = [(float(v - low) / (high - low), label) for v, label in zip(values, labels, strict=True)]
         if self.tiles > 1:
             found = [((i + share) / 2, label) for i in (0, 1) for share, label in found if 0.05 < share < 0.95]
@@ -144,7 +155,7 @@ class Plate:
         inner = (f'<svg x="{x:g}" y="{y:g}" width="{w / _TENTHS:g}" height="{h / _TENTHS:g}" '
                  f'viewBox="0 0 {w:g} {h:g}" overflow=')
         marks = {on_top: "".join(getattr(self, f"_{kind}")(size, *what) for kind, *what in self.marks
-                                 if (kind == "circles") is on_top) for on_top in (False, True)}
+                                 if (kind in ("circles", "words")) is on_top) for on_top in (False, True)}
         paper = f'<rect width="{w:g}" height="{h:g}" fill="{style.EMPTY}"/>' if self.bare else ""
         bar = colour_bar(x, y + h / _TENTHS + 32, w / _TENTHS, *self.colours, self.units) if self.colours else ""
         return (f'{inner}"hidden">{paper}{marks[False]}</svg>{bar}{self._frame(x, y, w / _TENTHS, h / _TENTHS)}'
@@ -189,6 +200,13 @@ class Plate:
         circles = "".join(f'<circle cx="{x}" cy="{y}" r="{_TENTHS * radius:g}" fill="{fill}"/>'
                           for (x, y), fill in zip(self.points(size, xs, ys).tolist(), fills, strict=True))
         return f'<g stroke="{style.RING}" stroke-width="{_TENTHS * min(1.2, radius / 2.5):g}">{circles}</g>'
+
+    def _words(self, size, xs, ys, words: list[str], colour: str, fontsize: float) -> str:
+        up = (4 if words == ["×"] else -6) * _TENTHS
+        return "".join(
+            text(x, y + up, word, size=fontsize * _TENTHS, colour=colour, anchor="middle", bold=True).replace(
+                "<text ", f'<text paint-order="stroke" stroke="{style.PAPER}" stroke-opacity="0.7" stroke-width="25" ')
+            for (x, y), word in zip(self.points(size, xs, ys).tolist(), words, strict=True))
 
     def _frame(self, x: float, y: float, w: float, h: float) -> str:
         """Axis lines, ticks with numbers, names of the axes, the title above. Curves get faint lines at the ticks."""
@@ -237,6 +255,7 @@ def colour_bar(x: float, y: float, w: float, name: str, low: float, high: float,
     bottom, top = (style.number(v if abs(v) > least else 0.0, 2).replace("-", "−") for v in (low, high))
     ends = [text(x, y + 17, bottom, size=10, colour=style.SOFT),
             text(x + w, y + 17, top, size=10, colour=style.SOFT, anchor="end"),
-            text(x + w / 2, y + (17 if len(units) < 30 else 28), units, size=10, colour=style.SOFT, anchor="middle")]
+            *(text(x + w / 2, y + (17 if 5.4 * len(units) < w - 64 else 28) + 11 * i, line, size=10, colour=style.SOFT,
+                   anchor="middle") for i, line in enumerate(wrap(units, int(w / 5.2))))]
     return (f'<image href="{strip}" x="{x:g}" y="{y:g}" width="{w:g}" height="6" preserveAspectRatio="none"/>'
             f'{"".join(ends)}')

@@ -1,12 +1,13 @@
 """The panel: sliders, one picture, one line of scores. `explore(model, problem)` opens it.
 
 The controls make a `State`, a worker turns it into a `Frame`, painters turn that into one `<svg>`. A move shows a quick
-preview (few sampler steps, in 2D few pixels), refined when the slider rests. Draws are cached, so that moving the
-window only evaluates the same draws again.
+preview (few sampler steps, the first of the draws, few pixels), refined when the slider rests. Draws are cached, so
+that moving the window only evaluates the same draws again.
 """
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import ipywidgets as W
 
@@ -24,7 +25,8 @@ from .style import Picture
 from .svg import paint
 from .view import LEVELS, Comparison, Frame, draw_model, last, make_task, read_window
 
-PREVIEW_STEPS = 5                # of the sampler
+PREVIEW_STEPS = 3                # of the sampler
+PREVIEW_DRAWS = 4                # at least; a quarter of the draws
 _RESET = {"count": None, "share": None, "every": None, "centre": (), "time": 0.0}     # when the problem changes
 
 
@@ -44,8 +46,9 @@ class Panel(LivePanel):
 
     def __init__(self, model: Fitted, problem: Problem, **start):
         self.lineup, self._recent = Lineup(model, problem), Recent()
-        start = {"draws": 32 if problem.d == 1 else 16} | start        # a picture has 65 536 points of each draw
-        super().__init__(with_changes(State(problem=problem.card.name), **start),
+        name = problem.card.name
+        start = {"draws": 32 if problem.d == 1 else 16} | self._steps(name) | start       # a picture has many points
+        super().__init__(with_changes(State(problem=name), **start),
                          make_knobs(self.lineup.names(), devices()), W.HTML(), "nfdlab-panel")
 
     @property
@@ -57,7 +60,7 @@ class Panel(LivePanel):
         """The data of the picture, for this state or one with some fields replaced."""
         state = with_changes(self._state, **changes)
         comparison = self.lineup.comparison(state.problem, state.device)
-        return last(read_window(state, comparison, last(self._drawing(state, comparison)), side))
+        return last(read_window(state, comparison, last(self._drawing(state, state, comparison)), side))
 
     def still(self, **changes) -> Picture:
         """The same picture as a matplotlib figure, for reports and front ends without widgets."""
@@ -71,8 +74,14 @@ class Panel(LivePanel):
         name = changes.get("problem", self._state.problem)
         if name != self._state.problem:                             # its own sizes and window, a pattern that fits it
             fits = self._state.pattern in offered(self.lineup.find(name))
-            changes = _RESET | {"pattern": self._state.pattern if fits else "random"} | changes
+            own = {"pattern": self._state.pattern if fits else "random"} | self._steps(name)
+            changes = _RESET | own | changes
         return with_changes(self._state, **changes)
+
+    def _steps(self, name: str) -> dict[str, int]:
+        """The number of sampling steps of the model for a problem, as a change to a state."""
+        steps = self.lineup.steps(name)
+        return {} if steps is None else {"steps": steps}
 
     def _read(self, name: str) -> dict:
         changes = read(self.knobs, name, self._state, self.lineup.find(self._state.problem).d)
@@ -94,24 +103,24 @@ class Panel(LivePanel):
     def _work(self, state: State) -> Iterator:
         """Pictures of a state, previews first; None where an outdated run may stop."""
         start, comparison = time.perf_counter(), self.lineup.comparison(state.problem, state.device)
-        runs = [(None, side) for side in LEVELS[comparison.problem.d]]
-        if (isinstance(comparison.model, Trained) and state.steps > PREVIEW_STEPS
-                and self._recent.get(state.draws_key(), state.steps) is None):
-            runs = [(PREVIEW_STEPS, runs[0][1]), *(runs[1:] or runs)]
-        for steps, side in runs:
-            task = yield from self._drawing(state, comparison, steps)
+        few = replace(state, draws=min(state.draws, max(PREVIEW_DRAWS, state.draws // 4)))
+        if isinstance(comparison.model, Trained):
+            few = replace(few, steps=min(state.steps, PREVIEW_STEPS))
+        levels, known = LEVELS[comparison.problem.d], self._recent.get(state.draws_key()) is not None
+        runs = list(dict.fromkeys([(state if known else few, levels[0]), (state, levels[-1])]))
+        for asked, side in runs:
+            task = yield from self._drawing(asked, state, comparison)
             frame = yield from read_window(state, comparison, task, side)
-            if side == runs[-1][1] and steps is None:
+            if (asked, side) == runs[-1]:
                 yield state, paint(frame), scores_line(frame), f"done in {time.perf_counter() - start:.2f} s"
-            else:                                                   # better ones follow
+            else:                                                   # a better one follows
                 yield state, paint(frame), "", "refining …"
 
-    def _drawing(self, state: State, comparison: Comparison, steps: int | None = None) -> Iterator[None]:
-        """The task with the model's draws, cached; yields None at each step of a sampler."""
-        key = state.draws_key(), steps or state.steps
-        task = self._recent.get(*key)
+    def _drawing(self, asked: State, state: State, comparison: Comparison) -> Iterator[None]:
+        """The task of a state with the model's draws as `asked`, both cached; yields None at each step of a sampler."""
+        task = self._recent.get(asked.draws_key())
         if task is None:
-            own = state.task_key()
-            task = self._recent.get(own) or self._recent.keep(make_task(state, comparison), own)
-            task = self._recent.keep((yield from draw_model(state, comparison, task, steps)), *key)
+            own = "task", state.task_key()
+            task = self._recent.get(*own) or self._recent.keep(make_task(state, comparison), *own)
+            task = self._recent.keep((yield from draw_model(asked, comparison, task)), asked.draws_key())
         return task

@@ -7,7 +7,7 @@ from .view import Frame
 
 WIDE = 920.0                     # pixels of the page
 CURVES = (58, 30, 390, 240), (518, 30, 390, 240), (58, 346, 390, 84), (518, 346, 390, 84)       # x, y, width, height
-MAPS = tuple((52 + 294 * (i % 3), 28 + 352 * (i // 3), 264, 264) for i in range(6))
+MAPS = tuple((48 + 219 * (i % 4), 28 + 284 * (i // 4), 192, 192) for i in range(8))
 
 
 def paint(frame: Frame) -> str:
@@ -17,8 +17,8 @@ def paint(frame: Frame) -> str:
     if flat:
         parts.append(_key(58, 307, frame))
     if frame.state.scale > 1:
-        parts.append(_whole(frame, *((768, 300, 140, 7) if flat else (268, 32, 44, 44))))
-    return sheet(WIDE, 468.0 if flat else 716.0, parts, figure.describe(frame))
+        parts.append(_whole(frame, *((768, 300, 140, 7) if flat else (200, 32, 36, 36))))
+    return sheet(WIDE, 468.0 if flat else 580.0, parts, figure.describe(frame))
 
 
 def _key(x: float, y: float, frame: Frame) -> str:

@@ -11,7 +11,7 @@ from .state import MAX_SCALE
 from .svg import paint
 
 MIME = "application/vnd.nfdlab.sweep+json"
-_SIDE = {1: 201, 2: 112, 3: 96}
+_SIDE = {1: 201, 2: 96, 3: 80}
 _COUNTS = {1: (1, 3, 5, 8, 12, 20, 30), 2: (5, 20, 80, 205), 3: (20, 80, 400)}    # few: a report waits for each
 _GAPS = {1: (1, 2, 3, 5, 7), 2: (1, 2, 3, 5, 7), 3: (3, 5, 7)}
 _TIMES = tuple(-0.9375 + 0.25 * i for i in range(8))                  # every other frame

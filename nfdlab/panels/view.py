@@ -25,7 +25,7 @@ from .page import Window, window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (401,), 2: (32, 96, 256), 3: (32, 96, 256)}    # points across a window: previews, and the final one, last
+LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128)}        # points across a window: of the first picture, and the last
 _SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16)}
 HALF_FRAME = 1 / 16              # of a film of 16 frames: observations this near in time are drawn
 VALUES_AT_ONCE = 2**15           # values evaluated at once: between two such blocks a stale run may stop
@@ -141,12 +141,11 @@ def _usual(std: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def draw_model(state: State, comparison: Comparison, task: Task, steps: int | None = None) -> Iterator[None]:
-    """Draw from the model, one sampler step at a time if it is trained. Depends on `state.draws_key()` only; `steps`
-    replaces the state's, for a preview."""
-    steps, model, seed = steps or state.steps, comparison.model, child(state.seed, "panel", "model")
+def draw_model(state: State, comparison: Comparison, task: Task) -> Iterator[None]:
+    """Draw from the model, one sampler step at a time if it is trained. Depends on `state.draws_key()` only."""
+    model, seed = comparison.model, child(state.seed, "panel", "model")
     if isinstance(model, Trained):
-        for step in model.path(task.seen, state.draws, seed=seed, steps=steps, sampler=state.sampler):
+        for step in model.path(task.seen, state.draws, seed=seed, steps=state.steps, sampler=state.sampler):
             latent = step.x
             yield None
         fields = model.fields(task.seen, latent)

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.browser
 CELLS = {path.stem: panel_cells(path) for path in lessons(Path(__file__).resolve().parents[2] / "notebooks")}
 PANELS = [stem for stem, cells in CELLS.items() if cells]
 SLIDERS = {"07_adaptive_sampling": ("looks", "scale")}           # how sparse, and how close; where not "kept"
-PICTURE = ".nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking img"
-SHOWN = "e => e.getAttribute('aria-label') || e.src"             # what is on a picture, in words, or the picture itself
+PICTURE = ".nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking svg.nfdlab-sheet"
+SHOWN = "e => e.getAttribute('aria-label')"                      # what is on a picture, in words
 
 
 @pytest.fixture(scope="module")

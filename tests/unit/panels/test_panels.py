@@ -21,7 +21,9 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
+from nfdlab.panels.active_panel import looking
 from nfdlab.panels.figure import describe, plates
+from nfdlab.panels.lineup import Lineup
 from nfdlab.panels.live import Latest
 from nfdlab.panels.matplotlib_figure import still
 from nfdlab.panels.page import Page
@@ -31,7 +33,7 @@ from nfdlab.panels.state import State, offered, with_changes
 from nfdlab.panels.status import STALE, many_tasks
 from nfdlab.panels.svg import paint
 from nfdlab.panels.sweeps import MIME, bundles
-from nfdlab.panels.view import Comparison, last, make_task, read_window, view
+from nfdlab.panels.view import Comparison, draw_model, last, make_task, read_window, view
 from nfdlab.store import shipped
 
 GP1D, GP2D = nfd.problems.get("gp1d"), nfd.problems.get("gp2d")
@@ -253,11 +255,34 @@ def test_a_picture_is_valid_svg_with_its_numbers(problem, look):
     images = [i.attrib["href"] for i in root.iter() if i.tag.endswith("image")]
     for href in images:
         Image.open(io.BytesIO(base64.b64decode(href.split(",", 1)[1]))).verify()
-    maps = 6 if problem is GP2D else 0                                  # bars of colour, one for each picture
-    assert len(images) == maps + (0 if not maps else 11 if look == "draws" else 5)
+    maps = 8 if problem is GP2D else 0                                  # bars of colour, one for each picture
+    assert len(images) == maps + (0 if not maps else 13 if look == "draws" else 7)
     rings = sum(1 for c in root.iter() if c.tag.endswith("circle"))
     inside = int((frame.task.seen.coords.abs() <= 0.5).all(-1).sum())
-    assert inside > 0 and rings == 2 * inside + (problem is GP1D)       # two pictures, and the key
+    assert inside > 0 and rings == (2 * inside + 1 if problem is GP1D else 3 * inside)       # pictures, and the key
+
+
+@pytest.mark.parametrize("flat", [True, False], ids=["1d", "2d"])
+def test_errors_and_uncertainties_are_each_ones_own(flat):
+    """In 2D a row of maps for the exact posterior, then one for the model; in 1D a curve for each. With few draws for
+    the model and many for the rival the two differ."""
+    problem = GP1D if flat else GP2D
+    state = State(problem=problem.card.name, count=9, draws=32)
+    task = make_task(state, comparison(problem))
+    task = last(draw_model(with_changes(state, draws=4), comparison(problem), task))
+    frame = last(read_window(state, comparison(problem), task, 16))
+    found, truth = plates(frame), task.truth(frame.coords)[0, :, 0]
+    for i, fields in enumerate((task.reference, task.model)):
+        values = fields(frame.coords)[..., 0]
+        expected = values.mean(0) - truth, values.std(0)
+        if flat:
+            shown = [found[j].marks[i][2] for j in (2, 3)]
+        else:
+            shown = [found[4 * i + j].marks[0][1].reshape(-1) for j in (2, 3)]
+            assert found[4 * i + 2].ink == found[4 * i + 1].ink == (style.EXACT, style.MODEL)[i]
+        for is_there, wanted in zip(shown, expected, strict=True):
+            np.testing.assert_allclose(is_there, wanted, atol=1e-5)
+        assert flat or f"of {fields.n}" in found[4 * i + 1].title
 
 
 def test_a_png_holds_the_field_in_the_maps_colours():
@@ -317,6 +342,38 @@ def test_a_drag_shows_a_picture_of_every_run_it_started_and_ends_on_the_newest()
     assert slow.shown[-1] == (24, 7)                                    # the newest, to its end
     runs = [request for request, _ in slow.shown]
     assert runs == sorted(runs) and len([r for r in runs[:during]]) == len(set(runs[:during]))   # one preview each
+
+
+def test_a_newer_request_replaces_an_older_and_the_newest_is_finished():
+    """Requests at random moments, some in the midst of a run: no older one is shown after a newer, and the last state
+    is always shown to its end."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        slow = Slow(n=6, dt=0.003, every=0.0)
+        for i in range(8):
+            slow.latest.submit(i)
+            time.sleep(float(rng.choice([0.0, 0.004, 0.01])))
+        assert slow.latest.wait(5)
+        slow.latest.close()
+        runs = [request for request, _ in slow.shown]
+        assert runs == sorted(runs) and slow.shown[-1] == (7, 5)
+
+
+def test_a_preview_takes_the_first_draws_and_is_followed_by_all(opened):
+    """Its draws are the first of those that follow, where as many steps are taken."""
+    panel = opened(StandIn(GP2D), GP2D, draws=8, steps=3)
+    sizes = [n for _, n, *_ in panel.lineup.model.asked]
+    assert sizes == [4, 8] and "mean of 8" in panel.picture.value
+    few, many = (panel._recent.get(replace(panel.state, draws=n).draws_key()).model for n in sizes)
+    points = nfd.cell_centres((8, 8))
+    torch.testing.assert_close(few(points), many(points)[:4])
+
+
+def test_steps_start_at_the_models_own_and_follow_the_problem():
+    own = {name: Lineup(nfd.load("modulated_field", "families1d"), nfd.problems.get("families1d")).steps(name)
+           for name in ("families1d", "sawtooth1d")}
+    assert own == {name: nfd.load("modulated_field", name).steps for name in own}
+    assert Lineup(GP1D.oracle(), GP1D).steps("gp1d") is None
 
 
 def test_the_last_picture_is_shown_even_when_pictures_come_too_fast():
@@ -386,7 +443,7 @@ def test_synchronous_work_is_done_when_submit_returns():
 def test_moving_the_window_never_asks_the_model_again(opened):
     model = StandIn(GP1D)
     panel = opened(model, steps=20)
-    assert [steps for _, _, steps, _ in model.asked] == [5, 20]         # a preview, then the real thing
+    assert [(n, steps) for _, n, steps, _ in model.asked] == [(8, 3), (32, 20)]        # a preview, then the real thing
     before = panel.picture.value
     for change in ({"scale": 4.0}, {"centre": (0.5,)}, {"view": "draws"}, {"scale": 1.0, "centre": ()}):
         assert panel.move(**change).wait(20)
@@ -492,19 +549,27 @@ def test_a_ratio_of_another_setting_is_never_shown():
 def test_the_picture_of_another_state_is_grey(opened, monkeypatch):
     """From a change to its first new frame; after an error it stays grey."""
     panel, marks = opened(StandIn(GP1D)), []
-    assert STALE not in panel.picture._dom_classes and STALE not in panel.scores._dom_classes
-    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in panel.picture._dom_classes))
+    picture, scores = (panel.framed[widget] for widget in (panel.picture, panel.scores))
+    assert STALE not in picture._dom_classes and STALE not in scores._dom_classes
+    monkeypatch.setattr(panel._latest, "submit", lambda state: marks.append(STALE in picture._dom_classes))
     panel.knobs["kept"].value = 3
     assert marks == [True] and "computing" in panel.status.value
     monkeypatch.undo()
     monkeypatch.delenv("NFDLAB_HEADLESS", raising=False)
     panel._show((panel.state, "<svg/>", "", "refining …"))              # a preview: its scores are not there yet
-    assert STALE not in panel.picture._dom_classes and STALE in panel.scores._dom_classes
+    assert STALE not in picture._dom_classes and STALE in scores._dom_classes
     panel._show((State(count=99), "<svg/>", "", "done in 1 s"))
     assert "refining" in panel.status.value                             # a newer one waits
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no weights")))
     panel.move(problem="gp2d").wait(20)
-    assert "no weights" in panel.error.value and STALE in panel.picture._dom_classes
+    assert "no weights" in panel.error.value and STALE in picture._dom_classes
+
+
+def test_each_control_says_what_it_does(opened):
+    for panel in (opened(GP1D.oracle()), looking(GP1D.oracle(), GP1D)):
+        tips = [knob.tooltip for knob in panel.knobs.values()]
+        assert all(tip.endswith(".") and len(tip) > 15 for tip in tips)
+        panel.close()
 
 
 def test_only_problems_with_a_model_are_offered(opened):
@@ -516,7 +581,7 @@ def test_only_problems_with_a_model_are_offered(opened):
 def test_axes_are_true_in_the_view_of_four_draws():
     """Each of the four windows has its own numbers, in both painters."""
     frame = view(State(problem="gp2d", draws=4, view="draws"), comparison(GP2D), 8)
-    plate, ax = plates(frame)[2], still(frame).axes[2]
+    plate, ax = plates(frame)[1], still(frame).axes[1]
     shares, labels = plate.ticks(-1.0, 1.0, 4)
     assert labels == ["−0.5", "0.0", "0.5"] * 2 and shares == [0.125, 0.25, 0.375, 0.625, 0.75, 0.875]
     assert [t.get_text() for t in ax.get_xticklabels()] == labels and ax.get_xticks().tolist() == [
