@@ -12,16 +12,18 @@ from .core.rng import child, normals, uniforms
 from .core.types import Budget, Problem, Source, Watch, quiet
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 
-# what differs from an approach's defaults on one problem, and at a budget too short for its full size
+# what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
+# measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
-    ("score_field", "gp1d"): {"width": 48, "depth": 2, "calibration_functions": 16384},
-    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "calibration_functions": 16384},
-    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
+    ("score_field", "gp1d"): {"width": 48, "depth": 2, "calibration_functions": 16384, "steps": 12},
+    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "calibration_functions": 16384,
+                              "steps": 4},
+    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096, "steps": 12},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
-    ("sparse_conditional", "gp1d"): {"batch": 64},
+    ("sparse_conditional", "gp1d"): {"batch": 64, "steps": 4},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "kernels": (),              # it jumps
-                                           "autoencoder": "convolutional"},
-    ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192},
+                                           "autoencoder": "convolutional", "steps": 8},
+    ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192, "steps": 12},
     ("sparse_conditional", "terrain2d"): {
         "batch": 16, "width": 56, "points_per_cell": 4, "autoencoder": "grid",
         "estimates": "gp_ensemble", "kernels": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
@@ -31,28 +33,28 @@ CONFIGS = {
                                   "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
     ("latent_field", "photo2d"): {"autoencoder": "grid", "encoder_input": "pixels", "cells": 16, "points_per_cell": 2,
                                   "batch": 12, "queries": 256, "autoencoder_share": 0.7, "jitter": 0.005},
-    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32},
+    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32, "steps": 4},
     ("sparse_features", "stars2d"): {"expansion_side": 32, "calibration_functions": 3072, "depth": 3,
                                      "field_share": 0.1, "reuse": 4},
     ("temporal_field", "drift1dt"): {"expansion_side": 40, "expansion_rank": 200, "latent_channels": 28,
-                                     "calibration_functions": 32768, "width": 64, "depth": 2, "reuse": 4},
+                                     "calibration_functions": 32768, "width": 64, "depth": 2, "reuse": 4, "steps": 12},
     ("temporal_field", "two_speed1dt"): {"num_components": 2, "expansion_side": 33, "expansion_rank": 64,
                                          "latent_channels": 7, "frame_side": 32, "calibration_functions": 262144,
-                                         "width": 64, "depth": 2, "reuse": 4},
+                                         "width": 64, "depth": 2, "reuse": 4, "steps": 6},
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "neural", "latent_channels": 8, "width": 80,
                                            "field_share": 0.4},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
-    ("modulated_field", "sawtooth1d"): {"field_share": 0.45},
+    ("modulated_field", "sawtooth1d"): {"field_share": 0.45, "steps": 4},
     ("modulated_field", "families1d"): {"least_std": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
     ("modulated_field", "styles2d"): {
         "batch": 16, "diffusion_batch": 12, "noise_draws": 1, "queries": 192, "field_width": 64, "field_depth": 3,
         "modulate": "shift", "estimates": "mixture", "field_share": 0.35,
         "denoiser_dilations": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05, "steps": 16},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
-                                   "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33},
+                                   "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33, "steps": 16},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
                                          "encoder_dilations": (1, 2, 4, 8), "deep_set_width": 160, "lr": 2e-3,
-                                         "table_side": 256, "knots": 33, "steps": 16},
+                                         "table_side": 256, "knots": 33, "steps": 4},
     ("adaptive_sampling", "step1d"): {"latent_channels": 3, "side": 256, "sharpness": 48.0},
     ("adaptive_sampling", "bump2d"): {"latent_channels": 4},
 }
