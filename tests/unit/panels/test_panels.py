@@ -357,6 +357,14 @@ def test_a_newer_request_replaces_an_older_and_the_newest_is_finished():
         slow.latest.close()
         runs = [request for request, _ in slow.shown]
         assert runs == sorted(runs) and slow.shown[-1] == (7, 5)
+    slow = Slow(n=60, dt=0.005, every=0.0)
+    slow.latest.submit("old")
+    while not slow.shown:
+        time.sleep(0.002)
+    slow.latest.submit("new")
+    assert slow.latest.wait(5) and slow.shown[-1] == ("new", 59)
+    slow.latest.close()
+    assert sum(request == "old" for request, _ in slow.shown) < 15      # of its thirty
 
 
 def test_a_preview_takes_the_first_draws_and_is_followed_by_all(opened):
