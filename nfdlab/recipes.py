@@ -17,8 +17,8 @@ from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "calibration_functions": 16384, "steps": 12},
     ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "calibration_functions": 16384,
-                              "steps": 4},
-    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096, "steps": 12},
+                              "steps": 12},
+    ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"batch": 64, "steps": 4},
     ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "kernels": (),              # it jumps
