@@ -28,7 +28,7 @@ class LivePanel(W.VBox):
         self._state, self._writing, self.knobs, self.picture = state, False, explain(knobs), picture
         self.status, self.scores, self.error = W.HTML(), W.HTML(), W.HTML()
         # a box each, for a class of HTML that changes makes the browser render all of it anew
-        self.framed = {widget: W.Box([widget]) for widget in (picture, self.scores)}
+        self.framed = {widget: W.VBox([widget]) for widget in (picture, self.scores)}
         self._write(state)
         for name, knob in knobs.items():
             if isinstance(knob, W.Button):

@@ -52,7 +52,7 @@ def kept_options(state: State, d: int) -> list[tuple[str, float]]:
 
 def make_knob(kind: type[W.Widget], words: str, **rest) -> W.Widget:
     """A control with its words at the left."""
-    return kind(description=words, style={"description_width": "76px"},
+    return kind(description=words, style={"description_width": "84px"},
                 layout=W.Layout(width="310px", margin="1px 0"), **rest)
 
 
@@ -108,5 +108,5 @@ def write(knobs: dict[str, W.Widget], state: State, problem: Problem) -> None:
     knobs["time"].layout.display, knobs["time"].description = None if d > 2 else "none", axes[0]
     for i, name in enumerate(CENTRES):
         knobs[name].layout.display = None if i < shown else "none"
-        knobs[name].description = f"centre {axes[-shown:][i]}" if i < shown else ""
+        knobs[name].description = f"centre {axes[-shown:][i].split()[0]}" if i < shown else ""
         knobs[name].value = (state.centre or (0.0,) * shown)[i] if i < shown else 0.0

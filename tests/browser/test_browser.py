@@ -154,6 +154,10 @@ def test_moving_the_scale_slider_zooms_and_shows_the_same_points_seen(page):
     until_it_says(page, LIVE, "window ×1")
 
 
+def test_a_picture_is_as_wide_as_the_page_allows(page):
+    assert page.locator(f"{LIVE} svg.nfdlab-sheet").bounding_box()["width"] > 800
+
+
 def test_a_drag_shows_frames_all_along(page, record_property):
     page.evaluate(STOPWATCH, LIVE)
     knob, times = handle(page, LIVE, "scale"), []
