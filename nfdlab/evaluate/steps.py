@@ -19,7 +19,7 @@ from .table import GRIDS, measured
 STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 40)
 METRICS = ("crps", "energy", "variogram")
 MARGIN = 1.01                                        # the default may cost this much of the best score
-SPREAD = (0.97, 1.05)                                # and narrow their bands less than widen them, both little
+SPREAD = (0.97, 1.05)                                # of the last spread: narrow bands are worse than wide ones
 
 
 def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS, tasks: int = 24, draws: int = 64,

@@ -75,12 +75,16 @@ def draw(ax: Axes, plate: Plate, *, font: float = style.FONT - 1, bins: int = 4)
         ax.set_box_aspect(1)
         ax.set_facecolor(style.EMPTY)
     if plate.units:
-        bar = ax.figure.colorbar(circles if plate.bare else shown, ax=ax, location="bottom", fraction=0.05,
-                                 pad=0.03, aspect=32)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=font, length=2, labelcolor=style.SOFT)
-        bar.ax.locator_params(nbins=4)
-        bar.set_label(fill(plate.units, 34), fontsize=font, color=style.SOFT)
+        _colour_bar(ax, circles if plate.bare else shown, plate.units, font)
+
+
+def _colour_bar(ax: Axes, of, units: str, font: float) -> None:
+    """A colour bar below a map, with its units."""
+    bar = ax.figure.colorbar(of, ax=ax, location="bottom", fraction=0.05, pad=0.03, aspect=32)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=font, length=2, labelcolor=style.SOFT)
+    bar.ax.locator_params(nbins=4)
+    bar.set_label(fill(units, 34), fontsize=font, color=style.SOFT)
 
 
 def stack(figures: list[Picture], dpi: float = 110) -> bytes:

@@ -271,7 +271,7 @@ def test_replacement_shows_the_denoiser_what_was_seen_with_noise_of_the_level():
     both = torch.cat([(shown[s][:, index] - y) / s for s in shown], 1)
     assert (torch.corrcoef(both.T) - torch.eye(4)).abs().max() < 4.5 / 3000**0.5
     assert torch.equal(D(x, 0.5), D(x, 0.5))
-    torch.testing.assert_close(D(x[:3], 0.5), D(x, 0.5)[:3])
+    torch.testing.assert_close(D(x[:3], 0.5), D(x, 0.5)[:3])         # a product of another shape rounds differently
 
 
 def test_repaint_taken_once_is_replacement():

@@ -317,7 +317,7 @@ def test_threads_share_a_model():
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, range(16)))
     for i, draws in enumerate(found):
-        torch.testing.assert_close(draws, ask(i), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(draws, ask(i), atol=1e-5, rtol=1e-5)        # with more threads sums are split
 
 
 # Tiles

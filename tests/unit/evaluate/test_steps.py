@@ -68,5 +68,5 @@ def test_shipped_weights_draw_with_the_fewest_steps_of_their_own_curve(pair):
 
 
 def test_much_of_what_ships_has_a_curve():
-    """The others draw with the steps of their training; a curve of theirs takes hours."""
+    """The others draw with the steps that they were trained with."""
     assert len(MEASURED) >= 10

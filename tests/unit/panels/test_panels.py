@@ -281,7 +281,7 @@ def test_errors_and_uncertainties_are_each_ones_own(flat):
             shown = [found[4 * i + j].marks[0][1].reshape(-1) for j in (2, 3)]
             assert found[4 * i + 2].ink == found[4 * i + 1].ink == (style.EXACT, style.MODEL)[i]
         for is_there, wanted in zip(shown, expected, strict=True):
-            np.testing.assert_allclose(is_there, wanted, atol=1e-5)
+            np.testing.assert_allclose(is_there, wanted, atol=1e-5)         # float32, evaluated in other blocks
         assert flat or f"of {fields.n}" in found[4 * i + 1].title
 
 
@@ -364,7 +364,7 @@ def test_a_newer_request_replaces_an_older_and_the_newest_is_finished():
     slow.latest.submit("new")
     assert slow.latest.wait(5) and slow.shown[-1] == ("new", 59)
     slow.latest.close()
-    assert sum(request == "old" for request, _ in slow.shown) < 15      # of its thirty
+    assert sum(request == "old" for request, _ in slow.shown) < 15      # of its sixty
 
 
 def test_a_preview_takes_the_first_draws_and_is_followed_by_all(opened):
