@@ -1,4 +1,9 @@
-"""Small lessons written for tests: percent text with the header that lessons have."""
+"""Lessons in tests: small ones written as percent text with the header that lessons have, and the solutions of any."""
+
+import re
+
+DETAILS = re.compile(r"<details>(.*?)</details>", re.S | re.I)
+FENCE = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 
 HEADER = """\
 # ---
@@ -30,3 +35,9 @@ def write(folder, name: str, *cells: str):
     path = folder / f"{name}.py"
     path.write_text(lesson(*cells), encoding="utf-8")
     return path
+
+
+def solutions(cells) -> list[str]:
+    """The code of the folded solutions in a lesson's cells, in order."""
+    prose = "\n\n".join(c.source for c in cells if c.cell_type == "markdown")
+    return [block for fold in DETAILS.findall(prose) for block in FENCE.findall(fold)]

@@ -1,5 +1,5 @@
-"""Each lesson as a learner runs it, at its own parameters: the sentences that its conclusion rests on are true of the
-numbers it has just measured, and the still at its head shows the numbers of its first picture."""
+"""Each lesson and its solutions, as a learner runs them: the sentences that a conclusion rests on are true of the
+numbers that were just measured, and the still at the lesson's head shows those of its first picture."""
 
 import base64
 import io
@@ -9,13 +9,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lesson_text import solutions
 from PIL import Image
 
 from nfdlab import report
 from nfdlab.jupyter.lessons import lessons, read
+from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = {path.stem: path for path in lessons(FOLDER)}
+TOURS = {"00_start_here", "11_bake_off"}         # their panels may be left out of a report
 TIMES = r"[\d.]+ (?:ms|µs|s)\b"                  # how long something took is another machine's business
 
 # sentence of the lesson (or what a title computes) -> what must hold of the names that the lesson leaves behind
@@ -134,17 +137,52 @@ def test_numbers_leave_times_out():
     assert numbers("32²: asked in 14 ms; off by 28%, 0.95 of 64") == [32.0, 28.0, 0.95, 64.0]
 
 
+def executed(stem: str, given: dict, *more: str):
+    """A lesson run from top to bottom, then further cells; all that it put out, cell by cell."""
+    lesson = read(LESSONS[stem])
+    lesson.cells += [nbformat.v4.new_code_cell(source) for source in more]
+    try:
+        done = report.execute(lesson, FOLDER, given, timeout=600)
+    except report.CellFailed as failure:
+        pytest.fail(f"{failure.what}\nin the cell\n{failure.cell.source}")
+    return done
+
+
+def no_fault_is_seen(stem: str, done, own: int) -> None:
+    """No error or warning; a report of the first `own` cells shows its panels without a kernel or a network."""
+    outputs = [o for c in done.cells if c.cell_type == "code" for o in c.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    noise = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
+    assert "Warning" not in noise, noise
+    shown = [o.data for o in outputs if "data" in o]
+    panels = [data for data in shown if SWEEP in data or WIDGET in data]
+    assert all("image/png" in data for data in panels), "a panel without a picture for readers without a kernel"
+    assert any("image/png" in data or "image/svg+xml" in data or PLOTLY in data for data in shown), "no picture at all"
+    if stem not in TOURS:
+        assert any(SWEEP in data for data in panels), "no panel to turn in the report"
+    page = html(nbformat.from_dict({**done, "cells": done.cells[:own]}), FOLDER)
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"'](https?:)?//", page)
+    assert "<pre class=\"error\">" not in page
+
+
+@pytest.mark.learner
+def test_a_lesson_trains_at_the_smoke_budget():
+    done = executed("05_sparse_conditional", {"budget": "smoke", "device": "cpu"})
+    no_fault_is_seen("05_sparse_conditional", done, len(done.cells))
+
+
 @pytest.mark.learner
 @pytest.mark.parametrize("stem", LESSONS)
 def test_what_a_lesson_says_is_true_of_what_it_measured(stem):
-    lesson = read(LESSONS[stem])
+    """It runs, and so do its solutions; the report is whole; claims and still agree with the numbers."""
+    cells = read(LESSONS[stem]).cells
     held = ", ".join(f"{said!r}: bool({expression})" for said, expression in CLAIMS.get(stem, {}).items())
-    lesson.cells.append(nbformat.v4.new_code_cell(f"import json\nprint('claims', json.dumps({{{held}}}))"))
-    done = report.execute(lesson, FOLDER, {}, timeout=600)
-    outputs = [o for c in done.cells if c.cell_type == "code" for o in c.outputs]
-    said = json.loads(outputs[-1].text.partition("claims ")[2])
+    done = executed(stem, {}, f"import json\nprint('claims', json.dumps({{{held}}}))", *solutions(cells))
+    no_fault_is_seen(stem, done, len(cells))
+    said = json.loads(done.cells[len(cells)].outputs[-1].text.partition("claims ")[2])
     assert [sentence for sentence, true in said.items() if not true] == []
 
+    outputs = [o for c in done.cells[:len(cells)] if c.cell_type == "code" for o in c.outputs]
     first = next(o.data["image/png"] for o in outputs if "data" in o and "image/png" in o.data)
     picture = (FOLDER / "pictures" / f"{stem}.png").read_bytes()
     here, still = (numbers(words(png)) for png in (base64.b64decode(first), picture))
