@@ -192,6 +192,36 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
 
 @app.command()
+def ablate(approach: Annotated[str, Argument(help="An approach with shipped weights, or a weights file.")],
+           problem: Problem,
+           tasks: Annotated[int, Option(min=1, help="Fresh tasks for each number of observations.")] = 30,
+           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 32,
+           other: Annotated[str | None, Option(help="Weights of the same pair with the other prior.")] = None,
+           seed: Seed = 0, device: Device = "auto", threads: Threads = None):
+    """Score an approach with its network, its field or its diffusion taken away: who does the work?"""
+    from . import problems, store
+    from .core.checks import require_name
+    from .terminal import bar, console, show_worth
+
+    names = [approach] if approach.endswith(".safetensors") else [approach, problem]
+    require_name(problem, problems.names(), "problem"), store.find(*names), check_device(device)
+    if other is not None:
+        store.find(other)
+
+    from .evaluate import ablation
+
+    use_threads(threads)
+    model, source = store.load(*names, device=device), problems.get(problem)
+    beside = None if other is None else store.load(other, device=device)
+    with bar(f"{approach} on {problem}", "tasks") as progress:
+        table = ablation.ablate(model, source, tasks=tasks, draws=draws, seed=seed, other=beside, progress=progress)
+    show_worth(table)
+    if len(names) == 2:
+        command = f"nfdlab ablate {approach} {problem} --tasks {tasks} --draws {draws} --seed {seed}"
+        console.print(str(ablation.keep(table, approach, command)), style="dim", soft_wrap=True)
+
+
+@app.command()
 def bench(contestants: Annotated[str | None, Option(help="Names or weights files; all by default.")] = None,
           problems: Annotated[str | None, Option(help="Names with commas; all by default.")] = None,
           patterns: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",

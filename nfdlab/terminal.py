@@ -128,6 +128,20 @@ def show_table(table) -> None:
     console.print(f"Lower is better: {best}. Spread should be 1.00, coverage of 90 % intervals 0.90.", style="dim")
 
 
+def show_worth(table) -> None:
+    """Print an ablation: the CRPS of each arm and rival as a ratio to the reference, and to the full approach."""
+    from .evaluate.ablation import worth
+
+    found = worth(table)
+    ratios = [column for column in found if not column.endswith((" low", " high"))]
+    shown = _table("", *(part for column in ratios for part in (column, "95 %")), title=(
+        f"{table.problem}: CRPS, {table.rows['task'].nunique()} tasks at each m, {table.draws} draws"))
+    for name, row in found.iterrows():
+        shown.add_row(name, *(part for column in ratios for part in (
+            f"{row[column]:.3f}", f"{row[f'{column} low']:.3f}–{row[f'{column} high']:.3f}")))
+    console.print(shown)
+
+
 def show_ranking(table) -> None:
     """Print the ranking: a block for each problem, the best first; then what was left out and what failed."""
     ranking = table.ranking()

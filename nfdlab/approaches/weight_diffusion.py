@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..core.checks import require_count
 from ..core.config import NetworkConfig
-from ..core.rng import child, seeded
+from ..core.rng import child
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ..fields.batched_mlp import BatchedMLP, fit, query_points, robust_loss
@@ -53,8 +53,8 @@ class GaussianWeights(WeightDiffusionNetwork):
     def __init__(self, net: WeightDiffusionNetwork):
         LatentNetwork.__init__(self)
         self.field, self.shape, self.unit, self.gaussian = net.field, net.shape, net.unit, net.covariance
-        with seeded(0):                                      # an untrained network adds nothing to its prior
-            self.denoiser = Denoiser(MLP(net.field.size, 8, 0), net.covariance).to(net.initial.device)
+        self.denoiser = Denoiser(nn.Identity(), net.covariance)
+        self.denoiser.silence("network")
         self.denoiser.noise_levels = net.denoiser.noise_levels
 
 

@@ -51,6 +51,14 @@ class HasHeldOut(Protocol):
 
 
 @runtime_checkable
+class Silenceable(Protocol):
+    """A learned part that adds to a closed form: a denoiser's network, or a field beside a linear reading."""
+
+    def silence(self, part: str) -> bool:
+        """Make the part "network" or "field" add nothing from now on; whether there was such a part to silence."""
+
+
+@runtime_checkable
 class Pattern(Protocol):
     """Places of observations."""
 

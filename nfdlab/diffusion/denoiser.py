@@ -139,8 +139,11 @@ class Denoiser(nn.Module):
     """D(x, sigma, conditioning) = mean + std · F, the mean of the clean x: x (b, …) and sigma () or (b,) -> (b, …).
 
     `prior(x, sigma, conditioning.prior)` gives mean and std. By default it is a WhitePrior; any object that answers so
-    will do. `noise_levels` are those that matter for the data, measured once there are any.
+    will do. `noise_levels` are those that matter for the data, measured once there are any. A `silent` denoiser is the
+    prior's own answer, F = 0.
     """
+
+    silent = False
 
     def __init__(self, net: nn.Module, prior: nn.Module | None = None):
         super().__init__()
@@ -149,7 +152,12 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, sigma, conditioning: Conditioning = NOTHING) -> Tensor:
         mean, std = self.prior(x, sigma, conditioning.prior)
-        return mean + std * self.residual(x, sigma, mean, std, conditioning)
+        return mean if self.silent else mean + std * self.residual(x, sigma, mean, std, conditioning)
+
+    def silence(self, part: str) -> bool:
+        """F = 0 from now on, if the part is "network"."""
+        self.silent = self.silent or part == "network"
+        return part == "network"
 
     def residual(self, x: Tensor, sigma, mean: Tensor, std: Tensor, conditioning: Conditioning) -> Tensor:
         """F: what the network adds to the prior's mean, in units of its std."""

@@ -122,6 +122,12 @@ class GridLatent(Autoencoder):
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
         return super().evaluate(coords, prepared, size) + self.between(prepared[1], coords)
 
+    def silence(self, part: str) -> bool:
+        """Interpolation alone from now on, if the part is "field"."""
+        if part == "field":
+            zeroed(self.decoder.field.answer[-1])
+        return part == "field"
+
 
 class VectorAutoencoder(Autoencoder):
     """Values on a grid (b, c, *[side]*d) -> latent of unit scale (b, k), by dense layers -> a DeepSDF, `depth` layers.

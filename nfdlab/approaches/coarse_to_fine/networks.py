@@ -71,6 +71,12 @@ class AverageDetail(nn.Module):
             h = block(h)
         return h
 
+    def silence(self, part: str) -> bool:
+        """The linear part alone from now on, if the part is "field"."""
+        if part == "field":
+            zeroed(self.field.answer[-1])
+        return part == "field"
+
 
 class DetailNetwork(nn.Module):
     """F of fine values x (b c, N), their channels in the batch, by space-to-depth: level (b c,) or (1,) -> as x."""
@@ -89,6 +95,12 @@ class DetailNetwork(nn.Module):
         latent = self.folded(x.reshape(-1, self.c, x.shape[1]))
         latent = self.net(latent, level[::self.c] if len(level) > 1 else level, features)
         return depth_to_space(latent, self.c, self.per_cell).reshape(x.shape)
+
+    def silence(self, part: str) -> bool:
+        """F = 0 from now on, if the part is "network": all augmentation levels share it."""
+        if part == "network":
+            zeroed(self.net.output[-1])
+        return part == "network"
 
 
 class CascadeNetwork(nn.Module):

@@ -98,6 +98,13 @@ class SparseFeaturesNetwork(LatentNetwork):
         added = self.size * self.field(coords, features)
         return added + self.tokeniser.reading(coords, latent) if self.linear else added
 
+    def silence(self, part: str) -> bool:
+        """The linear reading of the tokens alone from now on, if the part is "field" and there is such a reading."""
+        silent = part == "field" and self.linear
+        if silent:
+            self.size.zero_()
+        return silent
+
 
 class SparseFeaturesPosterior(LatentPosterior):
     """A trained approach 10."""

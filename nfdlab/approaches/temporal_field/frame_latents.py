@@ -220,6 +220,12 @@ class LinearFrameLatents(nn.Module):
         added = self.field(coords, self.principal_components(prepared[0]))
         return self.reconstruct(coords, prepared) + self.correction_scale * added
 
+    def silence(self, part: str) -> bool:
+        """Principal components alone from now on, if the part is "field"."""
+        if part == "field":
+            self.correction_scale.zero_()
+        return part == "field"
+
 
 class NeuralFrameLatents(nn.Module):
     """Autoencoder of frames: films of c channels over (t, *space) in [-1, 1]^d <-> latents (b, k, frames), unit scale.
