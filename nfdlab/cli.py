@@ -162,6 +162,7 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           draws: Annotated[int, Option(min=2, help="Draws a task.")] = 64,
           pattern: Annotated[str, Option(help="random, grid, block, lines, clusters, frames, …")] = "random",
           noise: Annotated[float, Option(min=0.0, help="Standard deviation of the observation noise.")] = 0.05,
+          prior: Annotated[str | None, Option(help="white or gaussian: weights of the pair with that prior.")] = None,
           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
           baselines: Annotated[bool, Option(help="Score the classical baselines on the same tasks.")] = True,
           out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
@@ -171,7 +172,7 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
     from .core.checks import require_name
     from .terminal import PATTERNS, bar, console, read_counts, show_table
 
-    names = [approach] if approach.endswith(".safetensors") else [approach, problem]
+    names = (approach, None, prior) if approach.endswith(".safetensors") else (approach, problem, prior)
     require_name(problem, problems.names(), "problem"), store.find(*names), check_device(device)
     pattern, sizes = require_name(pattern.lower(), PATTERNS, "pattern"), read_counts(counts)
 
@@ -182,7 +183,8 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
     use_threads(threads)
     source, kind, model = problems.get(problem), ALL[pattern], nfdlab.load(*names, device=device)
-    contestants = {Path(approach).stem: model, **{n: classical.get(n) for n in classical.names() if baselines}}
+    label = Path(approach).stem + ("" if prior is None else f"--{prior}")
+    contestants = {label: model, **{n: classical.get(n) for n in classical.names() if baselines}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
         table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
                         noise_std=noise, seed=seed, progress=progress)
@@ -198,7 +200,7 @@ def ablate(approach: Annotated[str, Argument(help="An approach with shipped weig
            draws: Annotated[int, Option(min=2, help="Draws a task.")] = 32,
            other: Annotated[str | None, Option(help="Weights of the same pair with the other prior.")] = None,
            seed: Seed = 0, device: Device = "auto", threads: Threads = None):
-    """Score an approach with its network, its field or its diffusion taken away: who does the work?"""
+    """Score an approach with its network, its field or its diffusion taken away, to see who does the work."""
     from . import problems, store
     from .core.checks import require_name
     from .terminal import bar, console, show_worth

@@ -24,10 +24,20 @@ if TYPE_CHECKING:
 FORMAT = "nfdlab 2"
 
 
-def shipped() -> dict[tuple[str, str], Path]:
-    """The weights that came with the package: (approach, problem) -> file."""
+def shipped(prior: str | None = None) -> dict[tuple[str, str], Path]:
+    """The weights that came with the package: (approach, problem) -> file, NAME--PROBLEM.safetensors; or those beside
+    them of another `prior`, NAME--PROBLEM--white.safetensors."""
     found = sorted(Path(str(files("nfdlab.weights"))).glob("*.safetensors"))
-    return {tuple(f.stem.split("--")): f for f in found if f.stem.count("--") == 1}
+    parts = [(tuple(f.stem.split("--")), f) for f in found]
+    return {p[:2]: f for p, f in parts if p[2:] == (() if prior is None else (prior,))}
+
+
+def prior_of(path: str | Path) -> str:
+    """The prior of a weights file: "white" or "gaussian"."""
+    from .core.config import from_mapping
+
+    found = about(path)
+    return from_mapping(approaches.get(found["approach"]), found["config"]).prior
 
 
 def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
@@ -73,10 +83,10 @@ def about(path: str | Path) -> dict:
                                     "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error
 
 
-def load(approach: str, problem: str | Path | None = None, *, device: str = "auto"):
+def load(approach: str, problem: str | Path | None = None, prior: str | None = None, *, device: str = "auto"):
     """A trained approach: `load("sparse_conditional", "gp1d")` from the shipped weights, or `load(path)`, or
-    `load("sparse_conditional", path)`."""
-    path = find(approach, problem)
+    `load("sparse_conditional", path)`. `prior`: "white" or "gaussian"; None is that of the pair's first file."""
+    path = find(approach, problem, prior)
     found = about(path)
     kind = approaches.get(found["approach"])
     with safe_open(path, "pt") as f:
@@ -88,8 +98,12 @@ def load(approach: str, problem: str | Path | None = None, *, device: str = "aut
                                     "The file is from another version: train again.")) from error
 
 
-def find(approach: str, problem: str | Path | None = None) -> Path:
+def find(approach: str, problem: str | Path | None = None, prior: str | None = None) -> Path:
     """The weights file that `load` reads for the same arguments; unknown names and lost files are refused."""
+    if prior is not None:
+        from .core.config import PRIORS
+
+        require_name(prior, PRIORS, "prior")
     named = isinstance(problem, str) and not problem.endswith(".safetensors")
     if named:
         require_name(approach, approaches.names(), "approach"), require_name(problem, problems.names(), "problem")
@@ -98,10 +112,15 @@ def find(approach: str, problem: str | Path | None = None) -> Path:
                 came=f"{approach!r}, {problem!r}", why="Those weights are not in the package. It has: "
                 + (", ".join(f"{p} ({a})" for a, p in have) or "none") + ".",
                 do=f"nfdlab.train({approach!r}, {problem!r}), or nfdlab train {approach} {problem} in a shell.")
-        return have[approach, problem]
-    path = Path(approach if problem is None else problem)
-    require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
-            do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
+        path = shipped(prior).get((approach, problem), have[approach, problem])
+    else:
+        path = Path(approach if problem is None else problem)
+        require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
+                do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
+    own = prior if prior is None else prior_of(path)
+    require(own == prior, must=f"Weights with the {prior} prior.", came=f"{path.name}, with the {own} prior",
+            why="None with the other one ship.", do="Leave prior out, or train: "
+            f"nfdlab.train(nfdlab.approaches.get({approach!r})(prior={prior!r}), {str(problem)!r}).")
     return path
 
 

@@ -8,6 +8,7 @@ is killed and resumed sees the data it would have seen.
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,19 @@ from .core.types import Budget, Fields, ObservationBatch, Source, Step, Views, W
 
 SAVE_EVERY = 60.0        # seconds between checkpoints
 WARM_UP = 40             # steps
+LEAST_STEPS = 200        # below it a training is said to be too short
+PACE = 5                 # steps after which it is said how many there will be
+
+
+class Undertrained(UserWarning):
+    """A training of fewer than LEAST_STEPS steps: what it made draws badly and does not know it."""
+
+
+def undertrained(made: int | None, expected: int) -> str:
+    """The sentence about a training of `expected` steps, or of `made` ones."""
+    what = f"This training will make about {expected} steps" if made is None else f"Trained for {made} steps"
+    return (f"{what}; below {LEAST_STEPS} draws are not to be trusted, nor their uncertainty. Train longer (seconds=, "
+            "steps=), on a GPU, or with a smaller width or batch.")
 
 
 @dataclass
@@ -123,6 +137,7 @@ class Run:
                  watch: Watch = quiet):
         require_seed(seed)
         self.source, self.views, self.budget, self.seed, self.watch = source, views, budget, seed, watch
+        self.made = {"steps": 0, "seconds": 0.0}
         self.device = resolve_device(device)
         probe = source.draw(1, seed=child(seed, "probe"))
         self.d, self.c = probe.d, probe.c
@@ -152,12 +167,29 @@ class Run:
         return self.views(fields, seed=child(self.seed, "views", *use))
 
     def train(self, net: nn.Module, *stages: Stage) -> None:
-        """Train `net` through the stages within the budget; whatever happens, each stage's `after` is called."""
-        train(net, list(stages), self.budget, self.watch)
+        """Train `net` through the stages within the budget; whatever happens, each stage's `after` is called. That
+        there will be too few steps is said after the first ones."""
+        steps, smoke = {}, self.budget.name == "smoke"
+
+        def watch(step: Step):
+            steps[step.stage], self.made["seconds"] = step.index, round(step.seconds, 1)
+            if sum(steps.values()) == PACE and not smoke:
+                expected = round(PACE / step.progress)
+                if expected < LEAST_STEPS:
+                    warnings.warn(undertrained(None, expected), Undertrained, stacklevel=6)
+            return self.watch(step)
+
+        train(net, list(stages), self.budget, watch)
+        self.made["steps"] = sum(steps.values())
 
     def record(self, name: str, config, **measured) -> dict:
-        """What a trained approach says of itself: `about` with its name, config, the data's dimensions, and more."""
-        return {"approach": name, "config": asdict(config), "d": self.d, "c": self.c, **measured}
+        """What a trained approach says of itself: `about` with its name, config, the data's dimensions, the steps and
+        seconds that were made, and more. Too few steps have a sentence of their own, "undertrained"."""
+        steps = self.made["steps"]
+        short = {} if steps >= LEAST_STEPS or self.budget.name == "smoke" else {
+            "undertrained": undertrained(steps, steps)}
+        return {"approach": name, "config": asdict(config), "d": self.d, "c": self.c, "made": self.made, **short,
+                **measured}
 
 
 @dataclass(frozen=True)

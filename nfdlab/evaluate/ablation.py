@@ -31,7 +31,7 @@ from ..core.capabilities import Silenceable
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.config import from_mapping
 from ..core.fields import EvaluatedFields
-from ..core.rng import child, normals
+from ..core.rng import child, normals, stream
 from ..core.types import Fields, Fitted, Observations, Problem
 from ..diffusion.denoiser import NOTHING, Conditioning
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, TrainedModel
@@ -102,7 +102,7 @@ class LinearReading(LatentNetwork):
         return (mean.reshape(shape) + torch.einsum("nk,knpc->npc", weights, away)).to(coords)
 
 
-def silenced(fitted: TrainedModel, part: str, source: Problem) -> TrainedModel | None:
+def silenced(fitted: TrainedModel, part: str, source: Problem, *, seed: int = 0) -> TrainedModel | None:
     """A copy of a trained approach with its "network" or its "field" silenced; None where that has no meaning.
 
     Without its network, the field too is linear: its addition is silenced, or else it is replaced by the best linear
@@ -119,11 +119,11 @@ def silenced(fitted: TrainedModel, part: str, source: Problem) -> TrainedModel |
         return None
     if any(silent["field"]) or not isinstance(model, LatentPosterior):
         return model
-    functions = source.draw(READ_FROM, seed=child(0, "linear reading"))
+    functions = source.draw(READ_FROM, seed=child(seed, "linear reading"))
     latents = model.encode(functions)
     net = LinearReading(model.net, latents, functions).eval()
-    some = source.draw(64, seed=child(0, "linear reading", "errors"))
-    places = 2 * torch.rand(256, some.d, generator=torch.Generator().manual_seed(0)) - 1
+    some = source.draw(64, seed=child(seed, "linear reading", "errors"))
+    places = 2 * torch.rand(256, some.d, generator=stream(seed, "places")) - 1
     errors = net.values(places, model.encode(some)).cpu() - some(places)
     return LatentPosterior(net, {**model.about, **DecoderError.record(errors)}, model.steps)
 
@@ -157,7 +157,7 @@ def folder() -> Path:
     return Path(str(files("nfdlab.weights"))) / "ablation"
 
 
-def key(approach: str, problem: str, tasks: int, draws: int, seed: int = 0) -> str:
+def key(approach: str, problem: str, tasks: int, draws: int, *, seed: int) -> str:
     """What a kept table depends on: the weights file with its config, the problem's knobs, and the setting."""
     path = store.find(approach, problem)
     setting = {"weights": fingerprint(path.read_bytes()), "problem": [problem, store.about(path)["knobs"]],
@@ -170,7 +170,7 @@ def keep(table: Table, approach: str, command: str) -> Path:
     tasks = int(table.rows["task"].max()) + 1
     git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True,
                          text=True)
-    head = {"key": key(approach, table.problem, tasks, table.draws, table.seed), "reference": table.reference,
+    head = {"key": key(approach, table.problem, tasks, table.draws, seed=table.seed), "reference": table.reference,
             "tasks": tasks, "draws": table.draws, "seed": table.seed, "commit": git.stdout.strip() or "unknown",
             "command": command}
     folder().mkdir(exist_ok=True)
@@ -186,8 +186,8 @@ def kept(approach: str, problem: str) -> Table:
             why="It takes minutes, so it is measured once.", do=make)
     text = path.read_text(encoding="utf-8")
     head = json.loads(text.partition("\n")[0][2:])
-    setting = head["tasks"], head["draws"], head["seed"]
-    require(head["key"] == key(approach, problem, *setting), must="A table measured on the weights that ship.",
+    own = key(approach, problem, head["tasks"], head["draws"], seed=head["seed"])
+    require(head["key"] == own, must="A table measured on the weights that ship.",
             came=str(path), why="Weights, problem or setting have changed since.", do=make)
     rows = pd.read_csv(io.StringIO(text), comment="#", dtype={"m": str})
     return Table(rows, problem, head["reference"], head["draws"], head["seed"])

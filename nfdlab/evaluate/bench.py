@@ -17,6 +17,7 @@ from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
+from ..core.config import PRIORS
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
@@ -121,10 +122,11 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
 
 def _contestants(names) -> list[str]:
     trained = list(dict.fromkeys(approach for approach, _ in store.shipped()))
+    trained += [f"{approach}--{prior}" for prior in PRIORS for approach, _ in store.shipped(prior)]
     if names is None:
         return [*baselines.names(), *trained, REFERENCE, TWIN]
     files = [n for n in names if str(n).endswith(".safetensors")]
-    known = [*baselines.names(), *approaches.names(), REFERENCE, TWIN]
+    known = [*baselines.names(), *approaches.names(), *trained, REFERENCE, TWIN]
     _named([n for n in names if n not in files] or [REFERENCE], known, "contestant")
     names = list(dict.fromkeys(map(str, names)))
     stems = [Path(n).stem for n in names]
@@ -147,7 +149,9 @@ def _weights(rival: str, problem) -> tuple[str, str, str]:
     """A trained contestant's file and its digest, or why it has none for this problem."""
     if rival in baselines.names():
         return "", "", ""
-    path = Path(rival) if rival.endswith(".safetensors") else store.shipped().get((rival, problem.card.name))
+    approach, _, prior = rival.partition("--")
+    path = Path(rival) if rival.endswith(".safetensors") else store.shipped(prior or None).get(
+        (approach, problem.card.name))
     if path is None:
         return "", "", "no weights ship"
     if not path.is_file():

@@ -1,6 +1,7 @@
 """Trained models: what all approaches do alike, and the posterior of latent diffusion, by conditioning or guidance."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,6 +21,7 @@ from ..diffusion.guidance import Measurement, dps, gauss_newton, linearised, pig
 from ..diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
 from ..diffusion.smc import annealed_smc
 from ..gaussian.karhunen_loeve import LatentGaussian
+from ..training import Undertrained
 
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
@@ -56,7 +58,9 @@ class TrainedModel:
         return ObservationBatch.of([seen]).to(self.device)
 
     def request(self, n: int, *, seed: int, steps: int | None, sampler: str) -> int:
-        """Refuse what no draw can be made of; the number of sampling steps."""
+        """Refuse what no draw can be made of, warn of an undertrained approach; the number of sampling steps."""
+        if "undertrained" in self.about:
+            warnings.warn(f"{self.about['approach']}: {self.about['undertrained']}", Undertrained, stacklevel=4)
         require_count(n), require_seed(seed), require_name(sampler, METHODS, "sampler")
         return require_count(self.steps if steps is None else steps, "steps", at_least=2)
 

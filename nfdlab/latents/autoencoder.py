@@ -125,7 +125,8 @@ class GridLatent(Autoencoder):
     def silence(self, part: str) -> bool:
         """Interpolation alone from now on, if the part is "field"."""
         if part == "field":
-            zeroed(self.decoder.field.answer[-1])
+            answer = self.decoder.field.answer
+            zeroed(answer[-1])
         return part == "field"
 
 

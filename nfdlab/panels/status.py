@@ -29,6 +29,8 @@ def many_tasks(frame: Frame) -> str:
     model, state, m = frame.comparison.model, frame.state, frame.task.seen.m
     scores = model.about.get("scores") or {} if isinstance(model, Trained) else {}
     ratios = scores.get("crps") or {}
+    if isinstance(model, Trained) and "undertrained" in model.about:
+        return f"<b>{escape(model.about['undertrained'])}</b>"
     if not ratios:
         return "No ratio over many tasks is stored with this model; nfdlab.score measures one."
     kind, now, where = ("every ", state.size(frame.comparison.problem.d)[1], "one frame in {}") if (
