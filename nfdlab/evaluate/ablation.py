@@ -49,6 +49,20 @@ READ_FROM = 2048                     # functions that a linear reading is measur
 RIDGE = 1e-3                         # of that regression, in units of a latent's variance
 
 
+class DrawnOnce:
+    """A Fitted that draws once for each observations it is handed, whatever the seed, and gives the first n of BASE
+    draws: two arms that are made of the same draws cost one, and are compared in pairs."""
+
+    def __init__(self, fitted: Fitted):
+        self.fitted, self._last = fitted, (None, None)
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
+        """The first n, up to BASE, of the draws given `seen`."""
+        if seen is None or self._last[0] is not seen:
+            self._last = seen, self.fitted.draw(seen, BASE, seed=seed, steps=steps)
+        return self._last[1][:n]
+
+
 @dataclass(frozen=True, eq=False)
 class GaussianDraws:
     """A Gaussian with the mean and covariance of BASE draws of `fitted`, as a Fitted: what is left without the shape of
@@ -131,9 +145,9 @@ def silenced(fitted: TrainedModel, part: str, source: Problem, *, seed: int = 0)
 def arms(fitted: TrainedModel, problem: Problem, other: TrainedModel | None = None) -> dict[str, Fitted]:
     """The arms of an approach's ablation on a problem, by name, with the exact posterior's and the best linear answer's
     beside them."""
-    oracle = problem.oracle()
-    found = {FULL: fitted, NETWORK: silenced(fitted, "network", problem), FIELD: silenced(fitted, "field", problem),
-             GAUSSIAN: GaussianDraws(fitted), EXACT_GAUSSIAN: None if oracle is None else GaussianDraws(oracle),
+    oracle, full = problem.oracle(), DrawnOnce(fitted)
+    found = {FULL: full, NETWORK: silenced(fitted, "network", problem), FIELD: silenced(fitted, "field", problem),
+             GAUSSIAN: GaussianDraws(full), EXACT_GAUSSIAN: None if oracle is None else GaussianDraws(oracle),
              OTHER: other}
     return {name: arm for name, arm in found.items() if arm is not None}
 
@@ -145,6 +159,8 @@ def ablate(fitted: TrainedModel, problem: Problem, *, tasks: int = 30, draws: in
     Its reference is the exact posterior, or kriging where there is none. `optimal_interpolation` is among the
     contestants.
     """
+    require(draws <= BASE, must=f"draws: at most {BASE}.", came=draws, why="Gaussians are made of so many.",
+            do=f"draws={BASE}, or fewer.")
     pattern = {m: case for m, case in cases_of(problem) if case is not None}
     oracle = problem.oracle()
     rivals = {"optimal_interpolation": baseline("optimal_interpolation", problem), "kriging": baseline("kriging")}

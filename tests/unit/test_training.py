@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import nfdlab as nfd
+from nfdlab import training
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import child, seeded, stream
 from nfdlab.core.types import Budget
-from nfdlab.training import LEAST_STEPS, Run, Stage, Undertrained, resolve_device, reused, steps, train
+from nfdlab.training import Run, Stage, Undertrained, resolve_device, reused, steps, train
 
 
 def regression(seed=0):
@@ -193,18 +194,19 @@ def test_a_run_derives_every_batch_from_its_seed():
     assert torch.equal(queries, run.queries(2, 50, stream(7, "noise", "fit", 5)))
 
 
-def test_a_training_says_what_it_made_and_one_too_short_says_so_each_time_it_draws(tmp_path):
+def test_a_training_says_what_it_made_and_one_too_short_says_so_each_time_it_draws(tmp_path, monkeypatch):
     """When it begins, and in `about`; drawing repeats it, saved and loaded too; a smoke test knows it is one."""
+    monkeypatch.setattr(training, "LEAST_STEPS", 16)
     small = {"width": 8, "encoder_dilations": (1,), "denoiser_dilations": (1,), "cells": 8, "batch": 16, "queries": 8}
     approach = nfd.approaches.get("sparse_conditional")(**small)
-    with pytest.warns(Undertrained, match="will make about 20 steps"):
-        model = nfd.train(approach, "gp1d", budget=Budget(steps=20), device="cpu")
-    assert model.about["made"]["steps"] == 20 and model.about["made"]["seconds"] > 0
+    with pytest.warns(Undertrained, match="will make about 12 steps"):
+        model = nfd.train(approach, "gp1d", budget=Budget(steps=12), device="cpu")
+    assert model.about["made"]["steps"] == 12 and model.about["made"]["seconds"] > 0
     again = nfd.load(nfd.save(model, tmp_path / "short.safetensors"), device="cpu")
     for one in (model, again):
-        with pytest.warns(Undertrained, match="sparse_conditional: Trained for 20 steps"):
+        with pytest.warns(Undertrained, match="sparse_conditional: Trained for 12 steps"):
             one.draw(None, 1, seed=0)
-    for budget in (Budget(steps=LEAST_STEPS), Budget(steps=6, name="smoke")):
+    for budget in (Budget(steps=16), Budget(steps=6, name="smoke")):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             made = nfd.train(approach, "gp1d", budget=budget, device="cpu")

@@ -36,6 +36,20 @@ def test_gaussian_draws_have_the_mean_and_covariance_of_the_draws():
     assert (between > 0.1).all() and not ((base > 0.2) & (base < 0.8)).any()
 
 
+def test_arms_of_the_same_draws_are_drawn_once():
+    calls = []
+
+    class Counted:
+        def draw(self, seen, n, *, seed, steps=None):
+            calls.append(n)
+            return problems.get("gp1d").draw(n, seed=seed)
+
+    arm, (a, b) = ablation.DrawnOnce(Counted()), (seen_of(problems.get("gp1d"), m) for m in (3, 4))
+    first = arm.draw(a, 5, seed=1)(GRID)
+    assert torch.equal(GaussianDraws(arm).fitted.draw(a, 9, seed=2)(GRID)[:5], first) and calls == [BASE]
+    assert not torch.equal(arm.draw(b, 5, seed=2)(GRID), first) and calls == [BASE, BASE]
+
+
 def test_gaussian_draws_only_append():
     arm, seen = GaussianDraws(problems.get("gp1d").oracle()), seen_of(problems.get("gp1d"))
     assert torch.allclose(arm.draw(seen, 6, seed=1)(GRID)[:4], arm.draw(seen, 4, seed=1)(GRID), atol=1e-6)
