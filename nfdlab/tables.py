@@ -47,6 +47,40 @@ def approach_list(root: Path) -> str:
     return table(["#", "approach", "what it is for", "CRPS ratio", "minutes to train", "MB of weights"], rows)
 
 
+def work(root: Path) -> str:
+    """Who does the work: of each pair whose ablation is kept, its skill, and its CRPS with a part taken away."""
+    from dataclasses import replace
+
+    from .evaluate import ablation
+    from .evaluate.skill import LINEAR, skill
+
+    rows, idle = [], []
+    for approach, problem in store.shipped():
+        if not (ablation.folder() / f"{approach}--{problem}.csv").exists():
+            continue
+        kept = ablation.kept(approach, problem)
+        of_full = replace(kept, reference=ablation.FULL, _boot={})
+
+        def ratio(table, name):
+            return table.ratio("crps", name).loc["mean"].tolist() if name in table.contestants else None
+
+        def shown(found, digits=2):
+            return "–" if found is None else "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*found, d=digits)
+
+        silent, gaussian = (ratio(of_full, name) for name in (ablation.NETWORK, ablation.GAUSSIAN))
+        exact = ratio(kept, ablation.EXACT_GAUSSIAN)
+        own = skill(kept, ablation.FULL)
+        if own.nothing_to_gain or silent is not None and silent[1] <= 1:
+            idle.append(f"`{approach}` on `{problem}`")
+        rows.append([f"`{approach}`", f"`{problem}`" + ("" if kept.reference == "exact" else f" (to {kept.reference})"),
+                     shown(ratio(kept, ablation.FULL)), f"{ratio(kept, LINEAR)[0]:.2f}", own.short, shown(silent),
+                     shown(ratio(of_full, ablation.FIELD)),
+                     shown(gaussian) + ("" if exact is None else f"; exact {exact[0]:.2f}")])
+    found = table(["approach", "problem", "CRPS ratio", "best linear answer", "skill", "network silenced",
+                   "field silenced", "Gaussian draws"], rows)
+    return f"{found}\n\n**The network adds nothing that can be measured**: {', '.join(idle) or 'nowhere'}."
+
+
 def _to(scores: dict) -> str:
     """What ratios are to, where it is not the exact posterior."""
     return "" if scores["to"] == "exact posterior" else f" (to {scores['to']})"
@@ -81,7 +115,7 @@ def lesson_list(root: Path) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
-    "approaches": ("README.md", approach_list), "lessons": ("README.md", lesson_list),
+    "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
     "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "problems": ("APPROACHES.md", problem_list)}
 
 

@@ -42,6 +42,7 @@ from .table import compare
 
 FULL, NETWORK, FIELD, GAUSSIAN, OTHER = "full", "network silenced", "field silenced", "Gaussian draws", "other prior"
 EXACT_GAUSSIAN = "exact, Gaussian draws"
+ARMS = NETWORK, FIELD, GAUSSIAN, OTHER, EXACT_GAUSSIAN
 BASE = 128                           # draws whose mean and covariance a Gaussian takes
 TASKS, DRAWS = 30, 32                # of a table that is kept
 COLUMNS = ["contestant", "m", "task", "crps", "energy"]

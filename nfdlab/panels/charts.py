@@ -1,4 +1,4 @@
-"""Lesson figures with axes: curves and bands, score ratios, training losses."""
+"""Lesson figures with axes: curves and bands, score ratios, errors stage by stage, ablations."""
 
 from collections.abc import Mapping
 
@@ -7,6 +7,7 @@ import torch
 
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
+from ..evaluate import ablation
 from ..evaluate.calibration import interval
 from ..evaluate.error_breakdown import ErrorBreakdown
 from . import style
@@ -101,4 +102,32 @@ def stages(found: Mapping[str, ErrorBreakdown], *, title: str | None = None) -> 
         dress(ax, title=words, x=unit)
     axes[0].set_yticks(places, names)
     headline(figure, title)
+    return figure
+
+
+def worth(approach: str, problem: str) -> Picture:
+    """The kept ablation of a pair as bars: the CRPS of each arm and rival, as a ratio to the reference, with its
+    interval. The title says what taking away the network, the field and the shape of the distribution costs."""
+    table = ablation.kept(approach, problem)
+    found, to = ablation.worth(table), f"to {table.reference}"
+    order = [name for name in (ablation.FULL, *ablation.ARMS, *found.index) if name in found.index]
+    rows = found.loc[list(dict.fromkeys(order))].iloc[::-1]
+    figure, ((ax,),) = picture(size=(7.2, 1.1 + 0.32 * len(rows)))
+    places = np.arange(len(rows))
+    colours = [style.MODEL if name in (ablation.FULL, *ablation.ARMS) and name != ablation.EXACT_GAUSSIAN else
+               style.colour_of(name) for name in rows.index]
+    value, low, high = (rows[f"{to}{end}"].to_numpy() for end in ("", " low", " high"))
+    ax.barh(places, value, height=0.6, color=colours, alpha=0.8)
+    ax.errorbar(value, places, xerr=np.clip([value - low, high - value], 0, None), fmt="none", ecolor=style.INK, lw=1.0,
+                capsize=2.5)
+    for place, end, words in zip(places, high, value, strict=True):
+        ax.annotate(style.number(words), (end, place), (4, 0), textcoords="offset points", va="center",
+                    fontsize=style.FONT, color=style.INK)
+    ax.axvline(1.0, color=style.EXACT if table.reference.startswith("exact") else style.BASELINE, lw=style.THICK)
+    ax.margins(x=0.12)
+    ax.set_yticks(places, rows.index)
+    costs = [f"{name} ×{row['to full']:.2f} [{row['to full low']:.2f}, {row['to full high']:.2f}]"
+             for name, row in found.iterrows() if name in (ablation.NETWORK, ablation.FIELD, ablation.GAUSSIAN)]
+    dress(ax, x=f"CRPS / CRPS of {table.reference}")
+    headline(figure, f"{approach} on {problem}, to the full approach:\n{'; '.join(costs)}")
     return figure

@@ -1,9 +1,9 @@
 """The figures of the lessons: plain functions from data to a figure. Titles are handed in, computed from numbers."""
 
 from .benchmark import benchmark
-from .charts import bands, ratios, stages
+from .charts import bands, ratios, stages, worth
 from .maps import ladder, row, surface
 from .multiples import fans, gallery, meet, pages
 
 __all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "meet", "pages", "ratios", "row", "stages",
-           "surface"]
+           "surface", "worth"]

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,17 @@ BANNED = {"sys.path": r"\bsys\.path\b", "filtered warnings": r"filterwarnings|si
           "chdir": r"\bchdir\b", "shell": r"^\s*[!%]", "an absolute path": r"""["'](/[a-z]+/|[A-Z]:\\|~/)""",
           "MPLBACKEND": r"MPLBACKEND|matplotlib\.use\("}
 
+lesson = cache(read)                                           # none of these tests writes to it
 each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 each_full_lesson = pytest.mark.parametrize("path", FULL, ids=lambda p: p.stem)
 
 
 def code(path: Path) -> list[str]:
-    return [c.source for c in read(path).cells if c.cell_type == "code"]
+    return [c.source for c in lesson(path).cells if c.cell_type == "code"]
 
 
 def prose(path: Path) -> str:
-    return "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    return "\n\n".join(c.source for c in lesson(path).cells if c.cell_type == "markdown")
 
 
 def test_there_are_lessons():
@@ -50,7 +52,7 @@ def test_pairs_are_fresh():
 
 @each_lesson
 def test_one_typed_parameters_cell(path):
-    tagged = [c for c in read(path).cells if "parameters" in c.metadata.get("tags", ())]
+    tagged = [c for c in lesson(path).cells if "parameters" in c.metadata.get("tags", ())]
     assert len(tagged) == 1, "one cell tagged `parameters`"
     found = lesson_parameters(path)
     assigned = [n.target.id for n in ast.parse(tagged[0].source).body if isinstance(n, ast.AnnAssign)]
@@ -69,7 +71,7 @@ def test_headings_are_those_of_every_lesson(path):
 
 @each_lesson
 def test_it_stays_readable(path):
-    cells, sources = read(path).cells, code(path)
+    cells, sources = lesson(path).cells, code(path)
     assert len(cells) <= 32, f"{len(cells)} cells"
     long = [s.splitlines()[0] for s in sources if len(s.splitlines()) > 30]
     assert not long, f"cells over 30 lines: {long}"
@@ -82,7 +84,8 @@ def test_it_stays_readable(path):
 @each_lesson
 def test_it_does_nothing_behind_the_readers_back(path):
     for what, pattern in BANNED.items():
-        found = [s.splitlines()[0] for s in [*code(path), *solutions(read(path).cells)] if re.search(pattern, s, re.M)]
+        sources = [*code(path), *solutions(lesson(path).cells)]
+        found = [s.splitlines()[0] for s in sources if re.search(pattern, s, re.M)]
         assert not found, f"{what} in {found}"
 
 
@@ -90,7 +93,7 @@ def test_it_does_nothing_behind_the_readers_back(path):
 def test_its_mathematics_can_be_shown_without_a_network(path, monkeypatch):
     seen = []
     monkeypatch.setattr("nfdlab.jupyter.page.formula", lambda latex, block=False: seen.append((latex, block)) or "")
-    html(read(path), FOLDER)
+    html(lesson(path), FOLDER)
     assert all(mathml(*formula) for formula in seen)
 
 
@@ -104,4 +107,4 @@ def test_its_pair_is_small_and_its_pictures_are_there(path):
 
 @each_full_lesson
 def test_it_has_three_exercises_with_folded_solutions(path):
-    assert len(solutions(read(path).cells)) >= 3
+    assert len(solutions(lesson(path).cells)) >= 3
