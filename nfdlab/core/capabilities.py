@@ -4,7 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .types import Fields, Observations, Problem
+from .types import Fields, Observations, Problem, Source
 
 
 @runtime_checkable
@@ -48,6 +48,15 @@ class HasHeldOut(Protocol):
 
     def held_out(self) -> Problem:
         """The other side of the data, as a problem."""
+
+
+@runtime_checkable
+class HasTrainingParts(Protocol):
+    """A problem whose training data are finite."""
+
+    def training_part(self, low: float, high: float, *, augmented: bool) -> Source:
+        """A part of the training data in their order, from share `low` to share `high`; without augmentation as they
+        are."""
 
 
 @runtime_checkable
