@@ -1,13 +1,12 @@
 """Optimal interpolation: the best linear answer, with mean and covariance measured on training draws of a problem.
 
-A problem's draws on a grid give a mean and a covariance of low rank (`gaussian/karhunen_loeve.py`); Bayes' rule for that
-Gaussian gives the answer of least squared error among all that are linear in the observations. On a Gaussian problem it
-is the exact posterior. Source: Gandin 1963; Rasmussen & Williams 2006, sec. 2.1.
+A problem's draws on a grid give a mean and a covariance of low rank (`gaussian/karhunen_loeve.py`); Bayes' rule for
+that Gaussian gives the answer of least squared error among all that are linear in the observations. On a Gaussian
+problem it is the exact posterior. Source: Gandin 1963; Rasmussen & Williams 2006, sec. 2.1.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from ..core.capabilities import HasHeldOut, HasTrainingParts
 from ..core.checks import require, require_coords, require_count, require_seed
 from ..core.fields import EvaluatedFields
-from ..core.grid import cell_centres, interpolate
+from ..core.grid import interpolate
 from ..core.rng import child, normals, uniforms
 from ..core.types import ObservationBatch, Observations, Problem, Source, require_seen
 from ..gaussian.karhunen_loeve import LEAST_NOISE, OVERSAMPLED, KarhunenLoeve, WeightPosterior
@@ -25,6 +24,7 @@ RANK = {1: 256, 2: 384, 3: 384, 4: 384}
 DRAWS = {1: 8192, 2: 4096, 3: 2048, 4: 2048}
 TOLERANCE = 0.01                     # of interpolating between points of the grid, in standard deviations of the draws
 FITTED = 0.7                         # share of finite training data that candidates are measured on; the rest chooses
+SEED = child(0, "optimal interpolation")             # of the draws that are measured
 CHUNK = 8192                         # places whose variances are computed at a time
 
 
@@ -44,8 +44,8 @@ class OptimalInterpolation:
     draws: int | None = None
 
     def __post_init__(self):
-        require(isinstance(self.problem, Source), kind=TypeError, must="problem: a Problem, to measure training draws of.",
-                came=self.problem, why="Optimal interpolation is the linear answer to one problem.",
+        require(isinstance(self.problem, Source), kind=TypeError, must="problem: a Problem.",
+                came=self.problem, why="Mean and covariance are measured on its training draws.",
                 do='baselines.get("optimal_interpolation", problem).')
         train = not isinstance(self.problem, HasHeldOut) or self.problem.held_out() != self.problem
         require(train, must="problem: its training side.", came=self.problem,
@@ -72,7 +72,7 @@ class OptimalInterpolation:
             shrunk = where * ((kl.side - 1) / kl.side)                       # the walls are points of the grid
             left = (kl.residual_variance(where.double()) - LEAST_NOISE**2).sqrt().float()
             place = (where + 1) / 2 * (kl.side - 1)
-            share = place - place.floor()                                    # white noise between its points: unit variance
+            share = place - place.floor()                                    # white noise, of unit variance everywhere
             unit = (share.square() + (1 - share).square()).prod(-1).rsqrt()[..., None]
             return (interpolate(values[part], shrunk, kl.d < 3)
                     + left * unit * interpolate(white[part], shrunk)).to(coords)
@@ -108,8 +108,8 @@ def _measured(fitted: OptimalInterpolation) -> KarhunenLoeve:
 def _measure(fitted: OptimalInterpolation) -> KarhunenLoeve:
     """The expansion of a problem: its grid, its rank, and whether with augmentation."""
     problem, d = fitted.problem, fitted.problem.draw(1, seed=0).d
-    require(d in SIDES, must="a problem of one to four coordinates.", came=f"d = {d}", why="Its draws are put on a grid.",
-            do='baselines.get("kriging") works in any dimension.')
+    require(d in SIDES, must="a problem of one to four coordinates.", came=f"d = {d}",
+            why="Its draws are put on a grid.", do='baselines.get("kriging") works in any dimension.')
     side = fitted.side or _side(problem, d)
     rank, draws = fitted.rank or RANK[d], fitted.draws or DRAWS[d]
     if not isinstance(problem, HasTrainingParts):
@@ -119,7 +119,7 @@ def _measure(fitted: OptimalInterpolation) -> KarhunenLoeve:
     found = []
     for augmented in (True, False):
         whole = _expansion(problem.training_part(0.0, FITTED, augmented=augmented), side, rank, draws // 2)
-        found += [(_log_likelihood(whole.truncated(r), kept), augmented, r) for r in ranks if r <= whole.rank]
+        found += [(_log_likelihood(whole.truncated(min(r, whole.rank)), kept), augmented, r) for r in ranks]
     _, augmented, rank = max(found)
     return _expansion(problem.training_part(0.0, 1.0, augmented=augmented), side, rank, draws)
 
@@ -142,7 +142,7 @@ def _side(problem: Source, d: int, functions: int = 64, points: int = 512) -> in
 
 
 def _expansion(source: Source, side: int, rank: int, draws: int) -> KarhunenLoeve:
-    fields = source.draw(draws, seed=child(0, "optimal interpolation"))
+    fields = source.draw(draws, seed=SEED)
     most = min(fields.c * side**fields.d - OVERSAMPLED, draws // 2) - 1
     kl = KarhunenLoeve(fields.d, fields.c, side, min(rank, most)).double()
     kl.calibrate(fields(kl.places.float()), seed=0, iterations=2)
