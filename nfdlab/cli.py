@@ -178,17 +178,20 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
     import nfdlab
 
+    from .evaluate.skill import skill
     from .evaluate.table import compare
     from .observation.patterns import ALL
 
     use_threads(threads)
     source, kind, model = problems.get(problem), ALL[pattern], nfdlab.load(*names, device=device)
     label = Path(approach).stem + ("" if prior is None else f"--{prior}")
-    contestants = {label: model, **{n: classical.get(n) for n in classical.names() if baselines}}
+    contestants = {label: model, **{n: classical.get(n, source) for n in classical.names() if baselines}}
     with bar(f"{approach} on {problem}", "tasks") as progress:
         table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
                         noise_std=noise, seed=seed, progress=progress)
     show_table(table)
+    if baselines:
+        console.print(f"Skill in CRPS: {skill(table)}.", soft_wrap=True)
     if out is not None:
         console.print(f"{table.to_csv(out)}  {len(table.rows)} rows", style="dim")
 

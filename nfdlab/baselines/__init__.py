@@ -1,11 +1,11 @@
-"""Classical baselines as `Fitted`: four interpolations by scipy, and kriging. Nothing is trained beforehand."""
+"""Classical baselines as `Fitted`: four interpolations by scipy, kriging, and optimal interpolation."""
 
 from importlib import import_module
 
 from ..core.checks import require_name
 
 _HOMES = {"nearest": "interpolation", "linear": "interpolation", "cubic": "interpolation", "rbf": "interpolation",
-          "kriging": "kriging"}
+          "kriging": "kriging", "optimal_interpolation": "optimal_interpolation"}
 
 
 def names() -> list[str]:
@@ -13,10 +13,13 @@ def names() -> list[str]:
     return list(_HOMES)
 
 
-def get(name: str, **knobs):
-    """The baseline of that name: get("kriging").draw(seen, 64, seed=0)."""
+def get(name: str, problem=None, **knobs):
+    """The baseline of that name: get("kriging").draw(seen, 64, seed=0).
+
+    "optimal_interpolation" is measured on training draws of `problem`; the others ignore it.
+    """
     require_name(name, _HOMES, "baseline")
     kind = import_module(f"{__name__}.{_HOMES[name]}").BASELINES[name]
     for knob in knobs:
         require_name(knob, kind.__dataclass_fields__, f"knob of {name}")
-    return kind(**knobs)
+    return kind(problem, **knobs) if "problem" in kind.__dataclass_fields__ else kind(**knobs)

@@ -4,7 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from .types import Fields, Observations, Problem
+from .types import Fields, Observations, Problem, Source
 
 
 @runtime_checkable
@@ -56,6 +56,15 @@ class Silenceable(Protocol):
 
     def silence(self, part: str) -> bool:
         """Make the part "network" or "field" add nothing from now on; whether there was such a part to silence."""
+
+
+@runtime_checkable
+class HasTrainingParts(Protocol):
+    """A problem whose training data are finite."""
+
+    def training_part(self, low: float, high: float, *, augmented: bool) -> Source:
+        """A part of the training data in their order, from share `low` to share `high`; without augmentation as they
+        are."""
 
 
 @runtime_checkable

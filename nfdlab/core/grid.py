@@ -1,5 +1,7 @@
 """Grids of cell centres of the box [-1, 1]^d, first axis slowest, values channels-last."""
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
@@ -46,8 +48,26 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
     """
     d = grid.ndim - 2
     place = coords.expand(len(grid), *coords.shape[-2:]).flip(-1)    # grid_sample names the last axis first
+    if d > 3:
+        return _multilinear(grid, place.flip(-1))
     if d == 1:
         grid, place = grid[:, :, None], torch.cat([place, torch.zeros_like(place)], -1)
     place = place.reshape(len(grid), *[1] * (max(d, 2) - 1), *place.shape[1:])
     found = nn.functional.grid_sample(grid, place, "bicubic" if cubic else "bilinear", "border", align_corners=False)
     return found.flatten(2).mT
+
+
+def _multilinear(grid: Tensor, coords: Tensor) -> Tensor:
+    """`interpolate` in any dimension: grid (b, c, *sizes), coords (b, p, d) -> (b, p, c)."""
+    sizes = torch.tensor(grid.shape[2:], device=grid.device)
+    place = ((coords + 1) / 2 * sizes - 0.5).clamp_min(0).minimum((sizes - 1).to(coords))
+    low = place.floor().long()
+    share, flat, out = place - low, grid.flatten(2), 0.0
+    for corner in product((0, 1), repeat=len(sizes)):
+        upper = torch.tensor(corner, device=grid.device)
+        index = 0
+        for k, size in enumerate(sizes.tolist()):
+            index = index * size + (low[..., k] + upper[k]).clamp_max(size - 1)
+        weight = torch.where(upper.bool(), share, 1 - share).prod(-1)
+        out = out + flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)) * weight[:, None]
+    return out.mT

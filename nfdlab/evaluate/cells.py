@@ -102,7 +102,8 @@ def contestant(name: str, problem: str, weights: str = "", digest: str = ""):
     """The exact posterior (None where there is none), a baseline, or the approach of a weights file."""
     if weights:
         return store.load(weights, device="cpu")
-    return _problem(problem).oracle() if name in (REFERENCE, TWIN) else baselines.get(name)
+    place = _problem(problem)
+    return place.oracle() if name in (REFERENCE, TWIN) else baselines.get(name, place)
 
 
 def sized(pattern: str, size: int | float):

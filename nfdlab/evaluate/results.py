@@ -18,6 +18,7 @@ from ..core.rng import child
 
 RATIOS = {"crps": "crps", "energy": "energy", "variogram": "variogram", "rmse": "mse", "spread": "variance"}
 ROOTS = ("rmse", "spread")                           # root of the ratio of mean squares
+LOWER_IS_BETTER = ("crps", "energy", "variogram", "rmse")
 SHARES = ("coverage90", "maximum90", "integral90")   # plain means: 0.90 is right
 RESAMPLES = 2000
 
@@ -74,13 +75,16 @@ class Table:
         contestant = self.contestants[0] if contestant is None else contestant
         require_name(metric, self.metrics, "metric")
         found = {m: self._resampled(metric, contestant, m) for m in self.counts}
+        found["mean"] = self.resampled(metric, contestant)
         out = {m: (value, *np.percentile(again, [2.5, 97.5])) for m, (value, again) in found.items()}
-        rows = list(out.values())
-        mean = np.mean([value for value, _ in found.values()])
-        again = np.mean([again for _, again in found.values()], axis=0)
-        out["mean"] = (mean, *np.percentile(again, [2.5, 97.5]))
+        rows = list(out.values())[:-1]
         out["worst"] = max(rows, key=lambda row: _distance(metric, row[0]))
         return pd.DataFrame.from_dict(out, orient="index", columns=[metric, "low", "high"]).rename_axis("m")
+
+    def resampled(self, metric: str, contestant: str) -> tuple[float, np.ndarray]:
+        """A metric averaged over m, and the same on RESAMPLES resamplings of the tasks, alike for all contestants."""
+        values, again = zip(*(self._resampled(metric, contestant, m) for m in self.counts), strict=True)
+        return float(np.mean(values)), np.mean(again, axis=0)
 
     def _resampled(self, metric: str, contestant: str, m) -> tuple[float, np.ndarray]:
         """A metric at one m, and the same on RESAMPLES resamplings of the tasks."""

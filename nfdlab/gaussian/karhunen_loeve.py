@@ -96,19 +96,32 @@ class KarhunenLoeve(nn.Module):
         return cell_centres((self.side,) * self.d) * (self.side / (self.side - 1))
 
     @torch.no_grad()
-    def calibrate(self, draws: Tensor, *, seed: int) -> None:
-        """Measure from values (b, side^d, c) of fresh functions at `places`; b well above the rank."""
+    def calibrate(self, draws: Tensor, *, seed: int, iterations: int = 4) -> None:
+        """Measure from values (b, side^d, c) of fresh functions at `places`; b well above the rank. More `iterations`
+        of the search are slower, and closer to the leading directions."""
         require(len(draws) > 2 * self.rank, must=f"draws: more than twice the rank {self.rank}.", came=draws,
                 why="Directions are measured from them.", do="Pass a few thousand.")
         flat = draws.mT.flatten(1).double()
         mean = flat.mean(0)
         with seeded(seed):                                               # the search for directions starts at random
-            _, S, V = torch.pca_lowrank(flat - mean, q=self.rank + OVERSAMPLED, center=False, niter=4)
+            _, S, V = torch.pca_lowrank(flat - mean, q=self.rank + OVERSAMPLED, center=False, niter=iterations)
         modes = (V * S / (len(flat) - 1) ** 0.5).T[:self.rank]
         rest = (flat.var(0) - modes.square().sum(0)).clamp_min(0)
         shape = (self.side,) * self.d
         self.centre.copy_(mean.reshape(1, self.c, *shape)), self.left.copy_(rest.reshape(1, self.c, *shape))
         self.modes.copy_(modes.reshape(self.rank, self.c, *shape).transpose(0, 1).flatten(0, 1)[None])
+
+    def truncated(self, rank: int) -> "KarhunenLoeve":
+        """The same expansion with fewer directions; the variance of the others joins the residual's."""
+        found = KarhunenLoeve(self.d, self.c, self.side, rank).to(self.modes)
+        modes = self.modes.unflatten(1, (self.c, self.rank))
+        found.centre.copy_(self.centre), found.modes.copy_(modes[:, :, :rank].flatten(1, 2))
+        found.left.copy_(self.left + modes[:, :, rank:].square().sum(2))
+        return found
+
+    def grid_values(self, weights: Tensor) -> Tensor:
+        """mean + Σ_j φ_j a_j on the grid, of weights (n, r): (n, c, *[side]*d)."""
+        return self.centre + torch.tensordot(weights, self.modes[0].unflatten(0, (self.c, self.rank)), ([1], [1]))
 
     def _read(self, grid: Tensor, coords: Tensor) -> Tensor:
         """(b or 1, p, channels); the walls are points of the grid, which `read` takes for cells' centres."""

@@ -102,6 +102,16 @@ class Arrays(NoPosterior):
         object.__setattr__(other, "side", "test")
         return other
 
+    def training_part(self, low: float, high: float, *, augmented: bool) -> "Arrays":
+        """The functions, or the rows of the picture, from share `low` to share `high`; at least enough for a draw."""
+        stored, least = self._sides["train"], 1 if self.patch is None else self.patch[0] + 2 * MARGIN
+        start, stop = (round(share * len(stored)) for share in (low, high))
+        other = copy.copy(self)
+        part = stored[min(start, len(stored) - least):max(stop, least)]
+        for name, value in (("side", "train"), ("_sides", self._sides | {"train": part})):
+            object.__setattr__(other, name, value)
+        return other
+
 
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     """The numbers, in float64, and a name with their hash."""

@@ -64,6 +64,8 @@ class PictureProblem(NoPosterior):
 
     d: ClassVar[int] = 2
     c: ClassVar[int] = 1
+    _least: ClassVar[int] = 1                           # rows, or pictures, that a draw takes
+    _augmented: ClassVar[bool] = True
     sides: ClassVar[tuple[str, str]]
     read: ClassVar[Callable[[], dict[str, Tensor]]]
 
@@ -81,6 +83,14 @@ class PictureProblem(NoPosterior):
         """The side that training never sees."""
         return replace(self, side=self.sides[1])
 
+    def training_part(self, low: float, high: float, *, augmented: bool):
+        """The rows of the picture, or the pictures, from share `low` to share `high`; at least enough for a draw."""
+        part = replace(self, side=self.sides[0])
+        data, least = part._data, part._least
+        start, stop = (round(share * len(data)) for share in (low, high))
+        part.__dict__.update(_data=data[min(start, len(data) - least):max(stop, least)], _augmented=augmented)
+        return part
+
 
 class PatchProblem(PictureProblem):
     """Patches of `cells`² points from anywhere on a picture; those of the training side are rotated and mirrored."""
@@ -93,6 +103,10 @@ class PatchProblem(PictureProblem):
         require(self.cells <= most, must=f"cells: at most {most}.", came=self.cells,
                 why="A patch must fit into one side of the data.", do=f"cells={min(64, most)}.")
 
+    @property
+    def _least(self) -> int:
+        return self.cells + 2 * MARGIN
+
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n patches of this side, each from its own stream."""
         u = uniforms(require_seed(seed), require_count(n), (3,), "patch")
@@ -102,7 +116,7 @@ class PatchProblem(PictureProblem):
         cut = []
         for r, k, turn in zip(rows, columns, (u[:, 2] * 8).long().tolist(), strict=True):
             patch = picture[r:r + whole, k:k + whole]
-            if self.side == self.sides[0]:               # in one of the eight ways
+            if self._augmented and self.side == self.sides[0]:               # in one of the eight ways
                 patch = torch.rot90(patch.flip(0) if turn >= 4 else patch, turn % 4)
             cut.append(patch)
         return gridded(torch.stack(cut)[..., None], smooth=True, margin=MARGIN)

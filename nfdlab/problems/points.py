@@ -48,9 +48,10 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Measured(Observations):
-    """Observations with the scaling to their units."""
+    """Observations with the scaling to their units. `noise_given`: whether `noise_std` was said, or is a guess."""
 
     scaling: Scaling | None = None
+    noise_given: bool = True
 
 
 def observations(source, *, d: int | None = None, box=None, noise_std: float | None = None,
@@ -83,7 +84,8 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
                  f"{places[outside[:1]].tolist()}", why="Fields are defined in the box only.",
             do="Widen box=, or leave those points out.")
     noise = 0.05 if noise_std is None else require_number(noise_std, "noise_std", 0.0) / min(scaling.std)
-    return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling)
+    return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling,
+                    noise_std is not None)
 
 
 def _doubles(*numbers) -> tuple[Tensor, ...]:

@@ -124,8 +124,8 @@ def load(approach, problem, device):
 TRAINED = [Case(f"{name}-smoke", lambda name=name: smoke(name), "gp1d") for name in approaches.names()]
 SHIPPED = [Case(f"{a}-{p}", lambda a=a, p=p: load(a, p, device="cpu"), p) for a, p in store.shipped()]
 # rivals are asked in one and two dimensions; kriging fits by descent, which ends a little elsewhere in another order
-RIVALS = [Case(f"{name}-{p}", lambda name=name: baselines.get(name), p, 1e-2 if name == "kriging" else 1e-4)
-          for name in baselines.names() for p in ("gp1d", "gp2d")]
+RIVALS = [Case(f"{name}-{p}", lambda name=name, p=p: baselines.get(name, problems.get(p)), p,
+               1e-2 if name == "kriging" else 1e-4) for name in baselines.names() for p in ("gp1d", "gp2d")]
 ORACLES = [Case(f"exact-{p}", lambda p=p: problems.get(p).oracle(), p) for p in EXACT]
 EVERYONE = TRAINED + SHIPPED + RIVALS + ORACLES
 KINDS = TRAINED + RIVALS[::2] + ORACLES[:1]        # one of each class: what is refused depends on nothing else

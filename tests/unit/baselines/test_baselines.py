@@ -1,14 +1,21 @@
 """The classical rivals: the contract of every `Fitted`, and kriging against dense linear algebra."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import approx_fprime
 from scipy.spatial.distance import cdist
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
 from nfdlab import baselines
 from nfdlab.baselines import covariance, kriging
 from nfdlab.core.types import Observations
+from nfdlab.problems.arrays import observations
+
+ANYWHERE = [name for name in baselines.names() if name != "optimal_interpolation"]        # they need no problem
 
 
 def seen(m, d=1, c=1, seed=0, noise_std=0.05):
@@ -24,7 +31,7 @@ def places(p, d, seed=9):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("m", [0, 1, 2, 4, 12])
-@pytest.mark.parametrize("name", baselines.names())
+@pytest.mark.parametrize("name", ANYWHERE)
 def test_every_rival_draws_functions(name, m, d):
     given, q = seen(m, d, c=2), places(20, d)
     before = torch.random.get_rng_state()
@@ -40,7 +47,7 @@ def test_every_rival_draws_functions(name, m, d):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", baselines.names())
+@pytest.mark.parametrize("name", ANYWHERE)
 def test_nothing_seen_is_the_prior_of_standardised_data(name):
     values = baselines.get(name).draw(None, 400, seed=0)(places(5, 2))
     assert values.shape == (400, 5, 1) and values.mean().abs() < 4.5 / 400**0.5
@@ -99,14 +106,18 @@ def test_unknown_names_are_refused_with_the_nearest():
 def test_the_evidence_is_the_gaussian_log_density_and_its_gradient_the_slope(name):
     given = seen(12, 2, seed=3)
     x, y = given.coords.double().numpy(), given.values[:, 0].double().numpy()
-    at, r = np.log([0.7, 0.3]), cdist(x, x)
-    K = 0.7 * covariance.kernel(name, r / 0.3)[0] + 1.0 + 0.05**2 * np.eye(12)
-    dense = torch.distributions.MultivariateNormal(torch.zeros(12).double(), torch.from_numpy(K))
-    away = (at - kriging.USUAL) / kriging.WIDTH
-    value, slope = kriging.objective(at, name, r, y, 0.05, 1.0)
-    assert value == pytest.approx(-dense.log_prob(torch.from_numpy(y)).item() + 0.5 * away @ away, rel=1e-9)
-    numeric = approx_fprime(at, lambda log: kriging.objective(log, name, r, y, 0.05, 1.0)[0], 1e-6)
-    np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-3 * np.abs(slope).max())
+    along = (x.T[:, :, None] - x.T[:, None])**2
+    for scales, noise_std in product(((0.3,), (0.3, 0.8)), (0.05, None)):
+        squares = along if len(scales) == 2 else along.sum(0, keepdims=True)
+        at = np.log([0.7, *scales, *[0.2**2] * (noise_std is None)])
+        K = 0.7 * covariance.kernel(name, cdist(x / scales, x / scales))[0] + 1.0 + (noise_std or 0.2)**2 * np.eye(12)
+        dense = torch.distributions.MultivariateNormal(torch.zeros(12).double(), torch.from_numpy(K))
+        which = [0, *[1] * len(scales), *[2] * (noise_std is None)]
+        away = (at - kriging.MIDDLE[which]) / kriging.WIDTH[which]
+        value, slope = kriging.objective(at, name, squares, y, noise_std, 1.0)
+        assert value == pytest.approx(-dense.log_prob(torch.from_numpy(y)).item() + 0.5 * away @ away, rel=1e-9)
+        numeric = approx_fprime(at, lambda log: kriging.objective(log, name, squares, y, noise_std, 1.0)[0], 1e-6)  # noqa: B023
+        np.testing.assert_allclose(slope, numeric, rtol=1e-3, atol=1e-3 * np.abs(slope).max())
 
 
 @pytest.mark.parametrize("name", covariance.SMOOTHNESS)
@@ -155,7 +166,7 @@ def test_what_was_learnt_is_what_was_there():
         y = np.linalg.cholesky(K) @ rng.standard_normal(200) + 0.05 * rng.standard_normal(200)
         (law,) = baselines.get("kriging").fit(Observations(torch.tensor(x), torch.tensor(y)[:, None], 0.05))
         assert law.kernel == name
-        assert law.variance / law.lengthscale == pytest.approx(1 / lengthscale, rel=0.35)
+        assert law.variance / law.lengthscales[0] == pytest.approx(1 / lengthscale, rel=0.35)
 
 
 def test_three_points_are_too_few_to_learn_from():
@@ -173,3 +184,62 @@ def test_kriging_survives_hard_data(kind):
              "many": seen(400, 2)}[kind]
     values = baselines.get("kriging").draw(given, 8, seed=0)(places(30, given.coords.shape[1]))
     assert values.isfinite().all() and values.abs().max() < 50
+
+
+def learner(name, variance, scales, noise_std):
+    """scikit-learn's Gaussian process of the same covariance; the mean's variance is held at one."""
+    shape = RBF(scales) if name == "se" else Matern(scales, nu=covariance.SMOOTHNESS[name])
+    noise = WhiteKernel(noise_std**2, (1e-8, 1e2))
+    kernel = ConstantKernel(variance, (1e-4, 1e2)) * shape + ConstantKernel(1.0, "fixed") + noise
+    return GaussianProcessRegressor(kernel, alpha=0.0, n_restarts_optimizer=2, random_state=0)
+
+
+def readings(m=80, noise_std=0.3, stretch=6.0, seed=0, name="matern52"):
+    """Readings of a field that varies `stretch` times faster along its first axis."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (m, 2))
+    K = covariance.kernel(name, cdist(x / [0.3, 0.3 * stretch], x / [0.3, 0.3 * stretch]))[0]
+    y = np.linalg.cholesky(K + 1e-9 * np.eye(m)) @ rng.standard_normal(m) + noise_std * rng.standard_normal(m)
+    return Observations(torch.tensor(x), torch.tensor(y)[:, None], 0.05)
+
+
+@pytest.mark.parametrize("name", covariance.SMOOTHNESS)
+def test_the_likelihood_and_the_fit_are_scikit_learns(name):
+    """Same likelihood at the same numbers; and where the noise is estimated, a fit as likely as scikit-learn's."""
+    given = readings(name=name)
+    x, y = given.coords.numpy(), given.values[:, 0].numpy()
+    (law,) = baselines.get("kriging", kernels=(name,), nugget=True).fit(given)
+    theirs = learner(name, law.variance, law.lengthscales, law.noise_std).fit(x, y)
+    at, best, squares = np.log([law.variance, *law.lengthscales, law.noise_std**2]), theirs.kernel_.theta, \
+        (x.T[:, :, None] - x.T[:, None])**2
+    assert len(law.lengthscales) == 2
+
+    def penalty(log):                                                     # ours has weak priors
+        return 0.5 * (((log - kriging.MIDDLE[[0, 1, 1, 2]]) / kriging.WIDTH[[0, 1, 1, 2]])**2).sum()
+
+    mine, most = theirs.log_marginal_likelihood(at), theirs.log_marginal_likelihood_value_
+    assert kriging.objective(at, name, squares, y, None, 1.0)[0] == pytest.approx(penalty(at) - mine)
+    assert mine - penalty(at) > most - penalty(best) - 0.01 and mine > most - 1.0
+
+
+def test_noise_and_lengthscales_are_found_where_they_are_asked_for():
+    (law,) = baselines.get("kriging", nugget=True).fit(readings(m=160))
+    assert law.noise_std == pytest.approx(0.3, rel=0.3)
+    assert law.lengthscales[1] / law.lengthscales[0] == pytest.approx(6.0, rel=0.5)
+    (even,) = baselines.get("kriging").fit(readings(m=160, noise_std=0.05, stretch=1.0))
+    assert len(even.lengthscales) == 1 and even.noise_std == 0.05
+    table = np.column_stack([readings().coords, readings().values])
+    told, guessed = (baselines.get("kriging").fit(observations(table, **known))[0].noise_std
+                     for known in ({"noise_std": 0.05 * table[:, 2].std()}, {}))
+    assert told == pytest.approx(0.05) and guessed > 0.1
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("m", [30, 100])
+def test_pure_noise_gives_a_flat_mean(d, m):
+    """Whether its standard deviation is known or estimated: the mean varies by less than a tenth of it."""
+    for seed, (given, nugget) in product(range(3), ((1.0, None), (0.05, True))):
+        noise = torch.randn(m, 1, generator=torch.Generator().manual_seed(100 + seed))
+        mean, std = baselines.get("kriging", nugget=nugget).moments(Observations(places(m, d, seed), noise, given),
+                                                                    places(200, d, 8))
+        assert mean.std() < 0.1 and std.max() < 3 / m**0.5
