@@ -287,10 +287,11 @@ def test_score_evaluates_all_contestants_on_the_same_tasks(nfd, tmp_path, monkey
     lines = result.stdout.splitlines()
     assert "ratio to exact, 2 tasks" in lines[0]
     rows = [line.split()[0] for line in lines if line[:1].isalpha()]
-    assert rows[1:-1] == ["mine", *nfdlab.baselines.names(), "exact"]
-    assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-1])
+    assert rows[1:-2] == ["mine", *nfdlab.baselines.names(), "exact"]
+    assert rows[-2:] == ["Lower", "Skill"]
+    assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * len(rows[1:-2])
     alone = nfd("score", mine, "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
-    assert "kriging" not in alone.output and "mine" in alone.output
+    assert "kriging" not in alone.output and "Skill" not in alone.output and "mine" in alone.output
 
 
 def test_sync_and_its_check(nfd, repository):

@@ -5,7 +5,7 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
-from nfdlab.core.grid import to_grid
+from nfdlab.core.grid import cell_centres, interpolate, to_grid
 from nfdlab.core.rng import child, normals, seeded, stream, uniforms
 from nfdlab.core.types import ObservationBatch, Observations
 
@@ -128,3 +128,15 @@ def test_the_package_is_light_until_used():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="offers"):
         nfd.nothing_of_the_kind  # noqa: B018
+
+
+def test_in_four_dimensions_a_plane_is_read_exactly():
+    """Between the outermost centres; past them the value stays. In three dimensions torch reads the same."""
+    shape, slope = (3, 4, 2, 5), torch.tensor([1.0, -2.0, 0.5, 3.0])
+    grid = (cell_centres(shape) @ slope).reshape(1, 1, *shape)
+    most = 1 - 1 / torch.tensor(shape)
+    coords = 2 * torch.rand(200, 4, generator=torch.Generator().manual_seed(0)) - 1
+    expected = coords.minimum(most).maximum(-most) @ slope
+    torch.testing.assert_close(interpolate(grid, coords)[0, :, 0], expected)
+    own = torch.stack([coords[:50], coords[50:100]])
+    torch.testing.assert_close(interpolate(grid.expand(2, -1, -1, -1, -1, -1), own)[1, :, 0], expected[50:100])

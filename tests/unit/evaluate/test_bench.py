@@ -230,3 +230,7 @@ def test_a_table_is_read_only_where_there_is_one(tmp_path):
     with pytest.raises(ValueError, match="path: a bench.csv"):
         Benchmark.read(tmp_path / "bench.csv")
     assert ranking.RIVAL in ("kriging",)
+
+
+def test_baselines_are_made_for_their_problem():
+    assert cells.contestant("optimal_interpolation", "gp1d").problem == problems.get("gp1d")

@@ -163,3 +163,14 @@ def test_the_mixtures_mean_is_the_posterior_mean():
     several, one = torch.tensor(errors).mean(0)
     assert several < 2 * (41 / (4096 / 3)) ** 0.5    # a regression on 40, from a third of the draws
     assert one > 3 * several
+
+
+def test_fewer_directions_leave_more_and_the_variance_stays(line):
+    """And weights on the grid are the rows of the places of the grid."""
+    few, a = line.truncated(5), normals(0, 3, (5,), "weights")
+    total = [kl.predict(kl.prior(), line.places)[1] for kl in (line, few)]
+    torch.testing.assert_close(*total, rtol=1e-4, atol=1e-4)
+    assert few.rank == 5 and (few.left >= line.left).all() and few.left.mean() > 0.1
+    torch.testing.assert_close(few.rows(line.places), line.rows(line.places)[:, :5])
+    torch.testing.assert_close(few.grid_values(a).flatten(1).unsqueeze(-1),
+                               few.mean(line.places) + (a @ few.rows(line.places).T)[..., None], rtol=0, atol=1e-4)

@@ -224,3 +224,29 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(ValueError, match="path: a readable .csv"):
         observations(tmp_path / "binary.csv")
+
+
+@pytest.mark.parametrize("problem", [Arrays(np.arange(40.0)[:, None] * np.ones((1, 8))),
+                                     Arrays(np.arange(100.0)[:, None] * np.ones((1, 80)), patch=16),
+                                     problems.get("digits2d"), problems.get("terrain2d")], ids=lambda p: p.card.name)
+def test_parts_of_the_training_data_are_apart_and_inside_them(problem):
+    """Numbered rows lie on two sides of a cut, and pictures make up the whole; all of it is drawn as ever."""
+    q = torch.zeros(1, problem.d)
+    low, high = (problem.training_part(*part, augmented=False) for part in ((0.0, 0.7), (0.7, 1.0)))
+    whole = problem.training_part(0.0, 1.0, augmented=True).draw(300, seed=0)(q)
+    torch.testing.assert_close(whole, problem.draw(300, seed=0)(q))
+    first, second = (part.draw(300, seed=0)(q) for part in (low, high))
+    if problem.card.name == "arrays":
+        assert first.max() < second.min() and second.max() <= whole.max() + 0.2
+    else:
+        torch.testing.assert_close(torch.cat([low._data, high._data]), problem._data)
+
+
+def test_patches_without_augmentation_lie_as_they_are_in_the_picture():
+    hills = problems.get("terrain2d", cells=16)
+    q = nfdlab.cell_centres((20, 20))
+    assert (hills.training_part(0.0, 1.0, augmented=True).draw(8, seed=0)(q) == hills.draw(8, seed=0)(q)).all()
+    plain = hills.training_part(0.0, 1.0, augmented=False)
+    other = problems.held_out(hills)
+    other.__dict__["_data"] = hills._data                 # the same rows, drawn as the held-out side draws its own
+    torch.testing.assert_close(plain.draw(8, seed=0)(q), other.draw(8, seed=0)(q))
