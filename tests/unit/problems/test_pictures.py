@@ -1,0 +1,62 @@
+"""Pictures from the shipped arrays: what is held out, how they are read, how the training side is varied."""
+
+import pytest
+import torch
+
+import nfdlab as nfd
+from nfdlab.problems.shipped import shipped
+
+
+def rows_of(images):
+    """The images as a set of byte strings."""
+    return {image.numpy().tobytes() for image in images}
+
+
+def ink(fields, side=112):
+    """Mass, centre and second moments of the ink of n digits: (n,), (n, 2), (n, 2, 2)."""
+    grid = nfd.cell_centres((side, side), dtype=torch.float64)
+    values = fields(grid)[..., 0]
+    weights = values - values.amin(1, keepdim=True)
+    weights = weights / weights.sum(1, keepdim=True)
+    centre = weights @ grid
+    away = grid - centre[:, None]
+    return centre, torch.einsum("np,npi,npj->nij", weights, away, away)
+
+
+# Digits
+
+def test_train_and_test_share_no_digit_and_fifty_of_each_class_are_held_out():
+    data = shipped("digits")
+    assert data["train"].shape == (4500, 28, 28) and data["test"].shape == (500, 28, 28)
+    assert not rows_of(data["train"]) & rows_of(data["test"])
+    assert data["test_classes"].bincount().tolist() == [50] * 10
+    assert data["train_classes"].bincount().tolist() == [450] * 10
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_a_digit_is_the_stored_picture_read_bilinearly(side):
+    data, problem = shipped("digits"), nfd.problems.get("digits2d", side=side)
+    first, mine = data["train"].double(), data[side].double()
+    centres = nfd.cell_centres((28, 28), dtype=torch.float64)
+    fields, labels = problem.plain(6, seed=3), problem.labels(6, seed=3)
+    drawn = (fields(centres)[..., 0] * first.std() + first.mean()).reshape(-1, 28, 28)
+    for picture, label in zip(drawn, labels, strict=True):
+        which = (mine - picture).abs().amax((1, 2)).argmin()
+        assert (mine[which] - picture).abs().max() < 1e-3 and data[f"{side}_classes"][which] == label
+    between = torch.lerp(centres[:27], centres[1:28], 0.25)             # along the first row of pixels
+    row = fields(centres)[:, :28]
+    torch.testing.assert_close(fields(between), torch.lerp(row[:, :-1], row[:, 1:], 0.25))
+
+
+def test_held_out_digits_are_as_they_are_and_training_ones_moved_by_a_pixel_and_sheared_by_a_tenth_at_most():
+    problem, centres = nfd.problems.get("digits2d"), nfd.cell_centres((28, 28))
+    other = nfd.problems.held_out(problem)
+    assert torch.equal(other.draw(5, seed=1)(centres), other.plain(5, seed=1)(centres))
+    middle, spread = ink(problem.plain(150, seed=0))
+    moved, leant = ink(problem.draw(150, seed=0))
+    slant = (spread - leant)[:, 0, 1] / spread[:, 0, 0]
+    steps = middle - moved
+    steps[:, 1] -= slant * middle[:, 0]
+    for amount, most in ((slant, 0.1), (steps[:, 0], 2 / 28), (steps[:, 1], 2 / 28)):
+        assert 0.9 * most < amount.abs().max() < 1.05 * most            # sums over cells of a quarter of a pixel
+        assert abs(amount.mean()) < 4 * most / 3**0.5 / 150**0.5

