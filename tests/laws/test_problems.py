@@ -389,7 +389,7 @@ def test_signed_distance_is_that_of_a_finer_outline_and_its_slope_is_one(rng):
         assert abs(torch.stack(slope).norm(dim=0).median() - 1) < 1e-3
 
 
-@pytest.mark.parametrize("name", ["terrain2d", "scan2d", "photo2d", "digits2d"])
+@pytest.mark.parametrize("name", ["terrain2d", "head2d", "photo2d", "digits2d"])
 def test_pictures_are_standardised_on_the_training_side_and_the_other_side_is_other(name):
     problem, query = nfd.problems.get(name), nfd.cell_centres((8, 8))
     other = nfd.problems.held_out(problem)

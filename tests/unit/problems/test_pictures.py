@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import nfdlab as nfd
+from nfdlab.problems.pictures import AIR, GAP, head
 from nfdlab.problems.shipped import shipped
 
 
@@ -60,3 +61,54 @@ def test_held_out_digits_are_as_they_are_and_training_ones_moved_by_a_pixel_and_
     for amount, most in ((slant, 0.1), (steps[:, 0], 2 / 28), (steps[:, 1], 2 / 28)):
         assert 0.9 * most < amount.abs().max() < 1.05 * most            # sums over cells of a quarter of a pixel
         assert abs(amount.mean()) < 4 * most / 3**0.5 / 150**0.5
+
+
+# Heads
+
+def test_slabs_of_the_head_are_held_out_whole_and_with_a_gap():
+    """A slice has both halves of the head: the volume is nearly its own mirror image along the last axis only."""
+    volume = shipped("head")["volume"]
+    where = {image.numpy().tobytes(): level for level, image in enumerate(volume)}
+    train, test = (torch.tensor([where[image.numpy().tobytes()] for image in head()[side]]) for side in ("train", "test"))
+    assert len(train) == 47 and len(test) == 16
+    assert (train[:, None] - test).abs().min() == GAP + 1
+    likeness = [float(torch.corrcoef(torch.stack([volume, volume.flip(axis)]).flatten(1).float())[0, 1])
+                for axis in range(3)]
+    assert likeness[2] > 0.9 and max(likeness[:2]) < 0.85
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_a_patch_of_the_head_is_a_piece_of_a_slice_of_its_side_and_half_tissue(side):
+    problem = nfd.problems.get("head2d", side=side)
+    centres = nfd.cell_centres((32, 32), dtype=torch.float64)
+    pieces = {other: head()[other].unfold(1, 32, 1).unfold(2, 32, 1).flatten(1, 2) for other in ("train", "test")}
+    values = problem.plain(3, seed=0)(centres)[..., 0]
+    lowest, step = problem._data.min(), problem._data.unique().diff().min()            # one grey level
+    for patch in ((values - lowest) / step).round().to(torch.uint8).reshape(-1, 32, 32):
+        found = {other: bool((rows == patch).all((-1, -2)).any()) for other, rows in pieces.items()}
+        assert found == {other: other == side for other in found}
+        assert (patch > AIR).float().mean() >= 0.5
+
+
+def test_patches_of_the_head_are_standardised_all_together_and_not_one_by_one():
+    problem = nfd.problems.get("head2d")
+    values = problem.plain(2000, seed=0)(nfd.cell_centres((16, 16)))[..., 0]
+    means, squares = values.mean(1), values.square().mean(1)
+    for each, wanted in ((means, 0), (squares, 1)):
+        assert abs(each.mean() - wanted) < 4 * each.std() / len(each) ** 0.5
+    assert means.std() > 0.3
+
+
+@pytest.mark.parametrize("name", ["terrain2d", "photo2d", "head2d"])
+def test_training_patches_are_the_plain_ones_in_one_of_eight_ways(name):
+    problem, centres = nfd.problems.get(name), nfd.cell_centres((16, 16))
+    ways = set()
+    for drawn, plain in zip(problem.draw(40, seed=1)(centres), problem.plain(40, seed=1)(centres), strict=True):
+        drawn, plain = drawn.reshape(16, 16), plain.reshape(16, 16)
+        turned = [torch.rot90(flipped, k) for flipped in (plain, plain.flip(0)) for k in range(4)]
+        away = torch.stack([(drawn - each).abs().max() for each in turned])
+        assert away.min() < 1e-4
+        ways.add(int(away.argmin()))
+    assert ways == set(range(8))
+    other = nfd.problems.held_out(problem)
+    assert torch.equal(other.draw(3, seed=1)(centres), other.plain(3, seed=1)(centres))
