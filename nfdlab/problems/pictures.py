@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
@@ -17,7 +16,6 @@ from ..core.types import ProblemCard
 from .base import NoPosterior
 from .gridded import MARGIN, gridded
 from .shipped import shipped
-
 
 HELD_SLABS, GAP = ((20, 28), (52, 60)), 4            # slices of the head held out; and left out on either side of them
 AIR, LEAST_TISSUE = 10, 0.5                          # brighter is tissue; the least share of it in a patch
@@ -92,8 +90,7 @@ class PatchProblem(PictureProblem):
         u = self._numbers(n, seed)
         patches, ways = self._cut(u), (u[:, 2] * 8).long().tolist()
         if self.side == self.sides[0]:
-            patches = [torch.rot90(patch.flip(0) if way >= 4 else patch, way % 4)
-                       for patch, way in zip(patches, ways, strict=True)]
+            patches = [self._turned(patch, way) for patch, way in zip(patches, ways, strict=True)]
         return self._read(patches)
 
     def plain(self, n: int, *, seed: int) -> EvaluatedFields:
@@ -110,12 +107,58 @@ class PatchProblem(PictureProblem):
         columns = (u[:, 1] * (picture.shape[1] - whole + 1)).long().tolist()
         return [picture[r:r + whole, k:k + whole] for r, k in zip(rows, columns, strict=True)]
 
+    def _turned(self, patch: Tensor, way: int) -> Tensor:
+        return torch.rot90(patch.flip(0) if way >= 4 else patch, way % 4)
+
     def _read(self, patches: list[Tensor]) -> EvaluatedFields:
         return gridded(torch.stack(patches)[..., None], smooth=True, margin=MARGIN)
 
 
+def block_means(volume: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Means over every block of `size` cells of a volume (s_1, …): (s_1 - size_1 + 1, …)."""
+    for axis, cells in enumerate(size):
+        volume = volume.unfold(axis, cells, 1).double().mean(-1)
+    return volume
+
+
+class CropProblem(PatchProblem):
+    """Crops of a volume, any that is worth it; mean and standard deviation are those of all such training crops."""
+
+    margins: ClassVar[tuple[int, ...]]               # cells on each side of a crop, along each axis
+
+    @property
+    def _size(self) -> tuple[int, ...]:
+        """Cells of a crop along each axis."""
+        raise AttributeError
+
+    def _worth(self, volume: Tensor) -> Tensor:
+        """Which crops of a volume are used, of all that fit with their margins."""
+        raise AttributeError
+
+    def _inner(self, volume: Tensor) -> Tensor:
+        return volume[tuple(slice(m, s - m) for m, s in zip(self.margins, volume.shape, strict=True))]
+
+    @cached_property
+    def _data(self) -> Tensor:
+        sides = self.read()
+        first, used = self._inner(sides[self.sides[0]].double()), self._worth(sides[self.sides[0]])
+        mean, square = (block_means(x, self._size)[used].mean() for x in (first, first.square()))
+        return (sides[self.side] - mean) / (square - mean.square()).sqrt()
+
+    @cached_property
+    def _corners(self) -> list[list[int]]:
+        """First cell of each crop of this side, along each axis."""
+        return self._worth(self.read()[self.side]).nonzero().tolist()
+
+    def _cut(self, u: Tensor) -> list[Tensor]:
+        whole = [size + 2 * margin for size, margin in zip(self._size, self.margins, strict=True)]
+        corners = (self._corners[i] for i in (u[:, 0] * len(self._corners)).long().tolist())
+        return [self._data[tuple(slice(low, low + s) for low, s in zip(corner, whole, strict=True))].squeeze(0)
+                for corner in corners]
+
+
 @dataclass(frozen=True)
-class Head2D(PatchProblem):
+class Head2D(CropProblem):
     """Patches of `cells`² voxels of horizontal slices through a head; two slabs of slices are held out.
 
     Slices within 8 mm of those slabs are in neither side. A patch is used if half of its voxels are tissue, brighter
@@ -126,7 +169,7 @@ class Head2D(PatchProblem):
         name="head2d", title="Slices through a head", equation="none: a measured volume, cubic between the voxels",
         domain="[-1, 1]^2, a patch of 32 x 32 voxels of 2 mm", units="standard deviations of the training patches",
         axes=("front to back", "left to right"),
-        hard="Folds of grey and white matter with sharp borders, next to nothing at all; and one head is not all heads.",
+        hard="Folds of grey and white matter with sharp borders, next to nothing at all, and all of it one head's.",
         source="T1 MRI of one head without its skull, Colin 27 (MNI): ch2better.nii.gz of Debian's mricron-data "
                "(BSD-3), averaged to 2 mm, ships with the kit; slices 20-27 and 52-59 of 79 held out, 4 more left out "
                "on either side; 52,722 patches to train on, in eight ways, 34,553 held out, half tissue at least",
@@ -134,33 +177,16 @@ class Head2D(PatchProblem):
     sides: ClassVar[tuple[str, str]] = ("train", "test")
     read = staticmethod(head)
     shortest: ClassVar[int] = 75
+    margins: ClassVar[tuple[int, ...]] = (0, MARGIN, MARGIN)
     cells: int = 32
     side: str = "train"
 
-    @cached_property
-    def _data(self) -> Tensor:
-        sides = self.read()
-        first = sides[self.sides[0]].double()
-        used = self._tissue(first) >= LEAST_TISSUE
-        mean, square = (self._average(x)[used].mean() for x in (first, first.square()))
-        return (sides[self.side] - mean) / (square - mean.square()).sqrt()
+    @property
+    def _size(self) -> tuple[int, ...]:
+        return 1, self.cells, self.cells
 
-    @cached_property
-    def _corners(self) -> Tensor:
-        """Slice, row and column of the patches of this side: (k, 3)."""
-        return (self._tissue(self.read()[self.side]) >= LEAST_TISSUE).nonzero()
-
-    def _cut(self, u: Tensor) -> list[Tensor]:
-        whole = self.cells + 2 * MARGIN
-        return [self._data[i, r:r + whole, k:k + whole]
-                for i, r, k in self._corners[(u[:, 0] * len(self._corners)).long()].tolist()]
-
-    def _average(self, slices: Tensor) -> Tensor:
-        """Averages over every patch of slices, its margin left out."""
-        return avg_pool2d(slices[:, MARGIN:-MARGIN, MARGIN:-MARGIN].double(), self.cells, 1)
-
-    def _tissue(self, slices: Tensor) -> Tensor:
-        return self._average(slices > AIR)
+    def _worth(self, volume: Tensor) -> Tensor:
+        return block_means(self._inner(volume > AIR), self._size) >= LEAST_TISSUE
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def test_slabs_of_the_head_are_held_out_whole_and_with_a_gap():
     """A slice has both halves of the head: the volume is nearly its own mirror image along the last axis only."""
     volume = shipped("head")["volume"]
     where = {image.numpy().tobytes(): level for level, image in enumerate(volume)}
-    train, test = (torch.tensor([where[image.numpy().tobytes()] for image in head()[side]]) for side in ("train", "test"))
+    train, test = (torch.tensor([where[image.numpy().tobytes()] for image in head()[side]])
+                   for side in ("train", "test"))
     assert len(train) == 47 and len(test) == 16
     assert (train[:, None] - test).abs().min() == GAP + 1
     likeness = [float(torch.corrcoef(torch.stack([volume, volume.flip(axis)]).flatten(1).float())[0, 1])
