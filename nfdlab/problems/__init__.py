@@ -11,7 +11,7 @@ _HOMES = {
     "step1d": "families", "bump2d": "shapes", "powerlaw2d": "gaussian_fields", "drift1dt": "space_time",
     "two_speed1dt": "space_time", "styles2d": "gaussian_fields", "discs2d": "shapes", "moving_disc2dt": "shapes",
     "stars2d": "stars", "terrain2d": "pictures", "digits2d": "pictures", "head2d": "pictures", "photo2d": "pictures",
-    "film2dt": "films",
+    "film2dt": "films", "shapes3d": "solids",
     "arrays": "arrays",
 }
 
