@@ -126,5 +126,5 @@ def solid(card: ProblemCard, fields: Fields, *, seen: Observations | None = None
               for axis, name in zip("xyz", card.axes, strict=True)}
     figure.update_layout(title={"text": title or card.title}, paper_bgcolor=style.PAPER, height=560, showlegend=False,
                          margin={"l": 0, "r": 0, "t": 40, "b": 0}, font={"color": style.INK},
-                         scene={**limits, "aspectmode": "cube"})
+                         scene={**limits, "aspectmode": "cube"}, scene_camera={"eye": {"x": 0.9, "y": -1.1, "z": 0.7}})
     return figure

@@ -45,7 +45,7 @@ class Shapes3D(PictureProblem):
                  "points of a grid of 32 a side",
         domain="[-1, 1]^3, x left to right, y back to front, z bottom to top; a shape's mean is in the "
                "middle and its farthest point 0.7 away",
-        units="truncations: 0.25 of half the box's side", axes=("x", "y", "z"),
+        units="truncation lengths of 0.25", axes=("x", "y", "z"),
         hard="Curled sheets, horns and lumps: a few points of a surface, and no rule but what others look like.",
         source="INIA19 NeuroMaps atlas of a macaque brain (Rohlfing et al. 2012, CC-BY, as its file says) in Debian's "
                "mricron-data; regions of at least 150 voxels in one piece that hold a ball of radius 0.08, smoothed by "
