@@ -97,7 +97,8 @@ FEW_PARTICLES = {"num_particles": 64}                                # where onl
 SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
-         "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews()}
+         "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(),
+         "film2dt": FrameViews(), "shapes3d": OutlineViews(usual=60, most=120)}
 
 
 @dataclass(frozen=True)

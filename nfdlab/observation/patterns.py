@@ -311,10 +311,11 @@ class Outline(Random):
                 do="nfdlab.observe(fields, pattern, seed=0), or pattern.places(fields, seed=0).")
 
     def places(self, fields: Fields, *, seed: int) -> Tensor:
-        """Places (m, d) in [-1, 1]^d on and near the outline of one function, uniform along its length.
+        """Places (m, d) in [-1, 1]^d on and near the outline of one function, uniform along its length; in
+        three dimensions on and near its surface, uniform over its area.
 
         Needles two cells of the base grid long are thrown at random; they cross the outline in proportion to its length
-        (Buffon 1777). Bisection then finds where.
+        or area (Buffon 1777). Bisection then finds where.
         """
         rng, d, m = stream(require_seed(seed), "Outline"), fields.d, self.size(fields.d)
 

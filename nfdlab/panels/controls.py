@@ -34,7 +34,7 @@ TIPS = {
     "view": "A summary of the draws, or single draws.",
     "scale": "A closer look: the window is that much smaller. The same draws are evaluated at new points.",
     "centre": "The middle of the window on this axis.", "centre 2": "The middle of the window on this axis.",
-    "time": "The moment that is shown.",
+    "time": "The moment that is shown; in space alone, the slice.",
     "stop": "Stop computing; the picture stays.",
     "look": "Take the next measurement, at the place marked ×.", "again": "Forget all measurements.",
     "looks": "How many measurements have been made.",

@@ -1,10 +1,11 @@
-"""Lesson figures of fields over two coordinates: a row of maps, a ladder of query scales, a surface in 3D."""
+"""Lesson figures of fields over two or three coordinates: rows of maps, ladders of query scales, surfaces to turn."""
 
 from collections.abc import Mapping
 
 import torch
 
 from ..core.checks import require
+from ..core.grid import cell_centres
 from ..core.types import Fields, Observations, ProblemCard
 from . import style
 from .figure import nice
@@ -100,4 +101,30 @@ def surface(card: ProblemCard, fields: Fields, *, seen: Observations | None = No
                          scene={**axes, "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": height}})
     if page.bottom > page.top:
         figure.update_scenes(yaxis_autorange="reversed")
+    return figure
+
+
+def solid(card: ProblemCard, fields: Fields, *, seen: Observations | None = None, level: float = 0.0, side: int = 32,
+          title: str | None = None):
+    """The surface where the first draw crosses a level, in plotly, to be turned; observations as white points."""
+    import plotly.graph_objects as go
+
+    require(fields.d == 3, must="fields of three coordinates.", came=f"d = {fields.d}",
+            why="A surface in space needs three axes.", do="plots.surface for two coordinates.")
+    points = cell_centres((side,) * 3)
+    value = fields(points)[0, :, 0].cpu().numpy().round(4)
+    x, y, z = points.T.numpy().round(4)
+    parts = [go.Isosurface(x=x, y=y, z=z, value=value, isomin=level, isomax=level, surface_count=1, showscale=False,
+                           colorscale=[[0, style.FAINT], [1, style.FAINT]], name=card.title,
+                           caps={f"{axis}_show": False for axis in "xyz"})]
+    if seen is not None and seen.m:
+        parts.append(go.Scatter3d(**dict(zip("xyz", seen.coords.T.numpy(), strict=True)), mode="markers",
+                                  name=f"{seen.m} seen", marker={"size": 3, "color": style.DOT,
+                                                                 "line": {"color": style.RING, "width": 1}}))
+    figure = go.Figure(parts)
+    limits = {f"{axis}axis": {"title": {"text": name}, "range": [-1, 1]}
+              for axis, name in zip("xyz", card.axes, strict=True)}
+    figure.update_layout(title={"text": title or card.title}, paper_bgcolor=style.PAPER, height=560, showlegend=False,
+                         margin={"l": 0, "r": 0, "t": 40, "b": 0}, font={"color": style.INK},
+                         scene={**limits, "aspectmode": "cube"}, scene_camera={"eye": {"x": 0.9, "y": -1.1, "z": 0.7}})
     return figure

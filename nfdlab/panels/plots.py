@@ -2,8 +2,8 @@
 
 from .benchmark import benchmark
 from .charts import bands, ratios, stages, worth
-from .maps import ladder, row, surface
+from .maps import ladder, row, solid, surface
 from .multiples import fans, gallery, meet, pages
 
-__all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "meet", "pages", "ratios", "row", "stages",
-           "surface", "worth"]
+__all__ = ["bands", "benchmark", "fans", "gallery", "ladder", "meet", "pages", "ratios", "row", "solid",
+           "stages", "surface", "worth"]

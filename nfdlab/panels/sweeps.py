@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from .figure import describe
 from .matplotlib_figure import stack, still
-from .state import MAX_SCALE
+from .state import MAX_SCALE, timed
 from .svg import paint
 
 MIME = "application/vnd.nfdlab.sweep+json"
@@ -29,15 +29,17 @@ def display_of(label: str, words: str, sheet: bytes, values: list[str], frames: 
 
 def bundles(panel) -> list[dict]:
     """The displays of a panel: its contact sheet with the sweep over observations, then the sweep over the query scale;
-    of a film a third, over time. Patterns sized by share are swept by the count they come to."""
-    state, d = panel.state, panel.lineup.find(panel.state.problem).d
+    of three coordinates a third, over the first. Patterns sized by share are swept by the count they come to."""
+    state, problem = panel.state, panel.lineup.find(panel.state.problem)
+    d = problem.d
     knob, start = state.size(d)
     swept = [("frames, one in", "every", _GAPS[d], start, str)]
     if knob != "every":
         swept = [("points seen", "count", _COUNTS[d], state.sized_pattern(d).size(d), str)]
     swept.append(("query scale", "scale", _SCALES, state.scale, lambda v: f"×{v:g}"))
     if d == 3:
-        swept.append(("time", "time", _TIMES, state.time, lambda v: f"{v:.2f}".replace("-", "−")))
+        label = "time" if timed(problem) else problem.card.axes[0]
+        swept.append((label, "time", _TIMES, state.time, lambda v: f"{v:.2f}".replace("-", "−")))
     out = []
     for label, knob, offered, now, words in swept:
         values = sorted({*offered, now})

@@ -63,4 +63,6 @@ def test_the_package_carries_its_settings_and_page():
     for name in ("labconfig/default_setting_overrides.json", "page.html", "page.css", "page.js"):
         assert (ROOT / "nfdlab" / "jupyter" / name).is_file()
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
-    assert "jupyter/**/*" in data["nfdlab"] and "weights/*.safetensors" in data["nfdlab"]
+    assert {"jupyter/**/*", "weights/*.safetensors", "data/*"} <= set(data["nfdlab"])
+    arrays = [path.stat().st_size for path in (ROOT / "nfdlab" / "data").glob("*.npz")]
+    assert max(arrays) <= 1e6 and sum(arrays) <= 4e6

@@ -144,6 +144,19 @@ def test_an_outline_is_where_the_field_crosses_the_level():
     assert nfd.observe(DISC, nfd.patterns.Outline(count=0), seed=0).m == 0
 
 
+def test_an_outline_in_three_dimensions_is_uniform_over_the_surface():
+    """A sphere: points on it, their mean and second moments those of uniform directions, to 4.5 standard errors."""
+    ball, m = EvaluatedFields(lambda x, part: (0.6 - x.norm(dim=-1))[None, ..., None], 1, 3), 1500
+    places = nfd.patterns.Outline(count=m, level=0.0, width=1e-6).places(ball, seed=0)
+    assert places.shape == (m, 3) and (places.norm(dim=-1) - 0.6).abs().max() < 1e-4
+    way = places / 0.6
+    assert way.mean(0).abs().max() < 4.5 / (3 * m) ** 0.5
+    assert (way.square().mean(0) - 1 / 3).abs().max() < 4.5 * (4 / 45 / m) ** 0.5
+    assert (way.abs() > 0.9).double().mean(0).sub(0.1).abs().max() < 4.5 * (0.09 / m) ** 0.5      # Archimedes
+    blurred = nfd.patterns.Outline(count=m, level=0.0, width=0.03).places(ball, seed=0)
+    assert abs((blurred.norm(dim=-1) - 0.6).std() / 0.03 - 1) < 4.5 / (2 * m) ** 0.5
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_an_outline_is_in_the_box_and_its_seeds(d):
     wall = EvaluatedFields(lambda x, part: (x[None, :, :1] > 0.97).float(), 1, d)         # a jump near the wall

@@ -777,6 +777,20 @@ def test_maps_share_limits_and_centre_errors_at_zero():
     assert type(surface) is go.Figure and [t.type for t in surface.data] == ["surface", "scatter3d"]
 
 
+def test_a_solid_is_the_surface_where_a_field_crosses_its_level_with_true_axes():
+    ball = EvaluatedFields(lambda x, part: (0.6 - x.norm(dim=-1))[None, ..., None], 1, 3)
+    card = replace(GP2D.card, axes=("x", "y", "z"))
+    seen = nfd.observe(ball, nfd.patterns.Outline(count=9, level=0.0), seed=0)
+    figure = plots.solid(card, ball, seen=seen, side=12)
+    part, points = figure.data
+    assert (part.type, part.isomin, part.isomax, points.type) == ("isosurface", 0.0, 0.0, "scatter3d")
+    at = torch.tensor([[float(part.x[i]), float(part.y[i]), float(part.z[i])] for i in range(12**3)])
+    assert (ball(at)[0, :, 0] - torch.as_tensor(part.value)).abs().max() < 2e-4
+    assert list(points.x) == seen.coords[:, 0].tolist() and list(points.z) == seen.coords[:, 2].tolist()
+    with pytest.raises(ValueError, match="three coordinates"):
+        plots.solid(GP2D.card, GP2D.draw(1, seed=0))
+
+
 def test_lesson_figures_refuse_the_wrong_dimension():
     with pytest.raises(ValueError, match="one coordinate"):
         plots.bands(GP1D.card, model=GP2D.draw(1, seed=0))
