@@ -50,10 +50,9 @@ def film(name: str) -> Tensor:
 class Film2DT(CropProblem):
     """Crops of 16 frames of 32 x 32 points from anywhere in a film; the last quarter of its frames is held out.
 
-    The 16 frames before them are in neither side. A field is linear between the points in t, x and y, so that a frame
-    that was not seen is no surprise to a rival that is linear in time. Crops that hardly move are left out: a crop is
-    used if its points change by 2 of 255 grey levels a frame on average. Training crops are mirrored, left to right,
-    half of the time.
+    The 16 frames before them are in neither side. A field is linear between the points in t, x and y, which never
+    rings at an edge that moves. Crops that hardly move are left out: a crop is used if its points change by 2 of 255
+    grey levels a frame on average. Training crops are mirrored, left to right, half of the time.
     """
 
     card: ClassVar[ProblemCard] = ProblemCard(

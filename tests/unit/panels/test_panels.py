@@ -778,7 +778,8 @@ def test_maps_share_limits_and_centre_errors_at_zero():
 
 
 def test_a_solid_is_the_surface_where_a_field_crosses_its_level_with_true_axes():
-    ball = EvaluatedFields(lambda x, part: (0.6 - x.norm(dim=-1))[None, ..., None], 1, 3)
+    middle = torch.tensor([0.3, 0.1, -0.2])
+    ball = EvaluatedFields(lambda x, part: (0.6 - (x - middle).norm(dim=-1))[None, ..., None], 1, 3)
     card = replace(GP2D.card, axes=("x", "y", "z"))
     seen = nfd.observe(ball, nfd.patterns.Outline(count=9, level=0.0), seed=0)
     figure = plots.solid(card, ball, seen=seen, side=12)
