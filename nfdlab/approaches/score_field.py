@@ -24,7 +24,6 @@ from ..core.types import (
     Card,
     LinearObservations,
     ObservationBatch,
-    Observations,
     Seen,
     Source,
     Views,
@@ -65,7 +64,7 @@ class WhiteLattice(WhitePrior):
 
     @property
     def covariance(self) -> str:
-        """"tweedie": a white Gaussian's would be wrong, so it is taken from the network, at the cost of its gradients."""
+        """From the network, at the cost of its gradients: a white Gaussian's would be wrong."""
         return "tweedie"
 
     def condition(self, observations: ObservationBatch) -> None:
@@ -260,7 +259,8 @@ class ScoreFieldModel(TrainedModel):
         """Observations as a linear measurement of x, the functions at the lattice: between its points they are read as
         the prior reads them, which is affine in x."""
         require_seen(seen, self.about["d"], self.about["c"], linear=True)
-        prior, low, seen = self.net.denoiser.prior, self.net.denoiser.noise_levels.low, seen.to(self.device, torch.float32)
+        prior, low = self.net.denoiser.prior, self.net.denoiser.noise_levels.low
+        seen = seen.to(self.device, torch.float32)
         size = math.prod(self.net.shape)
         x = torch.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *self.net.shape)    # 0, unit vectors
         posterior = prior.posterior(x, torch.as_tensor(low), self.conditioning(None).prior)

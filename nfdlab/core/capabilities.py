@@ -70,6 +70,9 @@ class FollowsField(Protocol):
 class MeasuresLinearly(Protocol):
     """A pattern of linear measurements, each of which weighs many points."""
 
+    def size(self, d: int) -> int:
+        """Number of measurements in d dimensions."""
+
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d) in [-1, 1]^d, and their weights (m, q) in each measurement."""
 

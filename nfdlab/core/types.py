@@ -99,6 +99,12 @@ class LinearObservations:
         """Number of measurements."""
         return len(self.weights)
 
+    @property
+    def coords(self) -> Tensor:
+        """The middle of each measurement, for pictures: (m, d)."""
+        sizes = self.weights.abs()
+        return sizes @ self.points / sizes.sum(1, keepdim=True).clamp_min(1e-12)
+
     def measure(self, values: Tensor) -> Tensor:
         """What is measured, without noise, of values (…, q, c) at `points`: (…, m, c)."""
         return self.weights.to(values) @ values
@@ -154,7 +160,8 @@ def require_seen(seen, d: int | None = None, c: int | None = None, *, linear: bo
             why="Averages, blurs and integrals need a posterior that weighs many points at once; here observations are "
                 "read point by point.",
             do="Exact posteriors, optimal_interpolation and approaches guided by a likelihood take them: latent_field, "
-               'weight_diffusion, adaptive_sampling, score_field; others with guide="linearised" or "particles".')
+               "score_field, weight_diffusion, adaptive_sampling; modulated_field, temporal_field and sparse_features "
+               'with guide="linearised" or "particles".')
     require(isinstance(seen, Seen), kind=TypeError, must="seen: Observations, or None for the prior.",
             came=seen, why="It needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
     right = d in (None, seen.points.shape[1]) and c in (None, seen.values.shape[1])

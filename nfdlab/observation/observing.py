@@ -19,8 +19,9 @@ def observe(fields: Fields, pattern, *, noise_std: float = 0.05, seed: int) -> S
             came=fields, why="Observations are made of a function.", do="problem.draw(1, seed=0).")
     require(fields.n == 1, must="fields: one function (n = 1).", came=f"Fields with n = {fields.n}",
             why="Observations belong to one function.", do="Take one of them: fields[3].")
-    require(isinstance(pattern, Pattern | MeasuresLinearly), kind=TypeError, must="pattern: one of nfdlab.patterns.", came=pattern,
-            why="A pattern gives the places of the observations.", do="nfdlab.patterns.Random(count=8).")
+    require(isinstance(pattern, Pattern | MeasuresLinearly), kind=TypeError, came=pattern,
+            must="pattern: one of nfdlab.patterns.", why="A pattern gives the places of the observations.",
+            do="nfdlab.patterns.Random(count=8).")
     require_number(noise_std, "noise_std", 0.0)
     own = child(require_seed(seed), "places")
     weights = None
