@@ -1,5 +1,7 @@
 """Grids of cell centres of the box [-1, 1]^d, first axis slowest, values channels-last."""
 
+from itertools import product
+
 import torch
 from torch import Tensor, nn
 
@@ -45,9 +47,32 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
     `cubic`, in up to two dimensions: the bicubic of picture programs (Keys 1981, a = −3/4), once differentiable.
     """
     d = grid.ndim - 2
+    if d > 3:                                                        # more axes than grid_sample knows
+        return _multilinear(grid, coords)
     place = coords.expand(len(grid), *coords.shape[-2:]).flip(-1)    # grid_sample names the last axis first
     if d == 1:
         grid, place = grid[:, :, None], torch.cat([place, torch.zeros_like(place)], -1)
     place = place.reshape(len(grid), *[1] * (max(d, 2) - 1), *place.shape[1:])
     found = nn.functional.grid_sample(grid, place, "bicubic" if cubic else "bilinear", "border", align_corners=False)
     return found.flatten(2).mT
+
+
+def _multilinear(grid: Tensor, coords: Tensor) -> Tensor:
+    """`interpolate` by the 2^d corners round each place, for any d."""
+    if coords.ndim == 3:
+        return torch.cat([_multilinear(one[None], places) for one, places in zip(grid, coords, strict=True)])
+    sides = torch.tensor(grid.shape[2:], device=coords.device)
+    place = torch.minimum(((coords + 1) / 2 * sides - 0.5).clamp_min(0), sides - 1)
+    low = place.floor()
+    index, share = [], []
+    for corner in product((0, 1), repeat=len(sides)):
+        at = torch.minimum(low + torch.tensor(corner).to(low), sides - 1).long()
+        flat = at[:, 0]
+        for axis in range(1, len(sides)):
+            flat = flat * sides[axis] + at[:, axis]
+        away = place - low
+        index.append(flat), share.append(torch.where(torch.tensor(corner).to(low) > 0, away, 1 - away).prod(-1))
+    table = grid.flatten(2).flatten(0, 1).T.contiguous()                                    # (cells, b c)
+    found = nn.functional.embedding_bag(torch.stack(index, -1), table, mode="sum",
+                                        per_sample_weights=torch.stack(share, -1).to(table))
+    return found.unflatten(1, grid.shape[:2]).transpose(0, 1)

@@ -44,13 +44,14 @@ class Enumerated(Conditional):
     centres: Tensor = field(repr=False)
     widths: Tensor = field(repr=False)
     log_weights: Tensor = field(repr=False)
+    longer: int = 1              # factor on the length of Markov chains, for families that mix slowly
 
     @classmethod
-    def uniform(cls, family, d: int, c: int, shape: tuple[int, ...]) -> "Enumerated":
+    def uniform(cls, family, d: int, c: int, shape: tuple[int, ...], longer: int = 1) -> "Enumerated":
         """All cells of a grid over the unit box, equally likely."""
         axes = [(torch.arange(s) + 0.5) / s for s in shape]
         centres = torch.stack([g.flatten() for g in torch.meshgrid(*axes, indexing="ij")], -1)
-        return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)))
+        return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)), longer)
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions: a cell by weight, then a uniform place in it."""
@@ -105,7 +106,7 @@ class Enumerated(Conditional):
         params = self._thinned(POINTS)[0]
         params = params + self.widths * (even(*params.shape) - 0.5)
         begin = params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1)
-        moves = min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
+        moves = self.longer * min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
         points = differential_evolution(begin, log_density, moves, seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 

@@ -21,7 +21,7 @@ from ..core.types import LinearObservations, ObservationBatch
 from ..nn.networks import space_to_depth
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
-STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96)}       # usual points a side and rank, by dimension
+STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96), 4: (8, 96)}       # usual points a side and rank, by dimension
 LEADING = 40                 # principal components by which draws are assigned to the components of a mixture
 RIDGE = 1e-4                 # of the regression of latents on weights, in units of their variance
 OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)

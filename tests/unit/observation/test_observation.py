@@ -21,7 +21,7 @@ DISC = EvaluatedFields(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sq
 
 @pytest.mark.parametrize("name,size", [(name, size) for name in ALL if name != "outline"
                                        for size in (FRAME_SIZES if name in TIMED else SIZES)])
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
 def test_patterns_give_exactly_as_many_distinct_points_in_the_box(name, d, size):
     pattern = ALL[name](**size, **({"width": 0.5} if name == "border" else {}))
     coords = pattern.coords(d, seed=4)
