@@ -1,4 +1,4 @@
-"""`bump2d`, `discs2d`, `moving_disc2dt`, `ball3dt`: one shape of unknown place, size and motion; posteriors by enumeration."""
+"""`bump2d`, `discs2d`, `moving_disc2dt`, `ball3dt`: a shape of unknown place, size, motion; posteriors by enumeration."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,7 +112,7 @@ class Ball3DT(ExactProblem):
         domain="[-1, 1]^4, time first", units="density, 0 outside to 1 inside", axes=("t", "x", "y", "z"),
         hard="Four coordinates: a hundred observations are a few a moment, and most of them see nothing.",
         source="moving_disc2dt in space; the bouncing balls of video prediction, e.g. Sutskever et al. 2008",
-        exact="enumerated, then points moved by chains")
+        exact="enumerated, then 2000 points moved by chains: means within about 0.05 of its spread")
     d: ClassVar[int] = 4
 
     prior = cached_property(lambda self: Enumerated.uniform(moving_ball, 4, 1, (7, 7, 7, 6, 6, 6, 3), longer=30))
