@@ -369,35 +369,33 @@ assert not rungs["exact"]["naive"][0] < 1e3
 # (amortised), at a fraction of the cost. What spread they lack, twenty ancestral steps took.
 #
 # **Any linear measurement.** The same wrapper and weights, and data that no observed points can give: a blur, an integral, block averages.
+# `observe` makes them `LinearObservations`, $y = W f(\text{points}) + \text{noise}$, and the exact posterior takes them as well.
 
 # %%
 line = lattice[:, 0]
 maps = {
-    "a blur at 6 places": torch.softmax(-0.5 * ((line[None] - line[5::10, None]) / 0.15) ** 2, 1),
-    "its integral": torch.full((1, 64), 2 / 64),
-    "4 block averages": torch.eye(4).repeat_interleave(16, 1) / 16,
+    "a blur at 6 places": nfd.patterns.Blur(count=6, width=0.15),
+    "its average": nfd.patterns.BlockAverage(cells=1, parts=64),
+    "4 block averages": nfd.patterns.BlockAverage(cells=4, parts=16),
 }
 figure, (panes,) = style.picture(1, 3, size=(11.5, 3.2), sharey=True)
-for ax, (name, A) in zip(panes, maps.items(), strict=True):
-    data = A @ truth(lattice)[0, :, 0] + 0.05 * white(1, (len(A),), seed=seed)[0]
-    want = law.condition(A.double(), data.double(), 0.05)
-    way = guidance.tweedie(lambda x, s: prior(x.to(model.device), s).cpu(), guidance.Measurement.linear(A, data, 0.05))
-    ends = samplers.sample(
-        way, 28.0 * white(min(guided, 24), (64,), seed=seed), schedule.karras(14, 0.01, 28.0), method="dpmpp"
-    )
+for ax, (name, pattern) in zip(panes, maps.items(), strict=True):
+    data = nfd.observe(truth, pattern, noise_std=0.05, seed=seed)
+    centre, wide = (part[:, 0] for part in oracle.moments(data, lattice))
+    draws = model.draw(data, min(guided, 24), seed=seed)
     ax.fill_between(
         line,
-        *(want.mean + k * 1.645 * want.std for k in (-1, 1)),
+        *(centre + k * 1.645 * wide for k in (-1, 1)),
         color=style.EXACT,
         alpha=0.2,
         lw=0,
         label="exact 90 % band",
     )
-    for k, end in enumerate(ends[:12]):
+    for k, end in enumerate(draws(lattice)[:12]):
         ax.plot(line, end, color=style.MODEL, lw=0.7, label=None if k else "draws")
     ax.plot(line, truth(lattice)[0], color=style.TRUTH)
-    misfit = (ends @ A.T - data).square().mean().sqrt()
-    spread = (ends.var(0).mean() / want.std.square().mean()).sqrt()
+    misfit = (data.measure(draws(data.points)) - data.values).square().mean().sqrt()
+    spread = (draws(lattice).var(0).mean() / wide.square().mean()).sqrt()
     style.dress(ax, x=problem.card.axes[0], title=f"{name}:\nmisfit {misfit:.2f}, spread {spread:.2f} of the exact one")
 style.dress(panes[0], y=f"value ({problem.card.units})"), style.legend(panes[2])
 figure

@@ -24,10 +24,11 @@ SEED, DRAWS, NOISE, EACH = 2026, 64, 0.05, 4            # EACH tasks at each num
 COUNTS = {"gp1d": (1, 3, 5, 10, 20), "gp2d": (5, 20, 60), "sawtooth1d": (2, 4, 8, 16), "families1d": (2, 4, 8),
           "step1d": (1, 3, 8), "bump2d": (4, 16), "powerlaw2d": (16, 64), "drift1dt": (16, 64),
           "two_speed1dt": (8, 32), "styles2d": (10, 40), "discs2d": (5, 20), "moving_disc2dt": (10, 60),
+          "ball3dt": (20, 100),
           "stars2d": (24,), "terrain2d": (20, 205), "photo2d": (205,), "digits2d": (16, 64), "head2d": (16, 64),
           "film2dt": (20, 80), "shapes3d": (20, 80), "arrays": (2, 8)}
 SHAPES = {"terrain2d": (64, 64), "head2d": (32, 32), "photo2d": (64, 64), "digits2d": (28, 28), "arrays": (64,)}
-USUAL = {1: (128,), 2: (24, 24), 3: (8, 12, 12)}
+USUAL = {1: (128,), 2: (24, 24), 3: (8, 12, 12), 4: (4, 6, 6, 6)}
 SCORED = {"crps": scores.crps, "energy": scores.energy, "rmse": scores.rmse}
 
 

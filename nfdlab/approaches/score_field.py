@@ -6,6 +6,7 @@ the score is (D − x)/sigma². A sampler takes the lattice from noise to data; 
 draw is one function at every resolution, and zooming in draws nothing anew.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -18,8 +19,20 @@ from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
 from ..core.grid import cell_centres, interpolate
 from ..core.rng import child
-from ..core.types import Budget, Card, ObservationBatch, Observations, Source, Views, Watch, quiet
-from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior, like
+from ..core.types import (
+    Budget,
+    Card,
+    LinearObservations,
+    ObservationBatch,
+    Seen,
+    Source,
+    Views,
+    Watch,
+    quiet,
+    require_seen,
+)
+from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, GaussianPrior, ResidualNetwork, WhitePrior, like
+from ..diffusion.guidance import Measurement, gauss_newton
 from ..diffusion.samplers import SamplerStep
 from ..gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
 from ..inference.posterior import TrainedModel
@@ -38,7 +51,8 @@ def read(values: Tensor, coords: Tensor) -> Tensor:
 
 # Priors of a function seen as x (b, N, c), noisy values at the lattice. `posterior(x, sigma, given)` is what x and the
 # observations say, `given` being `condition(observations)`; the call gives the clean function's mean (b, p, c) and std
-# (1 or b, p, c) at any coords, where condition = (posterior, coords). `sigma_data` is the functions' own size.
+# (1 or b, p, c) at any coords, where condition = (posterior, coords). `sigma_data` is the functions' own size, and
+# `covariance` that of clean values at the lattice, for guidance.
 
 class WhiteLattice(WhitePrior):
     """White Gaussian at the lattice, read between its points; it ignores the observations."""
@@ -47,6 +61,11 @@ class WhiteLattice(WhitePrior):
         nn.Module.__init__(self)
         self.size = len(lattice)
         self.register_buffer("sigma_data", torch.ones(()))
+
+    @property
+    def covariance(self) -> str:
+        """From the network, at the cost of its gradients: a white Gaussian's would be wrong."""
+        return "tweedie"
 
     def condition(self, observations: ObservationBatch) -> None:
         """None: they are ignored."""
@@ -68,6 +87,15 @@ class ExpansionLattice(nn.Module):
         self.expansion = KarhunenLoeve(lattice.shape[1], c, side, rank)
         self.register_buffer("lattice", lattice, persistent=False)
         self.register_buffer("sigma_data", torch.ones(()))
+
+    @property
+    def covariance(self) -> GaussianPrior:
+        """The expansion's Gaussian of values at the lattice."""
+        rows, left = self.expansion.rows(self.lattice).double(), self.expansion.residual_variance(self.lattice).double()
+        lam, Q = torch.linalg.eigh(rows @ rows.T + left.flatten().diag())
+        found = GaussianPrior(len(lam)).to(rows.device)
+        found.lam.copy_(lam), found.Q.copy_(Q), found.mean.copy_(self.expansion.mean(self.lattice).flatten())
+        return found
 
     def condition(self, observations: ObservationBatch) -> WeightPosterior:
         return self.expansion.condition(observations)
@@ -209,19 +237,38 @@ class ScoreFieldModel(TrainedModel):
         """Where noisy functions are known: (N, d)."""
         return self.net.lattice.cpu()
 
-    def denoiser(self, seen: Observations | None = None) -> DenoiseFn:
+    def denoiser(self, seen: Seen | None = None) -> DenoiseFn:
         """D(x, sigma) at the lattice, of the prior or given observations; x (n, N, c) or flat (n, N c), the shape of
-        what comes back. Differentiable, so that any guidance may wrap it."""
+        what comes back. Differentiable, so that any guidance may wrap it. Linear observations guide that of the prior
+        (`guidance.gauss_newton`)."""
+        if isinstance(seen, LinearObservations) and seen.m:
+            covariance = self.net.denoiser.prior.covariance
+            return gauss_newton(self.denoiser(), self.measurement(seen), covariance=covariance)
         conditioning = self.conditioning(seen)
         return lambda x, sigma: self.net.denoise(x.reshape(-1, *self.net.shape), sigma, conditioning).reshape(x.shape)
 
     @torch.no_grad()
-    def conditioning(self, seen: Observations | None) -> Conditioning:
-        """What the network computes from observations; of none if None."""
-        return self.net.condition(self.observations(seen))
+    def conditioning(self, seen: Seen | None) -> Conditioning:
+        """What the network computes from observations; of none if None, and if they are linear, for those guide."""
+        linear = isinstance(seen, LinearObservations)
+        require_seen(seen, self.about["d"], self.about["c"], linear=True)
+        return self.net.condition(self.observations(None if linear else seen))
 
     @torch.no_grad()
-    def denoise(self, x: Tensor, sigma: float, seen: Observations | None = None) -> EvaluatedFields:
+    def measurement(self, seen: Seen) -> Measurement:
+        """Observations as a linear measurement of x, the functions at the lattice: between its points they are read as
+        the prior reads them, which is affine in x."""
+        require_seen(seen, self.about["d"], self.about["c"], linear=True)
+        prior, low = self.net.denoiser.prior, self.net.denoiser.noise_levels.low
+        seen = seen.to(self.device, torch.float32)
+        size = math.prod(self.net.shape)
+        x = torch.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *self.net.shape)    # 0, unit vectors
+        posterior = prior.posterior(x, torch.as_tensor(low), self.conditioning(None).prior)
+        read = seen.measure(prior(x, low, (posterior, seen.points))[0]).flatten(1)
+        return Measurement.linear((read[1:] - read[0]).T, seen.values.flatten() - read[0], seen.noise_std)
+
+    @torch.no_grad()
+    def denoise(self, x: Tensor, sigma: float, seen: Seen | None = None) -> EvaluatedFields:
         """Noisy x (n, N, c) at one sigma -> the mean of the clean functions, as Fields."""
         x = x.to(self.device, torch.float32)
         size, c = self.net.shape
@@ -231,12 +278,12 @@ class ScoreFieldModel(TrainedModel):
         return self.evaluated(lambda coords, part: self.net.evaluate(coords, encoded[part]), len(x), 1024)
 
     @torch.no_grad()
-    def score(self, x: Tensor, sigma: float, seen: Observations | None = None) -> Tensor:
+    def score(self, x: Tensor, sigma: float, seen: Seen | None = None) -> Tensor:
         """∇ log p of noisy x (n, N, c) at the lattice: (D − x)/sigma²."""
         x = x.to(self.device, torch.float32)
         return (self.denoiser(seen)(x, sigma) - x) / sigma**2
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+    def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None,
              sampler: str = "dpmpp") -> Iterator[SamplerStep]:
         """From noise to functions at the lattice, a SamplerStep a step; `fields(seen, step.denoised)` shows the
         estimate so far. It starts around the mean of the clean functions."""
@@ -246,11 +293,11 @@ class ScoreFieldModel(TrainedModel):
             mean = denoise(torch.zeros(1, *self.net.shape, device=self.device), levels[0])
         return self.sample(denoise, n, self.net.shape, levels, seed=seed, sampler=sampler, mean=mean)
 
-    def fields(self, seen: Observations | None, x: Tensor) -> EvaluatedFields:
+    def fields(self, seen: Seen | None, x: Tensor) -> EvaluatedFields:
         """Clean functions x (n, N, c) at the lattice -> the same anywhere, as Fields."""
         return self.denoise(x, self.net.denoiser.noise_levels.low, seen)
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None,
+    def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None,
              sampler: str = "dpmpp") -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 

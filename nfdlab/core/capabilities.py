@@ -83,6 +83,17 @@ class FollowsField(Protocol):
         """Places (m, d) in [-1, 1]^d, for one function."""
 
 
+@runtime_checkable
+class MeasuresLinearly(Protocol):
+    """A pattern of linear measurements, each of which weighs many points."""
+
+    def size(self, d: int) -> int:
+        """Number of measurements in d dimensions."""
+
+    def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Points (q, d) in [-1, 1]^d, and their weights (m, q) in each measurement."""
+
+
 def record_of(fitted) -> dict:
     """The record that a trained approach carries, {} for the exact posterior and baselines."""
     return getattr(fitted, "about", None) or {}

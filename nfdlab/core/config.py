@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from torch import nn
 
-from .checks import require_name
+from .checks import require, require_name
 from .rng import seeded
 
 PRIORS = ("white", "gaussian")
@@ -39,6 +39,10 @@ class NetworkConfig:
 
     def at(self, d: int) -> Self:
         """The same config with what is usual in d dimensions for None."""
+        lacking = [name for name, value in self.usual.items() if getattr(self, name) is None and d not in value]
+        require(not lacking, must=f"{', '.join(lacking)}: given, for fields of {d} coordinates.", came="None",
+                why=f"What is usual for {type(self).__name__} is known for fewer coordinates only.",
+                do="Pass them; exact posteriors and classical baselines take any number of coordinates.")
         return replace(self, **{name: value[d] for name, value in self.usual.items() if getattr(self, name) is None})
 
     def build(self, d: int, c: int, *, seed: int = 0) -> nn.Module:

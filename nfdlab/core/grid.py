@@ -47,9 +47,9 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
     `cubic`, in up to two dimensions: the bicubic of picture programs (Keys 1981, a = −3/4), once differentiable.
     """
     d = grid.ndim - 2
+    if d > 3:                                                        # more axes than grid_sample knows
+        return _multilinear(grid, coords)
     place = coords.expand(len(grid), *coords.shape[-2:]).flip(-1)    # grid_sample names the last axis first
-    if d > 3:
-        return _multilinear(grid, place.flip(-1))
     if d == 1:
         grid, place = grid[:, :, None], torch.cat([place, torch.zeros_like(place)], -1)
     place = place.reshape(len(grid), *[1] * (max(d, 2) - 1), *place.shape[1:])
@@ -58,16 +58,21 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
 
 
 def _multilinear(grid: Tensor, coords: Tensor) -> Tensor:
-    """`interpolate` in any dimension: grid (b, c, *sizes), coords (b, p, d) -> (b, p, c)."""
-    sizes = torch.tensor(grid.shape[2:], device=grid.device)
-    place = ((coords + 1) / 2 * sizes - 0.5).clamp_min(0).minimum((sizes - 1).to(coords))
-    low = place.floor().long()
-    share, flat, out = place - low, grid.flatten(2), 0.0
-    for corner in product((0, 1), repeat=len(sizes)):
-        upper = torch.tensor(corner, device=grid.device)
-        index = 0
-        for k, size in enumerate(sizes.tolist()):
-            index = index * size + (low[..., k] + upper[k]).clamp_max(size - 1)
-        weight = torch.where(upper.bool(), share, 1 - share).prod(-1)
-        out = out + flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)) * weight[:, None]
-    return out.mT
+    """`interpolate` by the 2^d corners round each place, for any d."""
+    if coords.ndim == 3:
+        return torch.cat([_multilinear(one[None], places) for one, places in zip(grid, coords, strict=True)])
+    sides = torch.tensor(grid.shape[2:], device=coords.device)
+    place = torch.minimum(((coords + 1) / 2 * sides - 0.5).clamp_min(0), sides - 1)
+    low = place.floor()
+    index, share = [], []
+    for corner in product((0, 1), repeat=len(sides)):
+        at = torch.minimum(low + torch.tensor(corner).to(low), sides - 1).long()
+        flat = at[:, 0]
+        for axis in range(1, len(sides)):
+            flat = flat * sides[axis] + at[:, axis]
+        away = place - low
+        index.append(flat), share.append(torch.where(torch.tensor(corner).to(low) > 0, away, 1 - away).prod(-1))
+    table = grid.flatten(2).flatten(0, 1).T.contiguous()                                    # (cells, b c)
+    found = nn.functional.embedding_bag(torch.stack(index, -1), table, mode="sum",
+                                        per_sample_weights=torch.stack(share, -1).to(table))
+    return found.unflatten(1, grid.shape[:2]).transpose(0, 1)

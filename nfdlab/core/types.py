@@ -36,14 +36,7 @@ class Observations:
 
     def __post_init__(self):
         require_coords(self.coords)
-        require(isinstance(self.values, Tensor), kind=TypeError, must="Observations.values: a torch tensor (m, c).",
-                came=self.values, why="Values are what was measured.", do="torch.as_tensor(values).")
-        require(self.values.is_floating_point() and self.values.ndim == 2 and len(self.values) == len(self.coords),
-                must=f"Observations.values: floats of shape (m={len(self.coords)}, c).", came=self.values,
-                why="Each row of values belongs to one row of coords.",
-                do="values[:, None] for one channel; check that both were masked alike.")
-        require_finite(self.values, "Observations.values")
-        object.__setattr__(self, "noise_std", require_number(self.noise_std, "noise_std", 0.0))
+        _require_measured(self, len(self.coords), "Each row of values belongs to one row of coords.")
 
     @classmethod
     def none(cls, d: int, c: int) -> "Observations":
@@ -55,24 +48,125 @@ class Observations:
         """Number of observed points."""
         return len(self.coords)
 
+    @property
+    def points(self) -> Tensor:
+        """Where a function is asked before it is compared with the values: `coords`."""
+        return self.coords
+
+    def measure(self, values: Tensor) -> Tensor:
+        """What is measured, without noise, of values (…, m, c) at `points`: the values themselves."""
+        return values
+
+    def take(self, index: Tensor | slice) -> "Observations":
+        """Some of the observations, or all in another order."""
+        return replace(self, coords=self.coords[index], values=self.values[index])
+
+    def to(self, device, dtype: torch.dtype) -> "Observations":
+        """The same observations on a device, in a floating point type."""
+        return replace(self, coords=self.coords.to(device, dtype), values=self.values.to(device, dtype))
+
     def sorted(self) -> "Observations":
         """The same observations sorted by place, so that their order means nothing, to the last bit."""
-        keys = torch.cat([self.coords, self.values], 1)
-        order = torch.arange(self.m)
-        for key in keys.T.flip(0).cpu():
-            order = order[key[order].sort(stable=True).indices]
-        return replace(self, coords=self.coords[order], values=self.values[order])
+        return self.take(_order(torch.cat([self.coords, self.values], 1)))
 
 
-def require_seen(seen, d: int | None = None, c: int | None = None) -> Observations | None:
-    """`seen` if it is None (the prior) or Observations of fields with d coordinates and c channels; else refused."""
+@dataclass(frozen=True, eq=False)
+class LinearObservations:
+    """Noisy linear measurements of one function f, y = W f(points) + noise: averages, blurs, line integrals.
+
+    points (q, d), W = weights (m, q), y = values (m, c), every channel measured alike; the noise's standard deviation
+    in units of the values.
+    """
+
+    points: Tensor
+    weights: Tensor
+    values: Tensor
+    noise_std: float = 0.05
+
+    def __post_init__(self):
+        require_coords(self.points)
+        q = len(self.points)
+        require(isinstance(self.weights, Tensor), kind=TypeError, must="weights: a torch tensor (m, q).",
+                came=self.weights, why="Each row weighs the points for one value.", do="torch.as_tensor(weights).")
+        require(self.weights.is_floating_point() and self.weights.ndim == 2 and self.weights.shape[1] == q,
+                must=f"weights: floats of shape (m, q={q}).", came=self.weights,
+                why="Each row weighs the points for one value.", do="weights[None] for one value; or weights.T.")
+        require_finite(self.weights, "weights")
+        _require_measured(self, len(self.weights), "Each row of values belongs to one row of weights.")
+
+    @property
+    def m(self) -> int:
+        """Number of measurements."""
+        return len(self.weights)
+
+    @property
+    def coords(self) -> Tensor:
+        """The middle of each measurement, for pictures: (m, d)."""
+        sizes = self.weights.abs()
+        return sizes @ self.points / sizes.sum(1, keepdim=True).clamp_min(1e-12)
+
+    def measure(self, values: Tensor) -> Tensor:
+        """What is measured, without noise, of values (…, q, c) at `points`: (…, m, c)."""
+        return self.weights.to(values) @ values
+
+    def take(self, index: Tensor | slice) -> "LinearObservations":
+        """Some of the measurements, or all in another order, with the points that they weigh."""
+        weights = self.weights[index]
+        used = (weights != 0).any(0)
+        return LinearObservations(self.points[used], weights[:, used], self.values[index], self.noise_std)
+
+    def to(self, device, dtype: torch.dtype) -> "LinearObservations":
+        """The same measurements on a device, in a floating point type."""
+        points, weights, values = (t.to(device, dtype) for t in (self.points, self.weights, self.values))
+        return LinearObservations(points, weights, values, self.noise_std)
+
+    def sorted(self) -> "LinearObservations":
+        """The same measurements sorted by place, so that their order means nothing, to the last bit."""
+        index = _order(self.points)
+        found = replace(self, points=self.points[index], weights=self.weights[:, index])
+        return found.take(_order(torch.cat([found.weights, found.values], 1)))
+
+
+def _require_measured(seen: "Observations | LinearObservations", m: int, why: str) -> None:
+    """Refuse values that are not finite floats (m, c), and a noise level that is negative; keep it as a float."""
+    name, values = f"{type(seen).__name__}.values", seen.values
+    require(isinstance(values, Tensor), kind=TypeError, must=f"{name}: a torch tensor (m, c).", came=values,
+            why="Values are what was measured.", do="torch.as_tensor(values).")
+    require(values.is_floating_point() and values.ndim == 2 and len(values) == m,
+            must=f"{name}: floats of shape (m={m}, c).", came=values, why=why,
+            do="values[:, None] for one channel; check that both were masked alike.")
+    require_finite(values, name)
+    object.__setattr__(seen, "noise_std", require_number(seen.noise_std, "noise_std", 0.0))
+
+
+def _order(keys: Tensor) -> Tensor:
+    """Indices that sort rows (m, k) by their first number, then by the next."""
+    order = torch.arange(len(keys))
+    for key in keys.T.flip(0).cpu():
+        order = order[key[order].sort(stable=True).indices]
+    return order
+
+
+Seen = Observations | LinearObservations
+
+
+def require_seen(seen, d: int | None = None, c: int | None = None, *, linear: bool = False) -> Seen | None:
+    """`seen` if it is None (the prior) or Observations of fields with d coordinates and c channels; else refused.
+    `linear`: LinearObservations are accepted too."""
     if seen is None:
         return None
-    require(isinstance(seen, Observations), kind=TypeError, must="seen: Observations, or None for the prior.",
+    require(linear or not isinstance(seen, LinearObservations), kind=TypeError, came=seen,
+            must="seen: Observations at points, or None for the prior.",
+            why="Averages, blurs and integrals need a posterior that weighs many points at once; here observations are "
+                "read point by point.",
+            do="Exact posteriors, optimal_interpolation and approaches guided by a likelihood take them: latent_field, "
+               "score_field, weight_diffusion, adaptive_sampling; modulated_field, temporal_field and sparse_features "
+               'with guide="linearised" or "particles".')
+    require(isinstance(seen, Seen), kind=TypeError, must="seen: Observations, or None for the prior.",
             came=seen, why="It needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
-    right = d in (None, seen.coords.shape[1]) and c in (None, seen.values.shape[1])
-    require(right, must=f"seen: coords (m, {d or 'd'}), values (m, {c or 'c'}).",
-            came=f"coords {tuple(seen.coords.shape)}, values {tuple(seen.values.shape)}",
+    right = d in (None, seen.points.shape[1]) and c in (None, seen.values.shape[1])
+    require(right, must=f"seen: places (m, {d or 'd'}), values (m, {c or 'c'}).",
+            came=f"places {tuple(seen.points.shape)}, values {tuple(seen.values.shape)}",
             why="They belong to another kind of field.", do="Observe a field of the problem of this posterior.")
     return seen
 

@@ -15,7 +15,7 @@ from ..core.rng import stream, uniforms
 from ..core.types import Fields
 from .spectra import spectrum
 
-BASE = {1: (32,), 2: (16, 16), 3: (4, 4, 4)}         # where ×1 is by default
+BASE = {1: (32,), 2: (16, 16), 3: (4, 4, 4), 4: (2, 2, 2, 2)}         # where ×1 is by default
 FLOOR = 1e-9                                         # of the variance: powers below are rounding, not roughness
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import baselines, problems
-from ..core.capabilities import record_of
+from ..core.capabilities import MeasuresLinearly, record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -22,8 +22,8 @@ from . import calibration, scores
 from .provenance import require_same_problem
 from .results import Table
 
-GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8)}      # where fields are compared by default: all pairs of points count
-COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60)}
+GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8), 4: (6, 6, 6, 6)}      # where fields are compared by default: all pairs of points count
+COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60), 4: (5, 20, 60)}
 REFERENCE, TWIN = "exact", "exact_again"             # the twin has other draws: its ratio shows their chance
 
 
@@ -116,7 +116,8 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
             require(len(pattern) > 0, must="pattern: at least one label and pattern.", came=pattern,
                     why="Each has its own rows.", do="pattern={'every 4': nfdlab.patterns.Frames(every=4)}.")
             return list(pattern.items())
-        return [(pattern.size(d) if isinstance(pattern, patterns.Sized) else len(pattern.coords(d, seed=0)), pattern)]
+        known = isinstance(pattern, patterns.Sized | MeasuresLinearly)
+        return [(pattern.size(d) if known else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
             came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.fields import CHUNK, EvaluatedFields
 from ..core.rng import choose, uniforms
-from ..core.types import Observations
+from ..core.types import Seen
 from .finite import Finite
 from .mcmc import differential_evolution
 from .normal import Conditional, effective_sample_size
@@ -44,13 +44,14 @@ class Enumerated(Conditional):
     centres: Tensor = field(repr=False)
     widths: Tensor = field(repr=False)
     log_weights: Tensor = field(repr=False)
+    longer: int = 1              # factor on the length of Markov chains, for families that mix slowly
 
     @classmethod
-    def uniform(cls, family, d: int, c: int, shape: tuple[int, ...]) -> "Enumerated":
+    def uniform(cls, family, d: int, c: int, shape: tuple[int, ...], longer: int = 1) -> "Enumerated":
         """All cells of a grid over the unit box, equally likely."""
         axes = [(torch.arange(s) + 0.5) / s for s in shape]
         centres = torch.stack([g.flatten() for g in torch.meshgrid(*axes, indexing="ij")], -1)
-        return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)))
+        return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)), longer)
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions: a cell by weight, then a uniform place in it."""
@@ -58,10 +59,11 @@ class Enumerated(Conditional):
         jitter = uniforms(seed, n, (len(self.widths),), "cell", dtype=torch.float32) - 0.5
         return member(self.family, self.centres[which] + jitter * self.widths, self.d, self.c)
 
-    def _logs(self, params: Tensor, coords: Tensor, values: Tensor, noise_std: float) -> Tensor:
+    def _logs(self, params: Tensor, seen: Seen, noise_std: float) -> Tensor:
         """Log likelihood of parameters (h, q), less its constant: (h,)."""
-        step = max(1, CHUNK // (8 * max(1, values.numel())))
-        misfit = [(self.family(part, coords) - values).square().sum((1, 2)) for part in params.split(step)]
+        step = max(1, CHUNK // (8 * max(1, len(seen.points) * self.c)))
+        misfit = [(seen.measure(self.family(part, seen.points)) - seen.values).square().sum((1, 2))
+                  for part in params.split(step)]
         return -torch.cat(misfit).double() / (2 * noise_std**2)
 
     def _cut(self, logs: Tensor, cells: int) -> "Enumerated":
@@ -73,29 +75,30 @@ class Enumerated(Conditional):
         centres = (self.centres[kept, None] + corners * self.widths).reshape(-1, q)
         return replace(self, centres=centres, widths=self.widths / 2)
 
-    def update(self, seen: Observations) -> tuple["Enumerated", Tensor]:
+    def update(self, seen: Seen) -> tuple["Enumerated", Tensor]:
         """Posterior given `seen`, and the log marginal likelihood (log of the mean likelihood over the prior).
 
         Cells are chosen by rank, not by weight: the centre of a cell may misfit by a whole jump though its inside fits.
         Few observations suffice to rule out large cells.
         """
         noise_std, used = max(seen.noise_std, LEAST_NOISE), FIRST
-        mixed = even(seen.m, 1)[:, 0].argsort()
-        coords, values = seen.coords.float().cpu()[mixed], seen.values.float().cpu()[mixed]
-        now, logs = self, self._logs(self.centres, coords[:used], values[:used], noise_std)
+        seen = seen.to("cpu", torch.float32).take(even(seen.m, 1)[:, 0].argsort())
+        now, some = self, seen.take(slice(0, used))
+        logs = self._logs(self.centres, some, noise_std)
         for _ in range(CUTS):
             if used >= seen.m and effective_sample_size(logs) >= SHARED:
                 break
             used *= 2
-            cells = min(max(WORK // max(1, values[:used].numel()), CELLS[0]), CELLS[1])
+            some = seen.take(slice(0, used))
+            cells = min(max(WORK // max(1, len(some.points) * self.c), CELLS[0]), CELLS[1])
             now = now._cut(logs, cells)
-            logs = self._logs(now.centres, coords[:used], values[:used], noise_std)
-        constant = 0.5 * values.numel() * math.log(2 * math.pi * noise_std**2)
+            logs = self._logs(now.centres, some, noise_std)
+        constant = 0.5 * seen.values.numel() * math.log(2 * math.pi * noise_std**2)
         log_marginal = logs.logsumexp(0) + now.widths.double().log().sum() - constant
         kept = (logs > logs.max() - 21).nonzero()[:, 0]              # e^-21 = 1e-9
         now = replace(now, centres=now.centres[kept], log_weights=logs[kept] - logs.max())
         if len(now.widths) > FEW:
-            now = now._sampled(lambda params: self._logs(params, coords, values, noise_std), values.numel())
+            now = now._sampled(lambda params: self._logs(params, seen, noise_std), len(seen.points) * self.c)
         return now, log_marginal
 
     def _sampled(self, log_density: Callable[[Tensor], Tensor], m: int) -> "Enumerated":
@@ -103,7 +106,7 @@ class Enumerated(Conditional):
         params = self._thinned(POINTS)[0]
         params = params + self.widths * (even(*params.shape) - 0.5)
         begin = params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1)
-        moves = min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
+        moves = self.longer * min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
         points = differential_evolution(begin, log_density, moves, seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
 

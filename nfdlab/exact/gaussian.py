@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.fields import CHUNK, EvaluatedFields
-from ..core.types import Observations
+from ..core.types import Seen
 from .normal import Conditional, Normal
 
 
@@ -32,9 +32,10 @@ class Gaussian(Conditional):
 
         return EvaluatedFields(rule, n, self.d, width=w.shape[1])
 
-    def update(self, seen: Observations) -> tuple["Gaussian", Tensor]:
+    def update(self, seen: Seen) -> tuple["Gaussian", Tensor]:
         """Posterior given `seen`, solved in float64, and the log marginal likelihood."""
-        A, y = self.basis(seen.coords.double().cpu()), seen.values[:, 0].double().cpu()
+        A = seen.measure(self.basis(seen.points.double().cpu()))
+        y = seen.values[:, 0].double().cpu()
         weights, log_marginal = self.weights.update(A, y, seen.noise_std)
         return Gaussian(self.basis, self.d, weights), log_marginal
 

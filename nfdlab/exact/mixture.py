@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, choose
-from ..core.types import Observations
+from ..core.types import Seen
 from .finite import Finite
 from .normal import Conditional, NormalMixture
 
@@ -48,7 +48,7 @@ class Mixture(Conditional):
 
         return EvaluatedFields(rule, n, self.d, self.c, max(component.width for component in draws))
 
-    def update(self, seen: Observations) -> tuple["Mixture", Tensor]:
+    def update(self, seen: Seen) -> tuple["Mixture", Tensor]:
         """Posterior given `seen` (each component conditioned and reweighted), and the log marginal likelihood."""
         parts, logs = zip(*(p.update(seen) for p in self.parts), strict=True)
         logs = self.log_weights + torch.stack(logs)

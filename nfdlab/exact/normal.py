@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.rng import choose, normals
-from ..core.types import Observations
+from ..core.types import Seen
 
 LEAST_NOISE = 1e-5           # measurements without noise are conditioned on with this standard deviation
 
@@ -17,7 +17,7 @@ LEAST_NOISE = 1e-5           # measurements without noise are conditioned on wit
 class Conditional:
     """Base of distributions of functions with `update(seen)` -> (posterior, log marginal likelihood of `seen`)."""
 
-    def posterior(self, seen: Observations) -> Self:
+    def posterior(self, seen: Seen) -> Self:
         """The posterior of `update`; of a mixture `log_weights.exp()` are the probabilities of its components."""
         return self.update(seen)[0]
 

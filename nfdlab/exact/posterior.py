@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..core.checks import require_count, require_seed
 from ..core.fields import EvaluatedFields
-from ..core.types import Observations, require_seen
+from ..core.types import Seen, require_seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,21 +15,21 @@ class Exact:
 
     prior: object
 
-    def _given(self, seen: Observations | None):
-        require_seen(seen, self.prior.d, self.prior.c)
+    def _given(self, seen: Seen | None):
+        require_seen(seen, self.prior.d, self.prior.c, linear=True)
         if seen is None or seen.m == 0:
             return self.prior
         return self.prior.posterior(seen)
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
+    def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
         """n exact posterior draws as Fields. `steps` is accepted and has no meaning: nothing is iterated."""
         require_count(n), require_seed(seed)
         return self._given(seen).draw(n, seed=seed)
 
-    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, seen: Seen | None, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Exact pointwise mean and standard deviation: (p, c), (p, c)."""
         return self._given(seen).moments(coords)
 
-    def at(self, seen: Observations | None, coords: Tensor):
+    def at(self, seen: Seen | None, coords: Tensor):
         """The joint posterior of the values at coords, with its exact `denoiser()`."""
         return self._given(seen).at(coords)

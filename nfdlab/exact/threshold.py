@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..core.fields import EvaluatedFields
 from ..core.rng import choose, uniforms
-from ..core.types import Observations
+from ..core.types import Seen
 from .enumerated import LEAST_NOISE, member
 from .finite import Finite
 from .normal import Conditional
@@ -39,18 +39,19 @@ class Threshold(Conditional):
         theta = low[which] + uniforms(seed, n, (), "place") * width[which]
         return member(step, theta[:, None], 1, 1)
 
-    def update(self, seen: Observations) -> tuple["Threshold", Tensor]:
+    def update(self, seen: Seen) -> tuple["Threshold", Tensor]:
         """Posterior given `seen`, and the log marginal likelihood.
 
-        A piece's weight is its length times its likelihood, and between two observations the likelihood is constant.
+        A piece's weight is its length times its likelihood, and between two observed points the likelihood is constant.
         """
         s = max(seen.noise_std, LEAST_NOISE)
-        x, y = seen.coords[:, 0].double().cpu().clamp(-1, 1), seen.values[:, 0].double().cpu()
+        x, y = seen.points[:, 0].double().cpu().clamp(-1, 1), seen.values[:, 0].double().cpu()
         edges = torch.cat([self.edges, x]).unique()
         middles, lengths = (edges[:-1] + edges[1:]) / 2, edges.diff()
         held = torch.searchsorted(self.edges, middles) - 1               # the old piece around each new one
         inside = self.log_weights.log_softmax(0)[held] + (lengths / self.edges.diff()[held]).log()
-        misfit = (y - (x > middles[:, None]).to(y)).square().sum(-1) / s**2
+        clean = seen.measure((x > middles[:, None]).to(y)[..., None])[..., 0]
+        misfit = (y - clean).square().sum(-1) / s**2
         constant = len(y) * torch.log(torch.tensor(2 * torch.pi * s * s, dtype=torch.float64))
         logs = inside - 0.5 * (misfit + constant)
         return Threshold(edges, logs - logs.logsumexp(0)), logs.logsumexp(0)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from ..core.checks import require
 from ..core.grid import cell_centres, interpolate, to_grid
 from ..core.rng import normals, seeded
-from ..core.types import ObservationBatch
+from ..core.types import LinearObservations, ObservationBatch
 from ..nn.networks import space_to_depth
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
-STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96)}       # usual points a side and rank, by dimension
+STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96), 4: (8, 96)}       # usual points a side and rank, by dimension
 LEADING = 40                 # principal components by which draws are assigned to the components of a mixture
 RIDGE = 1e-4                 # of the regression of latents on weights, in units of their variance
 OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)
@@ -148,14 +148,29 @@ class KarhunenLoeve(nn.Module):
         like = self.modes
         return WeightPosterior(like.new_zeros(b, self.rank), torch.eye(self.rank).to(like)[None])
 
-    def condition(self, seen: ObservationBatch) -> WeightPosterior:
-        """The posterior of the weights of b functions, each given its own observations."""
+    def condition(self, seen: ObservationBatch | LinearObservations) -> WeightPosterior:
+        """The posterior of the weights of b functions, each given its own observations, or of one function given linear
+        ones."""
+        if isinstance(seen, LinearObservations):
+            return self._given_linear(seen)
         b = len(seen.coords)
         variance = seen.noise_std.square().reshape(b, 1, 1) + self.residual_variance(seen.coords)
         real = seen.mask[..., None].to(seen.values)
         away = (seen.values - self.mean(seen.coords)) * real
         variance = variance / real.clamp_min(1e-12)                      # padding: infinite noise
         return self.prior(b).updated(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
+
+    def _given_linear(self, seen: LinearObservations) -> WeightPosterior:
+        """The posterior given linear observations: their rows are sums of rows at points. White at points, the residual
+        is correlated where two measurements share some, so they are decorrelated first."""
+        seen = seen.to(self.modes.device, self.modes.dtype)
+        rows = seen.measure(self.rows(seen.points).unflatten(0, (-1, self.c)).transpose(0, 1))         # (c, m, r)
+        away = seen.values - seen.measure(self.mean(seen.points))[0]
+        weighted = seen.weights * self.residual_variance(seen.points)[0].T[:, None]                    # (c, m, q)
+        noise = weighted @ seen.weights.T + seen.noise_std**2 * torch.eye(seen.m).to(away)
+        root = torch.linalg.cholesky(noise)
+        rows, away = (torch.linalg.solve_triangular(root, part, upper=False) for part in (rows, away.T[..., None]))
+        return self.prior().updated(rows.flatten(0, 1), away.flatten()[None], torch.ones_like(away).flatten())
 
     def weights(self, draws: Tensor) -> Tensor:
         """Posterior mean (b, r) of the weights of functions whose values (b, side^d, c) at `places` are known."""

@@ -4,6 +4,8 @@
 centres. Every pattern gives exactly that many points, all distinct, inside the box. In space-time the first coordinate
 is time; the base grid of `Frames` and `Sensors` is `frames` by `cells` a side, and `Frames` may be sized by `every=`.
 Only `Outline` depends on the field.
+
+`BlockAverage`, `Blur` and `Projections` measure linearly: each value is a weighted sum over many points.
 """
 
 import math
@@ -341,6 +343,117 @@ class Outline(Random):
         return fold(inner + self.width * torch.randn(m, d, generator=rng))
 
 
+@dataclass(frozen=True)
+class BlockAverage:
+    """Averages over the blocks of a coarse grid of `cells` a side: super-resolution.
+
+    A block's average is that of the centres of its `parts` parts along each axis, so a picture of cells · parts pixels
+    a side, made `parts` times coarser, is measured as it is. `cells` and `parts` are one number or one an axis: parts 1
+    in time sees moments, not spans.
+    """
+
+    cells: int | tuple[int, ...] = 8
+    parts: int | tuple[int, ...] = 4
+
+    def __post_init__(self):
+        for name in ("cells", "parts"):
+            value = getattr(self, name)
+            for each in value if isinstance(value, tuple) else (value,):
+                require_count(each, name)
+
+    def size(self, d: int) -> int:
+        """Number of blocks in d dimensions."""
+        return math.prod(self._each("cells", d))
+
+    def _each(self, name: str, d: int) -> tuple[int, ...]:
+        value = getattr(self, name)
+        value = value if isinstance(value, tuple) else (value,) * d
+        require(len(value) == d, must=f"{name}: one number, or {d}, one an axis.", came=value,
+                why=f"The field has {d} coordinates.", do=f"{name}={value[0]}.")
+        return value
+
+    def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Points (q, d), block by block, and their weights (m, q); nothing is random."""
+        require_count(d, "d"), require_seed(seed)
+        cells, parts = self._each("cells", d), self._each("parts", d)
+        inside = cell_centres(parts) / torch.tensor(cells)
+        points = cell_centres(cells)[:, None] + inside
+        return points.flatten(0, 1), _blocks(torch.full(points.shape[:2], 1 / len(inside)))
+
+
+@dataclass(frozen=True)
+class Blur(Sized):
+    """Averages under Gaussian weights of standard deviation `width`, around random places.
+
+    By `count` anywhere, by `share` at that share of the cells of a base grid, `of` a side. The weights are those of the
+    trapezoidal rule with a point at each whole width, up to three along each axis. Points outside the box do not count,
+    and the weights of the others sum to one.
+    """
+
+    of: int = 64
+    width: float = 0.1
+
+    def _cells(self, d: int) -> int:
+        return self.of**d
+
+    def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Points (q, d), place by place, and their weights (m, q)."""
+        centres = Random(self.count, self.share, self.of).coords(d, seed=seed)
+        steps = torch.cartesian_prod(*[torch.arange(-3.0, 4.0)] * d).reshape(-1, d)
+        points = centres[:, None] + self.width * steps
+        inside = (points.abs() <= 1).all(-1)
+        weights = torch.exp(-0.5 * steps.square().sum(-1)) * inside
+        weights = _blocks(weights / weights.sum(-1, keepdim=True))
+        return points[inside], weights[:, inside.flatten()]
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Integrals of a field of two coordinates along straight lines across the box: parallel-beam tomography.
+
+    `angles` directions, even over half a turn, the first along the last axis, and in each `offsets` lines, even over
+    the width of the box. The midpoint rule at `parts` points of the line; weights sum to the line's length in the box.
+    Natterer 2001, ch. II.1 (Radon transform).
+    """
+
+    angles: int = 8
+    offsets: int = 12
+    parts: int = 32
+
+    def __post_init__(self):
+        for name in ("angles", "offsets", "parts"):
+            require_count(getattr(self, name), name)
+
+    def size(self, d: int) -> int:
+        """Number of lines."""
+        return self.angles * self.offsets
+
+    def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Points (q, 2), line by line, and their weights (m, q); nothing is random."""
+        require(d == 2, must="Projections: a field of two coordinates.", came=f"d={d}",
+                why="Lines are laid across a plane.", do="patterns.BlockAverage or patterns.Blur.")
+        require_seed(seed)
+        turn = torch.arange(self.angles, dtype=torch.float64) * (math.pi / self.angles)
+        normal = torch.stack([turn.cos(), turn.sin()], -1)[:, None]                              # (angles, 1, 2)
+        along = torch.stack([-turn.sin(), turn.cos()], -1)[:, None]
+        middle = normal.abs().sum(-1, keepdim=True) * cell_centres((self.offsets,)) * normal     # (angles, offsets, 2)
+        # the line middle + s·along is in the box where |middle + s·along| ≤ 1 in both coordinates
+        ends = torch.stack([(side - middle) / along for side in (-1, 1)]).nan_to_num()
+        steep = along.abs() > 1e-9
+        first = torch.where(steep, ends.amin(0), -math.inf).amax(-1)
+        last = torch.where(steep, ends.amax(0), math.inf).amin(-1)
+        at = first[..., None] + (last - first)[..., None] * (torch.arange(self.parts) + 0.5) / self.parts
+        points = middle[:, :, None] + at[..., None] * along[:, :, None]
+        weights = ((last - first) / self.parts)[..., None].expand(at.shape).flatten(0, 1)
+        return points.flatten(0, 2).clamp(-1, 1).float(), _blocks(weights.float())
+
+
+def _blocks(weights: Tensor) -> Tensor:
+    """Weights (m, k) of each measurement's own k points -> of all points (m, m k)."""
+    m, k = weights.shape
+    return (torch.eye(m)[..., None] * weights).reshape(m, m * k)
+
+
 def fold(places: Tensor) -> Tensor:
     """Places reflected into the box at its walls: [1, 2] -> [1, 0]."""
     return 1 - (torch.remainder(places + 1, 4) - 2).abs()
@@ -364,3 +477,4 @@ def bisected(inner: Tensor, outer: Tensor, above: Callable[[Tensor], Tensor], ha
 
 ALL = {kind.__name__.lower(): kind for kind in (Random, Grid, Block, Lines, Clusters, Border, Frames, Sensors, Tracks,
                                                 Outline)}
+LINEAR = {kind.__name__.lower(): kind for kind in (BlockAverage, Blur, Projections)}

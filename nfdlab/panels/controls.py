@@ -6,6 +6,7 @@ import ipywidgets as W
 
 from ..core.types import Problem
 from ..observation import patterns
+from .page import shown
 from .state import MAX_SCALE, SAMPLERS, VIEWS, State, offered, with_changes
 from .style import percent
 
@@ -95,7 +96,7 @@ def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:
 
 def write(knobs: dict[str, W.Widget], state: State, problem: Problem) -> None:
     """Set every knob to a state of a problem. Values beyond a slider's range widen it."""
-    d, axes, shown = problem.d, problem.card.axes, min(problem.d, 2)
+    d, axes, pictured = problem.d, problem.card.axes, problem.card.axes[shown(problem.d)]
     knobs["kept"].index = 0
     knobs["kept"].options = kept_options(state, d)
     knobs["kept"].value = state.size(d)[1]
@@ -107,6 +108,6 @@ def write(knobs: dict[str, W.Widget], state: State, problem: Problem) -> None:
         knobs[name].value = getattr(state, name)
     knobs["time"].layout.display, knobs["time"].description = None if d > 2 else "none", axes[0]
     for i, name in enumerate(CENTRES):
-        knobs[name].layout.display = None if i < shown else "none"
-        knobs[name].description = f"centre {axes[-shown:][i].split()[0]}" if i < shown else ""
-        knobs[name].value = (state.centre or (0.0,) * shown)[i] if i < shown else 0.0
+        knobs[name].layout.display = None if i < len(pictured) else "none"
+        knobs[name].description = f"centre {pictured[i].split()[0]}" if i < len(pictured) else ""
+        knobs[name].value = (state.centre or (0.0,) * len(pictured))[i] if i < len(pictured) else 0.0

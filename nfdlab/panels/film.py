@@ -16,6 +16,7 @@ from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
 from . import style
 from .matplotlib_figure import require_some
+from .page import slice_of
 from .style import colour_of
 
 GAP, HEAD = 8, 22                    # pixels between two tiles, and for what is written over them
@@ -70,16 +71,16 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
     """A tile for each entry, its name above it, at `frames` cell-centred moments: 16 are the usual frames, 128 the same
     draws at eight times their rate, which then wants `rate` times eight.
 
-    Of (t, x, y) a tile shows the first draw as a picture; of (t, x) up to eight draws as curves over x. Limits are
+    Of (t, x, y) a tile shows the first draw as a picture, of (t, x, y, z) its slice z = 0; of (t, x) up to eight draws as curves over x. Limits are
     those of the first entry. `seen`: a blue bar under the tiles marks the moments at which something was seen.
     """
     require_some("answers", answers, 'film({"truth": truth, "draw": draws[0]}).')
     require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)
     d = {fields.d for fields in answers.values()}
-    require(d in ({2}, {3}), must="fields of (t, x) or of (t, x, y).", came=f"d = {sorted(d)}",
+    require(d in ({2}, {3}, {4}), must="fields of (t, x), of (t, x, y) or of (t, x, y, z).", came=f"d = {sorted(d)}",
             why="A tile is curves or a picture.", do="plots.bands for time alone.")
     times = cell_centres((frames,))[:, 0]
-    tiles = (_pictures if d == {3} else _curves)(answers, times, side)
+    tiles = (_curves if d == {2} else _pictures)(answers, times, side)
     width = len(answers) * (side + GAP) + GAP
     font, out = ImageFont.load_default(11), np.full((frames, side + HEAD + 2 * GAP, width, 3), 255, np.uint8)
     for i, (name, shown) in enumerate(zip(answers, tiles, strict=True)):
@@ -102,7 +103,7 @@ def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> 
     space = cell_centres((queried, queried)).reshape(queried, queried, 2).transpose(0, 1).flip(0).reshape(-1, 2)
     table, tiles, limits = np.frombuffer(style.lut(style.FIELD_MAP), np.uint8).reshape(256, 3), [], None
     for fields in answers.values():
-        values = torch.stack([fields[0](torch.cat([t.expand(len(space), 1), space], 1))[0, :, 0].cpu() for t in times])
+        values = torch.stack([fields[0](slice_of(space, fields.d, float(t)))[0, :, 0].cpu() for t in times])
         limits = limits or (float(values.min()), float(values.max()) + 1e-6)
         share = ((values - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
         levels = (255 * share).byte().reshape(-1, queried, queried).numpy()

@@ -14,7 +14,7 @@ from ..observation.observing import observe
 from ..problems import held_out
 from . import style
 from .matplotlib_figure import draw, grid, require_some
-from .page import BOX, Page, window_points
+from .page import BOX, Page, shown, slice_of, window_points
 from .plate import Plate, first_names, map_limits, map_plate
 from .state import State, timed
 from .style import Picture, headline
@@ -40,7 +40,7 @@ def meet(problems: Sequence[Problem], *, seed: int = 0, columns: int = 6, side: 
 
 def _met(problem: Problem, seed: int, side: int) -> Plate:
     """The cell of a problem."""
-    require(problem.d in (1, 2, 3), must="problems of one to three coordinates.", came=f"one with d = {problem.d}",
+    require(problem.d in (1, 2, 3, 4), must="problems of one to four coordinates.", came=f"one with d = {problem.d}",
             why="A cell is curves, a map or a film.", do="Leave it out.")
     card, source = problem.card, held_out(problem)
     words = {"title": card.name, "x": fill(card.title, 26),
@@ -49,10 +49,9 @@ def _met(problem: Problem, seed: int, side: int) -> Plate:
         xs, plate = window_points(BOX[:1], 401, card.axes), Plate(-1, 1, None, None, **words)
         values = source.draw(3, seed=seed)(xs)[..., 0].cpu()
         return plate.curve(xs, values[[2, 1]], style.FAINT, 1.2).curve(xs, values[0], style.TRUTH, 1.2)
-    page, truth = Page.of(BOX, card.axes[-2:]), source.draw(1, seed=seed)
-    side, times = (side, [()]) if problem.d == 2 else (side // 2, [(t,) for t in MOMENTS])
-    at = page.points(side)
-    values = torch.stack([truth(torch.cat([torch.tensor(t).expand(len(at), -1), at], 1))[0, :, 0].cpu() for t in times])
+    page, truth = Page.of(BOX, card.axes[shown(problem.d)]), source.draw(1, seed=seed)
+    side, times = (side, (0.0,)) if problem.d == 2 else (side // 2, MOMENTS)
+    values = torch.stack([truth(slice_of(page.points(side), problem.d, t))[0, :, 0].cpu() for t in times])
     return Plate(*page.extent, **words, colours=(style.FIELD_MAP, *map_limits(values))).field(values, side)
 
 

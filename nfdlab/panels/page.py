@@ -17,6 +17,20 @@ def window_around(centre: Sequence[float], scale: float) -> Window:
     return tuple((x - half, x + half) for x in middles)
 
 
+def shown(d: int) -> slice:
+    """The coordinates that a picture of d of them shows: all of one or two, else the second and the third."""
+    return slice(0, d) if d < 3 else slice(1, 3)
+
+
+def slice_of(points: Tensor, d: int, first: float) -> Tensor:
+    """Points of a picture (p, 1 or 2) as points of the box (p, d): of more than two coordinates the first is held at
+    `first`, any after the third at 0, the middle."""
+    if d < 3:
+        return points
+    pad = torch.nn.functional.pad
+    return pad(pad(points, (1, 0), value=first), (0, d - 3))
+
+
 @dataclass(frozen=True)
 class Page:
     """The layout of a 2D window on a page: which coordinate runs across, which up, and the values at the four edges.

@@ -11,7 +11,7 @@ SAMPLERS = ("dpmpp", "heun", "euler", "ancestral")
 VIEWS = ("mean ± band", "draws")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_SCALE = 32.0                 # the largest query scale: a window of 1/32 of each side
-DEFAULT_COUNT = {1: 8, 2: 80, 3: 400}      # observed points, by the number of coordinates
+DEFAULT_COUNT = {1: 8, 2: 80, 3: 400, 4: 200}      # observed points, by the number of coordinates
 DEFAULT_EVERY = 5                # of the pattern "frames": one frame in so many is observed
 SIZES = ("count", "share", "every")
 
@@ -19,8 +19,8 @@ SIZES = ("count", "share", "every")
 @dataclass(frozen=True)
 class State:
     """Every control of a panel. `count` points are observed, or a `share` of the pattern's base grid, or, of frames,
-    one in `every`; by default 8 points in 1D, 80 in 2D, 400 in 3D, one frame in five. The window is 1/`scale` of the
-    box around `centre` (the middle if empty). With three coordinates the first is held at `time`."""
+    one in `every`; by default 8 points in 1D, 80 in 2D, 400 in 3D, 200 in 4D, one frame in five. The window is 1/`scale` of the
+    box around `centre` (the middle if empty). With more than two coordinates the first is held at `time`."""
 
     problem: str = "gp1d"
     pattern: str = "random"
@@ -62,7 +62,7 @@ class State:
         require_seed(self.seed)
 
     def window(self, d: int) -> Window:
-        """The window on the axes of the picture: both of d = 2, the last two of d = 3."""
+        """The window on the axes of the picture (`page.shown`)."""
         k = min(d, 2)
         require(len(self.centre) in (0, k), must=f"centre: {k} numbers, one for each axis.", came=self.centre,
                 why=f"A picture of {self.problem} has {k} axes.", do=f"centre={(0.0,) * k}.")

@@ -11,9 +11,9 @@ from .state import MAX_SCALE, timed
 from .svg import paint
 
 MIME = "application/vnd.nfdlab.sweep+json"
-_SIDE = {1: 201, 2: 96, 3: 80}
-_COUNTS = {1: (1, 3, 5, 8, 12, 20, 30), 2: (5, 20, 80, 205), 3: (20, 80, 400)}    # few: a report waits for each
-_GAPS = {1: (1, 2, 3, 5, 7), 2: (1, 2, 3, 5, 7), 3: (3, 5, 7)}
+_SIDE = {1: 201, 2: 96, 3: 80, 4: 80}
+_COUNTS = {1: (1, 3, 5, 8, 12, 20, 30), 2: (5, 20, 80, 205), 3: (20, 80, 400), 4: (20, 80, 200)}    # few: a report waits for each
+_GAPS = {1: (1, 2, 3, 5, 7), 2: (1, 2, 3, 5, 7), 3: (3, 5, 7), 4: (3, 5, 7)}
 _TIMES = tuple(-0.9375 + 0.25 * i for i in range(8))                  # every other frame
 _SCALES = (1.0, 2.0, 4.0, 8.0, MAX_SCALE)
 
@@ -37,7 +37,7 @@ def bundles(panel) -> list[dict]:
     if knob != "every":
         swept = [("points seen", "count", _COUNTS[d], state.sized_pattern(d).size(d), str)]
     swept.append(("query scale", "scale", _SCALES, state.scale, lambda v: f"×{v:g}"))
-    if d == 3:
+    if d > 2:
         label = "time" if timed(problem) else problem.card.axes[0]
         swept.append((label, "time", _TIMES, state.time, lambda v: f"{v:.2f}".replace("-", "−")))
     out = []

@@ -21,12 +21,13 @@ from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
 from ..observation.observing import observe
 from ..problems import held_out
-from .page import Window, window_points
+from .page import Window, shown, slice_of, window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128)}        # points across a window: of the first picture, and the last
-_SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16)}
+LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128), 4: (32, 128)}        # points across a window: of the first picture, and the last
+_SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16), 4: (6, 8, 8, 8)}
+NEAR_SLICE = 1 / 4               # of a volume, observations this near to the slice are drawn
 HALF_FRAME = 1 / 16              # of a film of 16 frames: observations this near in time are drawn
 VALUES_AT_ONCE = 2**15           # values evaluated at once: between two such blocks a stale run may stop
 CURVES_KEPT = 24                 # draws kept as curves
@@ -69,8 +70,8 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top. With three
-    coordinates, those of a film, it shows the last two at one time."""
+    """Everything one picture shows. `side` points across the window; in 2D, rows run downwards from the top. With more
+    coordinates, those of a film, it shows the second and the third at one time, the fourth in the middle."""
 
     state: State
     comparison: Comparison
@@ -85,7 +86,7 @@ class Frame:
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of the picture's axes."""
-        return self.comparison.problem.card.axes[-len(self.window):]
+        return self.comparison.problem.card.axes[shown(self.comparison.problem.d)]
 
     @property
     def film(self) -> bool:
@@ -100,7 +101,8 @@ class Frame:
             return seen
         after = seen.coords[:, 0] - min(max(self.state.time, HALF_FRAME - 1), 1 - HALF_FRAME)
         now = (after >= -HALF_FRAME) & (after < HALF_FRAME)         # between two frames, the earlier
-        return Observations(seen.coords[now, 1:], seen.values[now], seen.noise_std)
+        now &= (seen.coords[:, 3:].abs() < NEAR_SLICE).all(-1)
+        return Observations(seen.coords[now, 1:3], seen.values[now], seen.noise_std)
 
 
 def view(state: State, comparison: Comparison, side: int | None = None) -> Frame:
@@ -123,7 +125,7 @@ def last(pieces: Iterator):
 def make_task(state: State, comparison: Comparison) -> Task:
     """Draw a held-out truth, observe it, draw from the reference. Depends on `state.task_key()` only."""
     problem = comparison.problem
-    require(problem.d in LEVELS, must="a problem of one to three coordinates.", came=f"one with d = {problem.d}",
+    require(problem.d in LEVELS, must="a problem of one to four coordinates.", came=f"one with d = {problem.d}",
             why="A panel draws curves, pictures and films.", do="Freeze the other coordinates first.")
     truth = held_out(problem).draw(1, seed=child(state.seed, "panel", "truth"))
     seen = observe(truth, state.sized_pattern(problem.d), noise_std=state.noise,
@@ -161,9 +163,7 @@ def read_window(state: State, comparison: Comparison, task: Task, side: int | No
     d = comparison.problem.d
     side = LEVELS[d][-1] if side is None else side
     window = state.window(d)
-    coords = window_points(window, side, comparison.problem.card.axes[-len(window):])
-    if d == 3:
-        coords = torch.nn.functional.pad(coords, (1, 0), value=state.time)
+    coords = slice_of(window_points(window, side, comparison.problem.card.axes[shown(d)]), d, state.time)
     truth = task.truth(coords)[0, :, 0]
     parts = []
     for fields in (task.reference, task.model):

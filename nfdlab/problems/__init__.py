@@ -10,8 +10,8 @@ _HOMES = {
     "gp1d": "gaussian_fields", "gp2d": "gaussian_fields", "sawtooth1d": "families", "families1d": "families",
     "step1d": "families", "bump2d": "shapes", "powerlaw2d": "gaussian_fields", "drift1dt": "space_time",
     "two_speed1dt": "space_time", "styles2d": "gaussian_fields", "discs2d": "shapes", "moving_disc2dt": "shapes",
-    "stars2d": "stars", "terrain2d": "pictures", "digits2d": "pictures", "head2d": "pictures", "photo2d": "pictures",
-    "film2dt": "films", "shapes3d": "solids",
+    "ball3dt": "shapes", "stars2d": "stars", "terrain2d": "pictures", "digits2d": "pictures", "head2d": "pictures",
+    "photo2d": "pictures", "film2dt": "films", "shapes3d": "solids",
     "arrays": "arrays",
 }
 

@@ -21,7 +21,7 @@ from nfdlab.core.capabilities import HasMoments
 from nfdlab.core.rng import child
 from nfdlab.core.types import Fields, Observations, Trained, quiet
 
-GRID = {1: (37,), 2: (9, 7), 3: (5, 4, 3)}
+GRID = {1: (37,), 2: (9, 7), 3: (5, 4, 3), 4: (4, 3, 3, 2)}
 EXACT = [name for name in problems.names() if name != "arrays" and problems.get(name).oracle() is not None]
 TASKS = range(40)                  # seeds that tests, notebooks and tables use
 

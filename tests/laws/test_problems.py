@@ -16,6 +16,7 @@ from nfdlab.exact.mcmc import differential_evolution
 from nfdlab.exact.normal import effective_sample_size
 from nfdlab.exact.posterior import Exact
 from nfdlab.exact.threshold import Threshold
+from nfdlab.observation.patterns import fold
 from nfdlab.problems import families, shapes, stars
 
 F64 = torch.float64
@@ -200,18 +201,31 @@ def test_a_moving_disc_keeps_its_speed_bounces_and_stays_inside():
     assert 0.2 < turns.double().mean() < 0.8
 
 
-def test_the_moving_discs_posterior_is_that_of_weighed_prior_samples():
+def test_a_ball_is_where_constant_velocity_and_walls_put_it():
+    """Its edge, half of its density, lies a radius from a centre folded into the room that the radius leaves."""
+    p = torch.rand(50, 7, generator=torch.Generator().manual_seed(2), dtype=F64)
+    t = torch.linspace(-1, 1, 9, dtype=F64)[None, :, None]
+    r = 0.2 + 0.2 * p[:, None, 6:]
+    centre = (1 - r) * fold(2 * p[:, None, :3] - 1 + (2.4 * p[:, None, 3:6] - 1.2) * (t + 1) / (1 - r))
+    for distance, value in ((0.0, torch.sigmoid(10 * r)), (r, torch.full_like(r, 0.5)), (r + 0.1, 0 * r + 0.26894)):
+        at = torch.cat([t.expand(50, -1, -1), centre + distance * torch.tensor([2.0, -1.0, 2.0]) / 3], -1)
+        assert (shapes.moving_ball(p, at) - value).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name,family,side", [("moving_disc2dt", shapes.moving_disc, 5),
+                                              ("ball3dt", shapes.moving_ball, 3)])
+def test_the_posterior_of_what_moves_is_that_of_weighed_prior_samples(name, family, side):
     """Four observations, noise 0.3: half a million prior samples carry thousands of effective weights."""
-    problem = nfd.problems.get("moving_disc2dt")
-    query = nfd.cell_centres((4, 5, 5))
-    params = torch.rand(500_000, 5, generator=torch.Generator().manual_seed(0))
+    problem = nfd.problems.get(name)
+    query = nfd.cell_centres((4, *[side] * (problem.d - 1)))
+    params = torch.rand(500_000, 2 * problem.d - 1, generator=torch.Generator().manual_seed(0))
     for seed in (0, 3):
         seen = seen_of(problem, 4, seed, noise_std=0.3)
-        logs = torch.cat([-(shapes.moving_disc(part, seen.coords) - seen.values).square().sum((1, 2))
+        logs = torch.cat([-(family(part, seen.coords) - seen.values).square().sum((1, 2))
                           for part in params.split(50_000)]).double() / (2 * 0.3**2)
         w = logs.softmax(0)
         pick = w.multinomial(20_000, replacement=True, generator=torch.Generator().manual_seed(1))
-        values = torch.cat([shapes.moving_disc(part, query)[..., 0] for part in params[pick].split(2_000)])
+        values = torch.cat([family(part, query)[..., 0] for part in params[pick].split(2_000)])
         mean, std = problem.oracle().moments(seen, query)
         # the posterior's own 2000 points have been moved by chains, and count as 1000 independent ones
         error = values.std(0) * math.sqrt(1 / min(20_000, effective_sample_size(logs)) + 1 / 1000)
@@ -219,9 +233,10 @@ def test_the_moving_discs_posterior_is_that_of_weighed_prior_samples():
         assert abs(std.square().mean() / values.var(0).mean() - 1) < 0.08
 
 
-def test_the_moving_discs_draws_explain_what_was_seen_as_well_as_the_noise_allows():
+@pytest.mark.parametrize("name", ["moving_disc2dt", "ball3dt"])
+def test_draws_of_what_moves_explain_what_was_seen_as_well_as_the_noise_allows(name):
     """Eighty observations, six films: draws misfit by about as many squared noises as there are observations."""
-    problem, misfits = nfd.problems.get("moving_disc2dt"), []
+    problem, misfits = nfd.problems.get(name), []
     for seed in range(6):
         seen = seen_of(problem, 80, seed)
         draws = problem.oracle().draw(seen, 64, seed=seed)(seen.coords)

@@ -7,7 +7,7 @@ import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.grid import cell_centres, interpolate, to_grid
 from nfdlab.core.rng import child, normals, seeded, stream, uniforms
-from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.core.types import LinearObservations, ObservationBatch, Observations
 
 
 def four_parts(error) -> bool:
@@ -140,3 +140,30 @@ def test_in_four_dimensions_a_plane_is_read_exactly():
     torch.testing.assert_close(interpolate(grid, coords)[0, :, 0], expected)
     own = torch.stack([coords[:50], coords[50:100]])
     torch.testing.assert_close(interpolate(grid.expand(2, -1, -1, -1, -1, -1), own)[1, :, 0], expected[50:100])
+
+
+@pytest.mark.parametrize("change,kind", [
+    ({"points": torch.zeros(3, 1)}, ValueError), ({"points": torch.full((4, 1), 1.5)}, ValueError),
+    ({"weights": torch.ones(4)}, ValueError), ({"weights": [[1.0]]}, TypeError), ({"noise_std": -0.1}, ValueError),
+    ({"weights": torch.full((2, 4), float("nan"))}, ValueError), ({"values": torch.zeros(4, 1)}, ValueError),
+    ({"weights": torch.ones(2, 4, dtype=torch.long)}, ValueError), ({"values": torch.zeros(2)}, ValueError)])
+def test_linear_observations_refuse_what_cannot_have_been_measured(change, kind):
+    good = {"points": torch.zeros(4, 1), "weights": torch.ones(2, 4), "values": torch.zeros(2, 1), "noise_std": 0.05}
+    LinearObservations(**good)
+    with pytest.raises(kind) as error:
+        LinearObservations(**{**good, **change})
+    assert four_parts(error)
+
+
+def test_the_order_of_linear_observations_means_nothing():
+    rng = torch.Generator().manual_seed(0)
+    points, weights, values = (torch.rand(*shape, generator=rng) for shape in ((6, 2), (3, 6), (3, 1)))
+    across, down = torch.randperm(6, generator=rng), torch.tensor([2, 0, 1])
+    one = LinearObservations(points, weights, values).sorted()
+    two = LinearObservations(points[across], weights[down][:, across], values[down]).sorted()
+    for name in ("points", "weights", "values"):
+        assert torch.equal(getattr(one, name), getattr(two, name))
+    f = torch.rand(6, 1, generator=rng)
+    part = LinearObservations(points, weights * (torch.arange(6) != 2), values).take(torch.tensor([1]))
+    assert part.points.shape == (5, 2) and part.m == 1
+    torch.testing.assert_close(part.measure(f[[0, 1, 3, 4, 5]]), (weights * (torch.arange(6) != 2) @ f)[1:2])

@@ -36,3 +36,17 @@ def test_space_to_depth_keeps_points_in_their_cells_and_is_inverted(d, rng):
     plane = (nfd.cell_centres((8,) * d) @ slope).reshape(1, 1, *[8] * d)
     inside = 1.7 * torch.rand(1, 9, d, generator=rng) - 0.85
     torch.testing.assert_close(interpolate(plane, inside)[..., 0], inside @ slope, atol=1e-5, rtol=0)
+
+
+def test_a_grid_of_four_axes_is_read_as_its_slices_are(rng):
+    """Linear along the first axis between what the three others give; beyond the last centres the value stays."""
+    grid = torch.randn(2, 3, 4, 5, 6, 3, generator=rng)
+    coords = 2 * torch.rand(40, 4, generator=rng) - 1
+    slices = torch.stack([interpolate(grid[:, :, i], coords[:, 1:]) for i in range(4)])          # (4, 2, 40, 3)
+    place = ((coords[:, 0] + 1) * 2 - 0.5).clamp(0, 3)
+    low = place.long().clamp_max(2)
+    share, points = (place - low)[:, None], torch.arange(40)
+    want = (1 - share) * slices[low, :, points].movedim(1, 0) + share * slices[low + 1, :, points].movedim(1, 0)
+    torch.testing.assert_close(interpolate(grid, coords), want, atol=1e-5, rtol=1e-5)
+    own = torch.stack([coords, coords.flip(0)])
+    torch.testing.assert_close(interpolate(grid, own)[1], want[1].flip(0), atol=1e-5, rtol=1e-5)

@@ -8,7 +8,8 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import stream
-from nfdlab.observation.patterns import ALL, fold
+from nfdlab.core.types import LinearObservations
+from nfdlab.observation.patterns import ALL, LINEAR, fold
 from nfdlab.observation.training_views import TrainingViews
 
 SIZES = [{"count": 0}, {"count": 1}, {"count": 30}, {"share": 0.05, "of": 16}, {"share": 0.4, "of": 8}]
@@ -20,7 +21,7 @@ DISC = EvaluatedFields(lambda x, part: 0.6 - x.square().sum(-1, keepdim=True).sq
 
 @pytest.mark.parametrize("name,size", [(name, size) for name in ALL if name != "outline"
                                        for size in (FRAME_SIZES if name in TIMED else SIZES)])
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
 def test_patterns_give_exactly_as_many_distinct_points_in_the_box(name, d, size):
     pattern = ALL[name](**size, **({"width": 0.5} if name == "border" else {}))
     coords = pattern.coords(d, seed=4)
@@ -223,3 +224,66 @@ def test_bad_views_are_refused_in_four_parts(call, kind):
     with pytest.raises(kind) as error:
         call()
     assert all(part in str(error.value) for part in ("came:", "why:", "do:"))
+
+
+CUBE = EvaluatedFields(lambda x, part: (1 + x[..., :1] - 3 * x[..., -1:] ** 3).expand(1, -1, 1), 1, 2)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_patterns_make_linear_observations(name):
+    """As many rows as they say, points in the box; noise is added after the sum; a constant field keeps its value."""
+    pattern = LINEAR[name](**({"count": 5} if name == "blur" else {}))
+    seen, again = (nfd.observe(CUBE, pattern, noise_std=0.5, seed=s) for s in (2, 2))
+    clean = nfd.observe(CUBE, pattern, noise_std=0.0, seed=2)
+    assert type(seen) is LinearObservations and seen.m == pattern.size(2) == len(seen.values)
+    assert torch.equal(seen.values, again.values) and torch.equal(seen.points, clean.points)
+    torch.testing.assert_close(clean.values, seen.weights @ CUBE(seen.points)[0])
+    assert abs((seen.values - clean.values).std() / 0.5 - 1) < 4.5 / (2 * seen.m) ** 0.5
+    if name != "projections":
+        torch.testing.assert_close(seen.weights.sum(1), torch.ones(seen.m))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_block_averages_are_a_picture_made_coarser(d):
+    values = torch.rand(*[6] * d, generator=torch.Generator().manual_seed(d))
+    points, weights = nfd.patterns.BlockAverage(cells=2, parts=3).rows(d, seed=0)
+    index = ((points + 1) * 3).long()
+    torch.testing.assert_close((points + 1) * 3 - 0.5, index.float(), atol=1e-5, rtol=0)
+    coarse = values
+    for axis in range(d):
+        coarse = coarse.unflatten(axis, (2, 3)).mean(axis + 1)
+    torch.testing.assert_close(weights @ values[tuple(index.T)], coarse.flatten())
+
+
+def test_blocks_may_differ_by_axis():
+    points, weights = nfd.patterns.BlockAverage(cells=(5, 2), parts=(1, 4)).rows(2, seed=0)
+    assert weights.shape == (10, 40) and len(points[:, 0].unique()) == 5 and len(points[:, 1].unique()) == 8
+    with pytest.raises(ValueError, match="one an axis"):
+        nfd.patterns.BlockAverage(cells=(5, 2)).rows(3, seed=0)
+
+
+def test_a_blur_is_the_gaussian_average():
+    """Of sin kx: its value times exp(−k²w²/2), to 1e-3, where the walls are far."""
+    wave = EvaluatedFields(lambda x, part: torch.sin(5 * x).expand(1, -1, 1), 1, 1)
+    seen = nfd.observe(wave, nfd.patterns.Blur(count=40, width=0.1), noise_std=0.0, seed=0)
+    inner = seen.coords[:, 0].abs() < 0.65
+    want = torch.sin(5 * seen.coords) * math.exp(-0.5 * 0.5**2)
+    assert inner.sum() > 10 and (seen.values - want)[inner].abs().max() < 2e-3
+
+
+def test_projections_are_integrals_along_lines():
+    """Of 1: the length of the line in the box. Of a disc of radius r: 2 sqrt(r² − offset²). Over all offsets: the
+    area, to a thousandth."""
+    points, weights = nfd.patterns.Projections(angles=7, offsets=400, parts=64).rows(2, seed=0)
+    turn = math.pi * torch.arange(7) / 7
+    width = turn.cos().abs() + turn.sin().abs()
+    area = weights.sum(1).reshape(7, 400).mean(1) * 2 * width
+    torch.testing.assert_close(area, torch.full((7,), 4.0), atol=4e-3, rtol=0)
+    line = points.reshape(7, 400, 64, 2)
+    offset = line[..., 0] * turn.cos()[:, None, None] + line[..., 1] * turn.sin()[:, None, None]
+    assert (offset - offset.mean(-1, keepdim=True)).abs().max() < 1e-5
+    chord = 2 * (0.49 - offset[..., 0].square()).clamp_min(0).sqrt()
+    inside = (weights @ (points.square().sum(1) < 0.49).float()).reshape(7, 400)
+    assert (inside - chord).abs().max() < 0.1 and (inside - chord).mean().abs() < 2e-3
+    with pytest.raises(ValueError, match="two coordinates"):
+        nfd.patterns.Projections().rows(3, seed=0)

@@ -7,9 +7,9 @@ import nfdlab as nfd
 from nfdlab.observation.training_views import FrameViews
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
 def test_frame_views_are_frames_sensors_and_points_and_depend_on_the_seed(d):
-    fields = nfd.problems.get({1: "gp1d", 2: "drift1dt", 3: "moving_disc2dt"}[d]).draw(60, seed=1)
+    fields = nfd.problems.get({1: "gp1d", 2: "drift1dt", 3: "moving_disc2dt", 4: "ball3dt"}[d]).draw(60, seed=1)
     views = FrameViews(cells=8)
     seen = views(fields, seed=3)
     again = views(fields, seed=3)

@@ -719,6 +719,21 @@ def test_a_gallery_refuses_films_and_unknown_patterns(problems, names, kind):
         plots.gallery(problems, names)
 
 
+def test_of_four_coordinates_a_picture_shows_a_slice_at_one_time():
+    """x and y at the time of the slider and in the middle of z; of what was seen, that near to both."""
+    ball = nfd.problems.get("ball3dt")
+    state = State(problem="ball3dt", time=0.3, draws=3, count=60, seed=2)
+    frame = view(state, replace(comparison(GP2D), problem=ball, model=ball.oracle(), reference=ball.oracle()), 8)
+    assert frame.film and frame.axes == ("x", "y") and frame.truth.shape == (64,)
+    at = nfd.cell_centres((8, 8)).reshape(8, 8, 2).transpose(0, 1).flip(0).reshape(-1, 2)
+    points = torch.cat([torch.full((64, 1), 0.3), at, torch.zeros(64, 1)], 1)
+    torch.testing.assert_close(frame.truth, frame.task.truth(points)[0, :, 0])
+    seen, near = frame.task.seen.coords, frame.near.coords
+    assert near.shape == ((((seen[:, 0] - 0.3).abs() <= 1 / 16) & (seen[:, 3].abs() < 0.25)).sum(), 2)
+    film = plots.film({"truth": frame.task.truth}, frames=3, side=16).frames
+    assert len(film) == 3 and len(plots.meet([ball], side=8, columns=1).axes[0].images) == 1
+
+
 def test_problems_are_shown_as_curves_maps_and_films():
     figure = plots.meet([GP1D, GP2D, FILM, nfd.problems.get("stars2d")], side=16, columns=3, title="four")
     curve, chart, film, shape, *empty = figure.axes
