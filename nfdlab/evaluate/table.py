@@ -22,7 +22,8 @@ from . import calibration, scores
 from .provenance import require_same_problem
 from .results import Table
 
-GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8), 4: (6, 6, 6, 6)}      # where fields are compared by default: all pairs of points count
+# where fields are compared by default: all pairs of points count
+GRIDS = {1: (128,), 2: (24, 24), 3: (8, 8, 8), 4: (6, 6, 6, 6)}
 COUNTS = {1: (1, 3, 5, 10, 20), 2: (5, 20, 60), 3: (5, 20, 60), 4: (5, 20, 60)}
 REFERENCE, TWIN = "exact", "exact_again"             # the twin has other draws: its ratio shows their chance
 

@@ -12,7 +12,8 @@ from .svg import paint
 
 MIME = "application/vnd.nfdlab.sweep+json"
 _SIDE = {1: 201, 2: 96, 3: 80, 4: 80}
-_COUNTS = {1: (1, 3, 5, 8, 12, 20, 30), 2: (5, 20, 80, 205), 3: (20, 80, 400), 4: (20, 80, 200)}    # few: a report waits for each
+# few: a report waits for each
+_COUNTS = {1: (1, 3, 5, 8, 12, 20, 30), 2: (5, 20, 80, 205), 3: (20, 80, 400), 4: (20, 80, 200)}
 _GAPS = {1: (1, 2, 3, 5, 7), 2: (1, 2, 3, 5, 7), 3: (3, 5, 7), 4: (3, 5, 7)}
 _TIMES = tuple(-0.9375 + 0.25 * i for i in range(8))                  # every other frame
 _SCALES = (1.0, 2.0, 4.0, 8.0, MAX_SCALE)

@@ -25,7 +25,7 @@ from .page import Window, shown, slice_of, window_points
 from .state import State
 from .style import BAND
 
-LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128), 4: (32, 128)}        # points across a window: of the first picture, and the last
+LEVELS = {1: (201,), 2: (32, 128), 3: (32, 128), 4: (32, 128)}   # points across: of the first picture, and the last
 _SCORED = {1: (256,), 2: (32, 32), 3: (8, 16, 16), 4: (6, 8, 8, 8)}
 NEAR_SLICE = 1 / 4               # of a volume, observations this near to the slice are drawn
 HALF_FRAME = 1 / 16              # of a film of 16 frames: observations this near in time are drawn

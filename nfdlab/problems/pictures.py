@@ -89,7 +89,8 @@ class PictureProblem(NoPosterior):
         """The rows of the picture, or the pictures or crops, from share `low` to share `high`; at least enough for a
         draw."""
         part = replace(self, side=self.sides[0])
-        data, least = part._mixed(getattr(part, self._counted)), part._least
+        data, least = getattr(part, self._counted), part._least
+        data = data if (low, high) == (0, 1) else part._mixed(data)
         start, stop = (round(share * len(data)) for share in (low, high))
         kept = data[min(start, len(data) - least):max(stop, least)]
         part.__dict__.update({self._counted: kept, "_augmented": augmented})

@@ -1,4 +1,4 @@
-"""`bump2d`, `discs2d`, `moving_disc2dt`, `ball3dt`: a shape of unknown place, size, motion; posteriors by enumeration."""
+"""`bump2d`, `discs2d`, `moving_disc2dt`, `ball3dt`: a shape of unknown place, size and motion, enumerated."""
 
 from dataclasses import dataclass
 from functools import cached_property
