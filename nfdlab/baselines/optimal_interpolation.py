@@ -16,7 +16,7 @@ from ..core.checks import require, require_coords, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.grid import interpolate
 from ..core.rng import child, normals, uniforms
-from ..core.types import ObservationBatch, Observations, Problem, Source, require_seen
+from ..core.types import LinearObservations, ObservationBatch, Problem, Seen, Source, require_seen
 from ..gaussian.karhunen_loeve import LEAST_NOISE, OVERSAMPLED, KarhunenLoeve, WeightPosterior
 
 SIDES = {1: (128, 256, 512), 2: (32, 48, 64), 3: (16, 24), 4: (8, 12)}       # points a side, by dimension
@@ -60,7 +60,7 @@ class OptimalInterpolation:
         """The Gaussian, measured."""
         return _measured(self)
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
+    def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
         """n posterior draws; `steps` has no effect."""
         require_count(n), require_seed(seed)
         kl, posterior = self.expansion, self._condition(seen)
@@ -79,7 +79,7 @@ class OptimalInterpolation:
 
         return EvaluatedFields(rule, n, kl.d, kl.c)
 
-    def moments(self, seen: Observations | None, coords: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, seen: Seen | None, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and standard deviation at coords (p, d): (p, c), (p, c)."""
         kl, posterior = self.expansion, self._condition(seen)
         require_coords(coords, kl.d)
@@ -87,11 +87,13 @@ class OptimalInterpolation:
         return (torch.cat([mean[0] for mean, _ in parts]).to(coords),
                 torch.cat([(variance[0] - LEAST_NOISE**2).sqrt() for _, variance in parts]).to(coords))
 
-    def _condition(self, seen: Observations | None) -> WeightPosterior:
+    def _condition(self, seen: Seen | None) -> WeightPosterior:
         kl = self.expansion
-        if require_seen(seen, kl.d, kl.c) is None or seen.m == 0:
+        if require_seen(seen, kl.d, kl.c, linear=True) is None or seen.m == 0:
             return kl.prior()
         seen = seen.sorted()
+        if isinstance(seen, LinearObservations):
+            return kl.condition(seen)
         noise = torch.tensor([seen.noise_std], dtype=torch.float64)
         return kl.condition(ObservationBatch(seen.coords.cpu().double()[None], seen.values.cpu().double()[None],
                                              torch.ones(1, seen.m, dtype=torch.bool), noise))

@@ -72,7 +72,8 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
     draws at eight times their rate, which then wants `rate` times eight.
 
     Of (t, x, y) a tile shows the first draw as a picture, of (t, x, y, z) its slice z = 0; of (t, x) up to eight draws
-    as curves over x. Limits are those of the first entry. `seen`: a blue bar under the tiles marks the moments at which something was seen.
+    as curves over x. Limits are those of the first entry. `seen`: a blue bar under the tiles marks the moments at which
+    something was seen.
     """
     require_some("answers", answers, 'film({"truth": truth, "draw": draws[0]}).')
     require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)

@@ -20,7 +20,8 @@ SIZES = ("count", "share", "every")
 class State:
     """Every control of a panel. `count` points are observed, or a `share` of the pattern's base grid, or, of frames,
     one in `every`; by default 8 points in 1D, 80 in 2D, 400 in 3D, 200 in 4D, one frame in five. The window is
-    1/`scale` of the box around `centre` (the middle if empty). With more than two coordinates the first is held at `time`."""
+    1/`scale` of the box around `centre` (the middle if empty). With more than two coordinates the first is held at
+    `time`."""
 
     problem: str = "gp1d"
     pattern: str = "random"
