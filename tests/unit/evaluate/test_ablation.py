@@ -10,6 +10,8 @@ from nfdlab import problems, store
 from nfdlab.core.capabilities import Silenceable
 from nfdlab.evaluate import ablation
 from nfdlab.evaluate.ablation import BASE, FULL, GaussianDraws, LinearReading, silenced
+from nfdlab.evaluate.stamp import cases_of
+from nfdlab.evaluate.table import compare
 from nfdlab.inference.posterior import LatentNetwork
 
 GRID = nfd.cell_centres((24,))
@@ -130,3 +132,25 @@ def test_a_kept_table_is_read_again_and_belongs_to_its_weights(tmp_path, monkeyp
     assert "nfdlab ablate stochastic_field gp1d" in str(error.value)
     with pytest.raises(ValueError, match="nfdlab ablate score_field gp1d"):
         ablation.kept("score_field", "gp1d")
+
+
+KEPT = sorted(tuple(path.stem.split("--")) for path in ablation.folder().glob("*.csv"))
+
+
+def test_every_approach_has_a_kept_table():
+    assert {approach for approach, _ in KEPT} == set(nfd.approaches.names())
+
+
+@pytest.mark.parametrize("approach,name", KEPT)
+def test_two_cells_of_a_kept_table_are_what_the_shipped_weights_do(approach, name):
+    """The first two tasks of two cells, computed again: their mean CRPS is the kept one's, within the half width of the
+    cell's 95 % interval."""
+    table, model, problem = ablation.kept(approach, name), nfd.load(approach, name, device="cpu"), problems.get(name)
+    cases = [(m, case) for m, case in cases_of(problem) if case is not None]
+    arms = ablation.arms(model, problem)
+    others = [arm for arm in ablation.ARMS if arm in arms]
+    for arm, (m, case) in ((FULL, cases[0]), (others[0], cases[-1])):
+        again = compare({arm: arms[arm]}, problem, pattern={m: case}, tasks=2, draws=table.draws, seed=table.seed,
+                        against=arms[arm]).values("crps", arm)[m]
+        cell = table.values("crps", arm)[str(m)]
+        assert abs(again.mean() - cell[:2].mean()) <= 1.96 * cell.std(ddof=1) / len(cell) ** 0.5

@@ -74,7 +74,7 @@ def test_without_an_exact_posterior_it_is_the_ratio_to_the_best_rival():
     found = skill(table)
     assert found.is_ratio and found.rival == "optimal_interpolation"
     assert found.value == pytest.approx((0.5 + 1.5) / 2) and found.low < 1.0 < found.high
-    assert str(found).startswith("1.00 [") and str(found).endswith("of optimal_interpolation's crps")
+    assert str(found).startswith("1.00 [") and str(found).endswith("× optimal_interpolation")
 
 
 def test_what_has_no_skill_is_refused():
