@@ -301,8 +301,24 @@ style.dress(ax, x="noise level σ", y="squared error", title=f"Sawtooth: after {
 style.legend(ax)
 figure
 
+# %% [markdown]
+# ## Who does the work?
+#
+# The same approach with a part taken away, on the same tasks as the whole: the network silenced, so that its Gaussian prior answers
+# alone; and its draws replaced by a Gaussian of their mean and covariance, which the exact posterior feels too. *Predict:*
+# which costs most? `nfdlab ablate score_field gp1d` measured it; the table is kept with the weights.
+
+# %%
+from nfdlab.evaluate import ablation
+
+worth = ablation.worth(ablation.kept("score_field", "gp1d"))["to full"]
+plots.worth("score_field", "gp1d")
+
 
 # %% [markdown]
+# Silenced, the network leaves next to nothing undone: on a Gaussian curve the best linear answer is all there is. A network
+# of this approach has to earn its place on curves that jump, and no weights for those ship yet.
+#
 # ## Where it breaks
 #
 # **The guidance ladder.** Suppose the denoiser was trained without observations: it knows the prior only. Guidance wraps it. Six

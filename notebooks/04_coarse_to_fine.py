@@ -395,6 +395,22 @@ kept_scores({"powerlaw2d": model, "terrain2d": walker})
 # learned something of the west that does not hold in the east. The spectral prior and the amplitude, inferred from the observations,
 # do the rest. The table below the figure was measured when the weights were made: random places unless it says a grid, noise 0.05.
 #
+# ## Who does the work?
+#
+# The same approach with a part taken away, on the same tasks as the whole: the network silenced, so that its Gaussian prior answers
+# alone; the field, so that its linear part is left; and its draws replaced by a Gaussian of their mean and covariance, which the exact posterior feels too. *Predict:*
+# which costs most? `nfdlab ablate coarse_to_fine powerlaw2d` measured it; the table is kept with the weights.
+
+# %%
+from nfdlab.evaluate import ablation
+
+worth = ablation.worth(ablation.kept("coarse_to_fine", "powerlaw2d"))["to full"]
+plots.worth("coarse_to_fine", "powerlaw2d")
+
+# %% [markdown]
+# On a Gaussian field with a power law neither the network nor the field adds anything that can be measured: the measured spectrum is all
+# there is to know. Terrain is where they have something to do.
+#
 # ## Where it breaks
 #
 # **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3. The second and third step are conditioned on

@@ -346,6 +346,22 @@ style.dress(
 figure
 
 # %% [markdown]
+# ## Who does the work?
+#
+# The same approach with a part taken away, on the same tasks as the whole: the network silenced, so that its Gaussian prior answers
+# alone; its field, so that a linear reading of the latent is left; and its draws replaced by a Gaussian of their mean and covariance, which the exact posterior feels too. *Predict:*
+# which costs most? `nfdlab ablate sparse_features gp2d` measured it; the table is kept with the weights.
+
+# %%
+from nfdlab.evaluate import ablation
+
+worth = ablation.worth(ablation.kept("sparse_features", "gp2d"))["to full"]
+plots.worth("sparse_features", "gp2d")
+
+# %% [markdown]
+# On a Gaussian field neither the network nor the field adds anything that can be measured. Outlines, below and above, are where
+# they have something to say.
+#
 # ## Where it breaks
 #
 # **The white prior.** Leave all to the networks, and train both for as many steps as fit here. *Predict:* which of the two is nearer to

@@ -32,6 +32,8 @@ CLAIMS = {
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
         "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
     "01_latent_field": {
+        'and its Gaussian the error is half as large again':
+        "1.4 < worth['network silenced'] < 1.7 and worth['optimal_interpolation'] > 1.7",
         "on a Gaussian field the closed form does it all": "abs(table.ratio('crps', 'network silenced').loc['mean', "
         "'crps'] - table.ratio('crps', 'model').loc['mean', 'crps']) < 0.08",
         "dozens of directions matter here": "24 <= directions['gp2d'] < 100",
@@ -45,6 +47,8 @@ CLAIMS = {
         "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_",
         "once with the neurons of every fitted\nfield permuted": "away['permuted'] > 1.5 * away['shared']"},
     "03_score_field": {
+        'Silenced, the network leaves next to nothing undone':
+        "worth['network silenced'] < 1.05",
         "White noise averages out": "fall[0] < 0.2 and fall[1] > 0.9",
         "on a Gaussian field the linear part is everything":
         "worst['shipped'] < 0.02 and worst['linear answer'] < 0.02",
@@ -53,6 +57,8 @@ CLAIMS = {
         "for k, a in rungs['exact'].items() if a[0] < 1e3)",
         "Nothing in the draws says that the world has changed": "inside['model'] < 0.4 and inside['exact'] > 0.75"},
     "04_coarse_to_fine": {
+        'neither the network nor the field adds anything that can be measured':
+        "abs(worth['network silenced'] - 1) < 0.02 and abs(worth['field silenced'] - 1) < 0.02",
         "one draw in three is the nearer of the two": "0.25 < nearer < 0.45 and 0.3 < half < 0.7",
         "a weather map without gusts": "kept['regression'] < 0.1 and 0.8 < kept['regression + diffusion'] < 1.2",
         "far too sure": "cover[0.0] > 1.15 and error[0.3] < error[0.0]",
@@ -60,6 +66,8 @@ CLAIMS = {
         "off['modes'][-1] < 0.2 < min(off['bicubic'][-1], off['linear'][-1])",
         "Laid side by side, they do not": "step['by themselves'] > 3 * step['blended']"},
     "05_sparse_conditional": {
+        'On curves that jump the best linear answer has several times the error':
+        "worth['optimal_interpolation'] > 3 and 1.05 < worth['Gaussian draws'] < 1.2",
         "A Gaussian with one covariance for all layouts of observations costs little here":
         "control['Gaussian residual'].mean() < control['white residual'].mean() "
         "and control['Gaussian residual'].mean() < control['diffusion'].mean() + 0.1",
@@ -69,6 +77,8 @@ CLAIMS = {
         "and inside.loc['another kind', 'kriging'] > 0.7",
         "A tie, and that is a lesson too": "abs(kept['crps']['mean'] - 1) < 0.02"},
     "06_temporal_field": {
+        'The networks add nothing that can be measured here':
+        "abs(worth['network silenced'] - 1) < 0.1 and worth['optimal_interpolation'] > 1.8",
         "The guess stands still and fades between the frames":
         "abs(direction(ghost).item()) < 0.3 and way.abs().min() > 0.5",
         "at gap 7 a turn of 252° one way is not 252° the other way":
@@ -79,6 +89,8 @@ CLAIMS = {
         "Every draw under one covariance is a ghost of its own":
         "rows['one component']['CRPS'] > rows['two components']['CRPS']"},
     "07_adaptive_sampling": {
+        'without its network the error is nearly three times as large':
+        "2.5 < worth['network silenced'] < 3.2 and worth['Gaussian draws'] > 1.2",
         "from then on it spends the\nrest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
         "2 * contact['looks on the hill', 'mean']['grid']",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
@@ -87,6 +99,8 @@ CLAIMS = {
         "draws jump anywhere, and looks go where the answer is known": "left['dps']['interval left'] > "
         "1.5 * left['particles']['interval left']"},
     "08_stochastic_field": {
+        'without it the field has more than three times the error':
+        "worth['network silenced'] > 3",
         "every point can be calibrated and the whole be wrong": "means['coverage90'].between(0.82, 0.98).all() "
         "and means.loc['white noise', 'maximum90'] < 0.6",
         "White noise has no limit as places grow dense":
@@ -94,6 +108,8 @@ CLAIMS = {
         "the last column does":
         "rows['diffusion']['within 0.1 of 0 or 1'] > rows['gaussian']['within 0.1 of 0 or 1'] + 0.1"},
     "09_modulated_field": {
+        'three times its error is what the networks take away':
+        "2.5 < worth['optimal_interpolation'] < 3.5 and 1.05 < worth['Gaussian draws'] < 1.2",
         "where the deep latent modulates all layers": "table['odds', 'as the deep'].iloc[0] > 0.9 "
         "and table['odds', 'as the shallow'].iloc[-1] > 0.9",
         "the way that the prior would call likeliest": "min(off, key=off.get) == 'bridge'",
@@ -101,6 +117,8 @@ CLAIMS = {
         "score['as it is'] < 0.5 * min(score['latent of zeros'], score['latent of another'])",
         "how much of its variance do the four best shapes miss?": "four_missed['linear'] > four_missed['early']"},
     "10_sparse_features": {
+        'On a Gaussian field neither the network nor the field adds anything that can be measured':
+        "abs(worth['network silenced'] - 1) < 0.02 and abs(worth['field silenced'] - 1) < 0.03",
         "from them alone a classical surface fit": "overlaps['tokens'] > overlaps['bare'] + 0.3",
         "On outlines the denoiser's network is worth something": "left['denoiser silenced'].mean() > "
         "1.1 * left['all networks'].mean() "

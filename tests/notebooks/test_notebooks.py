@@ -19,7 +19,7 @@ LESSONS = lessons(FOLDER)
 TOURS = {"00_start_here", "11_bake_off"}                       # a tour and a comparison have headings of their own
 FULL = [p for p in LESSONS if p.stem not in TOURS]
 HEADINGS = ["Question", "Picture", "Idea in symbols", "Smallest version", "The library's version", "Turn the knobs",
-            "Against the others", "Where it breaks", "Exercises", "Further reading"]
+            "Against the others", "Who does the work?", "Where it breaks", "Exercises", "Further reading"]
 BANNED = {"sys.path": r"\bsys\.path\b", "filtered warnings": r"filterwarnings|simplefilter|catch_warnings",
           "chdir": r"\bchdir\b", "shell": r"^\s*[!%]", "an absolute path": r"""["'](/[a-z]+/|[A-Z]:\\|~/)""",
           "MPLBACKEND": r"MPLBACKEND|matplotlib\.use\("}
@@ -72,7 +72,7 @@ def test_headings_are_those_of_every_lesson(path):
 @each_lesson
 def test_it_stays_readable(path):
     cells, sources = lesson(path).cells, code(path)
-    assert len(cells) <= 32, f"{len(cells)} cells"
+    assert len(cells) <= 34, f"{len(cells)} cells"
     long = [s.splitlines()[0] for s in sources if len(s.splitlines()) > 30]
     assert not long, f"cells over 30 lines: {long}"
     kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)

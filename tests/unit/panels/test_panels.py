@@ -21,6 +21,7 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import uniforms
 from nfdlab.core.types import Step
 from nfdlab.panels import LossWatch, plots, style
+from nfdlab.panels import film as films
 from nfdlab.panels.active_panel import looking
 from nfdlab.panels.figure import describe, plates
 from nfdlab.panels.lineup import Lineup
@@ -730,7 +731,7 @@ def test_of_four_coordinates_a_picture_shows_a_slice_at_one_time():
     torch.testing.assert_close(frame.truth, frame.task.truth(points)[0, :, 0])
     seen, near = frame.task.seen.coords, frame.near.coords
     assert near.shape == ((((seen[:, 0] - 0.3).abs() <= 1 / 16) & (seen[:, 3].abs() < 0.25)).sum(), 2)
-    film = plots.film({"truth": frame.task.truth}, frames=3, side=16).frames
+    film = films.film({"truth": frame.task.truth}, frames=3, side=16).frames
     assert len(film) == 3 and len(plots.meet([ball], side=8, columns=1).axes[0].images) == 1
 
 
