@@ -353,8 +353,8 @@ worth = ablation.worth(ablation.kept("latent_field", "discs2d"))["to full"]
 plots.worth("latent_field", "discs2d")
 
 # %% [markdown]
-# Moved shapes are not sums: with a linear reading of the latent and its Gaussian the error is half as large again, and the best linear answer
-# from the observations is further off still. A Gaussian of the draws' own mean and covariance loses as much as it costs the exact posterior.
+# Moved shapes are not sums: with a linear reading of the latent and its Gaussian the error is half as large again, as it is for the best
+# linear answer from the observations. A Gaussian of the draws' own mean and covariance loses what it costs the exact posterior too.
 #
 # ## Where it breaks
 #
