@@ -151,6 +151,8 @@ def train(approach: Approach, problem: Problem,
             stamp(fitted, problems.get(problem), tasks=tasks, progress=progress)
     nfdlab.save(fitted, out, dtype=torch.float16 if half else torch.float32)
     console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.2f} MB")
+    if budget != "smoke":
+        beside_rivals(approach, fitted, problems.get(problem), tasks=10, draws=32, seed=seed)
     console.print(f'nfdlab.load("{out}") in Python, or nfdlab score {out} {problem} here.', style="dim")
 
 
@@ -167,10 +169,9 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
           baselines: Annotated[bool, Option(help="Score the classical baselines on the same tasks.")] = True,
           out: Annotated[Path | None, Option("-o", "--out", help="Write every task's scores as csv.")] = None):
     """Score an approach as a ratio to the exact posterior on the same tasks; 1.00 is the best possible."""
-    from . import baselines as classical
     from . import problems, store
     from .core.checks import require_name
-    from .terminal import PATTERNS, bar, console, read_counts, show_table
+    from .terminal import PATTERNS, console, read_counts
 
     names = (approach, None, prior) if approach.endswith(".safetensors") else (approach, problem, prior)
     require_name(problem, problems.names(), "problem"), store.find(*names), check_device(device)
@@ -178,20 +179,12 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
     import nfdlab
 
-    from .evaluate.skill import skill
-    from .evaluate.table import compare
     from .observation.patterns import ALL
 
     use_threads(threads)
-    source, kind, model = problems.get(problem), ALL[pattern], nfdlab.load(*names, device=device)
     label = Path(approach).stem + ("" if prior is None else f"--{prior}")
-    contestants = {label: model, **{n: classical.get(n, source) for n in classical.names() if baselines}}
-    with bar(f"{approach} on {problem}", "tasks") as progress:
-        table = compare(contestants, source, counts=sizes, pattern=kind, tasks=tasks, draws=draws,
-                        noise_std=noise, seed=seed, progress=progress)
-    show_table(table)
-    if baselines:
-        console.print(f"Skill in CRPS: {skill(table)}.", soft_wrap=True)
+    table = beside_rivals(label, nfdlab.load(*names, device=device), problems.get(problem), baselines, counts=sizes,
+                          pattern=ALL[pattern], tasks=tasks, draws=draws, noise_std=noise, seed=seed)
     if out is not None:
         console.print(f"{table.to_csv(out)}  {len(table.rows)} rows", style="dim")
 
@@ -311,6 +304,23 @@ def check_device(device: str) -> None:
     require(re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d+)?", device) is not None, came=repr(device),
             must="--device: auto, cpu, cuda, cuda:1, mps or xpu.", why="No device of torch has that name.",
             do="--device auto")
+
+
+def beside_rivals(label: str, model, problem, baselines: bool = True, **setting):
+    """Score a model on a problem, beside the classical baselines if asked; print the table and the skill, return the
+    table. `setting` goes to `evaluate.table.compare`."""
+    from . import baselines as classical
+    from .evaluate.skill import skill
+    from .evaluate.table import compare
+    from .terminal import bar, console, show_table
+
+    contestants = {label: model, **{n: classical.get(n, problem) for n in classical.names() if baselines}}
+    with bar(f"{label} on {problem.card.name}", "tasks") as progress:
+        table = compare(contestants, problem, progress=progress, **setting)
+    show_table(table)
+    if baselines:
+        console.print(f"Skill in CRPS: {skill(table)}.", soft_wrap=True)
+    return table
 
 
 def use_threads(threads: int | None) -> None:

@@ -223,7 +223,9 @@ def test_run_refuses_unknown_parameters_and_lessons(nfd, repository, monkeypatch
 
 
 def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
-    seen, resumed = {}, []
+    seen, resumed, scored = {}, [], []
+    monkeypatch.setattr(cli, "beside_rivals", lambda label, fitted, problem, **setting: scored.append(
+        (fitted, setting["tasks"])))
 
     def fake(approach, problem, *, budget, seed, device, watch):
         seen.update(approach=approach, problem=problem, budget=budget, seed=seed, device=device)
@@ -236,7 +238,10 @@ def test_train_passes_what_was_typed_and_saves(nfd, tmp_path, monkeypatch):
     out = tmp_path / "w.safetensors"
     out.with_suffix(".checkpoint").write_text("old")
     words = ("train", "sparse_conditional", "gp1d", "--seed", 4, "--device", "cpu", "-o", out)
-    assert nfd(*words).exit_code == 0 and out.read_text() == "fitted"
+    assert nfd(*words).exit_code == 0 and out.read_text() == "fitted" and scored == [("fitted", 10)]
+    assert nfd(*words, "--budget", "smoke").exit_code == 0 and len(scored) == 1
+    seen.clear(), resumed.clear(), out.with_suffix(".checkpoint").write_text("old")
+    assert nfd(*words).exit_code == 0
     assert seen == {"approach": "sparse_conditional", "problem": "gp1d", "seed": 4, "device": "cpu",
                     "budget": Budget.named("lesson", out.with_suffix(".checkpoint"))}
     assert not out.with_suffix(".checkpoint").exists(), "removed once the weights are there"
