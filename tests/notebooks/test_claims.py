@@ -42,6 +42,9 @@ CLAIMS = {
         "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
         "What if the field is\nnot given their width?": "errors['taken for points'] > 2 * errors['given their width']"},
     "02_weight_diffusion": {
+        "But a Gaussian in place of the draws costs nothing":
+        "1.2 < worth['network silenced'] < 1.7 and worth['Gaussian draws'] < 1.06 "
+        "and worth['optimal_interpolation'] < 1.5",
         "on the right it is a third thing": "off[1] > 1.5 * off[0]",
         "Fresh functions are the nearer ones, so it has not memorised": "near['fresh functions'] < near['draws']",
         "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_",
