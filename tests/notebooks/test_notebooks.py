@@ -66,7 +66,8 @@ def test_one_typed_parameters_cell(path):
 @each_full_lesson
 def test_headings_are_those_of_every_lesson(path):
     found = re.findall(r"^## (.+)$", prose(path), re.M)
-    assert [next((h for h in HEADINGS if f.startswith(h)), f) for f in found] == HEADINGS
+    wanted = [h for h in HEADINGS if h != "Who does the work?" or not path.stem.startswith("00")]     # of an approach
+    assert [next((h for h in HEADINGS if f.startswith(h)), f) for f in found] == wanted
 
 
 @each_lesson
