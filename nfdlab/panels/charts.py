@@ -112,7 +112,7 @@ def worth(approach: str, problem: str) -> Picture:
     found, to = ablation.worth(table), f"to {table.reference}"
     order = [name for name in (ablation.FULL, *ablation.ARMS, *found.index) if name in found.index]
     rows = found.loc[list(dict.fromkeys(order))].iloc[::-1]
-    figure, ((ax,),) = picture(size=(7.2, 1.1 + 0.32 * len(rows)))
+    figure, ((ax,),) = picture(size=(7.2, 1.6 + 0.32 * len(rows)))
     places = np.arange(len(rows))
     colours = [style.MODEL if name in (ablation.FULL, *ablation.ARMS) and name != ablation.EXACT_GAUSSIAN else
                style.colour_of(name) for name in rows.index]
@@ -129,5 +129,5 @@ def worth(approach: str, problem: str) -> Picture:
     costs = [f"{name} ×{row['to full']:.2f} [{row['to full low']:.2f}, {row['to full high']:.2f}]"
              for name, row in found.iterrows() if name in (ablation.NETWORK, ablation.FIELD, ablation.GAUSSIAN)]
     dress(ax, x=f"CRPS / CRPS of {table.reference}")
-    headline(figure, f"{approach} on {problem}, to the full approach:\n{'; '.join(costs)}")
+    headline(figure, "\n".join([f"{approach} on {problem}, to the full approach:", *costs]))
     return figure

@@ -813,3 +813,18 @@ def test_lesson_figures_refuse_the_wrong_dimension():
         plots.bands(GP1D.card, model=GP2D.draw(1, seed=0))
     with pytest.raises(ValueError, match="two coordinates"):
         plots.surface(GP2D.card, GP1D.draw(1, seed=0))
+
+
+def test_an_ablation_shows_each_arm_by_its_colour_and_says_the_costs_in_full():
+    figure = plots.worth("sparse_features", "gp2d")
+    ax, = figure.axes
+    labels = [label.get_text() for label in ax.get_yticklabels()][::-1]
+    assert labels[:4] == ["full", "network silenced", "field silenced", "Gaussian draws"]
+    shown = {label: style.colour_of(label) for label in nfd.baselines.names()}
+    bars = dict(zip(labels, [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in ax.patches][::-1], strict=True))
+    assert {name: bars[name] for name in shown if name in bars} == {name: shown[name] for name in shown if name in bars}
+    assert bars["full"] == bars["network silenced"] == style.MODEL.lower() != bars["optimal_interpolation"]
+    assert bars["exact"] == bars["exact, Gaussian draws"] == style.EXACT.lower()
+    title = figure._suptitle.get_text() if figure._suptitle else ax.get_title(loc="left")
+    assert all(f"{part} ×" in title for part in labels[1:4])
+    assert max(map(len, title.split("\n"))) < 80
