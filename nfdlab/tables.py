@@ -81,6 +81,23 @@ def work(root: Path) -> str:
     return f"{found}\n\n**The network adds nothing that can be measured**: {', '.join(idle) or 'nowhere'}."
 
 
+def rivals(root: Path) -> str:
+    """The classical baselines on the problems where a network must win, as they are kept."""
+    from .evaluate.ranking import kept_rivals
+    from .evaluate.skill import LINEAR
+
+    bench, rows = kept_rivals(), []
+    others = ("kriging", "linear", "rbf", "nearest")
+    for problem, found in bench.ranking().groupby("problem", sort=False):
+        found = found.set_index("contestant")
+        best, sizes = found.loc[LINEAR], sorted({int(m) for m in bench.rows.query("problem == @problem")["size"]})
+        rows.append([f"`{problem}`", best["to"], ", ".join(map(str, sizes)), str(best["tasks"]),
+                     f"{best['crps']:.2f} [{best['low']:.2f}, {best['high']:.2f}]", f"{best['coverage90']:.2f}",
+                     *(f"{found.loc[name, 'crps']:.2f}" for name in others)])
+    head = ["problem", "reference", "seen", "tasks", f"`{LINEAR}`", "its coverage", *(f"`{name}`" for name in others)]
+    return table(head, rows)
+
+
 def _to(scores: dict) -> str:
     """What ratios are to, where it is not the exact posterior."""
     return "" if scores["to"] == "exact posterior" else f" (to {scores['to']})"
@@ -116,7 +133,8 @@ def lesson_list(root: Path) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
-    "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "problems": ("APPROACHES.md", problem_list)}
+    "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "rivals": ("APPROACHES.md", rivals),
+    "problems": ("APPROACHES.md", problem_list)}
 
 
 def written(root: Path) -> dict[Path, str]:

@@ -7,6 +7,7 @@ average (`results.Table`). Ratios of different problems are never averaged, sinc
 import csv
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -31,11 +32,11 @@ class Benchmark:
 
     @classmethod
     def read(cls, path: str | Path, **rest) -> "Benchmark":
-        """From a bench.csv, every number as it was."""
+        """From a bench.csv, every number as it was; lines that begin with # are skipped."""
         require(Path(path).is_file(), must="path: a bench.csv.", came=str(path), why="There is no such file.",
                 do="nfdlab bench -o FOLDER writes one.")
         with open(path, encoding="utf-8", newline="") as lines:      # pandas alone rounds the last digit, or may
-            rows = pd.DataFrame(list(csv.DictReader(lines)))
+            rows = pd.DataFrame(list(csv.DictReader(line for line in lines if not line.startswith("#"))))
         whole = dict.fromkeys(("seed", "task", "m"), int)
         return cls(rows.astype(whole | {name: float for name in rows.columns if name not in KEYS}), **rest)
 
@@ -86,3 +87,9 @@ class Benchmark:
             found.sort(key=lambda row: (row[metric], row["contestant"]))
             rows += [{"problem": problem, "rank": i, **row} for i, row in enumerate(found, 1)]
         return pd.DataFrame(rows)
+
+
+def kept_rivals() -> Benchmark:
+    """The classical baselines on the problems where a network must win, as measured once and kept with the package; the
+    first line of the file says by which command."""
+    return Benchmark.read(Path(str(files("nfdlab.weights"))) / "rivals.csv", draws=32)

@@ -27,6 +27,9 @@ CLAIMS = {
         "the exact posterior's value is the best that anything can reach": "0.85 < best < 1.15",
         "*Predict:* eight observations, a smooth curve. Is there one answer?": "abs(spread[1] / spread[0] - 1) < 0.15"},
     "00a_problems_and_rulers": {
+        "On digits and shapes, far ahead":
+        "max(linear_['digits2d'], linear_['shapes3d']) < 0.7 and min(linear_['head2d'], linear_['film2dt']) > 0.9 "
+        "and linear_['ball3dt'] > 2",
         "The mean wins on squared error by being a curve that cannot occur":
         "errors[1] < errors[0] and roughness[1] < 0.95",
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
