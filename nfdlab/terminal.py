@@ -224,7 +224,7 @@ def _table(*columns: str, title: str | None = None, rows=()) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False,
                   padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("", "contestant"))        # names stay whole
     for row in rows:
         table.add_row(*row)
     return table
