@@ -46,7 +46,10 @@ def test_tasks_are_rebuilt(make, name):
         for key in ("coords", "values", "truth"):
             frozen = kept[key][row][:m] if key != "truth" else kept[key][row]
             np.testing.assert_allclose(made[key], frozen, rtol=1e-6, atol=1.01e-5)
-        np.testing.assert_allclose(made["scores"], kept["scores"][row], atol=2e-4)   # the last of four kept digits
+        # the last of four kept digits; where a posterior's points are moved by chains, rounding sends them elsewhere:
+        # readings changed by 1e-6 change such scores by 7 %, as a standard deviation, and two of them are compared
+        chains = "chains" in (getattr(make.problem_of(name).card, "exact", "") or "")
+        np.testing.assert_allclose(made["scores"], kept["scores"][row], atol=2e-4, rtol=5 * 2**0.5 * 0.07 * chains)
 
 
 def test_sample_files_are_rebuilt(make):
