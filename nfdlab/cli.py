@@ -234,7 +234,7 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
           out: Annotated[Path, Option("-o", "--out", help="The folder for table, ranking, picture.")] = Path("bench"),
           force: Annotated[bool, Option("--force", help="Compute everything anew.")] = False):
     """Score all contestants on all problems: a table, a ranking, a picture. The same command resumes after a stop."""
-    from . import approaches, baselines
+    from . import approaches, baselines, store
     from . import problems as places
     from .core.checks import require
     from .terminal import (
@@ -249,7 +249,7 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
         show_ranking,
     )
 
-    everyone = [*baselines.names(), *approaches.names(), "exact", "exact_again"]
+    everyone = [*baselines.names(), *approaches.names(), *store.variants(), "exact", "exact_again"]
     who, where = read_names(contestants, everyone, "contestant"), read_names(problems, places.names(), "problem")
     how, which = read_names(patterns, PATTERNS, "pattern"), read_names(scores, SCORES, "score")
     sizes, parts = read_counts(counts), read_shares(shares)

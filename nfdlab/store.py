@@ -32,6 +32,11 @@ def shipped(prior: str | None = None) -> dict[tuple[str, str], Path]:
     return {p[:2]: f for p, f in parts if p[2:] == (() if prior is None else (prior,))}
 
 
+def variants() -> list[str]:
+    """Approaches some of whose weights ship with a second prior, as the bench calls them: "score_field--white"."""
+    return sorted({f"{approach}--{prior}" for prior in ("gaussian", "white") for approach, _ in shipped(prior)})
+
+
 def prior_of(path: str | Path) -> str:
     """The prior of a weights file: "white" or "gaussian"."""
     from .core.config import from_mapping

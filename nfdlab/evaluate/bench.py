@@ -17,7 +17,6 @@ from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
-from ..core.config import PRIORS
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
@@ -122,7 +121,7 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
 
 def _contestants(names) -> list[str]:
     trained = list(dict.fromkeys(approach for approach, _ in store.shipped()))
-    trained += [f"{approach}--{prior}" for prior in PRIORS for approach, _ in store.shipped(prior)]
+    trained += store.variants()
     if names is None:
         return [*baselines.names(), *trained, REFERENCE, TWIN]
     files = [n for n in names if str(n).endswith(".safetensors")]

@@ -234,9 +234,11 @@ class LatentPosterior(TrainedModel):
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
     def guide(self, name: str | None = None) -> str:
-        """A guide by name; None is the usual one."""
+        """A guide by name; None is the usual one. Those that go through the decoder need its error, which not all
+        amortised approaches record."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
-        return require_name(name, ("encoder", *GUIDES) if self.net.amortised else GUIDES, "guide")
+        known = ("encoder",) * self.net.amortised + GUIDES * ("floor" in self.about)
+        return require_name(name, known, "guide")
 
     def require_seen(self, seen: Seen | None, guide: str) -> Seen | None:
         """`seen`, if it can enter by this guide: an encoder reads observations at points only."""

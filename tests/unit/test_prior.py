@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
 import nfdlab as nfd
 from nfdlab import store
@@ -34,7 +35,18 @@ def test_the_bench_says_which_prior(two):
     cells, _ = bench.grid(["score_field", "score_field--white"], ["gp1d"], counts=(3,))
     assert [cell.contestant for cell in cells] == ["score_field", "score_field--white", "exact"]
     assert len({cell.digest for cell in cells}) == 3
-    assert "score_field--white" in bench._contestants(None)
+    assert store.variants() == ["score_field--white"] and "score_field--white" in bench._contestants(None)
+
+
+def test_the_bench_of_the_command_line_knows_both_priors(two, tmp_path, monkeypatch):
+    from nfdlab import cli
+
+    monkeypatch.setenv("COLUMNS", "160")
+    asked = CliRunner().invoke(cli.app, ["bench", "--contestants", "score_field--white,nearest", "--problems", "gp1d",
+                                         "--counts", "3", "--tasks", "1", "--draws", "4", "--scores", "crps", "--jobs",
+                                         "1", "-o", str(tmp_path / "b")])
+    assert asked.exit_code == 0, asked.output
+    assert "score_field--white" in (tmp_path / "b" / "ranking.csv").read_text(encoding="utf-8")
 
 
 def test_a_prior_that_does_not_ship_is_refused():
