@@ -20,8 +20,8 @@ from ..core.types import LinearObservations, ObservationBatch, Problem, Seen, So
 from ..gaussian.karhunen_loeve import LEAST_NOISE, OVERSAMPLED, KarhunenLoeve, WeightPosterior
 
 SIDES = {1: (128, 256, 512), 2: (32, 48, 64), 3: (16, 24), 4: (8, 12)}       # points a side, by dimension
-RANK = {1: 256, 2: 384, 3: 384, 4: 384}
-DRAWS = {1: 8192, 2: 4096, 3: 2048, 4: 2048}
+RANK = {1: 256, 2: 384, 3: 1000, 4: 384}       # in three dimensions frames are seen whole: many observations
+DRAWS = {1: 8192, 2: 4096, 3: 4096, 4: 2048}
 TOLERANCE = 0.01                     # of interpolating between points of the grid, in standard deviations of the draws
 FITTED = 0.7                         # share of finite training data that candidates are measured on; the rest chooses
 SEED = child(0, "optimal interpolation")             # of the draws that are measured
@@ -34,7 +34,7 @@ class OptimalInterpolation:
 
     `side` points an axis of the grid (by default the fewest between which draws are interpolated to one percent, within
     a limit), `rank` of the covariance, `draws` to measure from. What the rank leaves is white noise. Where training
-    data are finite, rank and augmentation are chosen by the likelihood of a part of the training data kept for that.
+    data are finite, rank and augmentation are chosen by the CRPS on a part of the training data kept for that.
     Measured at the first draw, once a process for equal problems and knobs.
     """
 
@@ -121,8 +121,8 @@ def _measure(fitted: OptimalInterpolation) -> KarhunenLoeve:
     found = []
     for augmented in (True, False):
         whole = _expansion(problem.training_part(0.0, FITTED, augmented=augmented), side, rank, draws // 2)
-        found += [(_log_likelihood(whole.truncated(min(r, whole.rank)), kept), augmented, r) for r in ranks]
-    _, augmented, rank = max(found)
+        found += [(_crps(whole.truncated(min(r, whole.rank)), kept), augmented, r) for r in ranks]
+    _, augmented, rank = min(found)
     return _expansion(problem.training_part(0.0, 1.0, augmented=augmented), side, rank, draws)
 
 
@@ -151,14 +151,22 @@ def _expansion(source: Source, side: int, rank: int, draws: int) -> KarhunenLoev
     return kl
 
 
-def _log_likelihood(kl: KarhunenLoeve, source: Source, functions: int = 64, points: int = 64) -> float:
-    """Mean log marginal likelihood of functions of a source, each seen at points of its own."""
+def _crps(kl: KarhunenLoeve, source: Source, functions: int = 64, points: int = 64) -> float:
+    """Mean CRPS of the answer at places of functions of a source, each seen at as many other points of its own.
+
+    Of a Gaussian it is std·(z(2Φ(z) − 1) + 2φ(z) − 1/√π), z = (truth − mean)/std. Gneiting & Raftery 2007, eq. 21.
+    """
     fields = source.draw(functions, seed=child(0, "optimal interpolation", "validation"))
-    coords = 2 * uniforms(1, functions, (points, fields.d), "optimal interpolation") - 1
-    values = fields(coords) + 0.05 * normals(2, functions, (points, fields.c), "optimal interpolation")
-    seen = ObservationBatch(coords, values, torch.ones(functions, points, dtype=torch.bool),
+    coords = 2 * uniforms(1, functions, (2 * points, fields.d), "optimal interpolation") - 1
+    values = fields(coords)
+    noisy = values + 0.05 * normals(2, functions, (2 * points, fields.c), "optimal interpolation")
+    seen = ObservationBatch(coords[:, :points], noisy[:, :points], torch.ones(functions, points, dtype=torch.bool),
                             torch.full((functions,), 0.05, dtype=torch.float64))
-    return float(kl.log_marginal_likelihood(seen, kl.condition(seen)).mean())
+    mean, variance = kl.predict(kl.condition(seen), coords[:, points:])
+    std = variance.sqrt()
+    z = (values[:, points:] - mean) / std
+    density = torch.exp(-z.square() / 2) / (2 * torch.pi) ** 0.5
+    return float((std * (z * (2 * torch.special.ndtr(z) - 1) + 2 * density - torch.pi**-0.5)).mean())
 
 
 BASELINES = {"optimal_interpolation": OptimalInterpolation}

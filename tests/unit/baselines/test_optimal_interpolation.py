@@ -147,7 +147,7 @@ class Stored:
 
 
 @pytest.mark.parametrize("mirrored", [True, False])
-def test_augmentation_is_used_where_it_makes_kept_training_data_likelier(mirrored):
+def test_augmentation_is_used_where_it_tells_kept_training_data_better(mirrored):
     mine = get(NAME, Stored(mirrored), side=64, rank=20, draws=600)
     mean = mine.moments(None, torch.tensor([[-0.5], [0.5]]))[0].flatten()
     assert mean[1] > 0.2 and (mean[0] > 0.2) == mirrored
