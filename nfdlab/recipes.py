@@ -20,14 +20,12 @@ CONFIGS = {
                               "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
-    ("sparse_conditional", "gp1d"): {"batch": 64, "steps": 4},
-    ("sparse_conditional", "sawtooth1d"): {"batch": 64, "estimates": "none", "kernels": (),              # it jumps
-                                           "autoencoder": "convolutional", "steps": 8},
-    ("sparse_conditional", "gp2d"): {"batch": 24, "width": 48, "queries": 192, "steps": 12},
-    ("sparse_conditional", "terrain2d"): {
-        "batch": 16, "width": 56, "points_per_cell": 4, "autoencoder": "grid",
-        "estimates": "gp_ensemble", "kernels": ((0.75, 0.8), (1.0, 0.3), (1.25, 0.5), (1.5, 0.25)),
-        "encoder_dilations": (1, 2, 4, 8, 1, 2, 4, 1), "denoiser_dilations": (1, 2, 4, 2, 1)},
+    ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 8},
+    ("sparse_conditional", "sawtooth1d"): {"widths": (64, 64, 72)},
+    ("sparse_conditional", "digits2d"): {"batch": 32, "cells": 14, "widths": (48, 56), "encoder_width": 24,
+                                         "field_width": 16},
+    ("sparse_conditional", "head2d"): {"batch": 32, "widths": (48, 48), "encoder_width": 24, "field_width": 16,
+                                       "gaussian_rank": 64},
     ("latent_field", "gp2d"): {"jitter": 0.02},
     ("latent_field", "discs2d"): {"autoencoder": "vector", "latent_channels": 16, "width": 32, "guide": "particles",
                                   "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
@@ -71,8 +69,7 @@ LIVE = {
     ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "field_share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
-         "sparse_conditional": {"width": 48, "batch": 48, "queries": 64,
-                                "encoder_dilations": (1, 2, 4, 8), "denoiser_dilations": (1, 2, 4, 8)},
+         "sparse_conditional": {"widths": (32, 48), "batch": 32},
          "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
                              "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
          "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
@@ -87,18 +84,17 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                               "encoder_dilations": (1, 2), "calibration_functions": 4096}}
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
-    ("sparse_conditional", "gp2d"): {"batch": 24},
-    ("sparse_conditional", "terrain2d"): {"batch": 16, "denoiser_dilations": (1, 2, 4, 2, 1)},
     ("latent_field", "photo2d"): {"batch": 12},
     ("modulated_field", "styles2d"): {"diffusion_batch": 12, "field_width": 64},
     ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
 SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}
+MANY = TrainingViews(usual=32, most=256, tail=0.5)                   # from a few pixels to a quarter of a picture
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(),
-         "film2dt": FrameViews(), "shapes3d": OutlineViews(usual=60, most=120)}
+         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(), "shapes3d": OutlineViews(usual=60, most=120)}
 
 
 @dataclass(frozen=True)
@@ -133,9 +129,36 @@ class Varied:
         return EvaluatedFields(rule, n, fields.d, fields.c)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Draws of a few sources, each as often as the others.
+
+    For real data whose training draws are augmented: half of them as they are, as those of the held-out side will be.
+    """
+
+    sources: tuple[Source, ...]
+
+    def draw(self, n: int, *, seed: int) -> EvaluatedFields:
+        """n functions, each of one of the sources by its own stream."""
+        fields = [source.draw(n, seed=child(seed, "fields", k)) for k, source in enumerate(self.sources)]
+        which = (len(fields) * uniforms(seed, n, (1, 1), "which")).long()
+
+        def rule(coords: torch.Tensor, part: slice) -> torch.Tensor:
+            values = torch.stack([one.rule(coords, part) for one in fields])
+            return values.gather(0, which[part].expand(values.shape[1:])[None])[0]
+
+        return EvaluatedFields(rule, n, fields[0].d, fields[0].c)
+
+
+def half_plain(problem: Problem) -> Mixed:
+    """The training side of a problem, one half of its draws not augmented."""
+    return Mixed((problem, problem.training_part(0.0, 1.0, augmented=False)))
+
+
 # patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of 64 to 256
 VARIED = {"terrain2d": lambda problem: Varied(replace(problem, cells=2 * problem.cells), window=(0.35, 0.8)),
-          "photo2d": lambda problem: Varied(replace(problem, cells=256), (1.0, 1.0), 0.0, window=(0.25, 1.0))}
+          "photo2d": lambda problem: Varied(replace(problem, cells=256), (1.0, 1.0), 0.0, window=(0.25, 1.0)),
+          "digits2d": half_plain, "head2d": half_plain}
 
 
 def knobs(problem) -> dict:

@@ -123,7 +123,7 @@ plots.ratios(
 # ## Turn the knobs
 #
 # How sparse, which pattern, how noisy, how close. Try: one observation; all observations in a clump (`clusters`); `scale` at 32; then the
-# problem `sawtooth1d`, where the mean of all answers is not an answer, and `terrain2d`, which is real.
+# problem `sawtooth1d`, where the mean of all answers is not an answer, and `digits2d`, which is real.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)

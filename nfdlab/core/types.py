@@ -284,7 +284,7 @@ class Budget:
     @classmethod
     def named(cls, name: str, checkpoint: str | Path | None = None) -> "Budget":
         """"smoke" (seconds, for CI), "lesson" (two minutes, live) or "reference" (what ships)."""
-        sizes = {"smoke": (None, 8), "lesson": (110.0, None), "reference": (1800.0, None)}
+        sizes = {"smoke": (None, 8), "lesson": (110.0, None), "reference": (2400.0, None)}
         seconds, steps = sizes[require_name(name, sizes, "budget")]
         return cls(seconds, steps, checkpoint, name)
 

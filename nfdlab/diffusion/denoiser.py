@@ -180,13 +180,22 @@ class Denoiser(nn.Module):
         return (self.residual(x, sigma, mean, std, conditioning) - (clean - mean) / std).square().mean()
 
     def training_loss(self, clean: Tensor, rng: torch.Generator, conditioning: Conditioning = NOTHING) -> Tensor:
-        """`loss` of clean (b, …) at random noise levels and with random noise, both drawn on the CPU from `rng`."""
-        sigma = self.noise_levels.for_training(torch.randn(len(clean), generator=rng)).to(clean.device)
+        """`loss` of clean (b, …) at random noise levels and with random noise, both drawn on the CPU from `rng`.
+
+        The levels of a batch are stratified, one in each b-th of their distribution (Kingma et al. 2021, app. I.1).
+        """
+        sigma = self.noise_levels.for_training(stratified_normals(len(clean), rng)).to(clean.device)
         return self.loss(clean, sigma, torch.randn(clean.shape, generator=rng).to(clean.device), conditioning)
 
     def given(self, conditioning: Conditioning = NOTHING) -> DenoiseFn:
         """D(x, sigma) of one conditioning, for samplers and guidance."""
         return lambda x, sigma: self(x, sigma, conditioning)
+
+
+def stratified_normals(b: int, rng: torch.Generator) -> Tensor:
+    """(b,) standard normals in random order, one in each b-th of the distribution."""
+    uniform = (torch.randperm(b, generator=rng) + torch.rand(b, generator=rng)) / b
+    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
 
 
 # Adapters: networks that predict something else, made to speak D(x, sigma). Each takes net(x_scaled, sigma).

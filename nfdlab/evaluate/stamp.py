@@ -14,7 +14,10 @@ from .table import score
 # how many observations each problem is judged at; 0 is the prior
 COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,),
           "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8), "styles2d": (0, 10, 40),
-          "stars2d": (10, 30), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16)}
+          "stars2d": (10, 30), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16),
+          "digits2d": (8, 16, 32, 64, 128), "head2d": (20, 51, 154)}
+# what real data are judged against: the best linear answer from the same training draws, elsewhere kriging
+RULERS = {"digits2d": "optimal_interpolation", "head2d": "optimal_interpolation"}
 
 
 def whole_frames(*gaps: int) -> dict:
@@ -31,17 +34,18 @@ KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum9
 
 
 def stamp(fitted: Fitted, problem: Problem, *, tasks: int = 200, seed: int = 1, progress=None) -> Table:
-    """Measure `fitted` against the exact posterior (kriging where there is none) and write the ratios into `.about`.
+    """Measure `fitted` against the exact posterior (a rival where there is none) and write the ratios into `.about`.
 
-    about["scores"][metric][m] is a number, m a string as JSON keys are; "mean" and "worst" are over m. Ratios to
-    kriging are named so in about["scores"]["to"].
+    about["scores"][metric][m] is a number, m a string as JSON keys are; "mean" and "worst" are over m. What the ratios
+    are to is named in about["scores"]["to"].
     """
-    reference = None if problem.oracle() is not None else baseline("kriging")
     name = problem.card.name
+    rival = RULERS.get(name, "kriging")
+    reference = None if problem.oracle() is not None else baseline(rival, problem)
     table = score(fitted, problem, counts=COUNTS.get(name), pattern=CASES.get(name, patterns.Random), tasks=tasks,
                   seed=seed, against=reference, progress=progress)
     kept = {metric: {str(m): round(float(v), 4) for m, v in table.ratio(metric)[metric].items()} for metric in KEPT}
-    fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if reference is None else "kriging"}
+    fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if reference is None else rival}
     return table
 
 

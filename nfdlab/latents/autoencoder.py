@@ -130,6 +130,22 @@ class GridLatent(Autoencoder):
         return part == "field"
 
 
+class NodalLatent(GridLatent):
+    """A GridLatent whose field passes through the values on the grid: what the LIIF adds fades towards its points."""
+
+    def __init__(self, d: int, c: int, side: int, cells: int, width: int, octaves: int):
+        super().__init__(d, c, side, cells, 0, width, octaves)
+
+    def away(self, coords: Tensor) -> Tensor:
+        """How far coords (…, d) are from a point of the grid: 0 there, 1 halfway to the next along any axis: (…, 1)."""
+        share = ((coords + 1) * (self.cells * self.per_cell / 2) - 0.5) % 1
+        return 1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
+        found = Autoencoder.evaluate(self, coords, prepared, size)
+        return self.between(prepared[1], coords) + self.away(coords) * found
+
+
 class VectorAutoencoder(Autoencoder):
     """Values on a grid (b, c, *[side]*d) -> latent of unit scale (b, k), by dense layers -> a DeepSDF, `depth` layers.
 

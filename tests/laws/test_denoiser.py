@@ -9,7 +9,14 @@ from torch import nn
 import nfdlab as nfd
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import ObservationBatch
-from nfdlab.diffusion.denoiser import Conditioning, Denoiser, GaussianPrior, ResidualNetwork, WhitePrior
+from nfdlab.diffusion.denoiser import (
+    Conditioning,
+    Denoiser,
+    GaussianPrior,
+    ResidualNetwork,
+    WhitePrior,
+    stratified_normals,
+)
 from nfdlab.diffusion.schedule import NoiseLevels
 from nfdlab.gaussian.karhunen_loeve import LatentGaussian
 from nfdlab.nn.networks import MLP
@@ -126,3 +133,13 @@ def test_noise_levels_are_kept_with_the_weights():
     again.load_state_dict(levels.state_dict())
     assert again.known and (again.low, again.high, again.median) == (levels.low, levels.high, levels.median)
     assert torch.equal(again.sigmas(9), levels.sigmas(9)) and levels.values.dtype is F64
+
+
+def test_the_noise_levels_of_a_batch_are_stratified_normals_in_random_order():
+    """One in each b-th of the distribution; each place of a batch has the whole of it, to 5 standard errors."""
+    rng = torch.Generator().manual_seed(0)
+    found = torch.stack([stratified_normals(16, rng) for _ in range(4000)])
+    share = torch.special.ndtr(found).mul(16).long().sort(1).values
+    assert (share == torch.arange(16)).all()
+    assert (found.mean(0).abs() < 5 / 4000**0.5).all()
+    assert ((found.square().mean(0) - 1).abs() < 5 * (2 / 4000) ** 0.5).all()

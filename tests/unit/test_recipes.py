@@ -3,9 +3,11 @@
 from dataclasses import fields
 
 import pytest
+import torch
 
 from nfdlab import approaches, problems, recipes, store
 from nfdlab.core.config import from_mapping
+from nfdlab.core.grid import cell_centres
 from nfdlab.core.types import Budget
 
 SHORT, LONG = Budget(seconds=599), Budget(seconds=600)
@@ -54,3 +56,15 @@ def test_homes_are_the_pairs_with_a_recipe_in_the_order_of_the_course():
     assert all((a in everywhere[p]) for a, p in store.shipped())
     for found in everywhere.values():
         assert found == [name for name in approaches.names() if name in found]
+
+
+def test_half_of_the_training_digits_are_as_they_are():
+    """Of a mixed source every draw is one of the two sources' own, each as often, and more only append."""
+    problem = problems.get("digits2d")
+    source, coords = recipes.half_plain(problem), cell_centres((28, 28))
+    values = source.draw(200, seed=3)(coords)
+    stored = problem._data.float().flatten(1)
+    plain = torch.cdist(values[..., 0], stored, compute_mode="donot_use_mm_for_euclid_dist").amin(1) < 1e-3
+    assert 70 < int(plain.sum()) < 130
+    assert torch.equal(source.draw(7, seed=3)(coords), values[:7])
+    assert torch.equal(source.draw(200, seed=3)[5:9](coords), values[5:9])

@@ -97,7 +97,7 @@ class ModulatedFieldNetwork(LatentNetwork):
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Features of the observations, and either the encoder's Gaussian over the latent or the measured one's
         posterior."""
-        found = self.observation_encoder(observations, *(() if self.vector else (self.unit,)))
+        found = self.observation_encoder(observations)
         return self.conditioned(found, observations)
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:

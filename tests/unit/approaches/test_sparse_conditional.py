@@ -7,10 +7,11 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.approaches.sparse_conditional import SparseConditional
+from nfdlab.core.rng import seeded
 from nfdlab.core.types import Budget
 from nfdlab.observation.training_views import TrainingViews
 
-SMALL = {"width": 16, "cells": 8, "batch": 16, "queries": 16, "encoder_dilations": (1,), "denoiser_dilations": (1,)}
+SMALL = {"encoder_width": 16, "widths": (16, 16), "depth": 1, "field_width": 8, "cells": 8, "batch": 16, "queries": 16}
 
 
 @cache
@@ -46,47 +47,53 @@ def test_a_silent_network_with_the_measured_gaussian_draws_that_gaussian():
     assert ((x.var(0) / variance - 1).abs() < 5 * (2 / 800) ** 0.5 + 0.04).all()
 
 
-def test_the_encoders_gaussian_and_the_residual_are_inverse():
-    conditioning = fitted("white").conditioning(seen())
-    latent = torch.randn(3, *fitted("white").net.shape, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(conditioning.latent(conditioning.residual(latent)), latent)
-    assert conditioning.mean.shape == conditioning.std.shape == (1, *fitted("white").net.shape)
-
-
-def test_the_grid_itself_may_be_the_latent():
-    """With the autoencoder "grid" decoding an encoded function is interpolation between the grid's points."""
-    model = fitted("white", autoencoder="grid", estimates="gp_ensemble", kernels=((1.5, 0.3), (2.5, 0.3)))
-    side = model.net.autoencoder.cells * model.net.autoencoder.per_cell
+def test_a_fresh_field_is_interpolation_between_the_points_that_the_latent_holds():
+    model = fitted("white")
+    side = model.net.side
     fields, grid = nfd.problems.get("gp1d").draw(3, seed=5), nfd.cell_centres((side,))
-    latent = model.net.autoencoder.encode(fields(grid).mT)
+    latent = model.net.encode(fields(grid).mT)
     torch.testing.assert_close(model.net.autoencoder.points(latent), fields(grid).mT, atol=1e-5, rtol=1e-4)
+    with seeded(0):
+        fresh = SparseConditional(**SMALL).build(1, 1)
+    between = (grid[1:] + grid[:-1]) / 2
+    fresh.rescale(fresh.raw(fields(grid).mT))
+    values = fresh.values(between, fresh.encode(fields(grid).mT))
+    torch.testing.assert_close(values, (fields(grid)[:, 1:] + fields(grid)[:, :-1]) / 2, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [{"prior": "grey"}, {"autoencoder": "folded"}, {"estimates": "kriging"}])
+def test_the_encoder_may_be_shown_a_gaussian_that_was_measured_on_draws():
+    """With `gaussian_rank` the posterior of a measured Gaussian is among the encoder's channels: what it says of these
+    observations changes the features."""
+    model = fitted("white", gaussian_rank=6)
+    net, before = model.net, model.conditioning(seen()).features[0]
+    assert net.gaussian_channels.modes.abs().max() > 0.1
+    net.gaussian_channels.centre += 1
+    assert (model.conditioning(seen()).features[0] - before).abs().max() > 1e-3
+    net.gaussian_channels.centre -= 1
+
+
+@pytest.mark.parametrize("wrong", [{"prior": "grey"}])
 def test_unknown_choices_are_refused_with_the_nearest_name(wrong):
     with pytest.raises(KeyError) as error:
         SparseConditional(**wrong)
     assert all(part in str(error.value) for part in ("came:", "why:", "do:"))
 
 
-def test_a_fit_with_a_gp_ensemble_is_one_function_and_comes_back_from_its_file(tmp_path):
-    approach = SparseConditional(**{**SMALL, "batch": 4, "queries": 8}, autoencoder="grid", estimates="gp_ensemble",
-                                 kernels=((1.5, 0.3),))
-    fitted = approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=Budget(steps=8), seed=0)
-    coords = nfd.cell_centres((16,))
-    draws = fitted.draw(None, 3, seed=1, steps=4)
+def test_a_fit_with_gaussian_channels_is_one_function_and_comes_back_from_its_file(tmp_path):
+    model, coords = fitted("white", gaussian_rank=6), nfd.cell_centres((16,))
+    draws = model.draw(seen(), 3, seed=1, steps=4)
     torch.testing.assert_close(draws(coords)[:, 5:7], draws(coords[5:7]), atol=1e-5, rtol=0)
-    again = nfd.load(nfd.save(fitted, tmp_path / "ensemble.safetensors")).draw(None, 3, seed=1, steps=4)
+    again = nfd.load(nfd.save(model, tmp_path / "channels.safetensors")).draw(seen(), 3, seed=1, steps=4)
     assert torch.equal(again(coords), draws(coords))
 
 
 def test_a_resumed_fit_draws_like_an_uninterrupted_one(tmp_path):
-    """Cancelled in the second stage and resumed: noise levels and draws are the same."""
+    """Cancelled and resumed: noise levels and draws are the same."""
     def fit(checkpoint, stop=None):
-        approach = SparseConditional(**{**SMALL, "batch": 8}, kernels=((2.5, 0.3),))
+        approach = SparseConditional(**{**SMALL, "batch": 8}, gaussian_rank=6)
         budget = Budget(steps=20, checkpoint=checkpoint)
         return approach.fit(nfd.problems.get("gp1d"), views=TrainingViews(tail=0.0), budget=budget, seed=0,
-                            watch=lambda step: step.index == stop and step.stage == "diffuse")
+                            watch=lambda step: step.index == stop)
 
     whole = fit(None)
     file = tmp_path / "fit.checkpoint"

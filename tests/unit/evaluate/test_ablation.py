@@ -103,8 +103,9 @@ def test_what_has_no_meaning_is_left_out():
     gp1d, sawtooth = problems.get("gp1d"), problems.get("sawtooth1d")
     amortised = nfd.load("sparse_conditional", "sawtooth1d", device="cpu")
     assert silenced(amortised, "network", sawtooth) is None            # a white prior knows nothing of observations
-    assert silenced(amortised, "field", sawtooth) is None              # its field is all there is
-    assert set(ablation.arms(amortised, sawtooth)) == {FULL, ablation.GAUSSIAN, ablation.EXACT_GAUSSIAN}
+    assert set(ablation.arms(amortised, sawtooth)) == {FULL, ablation.FIELD, ablation.GAUSSIAN, ablation.EXACT_GAUSSIAN}
+    modulated = nfd.load("modulated_field", "sawtooth1d", device="cpu")
+    assert silenced(modulated, "field", sawtooth) is None              # its field is all there is
     assert silenced(nfd.load("score_field", "gp1d", device="cpu"), "field", gp1d) is None
 
 

@@ -124,13 +124,13 @@ def test_who_cannot_take_part_is_said_in_a_line(tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     header(wrong, {"approach": "sparse_conditional", "problem": "gp1d", "knobs": {"lengthscale": 0.7}})
     names = ["exact", "sparse_conditional", str(wrong), str(tmp_path / "lost.safetensors")]
-    found, lines = grid(names, ["gp1d", "terrain2d"], patterns=["block"], shares=[0.1, 0.9])
+    found, lines = grid(names, ["gp1d", "digits2d"], patterns=["block"], shares=[0.1, 0.9])
     assert {f"{c.contestant} on {c.problem}" for c in found} == {
-        "exact on gp1d", "sparse_conditional on gp1d", "kriging on terrain2d", "sparse_conditional on terrain2d"}
+        "exact on gp1d", "sparse_conditional on gp1d", "kriging on digits2d", "sparse_conditional on digits2d"}
     assert {c.size for c in found} == {0.1} and all(bool(c.digest) == bool(c.weights) for c in found)
     said = "\n".join(lines)
-    assert "exact not on terrain2d: no exact posterior" in said and "lost.safetensors not on gp1d, terrain2d" in said
-    assert "block 0.9 not on gp1d, terrain2d: share: at most what the block leaves" in said
+    assert "exact not on digits2d: no exact posterior" in said and "lost.safetensors not on gp1d, digits2d" in said
+    assert "block 0.9 not on gp1d, digits2d: share: at most what the block leaves" in said
     assert "wrong.safetensors not on gp1d: A model trained on gp1d with lengthscale=0.2" in said
     everyone, _ = grid()
     assert {"kriging", "exact", "sparse_conditional"} <= {c.contestant for c in everyone}

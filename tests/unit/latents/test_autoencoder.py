@@ -6,7 +6,7 @@ import torch
 import nfdlab as nfd
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals, seeded
-from nfdlab.latents.autoencoder import Autoencoder, GridLatent, VectorAutoencoder
+from nfdlab.latents.autoencoder import Autoencoder, GridLatent, NodalLatent, VectorAutoencoder
 from nfdlab.nn.networks import GridEncoder
 
 
@@ -46,6 +46,23 @@ def test_a_grid_latent_loses_nothing_and_starts_as_interpolation(d, rng):
     coords = 2 * torch.rand(6, 9, d, generator=rng) - 1
     found = auto(coords, latent, torch.randn(6, 16, *[4] * d, generator=rng))
     torch.testing.assert_close(found, interpolate(grid, coords), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_nodal_latent_is_the_field_at_its_points_and_the_field_is_continuous(d, rng):
+    """With a local network that adds a lot: the points keep their values, and what lies 1e-4 beside them is near."""
+    with seeded(5):
+        auto = NodalLatent(d, 2, 8, 4, 8, 2)
+        torch.nn.init.normal_(auto.decoder.field.answer[-1].weight)
+    grid = torch.randn(3, 2, *[8] * d, generator=rng)
+    auto.unit.calibrate(auto.encoder(grid))
+    points, latent = nfd.cell_centres((8,) * d), auto.encode(grid)
+    values = grid.flatten(2).mT
+    torch.testing.assert_close(auto(points, latent), values, atol=1e-5, rtol=1e-4)
+    for step in (1e-4, -1e-4):
+        assert (auto(points + step, latent) - values).abs().max() < 0.05
+    halfway = points + 1 / 8
+    assert (auto(halfway, latent) - interpolate(grid, halfway)).abs().mean() > 0.05
 
 
 def test_rescaling_latents_leaves_the_fields_as_they_were():

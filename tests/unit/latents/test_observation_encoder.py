@@ -8,14 +8,8 @@ import torch
 from nfdlab.core.rng import normals, seeded
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.denoiser import Conditioning
-from nfdlab.encoders.grid_channels import GPEnsemble
-from nfdlab.latents.observation_encoder import (
-    AmortisedGaussian,
-    GatedEnsemble,
-    VectorObservationEncoder,
-    gaussian_loss,
-)
-from nfdlab.nn.networks import CONV, Standardise, depth_to_space
+from nfdlab.latents.observation_encoder import AmortisedGaussian, VectorObservationEncoder, gaussian_loss
+from nfdlab.nn.networks import CONV
 
 
 def test_a_vector_encoder_knows_no_order_and_no_padding():
@@ -82,24 +76,3 @@ def test_direct_estimates_move_the_mean_linearly(rng):
     means = [head(features, x)[0] for x in (a, b, 0.3 * a + 0.7 * b)]
     torch.testing.assert_close(means[2], 0.3 * means[0] + 0.7 * means[1])
     assert (means[0] - means[1]).abs().max() > 1e-2 and torch.equal(head(features, a)[1], head(features, b)[1])
-
-
-def test_a_gated_ensemble_starts_as_the_weighted_average_and_counts_each_function_alike(rng):
-    net = GPEnsemble(2, 8, 4, ((1.5, 0.3), (1.0, 0.6)))
-    seen = ObservationBatch.of([Observations(2 * torch.rand(m, 2, generator=rng) - 1,
-                                             5 + 2 * torch.randn(m, 1, generator=rng), 0.1) for m in (30, 4)])
-    _, kriged = net(seen)
-    with seeded(6):
-        gated, unit = GatedEnsemble(CONV[2], 8, 4, 2), Standardise(4)
-    unit.calibrate(5 + 3 * torch.randn(50, 4, 4, 4, generator=rng))
-    mean, std = gated(torch.randn(2, 8, 4, 4, generator=rng), kriged, unit)
-    weights = kriged.log_weights.softmax(1).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    raw = kriged.scale.reshape(2, 1, 1) * (weights * kriged.means[:, :, 0]).sum(1) + kriged.shift[:, :, None]
-    torch.testing.assert_close(depth_to_space(unit.restore(mean), 1, 2)[:, 0], raw)
-    least = (kriged.scale.reshape(2, 1, 1) * kriged.stds.amin(1) / unit.std.max()).clamp_max(GatedEnsemble.MOST)
-    assert (std.amin(1) >= least - 1e-5).all() and (std <= GatedEnsemble.MOST).all()
-    wide, narrow = torch.ones(1, 4, 4, 4), torch.full((1, 4, 4, 4), 0.1)
-    mean = torch.zeros(2, 4, 4, 4, requires_grad=True)
-    std = torch.cat([wide, narrow])
-    gaussian_loss(std, Conditioning(mean=mean, std=std), by_function=True).backward()    # each off by its own std
-    torch.testing.assert_close(mean.grad[1] * 0.1, mean.grad[0])
