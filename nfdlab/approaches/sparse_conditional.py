@@ -26,7 +26,6 @@ from ..nn.networks import GridEncoder
 from ..nn.unet import UNet
 from ..training import Run, Stage
 
-JITTER = 0.01        # standard deviation of the noise on latents while the field learns, a denoiser's own error
 CHANGING = 0.6       # share of the field's query points that lie where functions change
 SHARPNESS = 0.03     # the field's errors count quadratically below it, linearly above
 
@@ -85,6 +84,7 @@ class SparseConditional(NetworkConfig):
     depth: int = 2                           # its residual blocks on each, on the way down and again on the way up
     field_width: int = 24                    # channels of the field
     octaves: int = 3                         # Fourier octaves of its local coordinates
+    jitter: float = 0.01                     # standard deviation of the noise on latents while the field learns
     field_share: float = 0.05                # share of the budget for the field
     field_batch: int = 16                    # functions in a batch of the field
     queries: int = 128                       # query points of each of them
@@ -123,7 +123,7 @@ class SparseConditionalLosses(LatentLosses):
         coords = self.run.queries(fields.n, self.config.queries, rng)
         coords, weights = importance_sampled(values, coords, CHANGING, rng)
         latent = self.net.encode(values)
-        latent = latent + JITTER * torch.randn(latent.shape, generator=rng).to(latent)
+        latent = latent + self.config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
         errors = self.net.autoencoder(coords.to(latent), latent) - fields(coords).to(latent)
         return (weights[..., None].to(latent) * (errors.square() + SHARPNESS**2).sqrt()).mean()
 

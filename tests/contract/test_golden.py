@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from nfdlab import store
+from nfdlab import problems, store
 from nfdlab.core.types import Observations
 
 GOLDEN = Path(__file__).with_name("golden.npz")
@@ -85,6 +85,11 @@ def record(names: list[str]) -> None:
     for name in names:
         approach, problem = name.split("--")
         fitted = store.load(store.shipped()[approach, problem], device="cpu")
+        if f"observed/{problem}_x" not in kept:
+            places = queries(fitted.about["d"])[:12]
+            values = problems.held_out(problems.get(problem)).draw(1, seed=0)(places)[0]
+            kept |= {f"observed/{problem}_x": places.numpy(), f"observed/{problem}_y": values.numpy()}
+            recorded.cache_clear(), np.savez_compressed(GOLDEN, **kept)
         resampled = fitted.about["config"].get("guide") == "particles"
         for what in ("prior", "guided" if resampled else "conditional"):
             for seed in range(3):
