@@ -20,7 +20,7 @@ CONFIGS = {
                               "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
-    ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 8},
+    ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},
     ("sparse_conditional", "sawtooth1d"): {"widths": (64, 64, 72), "jitter": 0.03},      # fewer draws overshoot a jump
     ("sparse_conditional", "digits2d"): {"batch": 32, "cells": 14, "widths": (48, 56), "encoder_width": 24,
                                          "field_width": 16},
