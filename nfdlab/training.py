@@ -87,15 +87,16 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     done_share = sum(s.share for s in stages[:start.stage]) / shares
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
         stage.ended = True
+    counts = _step_counts([s.share / shares for s in stages], budget.steps or 0)
     for number, stage in enumerate(stages[start.stage:], start.stage):
         share = stage.share / shares
         stage_from = start.stage_from if number == start.stage else spent
         run = _StageRun(module, stage, start if number == start.stage else _Saved())
 
-        def used(spent: float, share=share, since=stage_from, run=run) -> float:
+        def used(spent: float, share=share, since=stage_from, run=run, count=counts[number]) -> float:
             """The part of this stage's share of the budget that is gone after `spent` seconds in all."""
             time_part = (spent - since) / (share * budget.seconds) if budget.seconds else 0.0
-            return max(time_part, run.index / max(1, round(share * budget.steps)) if budget.steps else 0.0)
+            return max(time_part, run.index / count if budget.steps else 0.0)
 
         try:
             clock, saved_at, progress = time.perf_counter() - spent, spent, used(spent)
@@ -115,6 +116,12 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
             run.use_average()
         stage.end()
         done_share += share
+
+
+def _step_counts(shares: list[float], steps: int) -> list[int]:
+    """The steps of each stage, at least one, and `steps` in all if there are as many as stages."""
+    ends = [max(k + 1, round(sum(shares[:k + 1]) * steps)) for k in range(len(shares))]
+    return [max(1, b - a) for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) -> Step | None:

@@ -376,7 +376,8 @@ plots.bands(
 
 # %% [markdown]
 # (a) occurs in training, and the model's band holds about what the exact one holds. (b) never occurs in training: 0.4 and −0.4 at one
-# place fit a jump just there, and both draw one. (c) is the lesson: **an amortised model answers with the confidence of the world it
+# place fit a jump just there, and both draw one. Look closely at a jump in any of these pictures: now and then a draw overshoots
+# there, where the local field extends the wrong one of two slopes; no sawtooth does. (c) is the lesson: **an amortised model answers with the confidence of the world it
 # was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
 #
 # **When to use it:** many tasks of one kind, any number and layout of observations, sharp and calibrated answers at once.

@@ -197,7 +197,7 @@ def test_a_run_derives_every_batch_from_its_seed():
 def test_a_training_says_what_it_made_and_one_too_short_says_so_each_time_it_draws(tmp_path, monkeypatch):
     """When it begins, and in `about`; drawing repeats it, saved and loaded too; a smoke test knows it is one."""
     monkeypatch.setattr(training, "LEAST_STEPS", 16)
-    small = {"width": 8, "encoder_dilations": (1,), "denoiser_dilations": (1,), "cells": 8, "batch": 16, "queries": 8}
+    small = {"encoder_width": 8, "widths": (16,), "depth": 1, "field_width": 8, "cells": 8, "batch": 16, "queries": 8}
     approach = nfd.approaches.get("sparse_conditional")(**small)
     with pytest.warns(Undertrained, match=r"will make about 1\d steps"):
         model = nfd.train(approach, "gp1d", budget=Budget(steps=12), device="cpu")

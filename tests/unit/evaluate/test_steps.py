@@ -69,4 +69,4 @@ def test_shipped_weights_draw_with_the_fewest_steps_of_their_own_curve(pair):
 
 def test_much_of_what_ships_has_a_curve():
     """The others draw with the steps that they were trained with."""
-    assert len(MEASURED) >= 10
+    assert len(MEASURED) >= 8

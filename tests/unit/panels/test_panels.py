@@ -504,7 +504,7 @@ def test_a_film_has_a_slider_of_time_and_never_asks_again(opened):
 def test_the_panel_shows_its_own_errors_and_recovers(opened, monkeypatch):
     panel = opened(StandIn(GP1D))
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no <weights>")))
-    panel.knobs["problem"].value = "gp2d"
+    panel.knobs["problem"].value = "digits2d"
     assert panel.wait(20) and "no &lt;weights&gt;" in panel.error.value and style.ALERT in panel.error.value
     panel.knobs["problem"].value = "gp1d"
     assert panel.wait(20) and panel.error.value == ""
@@ -570,7 +570,7 @@ def test_the_picture_of_another_state_is_grey(opened, monkeypatch):
     panel._show((State(count=99), "<svg/>", "", "done in 1 s"))
     assert "refining" in panel.status.value                             # a newer one waits
     monkeypatch.setattr("nfdlab.panels.lineup.load", lambda *a, **k: (_ for _ in ()).throw(KeyError("no weights")))
-    panel.move(problem="gp2d").wait(20)
+    panel.move(problem="digits2d").wait(20)
     assert "no weights" in panel.error.value and STALE in picture._dom_classes
 
 
