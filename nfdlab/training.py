@@ -84,10 +84,10 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     """
     start = _Saved.read(budget.checkpoint, module)
     spent, shares = start.seconds, sum(s.share for s in stages)
+    counts = _step_counts([s.share / shares for s in stages], budget.steps or 0)
     done_share = sum(s.share for s in stages[:start.stage]) / shares
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
         stage.ended = True
-    counts = _step_counts([s.share / shares for s in stages], budget.steps or 0)
     for number, stage in enumerate(stages[start.stage:], start.stage):
         share = stage.share / shares
         stage_from = start.stage_from if number == start.stage else spent
