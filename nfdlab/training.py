@@ -83,13 +83,12 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     the end of each stage and on cancelling.
     """
     start = _Saved.read(budget.checkpoint, module)
-    spent, shares = start.seconds, sum(s.share for s in stages)
-    counts = _step_counts([s.share / shares for s in stages], budget.steps or 0)
-    done_share = sum(s.share for s in stages[:start.stage]) / shares
+    shares = [s.share / sum(t.share for t in stages) for s in stages]
+    spent, done_share, counts = start.seconds, sum(shares[:start.stage]), _step_counts(shares, budget.steps or 0)
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
         stage.ended = True
     for number, stage in enumerate(stages[start.stage:], start.stage):
-        share = stage.share / shares
+        share = shares[number]
         stage_from = start.stage_from if number == start.stage else spent
         run = _StageRun(module, stage, start if number == start.stage else _Saved())
 
