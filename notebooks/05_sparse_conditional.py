@@ -39,6 +39,7 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
+from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import child, stream
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.noise import white
@@ -215,7 +216,7 @@ with torch.no_grad():
     for cell, weight in ((left, 1 - share), (left + 1, share)):
         near = field.place(field.encode((place - cell) / 1.5))
         added = added + weight * field.answer(memory[:, cell[:, 0].long()] + near)
-    values = auto.between(auto.points(z), where) + auto.away(where) * added
+    values = interpolate(auto.points(z), where) + auto.away(where) * added
 
 # %% [markdown]
 # ## The library's version

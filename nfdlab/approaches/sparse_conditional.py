@@ -55,9 +55,6 @@ class SparseConditionalNetwork(AutoencoderNetwork):
             channels = torch.cat([channels, self.gaussian_channels(observations)], 1)
         return self.conditioned(Conditioning((self.encoder(channels),)), observations)
 
-    def prepare(self, latent: Tensor, conditioning: Conditioning) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent)
-
 
 @dataclass(frozen=True)
 class SparseConditional(NetworkConfig):

@@ -175,7 +175,6 @@ class LatentNetwork(nn.Module):
         """The fields of latents (n, *shape) at coords (p, d) or (n, p, d): (n, p, c), differentiable in the latents."""
         return self.evaluate(coords, self.prepare(latent, conditioning))
 
-
     def conditioned(self, found: Conditioning, observations: ObservationBatch) -> Conditioning:
         """An encoder's conditioning; where the prior is a LatentGaussian, its posterior for the encoder's Gaussian."""
         prior = self.denoiser.prior
@@ -207,7 +206,7 @@ class AutoencoderNetwork(LatentNetwork):
         self.autoencoder.rescale(raw)
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent, *conditioning.features)
+        return self.autoencoder.prepare(latent)
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], *size: Tensor | float) -> Tensor:
         """The decoded fields at coords; of some autoencoders averaged over boxes `size` wide."""

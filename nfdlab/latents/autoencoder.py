@@ -22,51 +22,43 @@ def field_encoder(kind: str, d: int, c: int, side: int, cells: int, k: int, widt
 
 
 class FieldDecoder(nn.Module):
-    """Decoder: latent (b, k, *cells), and features (b, w, *cells) of observations if there are any, -> a LIIF field.
+    """Decoder: latent (b, k, *cells) -> a LIIF field, told the width of a query's pixel if it is `sized`.
 
-    `features` 0: there are none. `vector`: latents are (b, k), spread over that many cells a side by linear layers in
-    place of convolutions. `sized`: the field is given the width of a query's pixel.
+    `vector`: latents are (b, k), spread over that many cells a side by linear layers in place of convolutions.
     """
 
-    def __init__(self, d: int, k: int, features: int, width: int, c: int, octaves: int = 3, vector: int = 0,
-                 sized: bool = False):
+    def __init__(self, d: int, k: int, width: int, c: int, octaves: int = 3, vector: int = 0, sized: bool = False):
         super().__init__()
         hidden = 4 * width
         self.input = nn.Sequential(
             nn.Linear(k, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(),
             nn.Linear(hidden, width * vector**d), nn.Unflatten(1, (width, *[vector] * d))
         ) if vector else CONV[d](k, width, 3, padding=1)
-        self.condition = CONV[d](features, width, 1, bias=False) if features else None
-        if features:
-            nn.init.zeros_(self.condition.weight)
         self.blocks = nn.ModuleList([] if vector else [ConvBlock(d, width), ConvBlock(d, width)])
         self.field = LIIF(d, width, c, width, octaves, sized)
 
-    def forward(self, latent: Tensor, features: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor) -> Tensor:
         """The field's features on its grid of cells: (b, width, *cells)."""
         h = self.input(latent)
-        if features is not None:
-            h = h + self.condition(features)
         for block in self.blocks:
             h = block(h)
         return h
 
 
 class Autoencoder(nn.Module):
-    """Autoencoder of fields: values on a fine grid -> latent of unit scale -> a field, asked at any place.
+    """Autoencoder of fields: values on a fine grid -> latent of unit scale -> a field, asked at any place and width.
 
     `vector` 0: k numbers on each cell of a grid; else that many numbers in one vector. `linear`: a linear encoder.
-    `features` of observations may enter the decoder; it is trained without them first. `sized`: see FieldDecoder.
     """
 
-    def __init__(self, d: int, c: int, side: int, cells: int, k: int, features: int, width: int, octaves: int,
-                 linear: bool, vector: int = 0, sized: bool = False):
+    def __init__(self, d: int, c: int, side: int, cells: int, k: int, width: int, octaves: int, linear: bool,
+                 vector: int = 0):
         super().__init__()
         self.c, self.grid_shape, k = c, (cells,) * d, vector or k
         kind = "vector" if vector else "linear" if linear else "convolutional"
         self.encoder = field_encoder(kind, d, c, side, cells, k, width)
         self.unit = Standardise(k)
-        self.decoder = FieldDecoder(d, k, features, width, c, octaves, cells if vector else 0, sized)
+        self.decoder = FieldDecoder(d, k, width, c, octaves, cells if vector else 0, sized=True)
 
     def encode(self, grid: Tensor, by_batch: bool = False) -> Tensor:
         """Values on the fine grid (b, c, *side) -> latents of unit scale (b, k, *cells) or (b, k); `by_batch`, while
@@ -77,32 +69,30 @@ class Autoencoder(nn.Module):
         """Set the scale to that of raw latents (b, k, …)."""
         self.unit.calibrate(raw)
 
-    def prepare(self, latent: Tensor, features: Tensor | None = None) -> tuple[Tensor, ...]:
+    def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
         """What the field computes once for latents, before any query."""
-        return (self.decoder.field.project(self.decoder(latent, features)),)
+        return (self.decoder.field.project(self.decoder(latent)),)
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
         """The fields at coords (p, d) or (b, p, d), averaged over boxes `size` wide: (b, p, c)."""
         return self.decoder.field.read(coords, prepared[0], self.grid_shape, size)
 
-    def forward(self, coords: Tensor, latent: Tensor, features: Tensor | None = None,
-                size: Tensor | float = 0.0) -> Tensor:
+    def forward(self, coords: Tensor, latent: Tensor, size: Tensor | float = 0.0) -> Tensor:
         """The fields of latents at coords (p, d) or (b, p, d): (b, p, c)."""
-        return self.evaluate(coords, self.prepare(latent, features), size)
+        return self.evaluate(coords, self.prepare(latent), size)
 
 
-class GridLatent(Autoencoder):
-    """Autoencoder whose latent is the fine grid: only what interpolation misses is learned, starting at zero."""
+class NodalLatent(Autoencoder):
+    """Autoencoder whose latent is the fine grid: interpolation, to which a LIIF adds what fades towards the points, so
+    that the field passes through the values on the grid. At first it adds nothing."""
 
-    def __init__(self, d: int, c: int, side: int, cells: int, features: int, width: int, octaves: int,
-                 sized: bool = False, cubic: bool = False):
+    def __init__(self, d: int, c: int, side: int, cells: int, width: int, octaves: int):
         nn.Module.__init__(self)
-        self.c, self.cells, self.per_cell, self.cubic = c, cells, side // cells, cubic
-        self.grid_shape = (cells,) * d
+        self.c, self.cells, self.per_cell, self.grid_shape = c, cells, side // cells, (cells,) * d
         k = c * self.per_cell**d
         self.unit = Standardise(k)
-        self.decoder = FieldDecoder(d, k, features, width, c, octaves, sized=sized)
-        zeroed(self.decoder.field.answer[-1])
+        self.decoder = FieldDecoder(d, k, width, c, octaves)
+        self.silence("field")
 
     def encoder(self, grid: Tensor) -> Tensor:
         """Raw latents (b, k, *[cells]*d) of values on the fine grid (b, c, *[side]*d)."""
@@ -112,38 +102,23 @@ class GridLatent(Autoencoder):
         """The fine grid (b, c, *[side]*d) that latents of unit scale hold."""
         return depth_to_space(self.unit.restore(latent), self.c, self.per_cell)
 
-    def between(self, grid: Tensor, coords: Tensor) -> Tensor:
-        """The grid at coords, linear between its points, or cubic."""
-        return interpolate(grid, coords, self.cubic)
-
-    def prepare(self, latent: Tensor, features: Tensor | None = None) -> tuple[Tensor, ...]:
-        return (*super().prepare(latent, features), self.points(latent))
-
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
-        return super().evaluate(coords, prepared, size) + self.between(prepared[1], coords)
-
-    def silence(self, part: str) -> bool:
-        """Interpolation alone from now on, if the part is "field"."""
-        if part == "field":
-            answer = self.decoder.field.answer
-            zeroed(answer[-1])
-        return part == "field"
-
-
-class NodalLatent(GridLatent):
-    """A GridLatent whose field passes through the values on the grid: what the LIIF adds fades towards its points."""
-
-    def __init__(self, d: int, c: int, side: int, cells: int, width: int, octaves: int):
-        super().__init__(d, c, side, cells, 0, width, octaves)
+    def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
+        return (*super().prepare(latent), self.points(latent))
 
     def away(self, coords: Tensor) -> Tensor:
         """How far coords (…, d) are from a point of the grid: 0 there, 1 halfway to the next along any axis: (…, 1)."""
         share = ((coords + 1) * (self.cells * self.per_cell / 2) - 0.5) % 1
         return 1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)
 
-    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: Tensor | float = 0.0) -> Tensor:
-        found = Autoencoder.evaluate(self, coords, prepared, size)
-        return self.between(prepared[1], coords) + self.away(coords) * found
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: float = 0.0) -> Tensor:
+        """The fields at coords (p, d) or (b, p, d): (b, p, c); `size` must be 0."""
+        return interpolate(prepared[1], coords) + self.away(coords) * super().evaluate(coords, prepared)
+
+    def silence(self, part: str) -> bool:
+        """Interpolation alone from now on, if the part is "field"."""
+        if part == "field":
+            zeroed(self.decoder.field.answer[-1])
+        return part == "field"
 
 
 class VectorAutoencoder(Autoencoder):
@@ -170,7 +145,7 @@ class VectorAutoencoder(Autoencoder):
         self.field.place.bias += weight @ ((self.unit.mean - mean) / std)
         weight *= self.unit.std / std
 
-    def prepare(self, latent: Tensor, features: None = None) -> tuple[Tensor, ...]:
+    def prepare(self, latent: Tensor) -> tuple[Tensor, ...]:
         return (self.field.condition(latent),)
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: float = 0.0) -> Tensor:

@@ -94,9 +94,6 @@ class TemporalNetwork(AutoencoderNetwork):
         """Films at the points of all frames, (n, frames·frame_side^(d−1), c)."""
         return fields(self.autoencoder.grid.cpu())
 
-    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
-        return self.autoencoder.prepare(latent)
-
 
 class TemporalPosterior(AutoencoderPosterior):
     """A trained approach 6."""
