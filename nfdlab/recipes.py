@@ -16,8 +16,6 @@ from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 # measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
     ("score_field", "gp1d"): {"width": 48, "depth": 2, "calibration_functions": 16384, "steps": 12},
-    ("score_field", "gp2d"): {"width": 48, "depth": 2, "batch": 16, "queries": 96, "calibration_functions": 16384,
-                              "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},
@@ -26,11 +24,11 @@ CONFIGS = {
                                          "field_width": 16},
     ("sparse_conditional", "head2d"): {"batch": 32, "widths": (48, 48), "encoder_width": 24, "field_width": 16,
                                        "gaussian_rank": 64},
-    ("latent_field", "gp2d"): {"jitter": 0.02},
     ("latent_field", "discs2d"): {"autoencoder": "vector", "latent_channels": 16, "width": 32, "guide": "particles",
-                                  "num_particles": 256, "steps": 12, "diffusion_batch": 512, "reuse": 8},
-    ("latent_field", "photo2d"): {"autoencoder": "grid", "encoder_input": "pixels", "cells": 16, "points_per_cell": 2,
-                                  "batch": 12, "queries": 256, "autoencoder_share": 0.7, "jitter": 0.005},
+                                  "num_particles": 512, "steps": 12, "diffusion_batch": 512, "reuse": 8},
+    ("latent_field", "digits2d"): {"cells": 14, "points_per_cell": 2, "latent_channels": 2, "width": 32,
+                                   "widths": (48, 56), "diffusion_batch": 32, "jitter": 0.03,
+                                   "autoencoder_share": 0.35},
     ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32, "steps": 4},
     ("sparse_features", "stars2d"): {"expansion_side": 32, "calibration_functions": 3072, "depth": 3,
                                      "field_share": 0.1, "reuse": 4},
@@ -62,8 +60,6 @@ LIVE = {
                                      "deep_set_width": 96, "table_side": 256, "knots": 33, "steps": 16},
     ("stochastic_field", "terrain2d"): {"calibration_functions": 2048, "batch": 16, "width": 48,
                                         "encoder_dilations": (1, 2, 4, 2), "knots": 33, "steps": 16},
-    ("latent_field", "digits2d"): {"autoencoder": "vector", "latent_channels": 32, "guide": "pigdm",
-                                   "diffusion_batch": 256, "reuse": 8},
     ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
                                   "diffusion_batch": 256, "reuse": 8},
     ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "field_share": 0.15},
@@ -74,7 +70,8 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                              "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
          "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
                              "batch": 16},
-         "latent_field": {"width": 32, "batch": 24, "queries": 128, "num_particles": 256},
+         "latent_field": {"width": 32, "widths": (32, 48), "depth": 1, "batch": 24, "queries": 128,
+                          "num_particles": 256},
          "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "calibration_functions": 2048},
          "temporal_field": {"calibration_functions": 8192, "width": 48, "depth": 2, "field_width": 32, "batch": 16,
                             "queries": 96},
@@ -84,7 +81,6 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                               "encoder_dilations": (1, 2), "calibration_functions": 4096}}
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
-    ("latent_field", "photo2d"): {"batch": 12},
     ("modulated_field", "styles2d"): {"diffusion_batch": 12, "field_width": 64},
     ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
 }

@@ -30,6 +30,7 @@ keep: int = 5  # how many observations are seen
 tasks: int = 8  # how many tasks each number in the tables is averaged over
 toy_steps: int = 400  # training steps of the smallest version
 scale: int = 32  # how close the zoom goes, a power of two
+guess: float = 0.5  # your prediction, see the first picture
 
 # %%
 import time
@@ -48,6 +49,7 @@ from nfdlab.evaluate.calibration import interval
 from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.evaluate.table import compare
+from nfdlab.jupyter.exercises import Exercises
 from nfdlab.panels import LossWatch, plots
 from nfdlab.recipes import views_for
 
@@ -71,8 +73,8 @@ model = nfd.load_or_train("sparse_conditional", problem, budget=budget, seed=see
 # %% [markdown]
 # ## Picture
 #
-# *Predict, and write it down:* the black curve is the truth, the model sees only the observations. Where will its band be wide?
-# Will it be as wide as the exact one (blue), or, as so often, too narrow?
+# *Predict, and write it down* as `guess` in the cell of parameters: the black curve is the truth, the model sees only the observations.
+# Where will its band be wide? And how wide on the whole, as a share of the exact one (blue)? Networks are often too sure.
 
 # %%
 exact, draws = oracle.draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
@@ -85,6 +87,9 @@ plots.bands(
     model=draws,
     title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one",
 )
+
+# %%
+print(f"You said {guess:g} of the exact spread; on this task it is {spread[1] / spread[0]:.2f}.")
 
 # %% [markdown]
 # The band is widest where a jump may lie. Every orange line is a *function*: asked at 256 places or at one, it answers the
@@ -389,6 +394,16 @@ plots.bands(
 #
 # ## Exercises
 #
+# Each solution ends in `check(number, answer)`, which says whether the answer holds.
+
+# %%
+check = Exercises({
+    1: (lambda few: few <= 12 or budget == "smoke", "Compare the spreads at 4, 8 and 20 steps."),
+    2: (lambda answer: answer[1] > answer[0] or budget == "smoke", "Told of more noise, it should be less sure."),
+    3: (lambda answer: answer[1] < answer[0] or budget == "smoke", "Is the new observation where the draws disagree most?"),
+})
+
+# %% [markdown]
 # **1 · Turn a knob.** How few sampler steps can you afford? Compare the spread of the draws at 4, 8 and 20 steps of Euler
 # and of DPM-Solver++.
 #
@@ -396,9 +411,9 @@ plots.bands(
 #
 # ```python
 # for sampler in ("euler", "dpmpp"):
-#     row = [model.draw(seen, 64, seed=1, steps=k, sampler=sampler)(coords).std(0).mean().item() for k in (4, 8, 20)]
-#     print(sampler, [round(s, 3) for s in row], "exact", round(exact(coords).std(0).mean().item(), 3))
-# assert abs(row[2] / exact(coords).std(0).mean().item() - 1) < 0.5 or budget == "smoke"
+#     row = {k: model.draw(seen, 64, seed=1, steps=k, sampler=sampler)(coords).std(0).mean().item() for k in (4, 8, 20)}
+#     print(sampler, {k: round(s, 3) for k, s in row.items()}, "exact", round(exact(coords).std(0).mean().item(), 3))
+# assert check(1, min(k for k in row if abs(row[k] / row[20] - 1) < 0.1))
 # ```
 #
 # </details>
@@ -412,7 +427,7 @@ plots.bands(
 # modest = Observations(seen.coords, seen.values, noise_std=0.5)
 # honest, shy = (model.draw(s, 64, seed=1)(coords).std(0).mean().item() for s in (seen, modest))
 # print(f"spread {honest:.3f} given 0.05, {shy:.3f} given 0.5")       # it trusts the observations less, as it should
-# assert shy > honest or budget == "smoke"
+# assert check(2, [honest, shy])
 # ```
 #
 # </details>
@@ -428,9 +443,14 @@ plots.bands(
 # more = Observations(torch.cat([seen.coords, where]), torch.cat([seen.values, value]), 0.05)
 # after = model.draw(more, 64, seed=seed)(coords).std(0).mean()
 # print(f"measured at x = {where.item():.2f}: mean spread {draws(coords).std(0).mean():.3f} -> {after:.3f}")
+# assert check(3, [draws(coords).std(0).mean(), after])
 # ```
 #
 # </details>
+#
+# **Five questions.** What do the observations leave open, and where is it widest here? Why can the best linear answer not follow a jump? What does
+# the encoder make of no observations at all? Which of the three failures above can the model not notice, and why? When is kriging the
+# better choice?
 #
 # ## Further reading
 #

@@ -285,7 +285,7 @@ pd.DataFrame(
 # draws disagree beat looks at random? Does it beat a grid?
 
 # %%
-who = nfd.load("latent_field", "gp2d", device=device)  # any model can be asked
+who = nfd.load("sparse_features", "gp2d", device=device)  # any model can be asked
 rivals = {
     "exact, variance": {"fitted": gauss.oracle(), "draws": 64},
     "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
