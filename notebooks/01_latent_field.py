@@ -98,12 +98,10 @@ for ax, side in zip(panes, sides, strict=True):
     style.dress(ax, title=f"{side}²: evaluated in {style.number(asking[side], 2)} s")
 figure.colorbar(mark, ax=list(panes), label=problem.card.units, shrink=0.8)
 each = 1e6 * asking[sides[-1]] / sides[-1] ** 2
-style.headline(figure, f"One draw, made once in {1e3 * drawing:.0f} ms, then asked; each query point costs {each:.1f} µs")
+style.headline(figure, f"Drawn once, in {1e3 * drawing:.0f} ms, before anybody asked: × 1 (you said × {guess:g}). "
+               f"Each query point costs {each:.1f} µs")
 figure
 
-# %%
-print(f"You said × {guess:g}. To draw: × 1, for it was drawn once, before anybody asked. To ask: × "
-      f"{asking[sides[-1]] / asking[sides[0]]:.0f} from {sides[0]}² to {sides[-1]}².")
 
 # %% [markdown]
 # ## Idea in symbols
@@ -150,6 +148,7 @@ for i in range(toy_steps):  # stage 1: the autoencoder
     adam.step()
 print(f"root mean square error {loss.item() ** 0.5:.3f}, over a spread of {some(x).std():.2f}")
 
+
 # %%
 def denoise(z, s):  # D(z, s) for z (b, 4), s (b, 1)
     total = (1 + s**2).sqrt()
@@ -171,9 +170,7 @@ with torch.no_grad():
     z = 20 * white(256, (4,), seed=seed)
     for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
         z = torch.lerp(denoise(z, s.expand(256, 1)), z, float(t / s))
-    bell = white(256, (4,), seed=seed) @ torch.linalg.cholesky(latents.T.cov()).T  # a Gaussian of the latents
-
-# %%
+bell = white(256, (4,), seed=seed) @ torch.linalg.cholesky(latents.T.cov()).T  # a Gaussian of the latents
 fine = nfd.cell_centres((32, 32))
 shown = {name: field(torch.cat([fine.expand(256, -1, -1), z_[:, None].expand(-1, 1024, -1)], -1)).detach()
          for name, z_ in (("toy", z), ("Gaussian over its latents", bell))}
@@ -273,7 +270,8 @@ plots.pages(problem.card, {"held out": fresh} | {f"diffusion {i + 1}": made[i:i 
 # ### Complete a digit
 #
 # The best linear answer, measured on the same training digits, is the rival. *Predict:* which of the two has the sharper draws,
-# and which the lower error?
+# and which the lower error? One digit is one number; the table was measured over many when the weights were made (random places, noise
+# 0.05; digits as a ratio to the best linear answer, discs to the exact posterior).
 
 # %%
 digit = digits.draw(1, seed=seed + 1)
@@ -281,6 +279,7 @@ pixels = nfd.observe(digit, nfd.patterns.Random(count=keep), noise_std=0.05, see
 ours, theirs = model.draw(pixels, 32, seed=seed), linear.draw(pixels, 32, seed=seed)
 score = {name: crps(f(coords), digit(coords)[0]).item() for name, f in (("ours", ours), ("linear", theirs))}
 mean = EvaluatedFields(lambda x, part: ours(x).mean(0, keepdim=True), 1, 2)
+display(kept_scores({"digits2d": model, "discs2d": round_}))
 plots.pages(
     problem.card,
     {"truth": digit, "ours": ours, "ours, another": ours[1:2], "ours, mean": mean, "linear": theirs,
@@ -288,13 +287,6 @@ plots.pages(
     seen=pixels,
     title=f"{keep} of 784 pixels: CRPS {score['ours']:.3f}, best linear answer {score['linear']:.3f}",
 )
-
-# %% [markdown]
-# One digit is one number. Measured over many, when the weights were made (random places, noise 0.05; digits as a ratio to the best
-# linear answer, discs to the exact posterior):
-
-# %%
-kept_scores({"digits2d": model, "discs2d": round_})
 
 # %% [markdown]
 # ### Sharpen a coarse digit
@@ -411,6 +403,11 @@ print(
     {words: round(e, 3) for words, e in errors.items()},
     f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone",
 )
+check = Exercises({
+    1: (lambda spreads: abs(spreads[10] / spreads[40] - 1) < 0.1 or budget == "smoke", "Ten steps are nearly as good as forty."),
+    2: (lambda answer: answer[0] > answer[1] or budget == "smoke", "Two half discs overlap only where both are."),
+    3: (lambda error: error < 0.2 or budget == "smoke", "Is the mean a sum over the 784 pixels with weights 1/784?"),
+})
 
 # %% [markdown]
 # **When to use it:** one prior for many kinds of question, at any resolution. **When not:** one kind of question asked a thousand times
@@ -420,15 +417,7 @@ print(
 # ## Exercises
 #
 # Each solution ends in `check(number, answer)`, which says whether the answer holds.
-
-# %%
-check = Exercises({
-    1: (lambda spreads: abs(spreads[10] / spreads[40] - 1) < 0.1 or budget == "smoke", "Ten steps are nearly as good as forty."),
-    2: (lambda answer: answer[0] > answer[1] or budget == "smoke", "Two half discs overlap only where both are."),
-    3: (lambda error: error < 0.2 or budget == "smoke", "Is the mean a sum over the 784 pixels with weights 1/784?"),
-})
-
-# %% [markdown]
+#
 # **1 · Turn a knob.** How many noise levels does a draw need? Compare the spread of prior draws at 4, 10 and 40.
 #
 # <details><summary>Solution</summary>

@@ -85,11 +85,8 @@ plots.bands(
     seen=seen,
     exact=exact,
     model=draws,
-    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one",
+    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one (you said {guess:g})",
 )
-
-# %%
-print(f"You said {guess:g} of the exact spread; on this task it is {spread[1] / spread[0]:.2f}.")
 
 # %% [markdown]
 # The band is widest where a jump may lie. Every orange line is a *function*: asked at 256 places or at one, it answers the
@@ -381,6 +378,11 @@ plots.bands(
     title=f"Curves of another kind: the model's 90 % band holds {share['model']:.0%} of them,\n"
     f"the right one {share['exact']:.0%}, kriging's {share['kriging']:.0%}",
 )
+check = Exercises({
+    1: (lambda few: few <= 12 or budget == "smoke", "Compare the spreads at 4, 8 and 20 steps."),
+    2: (lambda answer: answer[1] > answer[0] or budget == "smoke", "Told of more noise, it should be less sure."),
+    3: (lambda answer: answer[1] < answer[0] or budget == "smoke", "Is the new observation where the draws disagree most?"),
+})
 
 # %% [markdown]
 # (a) occurs in training, and the model's band holds about what the exact one holds. (b) never occurs in training: 0.4 and −0.4 at one
@@ -395,15 +397,7 @@ plots.bands(
 # ## Exercises
 #
 # Each solution ends in `check(number, answer)`, which says whether the answer holds.
-
-# %%
-check = Exercises({
-    1: (lambda few: few <= 12 or budget == "smoke", "Compare the spreads at 4, 8 and 20 steps."),
-    2: (lambda answer: answer[1] > answer[0] or budget == "smoke", "Told of more noise, it should be less sure."),
-    3: (lambda answer: answer[1] < answer[0] or budget == "smoke", "Is the new observation where the draws disagree most?"),
-})
-
-# %% [markdown]
+#
 # **1 · Turn a knob.** How few sampler steps can you afford? Compare the spread of the draws at 4, 8 and 20 steps of Euler
 # and of DPM-Solver++.
 #

@@ -27,7 +27,7 @@ EXPLORE = 'nfd.explore(nfd.load("{0}", "{1}"), nfd.problems.get("{1}"){2})'
 PANELS = {
     "bare slider": "bare()",
     "00a exact gp1d": 'nfd.explore(nfd.problems.get("gp1d").oracle(), nfd.problems.get("gp1d"))',
-    "10 sparse_features gp2d": EXPLORE.format("sparse_features", "gp2d", ", count=20"),
+    "01 latent_field digits2d": EXPLORE.format("latent_field", "digits2d", ", count=64, draws=8"),
     "02 weight_diffusion families1d": 'nfd.explore(nfd.load("weight_diffusion", "families1d").using(num_particles=64, '
                                       'rounds=12), nfd.problems.get("families1d"), count=4, steps=8)',
     "03 score_field gp1d": EXPLORE.format("score_field", "gp1d", ""),

@@ -24,7 +24,8 @@ def two_sample_accuracy(mine: Fields, theirs: Fields, *, side: int = 28, seed: i
     """
     n, d = mine.n, mine.d
     require_seed(seed), require_count(n, "mine.n", 8)
-    require(theirs.n == n and (theirs.d, theirs.c) == (d, mine.c), must="mine and theirs: as many functions of one kind.",
+    require(theirs.n == n and (theirs.d, theirs.c) == (d, mine.c),
+            must="mine and theirs: as many functions of one kind.",
             came=f"{n} and {theirs.n} functions, d {d} and {theirs.d}, c {mine.c} and {theirs.c}",
             why="Accuracy is compared with one half.", do="Draw the same number of both.")
     require(d in CONV, must=f"d: one of {sorted(CONV)}.", came=d, why="The classifier is convolutional.",

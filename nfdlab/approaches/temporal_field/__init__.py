@@ -16,7 +16,7 @@ from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
 from ...core.rng import child
 from ...core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
-from ...diffusion.denoiser import NOTHING, Conditioning, Denoiser, ResidualNetwork, like
+from ...diffusion.denoiser import Conditioning, Denoiser, ResidualNetwork, like
 from ...fields.space_time import SpaceTimeField
 from ...inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ...latents.two_stage import LatentLosses
