@@ -442,16 +442,8 @@ figure
 discs = nfd.problems.get("discs2d")
 watch = LossWatch("discs: fits, then diffusion")
 display(watch)
-plane = nfd.train(
-    WeightDiffusion(
-        num_fields=num_fields, width=32, depth=2, omega=3.0, queries=64, fit_lr=2e-2
-    ),
-    discs,
-    budget=live,
-    seed=seed,
-    device=device,
-    watch=watch,
-)
+flat = WeightDiffusion(num_fields=num_fields, width=32, depth=2, omega=3.0, queries=64, fit_lr=2e-2)
+plane = nfd.train(flat, discs, budget=live, seed=seed, device=device, watch=watch)
 prior = energy_distance(
     plane.draw(None, 200, seed=seed)(nfd.cell_centres((16, 16))),
     discs.draw(200, seed=seed)(nfd.cell_centres((16, 16))),
