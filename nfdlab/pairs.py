@@ -5,10 +5,10 @@ what a double click in JupyterLab, a browser on the web and Colab open. Equal in
 fresh?" is a comparison, and saving an unchanged lesson in JupyterLab changes nothing.
 """
 
-import os
 from pathlib import Path
 
 from .core.checks import require
+from .core.files import write_text
 from .jupyter.lessons import cells, lessons, read
 
 
@@ -77,18 +77,8 @@ def sync(folder: Path, direction: str = "py") -> list[Path]:
             _keep_later_edits(py, ipynb)           # before anything is written: a refusal leaves all as it was
     changed = [path for path, content in new.items() if not path.exists() or path.read_bytes() != content.encode()]
     for path in changed:
-        write_atomic(path, new[path])
+        write_text(path, new[path])
     return changed
-
-
-def write_atomic(path: Path, content: str) -> None:
-    """Write all of a file or nothing of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(content, encoding="utf-8", newline="\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _keep_later_edits(py: Path, ipynb: Path) -> None:

@@ -19,10 +19,10 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from . import __version__
 from .core.checks import four_parts, require
+from .core.files import write_text
 from .jupyter.kernel import NAME, headless
 from .jupyter.lessons import find, home, lesson_parameters, read, validate
 from .jupyter.page import html
-from .pairs import write_atomic
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())      # our errors contain what it would print
 
@@ -62,7 +62,7 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
             done = execute(lesson, path.parent, given, partial, progress=progress, timeout=timeout)
         except CellFailed as failure:
             kept = _failed(path, out)
-            write_atomic(kept, partial.read_text(encoding="utf-8"))
+            write_text(kept, partial.read_text(encoding="utf-8"))
             where = [i for i, c in enumerate(lesson.cells) if c.id == failure.cell.id]
             name = f"Cell {where[0] + 1} of {len(lesson.cells)}" if where else "The cell that sets what you passed"
             raise ValueError(four_parts(
@@ -71,8 +71,8 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
                 f"Open {kept} to see the outputs so far; no report was written.")) from None
     seconds = time.perf_counter() - began
     page, executed = out / f"{path.stem}.html", out / f"{path.stem}.ipynb"
-    write_atomic(page, _page(done, path, given, seconds))
-    write_atomic(executed, nbformat.writes(done, version=4) + "\n")
+    write_text(page, _page(done, path, given, seconds))
+    write_text(executed, nbformat.writes(done, version=4) + "\n")
     _failed(path, out).unlink(missing_ok=True)
     return Report(page, executed, seconds)
 

@@ -5,8 +5,8 @@ Loading executes no code. Torch is imported where tensors are, so that names and
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from . import approaches, problems
 from .core.checks import UnknownName, four_parts, require, require_name
+from .core.files import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ def prior_of(path: str | Path) -> str:
 
 def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     """Write a trained approach to `path` (a .safetensors file), whole or not at all: in float32 by default. float16
-    halves the file."""
+    halves the file. A disk that refuses is an OSError, and what was there is kept."""
     import torch
     from safetensors.torch import save_file
 
@@ -59,46 +60,74 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     path = Path(path)
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    require(dtype is None or dtype.is_floating_point, must="dtype: a floating point type of torch.", came=dtype,
+            why="Weights are not whole numbers.", do="dtype=torch.float16 halves the file.")
     tensors = {k: v.detach().to("cpu", (dtype or v.dtype) if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
-    temporary = path.with_name(path.name + ".part")
+    header = {"format": FORMAT, "about": json.dumps(fitted.about), "checksum": checksum(tensors)}
     try:
-        save_file(tensors, temporary, {"format": FORMAT, "about": json.dumps(fitted.about)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            save_file(tensors, part, header)
+    except (OSError, SafetensorError) as error:
+        raise OSError(four_parts("path: a place that can be written to.", str(path), str(error)[:200],
+                                 "Make room, or save elsewhere; the trained approach is still in memory.")) from error
     return path
+
+
+def checksum(tensors: dict[str, torch.Tensor]) -> str:
+    """A digest of names, types, shapes and every bit of the values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def about(path: str | Path) -> dict:
     """What a weights file says of itself: approach, config, problem, knobs, budget, scores."""
+    return _opened(path)[0]
+
+
+def _opened(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, torch.Tensor]]:
+    """What a file says of itself and, if asked for, its tensors, read in one opening: another process may replace the
+    file at any time."""
     try:
-        with safe_open(path, "np") as f:
+        with safe_open(path, "pt" if tensors else "np") as f:
             header = f.metadata() or {}
+            held = {key: f.get_tensor(key) for key in f.keys()} if tensors else {}     # noqa: SIM118 (no mapping)
         form = header.get("format")
         require(form == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(form),
                 why="Files of another format, such as 'nfdlab 1', hold networks under other names.",
                 do="Train again: nfdlab train APPROACH PROBLEM. Or use the release that wrote the file.")
         found = json.loads(header["about"])
-        return {"approach": found["approach"], **found}          # a header without an approach is not ours
+        found = {"approach": found["approach"], **found}         # a header without an approach is not ours
     except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
                                     "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error
+    if tensors and "checksum" in header:
+        require(checksum(held) == header["checksum"], must="Weights as they were saved.", came=str(path),
+                why="Their checksum is another one: some bits have changed.",
+                do="Restore the file, or train again: nfdlab train APPROACH PROBLEM.")
+    return found, held
 
 
 def load(approach: str, problem: str | Path | None = None, prior: str | None = None, *, device: str = "auto"):
     """A trained approach: `load("sparse_conditional", "gp1d")` from the shipped weights, or `load(path)`, or
     `load("sparse_conditional", path)`. `prior`: "white" or "gaussian"; None is that of the pair's first file."""
     path = find(approach, problem, prior)
-    found = about(path)
+    found, tensors = _opened(path, tensors=True)
     kind = approaches.get(found["approach"])
-    with safe_open(path, "pt") as f:
-        tensors = {key: f.get_tensor(key) for key in f.keys()}          # noqa: SIM118 (safe_open is no mapping)
+    require(problem is None or found["approach"] == approach, must=f"Weights of {approach}.",
+            came=f"{path.name}, weights of {found['approach']}", why="The file was made by another approach.",
+            do=f"nfdlab.load({str(path)!r}), or the file of {approach}.")
+    broken = [name for name, value in tensors.items() if not bool(value.isfinite().all())]
+    require(not broken, must="Finite weights.", came=f"{path.name}: {', '.join(broken[:3])}",
+            why="Not a number, or infinite: every draw would be.", do="Restore the file, or train again.")
     try:
         return restored(kind, found, tensors, device)
-    except (RuntimeError, TypeError, KeyError) as error:
+    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(four_parts("A weights file that fits its own config.", str(path), str(error)[:200],
                                     "The file is from another version: train again.")) from error
 
@@ -120,7 +149,7 @@ def find(approach: str, problem: str | Path | None = None, prior: str | None = N
         path = shipped(prior).get((approach, problem), have[approach, problem])
     else:
         path = Path(approach if problem is None else problem)
-        require(path.exists(), must="path: a weights file that exists.", came=str(path), why="Nothing is there.",
+        require(path.is_file(), must="path: a weights file that exists.", came=str(path), why="No file is there.",
                 do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
     own = prior if prior is None else prior_of(path)
     require(own == prior, must=f"Weights with the {prior} prior.", came=f"{path.name}, with the {own} prior",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from . import approaches, problems, recipes, store
 from .core.checks import require
+from .core.files import write_text
 from .jupyter.lessons import lessons, title
-from .pairs import write_atomic
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -163,5 +163,5 @@ def sync(root: Path) -> list[Path]:
     """Write every table; the files that changed."""
     changed = {path: text for path, text in written(root).items() if path.read_text(encoding="utf-8") != text}
     for path, text in changed.items():
-        write_atomic(path, text)
+        write_text(path, text)
     return list(changed)

@@ -6,7 +6,6 @@ is killed and resumed sees the data it would have seen.
 """
 
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from .core.checks import four_parts, require, require_seed
+from .core.files import replacing
 from .core.rng import child, stream
 from .core.types import Budget, Fields, ObservationBatch, Source, Step, Views, Watch, quiet
 
@@ -75,14 +75,16 @@ def resolve_device(device: str = "auto") -> torch.device:
                                     str(error).splitlines()[0], "Pass device='auto'.")) from error
 
 
-def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[Step]:
+def steps(module: nn.Module, stages: list[Stage], budget: Budget, owner: dict | None = None) -> Iterator[Step]:
     """Train `module` through `stages` within `budget`, yielding after every step; closing the generator cancels.
+
+    `owner` is written into a checkpoint, and a checkpoint of another one is refused.
 
     Adam with decoupled weight decay, gradients clipped to norm 1, cosine rate after a short warm-up, and an average of
     the weights whose memory grows with the run (Karras et al. 2024, eq. 2, gamma = 16), which replaces the weights at
     the end of each stage and on cancelling.
     """
-    start = _Saved.read(budget.checkpoint, module)
+    start = _Saved.read(budget.checkpoint, module, owner or {})
     shares = [s.share / sum(t.share for t in stages) for s in stages]
     spent, done_share, counts = start.seconds, sum(shares[:start.stage]), _step_counts(shares, budget.steps or 0)
     for stage in stages[:start.stage]:                                     # what they measured is in the checkpoint
@@ -90,7 +92,7 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget) -> Iterator[St
     for number, stage in enumerate(stages[start.stage:], start.stage):
         share = shares[number]
         stage_from = start.stage_from if number == start.stage else spent
-        run = _StageRun(module, stage, start if number == start.stage else _Saved())
+        run = _StageRun(module, stage, start if number == start.stage else _Saved(), owner or {})
 
         def used(spent: float, share=share, since=stage_from, run=run, count=counts[number]) -> float:
             """The part of this stage's share of the budget that is gone after `spent` seconds in all."""
@@ -123,10 +125,11 @@ def _step_counts(shares: list[float], steps: int) -> list[int]:
     return [max(1, b - a) for a, b in zip([0, *ends], ends, strict=False)]
 
 
-def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) -> Step | None:
+def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch,
+          owner: dict | None = None) -> Step | None:
     """Run `steps` to the end, or until `watch(step)` says something true. Returns the last step."""
     last = None
-    with closing(steps(module, stages, budget)) as run:
+    with closing(steps(module, stages, budget, owner)) as run:
         for last in run:
             if watch(last):
                 break
@@ -147,9 +150,12 @@ class Run:
         self.device = resolve_device(device)
         probe = source.draw(1, seed=child(seed, "probe"))
         self.d, self.c = probe.d, probe.c
+        # what a checkpoint belongs to: a function of the source stands for the problem and its knobs
+        self.owner = {"seed": seed, "values": probe(self.queries(1, 8, self.rng("probe"))[0]).flatten().tolist()}
 
     def build(self, config) -> nn.Module:
         """The network of a config, `config.build(d, c, seed=)`, on the device."""
+        self.owner["config"] = repr(config)
         return config.build(self.d, self.c, seed=self.seed).to(self.device)
 
     def few(self, batches: int) -> int:
@@ -185,7 +191,7 @@ class Run:
                     warnings.warn(undertrained(None, expected), Undertrained, stacklevel=6)
             return self.watch(step)
 
-        train(net, list(stages), self.budget, watch)
+        train(net, list(stages), self.budget, watch, self.owner)
         self.made["steps"] = sum(steps.values())
 
     def record(self, name: str, config, **measured) -> dict:
@@ -216,8 +222,8 @@ def reused(make: Callable[[int], Any], times: int) -> Callable[[int], Any]:
 class _StageRun:
     """The moving parts of one stage: optimiser, averaged weights, step counter."""
 
-    def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved"):
-        self.module, self.stage, self.index = module, stage, 0
+    def __init__(self, module: nn.Module, stage: Stage, saved: "_Saved", owner: dict):
+        self.module, self.stage, self.owner, self.index = module, stage, owner, 0
         self.parameters = [p for p in stage.parameters if p.requires_grad]
         self.adam = torch.optim.AdamW(self.parameters, lr=stage.lr, weight_decay=1e-4, betas=(0.9, 0.99))
         self.average = [p.detach().clone() for p in self.parameters]
@@ -250,12 +256,28 @@ class _StageRun:
                 p.copy_(a)
 
     def save(self, path, stage: int, seconds: float, stage_from: float) -> None:
+        """Write the checkpoint; a disk that refuses costs the checkpoint, not the training."""
         state = {"module": self.module.state_dict(), "adam": self.adam.state_dict(), "average": self.average,
-                 "index": self.index, "stage": stage, "seconds": seconds, "stage_from": stage_from}
-        temporary = Path(f"{path}.part")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+                 "index": self.index, "stage": stage, "seconds": seconds, "stage_from": stage_from, "owner": self.owner}
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as part:
+                torch.save(state, part)
+        except (OSError, RuntimeError) as error:                 # torch's writer raises RuntimeError on a full disk
+            warnings.warn(f"The checkpoint {path} could not be written ({str(error).splitlines()[0][:120]}); training "
+                          "goes on without.", stacklevel=2)
+
+
+# what differs when a checkpoint is another training's
+WORDS = {"seed": "the seeds", "values": "the problems or their knobs", "config": "the approaches or their configs"}
+
+
+def same_owner(one: dict, other: dict) -> bool:
+    """Whether two checkpoints belong to one training: equal entries, values to what another machine may round."""
+    (ours, one), (theirs, other) = ((d.get("values") or [], {k: v for k, v in d.items() if k != "values"})
+                                    for d in (one, other))
+    return one == other and len(ours) == len(theirs) and all(
+        abs(a - b) < 1e-3 for a, b in zip(ours, theirs, strict=True))
 
 
 @dataclass
@@ -268,18 +290,25 @@ class _Saved:
     stage: int = 0
     seconds: float = 0.0
     stage_from: float = 0.0
+    owner: dict = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path, module: nn.Module) -> "_Saved":
+    def read(cls, path, module: nn.Module, owner: dict) -> "_Saved":
         """Load the checkpoint into the module if there is one; a torn or foreign file is refused and kept."""
         if path is None or not Path(path).exists():
             return cls()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            module.load_state_dict(state.pop("module"))
-            return cls(**state)
+            tensors, saved = state.pop("module"), cls(**state)
+            if same_owner(saved.owner, owner):
+                module.load_state_dict(tensors)
         except Exception as error:
             raise ValueError(four_parts(
                 "checkpoint: a file that this training wrote.", str(path),
                 f"{type(error).__name__}: {str(error).splitlines()[0][:120]}",
                 "Move it away to start afresh, or resume with the same configuration.")) from error
+        other = [key for key in owner if not same_owner({key: saved.owner.get(key)}, {key: owner[key]})]
+        require(not other, must="checkpoint: a file that this training wrote.", came=str(path),
+                why="It belongs to another training: " + ", ".join(WORDS.get(key, key) for key in other) + " differ.",
+                do="Move it away to start afresh, or give this training a checkpoint of its own.")
+        return saved

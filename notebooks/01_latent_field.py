@@ -176,8 +176,8 @@ shown = {name: field(torch.cat([fine.expand(256, -1, -1), z_[:, None].expand(-1,
          for name, z_ in (("toy", z), ("Gaussian over its latents", bell))}
 shown |= {"library": round_.draw(None, 256, seed=seed)(fine), "fresh discs": discs.draw(256, seed=1)(fine)}
 real = discs.draw(256, seed=2)(fine)
-far = {name: energy_distance(values, real).item() for name, values in shown.items()}
-plots.pages(discs.card, {f"{name}: {1e3 * far[name]:.1f}": EvaluatedFields(
+toy = {name: energy_distance(values, real).item() for name, values in shown.items()}
+plots.pages(discs.card, {f"{name}: {1e3 * toy[name]:.1f}": EvaluatedFields(
     lambda x, part, v=v: interpolate(v[part].mT.reshape(-1, 1, 32, 32), x), 256, 2) for name, v in shown.items()},
     title="One draw of each; energy distance to discs, in thousandths")
 

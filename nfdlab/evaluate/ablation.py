@@ -31,12 +31,13 @@ from ..core.capabilities import Silenceable
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.config import from_mapping
 from ..core.fields import EvaluatedFields
+from ..core.files import write_text
 from ..core.rng import child, normals, stream
 from ..core.types import Fields, Fitted, Observations, Problem
 from ..diffusion.denoiser import NOTHING, Conditioning
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, TrainedModel
 from .cells import fingerprint
-from .results import Table, write_whole
+from .results import Table
 from .stamp import cases_of
 from .table import compare
 
@@ -192,7 +193,7 @@ def keep(table: Table, approach: str, command: str) -> Path:
             "command": command}
     folder().mkdir(exist_ok=True)
     text = table.rows[COLUMNS].to_csv(index=False, float_format="%.5g", lineterminator="\n")
-    return write_whole(folder() / f"{approach}--{table.problem}.csv", f"# {json.dumps(head)}\n{text}")
+    return write_text(folder() / f"{approach}--{table.problem}.csv", f"# {json.dumps(head)}\n{text}")
 
 
 def kept(approach: str, problem: str) -> Table:

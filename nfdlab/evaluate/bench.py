@@ -17,13 +17,14 @@ from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
+from ..core.files import write_text
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
 from .cells import KEYS, Cell, fingerprint, read, run, sized
 from .provenance import require_same_problem
 from .ranking import RIVAL, Benchmark
-from .results import RATIOS, SHARES, write_whole
+from .results import RATIOS, SHARES
 from .table import COUNTS, REFERENCE, TWIN
 
 SCORES = (*RATIOS, *SHARES)
@@ -57,12 +58,12 @@ def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | No
     failed = _compute(todo, folder, jobs, lambda done: progress and progress(len(cells) - len(todo) + done, len(cells)))
     found = [read(cell, folder) for cell in cells if cell.name not in failed]
     lines = [",".join((*KEYS, *columns)) + "\n", *(line for rows in found for line in rows or ())]
-    write_whole(out / "bench.csv", "".join(lines))
+    write_text(out / "bench.csv", "".join(lines))
     for stale in folder.glob("*.part"):              # left by a process that was killed
         stale.unlink(missing_ok=True)
     table = Benchmark.read(out / "bench.csv", draws=draws, left_out=tuple(left_out),
                            failed=tuple(f"{name}: {error}" for name, error in failed.items()))
-    write_whole(out / "ranking.csv", table.ranking().to_csv(index=False, float_format="%.4f", lineterminator="\n"))
+    write_text(out / "ranking.csv", table.ranking().to_csv(index=False, float_format="%.4f", lineterminator="\n"))
     return table
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from .. import __version__, baselines, problems, store
+from ..core.files import write_text
 from ..core.grid import cell_centres
 from ..core.rng import child
 from ..observation import patterns
 from ..observation.observing import observe
-from .results import write_whole
 from .table import GRIDS, REFERENCE, TWIN, measured
 
 FORMAT = 1
@@ -117,7 +117,7 @@ def write(cell: Cell, folder: Path, rows: list[list]) -> Path:
     out.write(f"# {cell.definition}\n")
     csv.writer(out, lineterminator="\n").writerows([[*KEYS, *cell.scores], *rows])
     text = out.getvalue()
-    return write_whole(cell.path(folder), f"{text}# {fingerprint(text.encode())}\n")
+    return write_text(cell.path(folder), f"{text}# {fingerprint(text.encode())}\n")
 
 
 def read(cell: Cell, folder: Path) -> list[str] | None:

@@ -5,7 +5,6 @@ the ratios are then averaged over m, so that large m, where scores are small, co
 95 %, by a paired bootstrap over tasks.
 """
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.checks import require, require_name
+from ..core.files import write_text
 from ..core.rng import child
 
 RATIOS = {"crps": "crps", "energy": "energy", "variogram": "variogram", "rmse": "mse", "spread": "variance"}
@@ -119,7 +119,7 @@ class Table:
         path = Path(path)
         require(path.parent.is_dir(), must="path: a file name in a folder that exists.", came=str(path),
                 why="The table is written there.", do=f"Make the folder {path.parent} first.")
-        return write_whole(path, self.rows.to_csv(index=False))
+        return write_text(path, self.rows.to_csv(index=False))
 
     def __str__(self) -> str:
         return f"{self._title()}\n{self._text().to_string()}"
@@ -139,17 +139,6 @@ class Table:
         text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in
                          zip(full["crps_low"], full["crps_high"], strict=True)]
         return text
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a file by way of a temporary one, so that it appears whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _distance(metric: str, value: float) -> float:

@@ -11,6 +11,7 @@ import pytest
 from lesson_text import lesson, write
 
 from nfdlab import pairs
+from nfdlab.core.files import write_text
 from nfdlab.jupyter import lessons
 from nfdlab.jupyter.lessons import lesson_parameters, validate
 
@@ -110,7 +111,7 @@ def test_a_failed_write_leaves_the_old_file(folder, monkeypatch):
     path = folder / "01_one.ipynb"
     before = path.read_bytes()
     with pytest.raises(UnicodeEncodeError):
-        pairs.write_atomic(path, "half \ud800")
+        write_text(path, "half \ud800")
     assert path.read_bytes() == before and not list(folder.glob(".*.part"))
 
 

@@ -212,3 +212,33 @@ def test_a_training_says_what_it_made_and_one_too_short_says_so_each_time_it_dra
             made = nfd.train(approach, "gp1d", budget=budget, device="cpu")
             made.draw(None, 1, seed=0)
         assert budget.steps - 2 < made.about["made"]["steps"] <= budget.steps and "undertrained" not in made.about
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path):
+    """Another seed, another problem, another knob of it, another config: each is named. The same one goes on."""
+    from nfdlab.approaches.latent_field import LatentField
+
+    file, small = tmp_path / "run.checkpoint", {"width": 8, "widths": (8,), "depth": 1, "batch": 4, "queries": 8}
+    problem, other = nfd.problems.get("gp1d"), nfd.problems.get("gp1d", lengthscale=0.3)
+
+    def fit(problem=problem, seed=0, **knobs):
+        return nfd.train(LatentField(**{**small, **knobs}), problem, budget=Budget(steps=6, checkpoint=file), seed=seed,
+                         device="cpu")
+
+    first = fit()
+    before = file.read_bytes()
+    for words, wrong in (("seeds", {"seed": 1}), ("problems or their knobs", {"problem": other}),
+                         ("configs", {"lr": 1e-4}), ("configs", {"width": 16})):
+        with pytest.raises(ValueError, match=words) as error:
+            fit(**wrong)
+        assert "\n  do:   " in str(error.value) and file.read_bytes() == before
+    again = fit()
+    assert all(torch.equal(a, b) for a, b in zip(first.tensors().values(), again.tensors().values(), strict=True))
+
+
+def test_a_disk_that_refuses_a_checkpoint_does_not_cost_the_training(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    net, stages, asked = regression()
+    with pytest.warns(UserWarning, match="could not be written"):
+        train(net, stages, Budget(steps=5, checkpoint=tmp_path / "file" / "run.checkpoint"), lambda step: None)
+    assert len(asked) == 5

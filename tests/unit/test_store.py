@@ -1,0 +1,87 @@
+"""Weights files: every bit counts, approaches are not mixed up, and a save that fails costs nothing."""
+
+import json
+import os
+import struct
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import nfdlab as nfd
+from nfdlab import store
+from nfdlab.approaches.latent_field import LatentField
+
+SMALL = {"width": 8, "widths": (8,), "depth": 1, "batch": 4, "queries": 8, "cells": 4}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return nfd.train(LatentField(**SMALL), "gp1d", budget=nfd.Budget(steps=2, name="smoke"), device="cpu")
+
+
+def test_no_bit_of_the_data_can_change_unseen(model, tmp_path):
+    """40 single bits, spread over the data: each file is refused."""
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    whole = path.read_bytes()
+    begins = 8 + struct.unpack("<Q", whole[:8])[0]
+    for i in range(40):
+        at = begins + (len(whole) - begins) * i // 40
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << i % 8)]) + whole[at + 1:])
+        with pytest.raises(ValueError, match="checksum") as error:
+            nfd.load(path, device="cpu")
+        assert "\n  do:   " in str(error.value)
+    path.write_bytes(whole)
+    assert nfd.load(path, device="cpu").about == json.loads(json.dumps(model.about))
+
+
+def test_weights_that_are_not_finite_are_refused(model, tmp_path):
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    with safe_open(path, "pt") as f:
+        header, tensors = f.metadata(), {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+    name = next(iter(tensors))
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, path, {**header, "checksum": store.checksum(tensors)})
+    with pytest.raises(ValueError, match="Finite weights"):
+        nfd.load(path, device="cpu")
+
+
+def test_a_file_of_another_approach_is_refused(model, tmp_path):
+    path = nfd.save(model, tmp_path / "mine.safetensors")
+    assert nfd.load("latent_field", path, device="cpu").about == json.loads(json.dumps(model.about))
+    with pytest.raises(ValueError, match="weights of latent_field") as error:
+        nfd.load("score_field", path, device="cpu")
+    assert "\n  do:   " in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_weights_are_floating_point_numbers(model, tmp_path, dtype):
+    with pytest.raises(ValueError, match="floating point"):
+        nfd.save(model, tmp_path / "weights.safetensors", dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_four_parts(model, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="still in memory") as error:
+        nfd.save(model, tmp_path / "file" / "weights.safetensors")
+    assert "\n  do:   " in str(error.value)
+
+
+def test_a_pipe_is_no_weights_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match="exists"):
+        nfd.load(tmp_path / "pipe.safetensors")
+
+
+@pytest.mark.parametrize("change", [{"config": None}, {"config": {"steps": "many"}}, {"d": None}, {"c": 2}],
+                         ids=["config null", "a word for a number", "d null", "another c"])
+def test_an_odd_header_is_refused_in_four_parts(model, tmp_path, change):
+    path = nfd.save(model, tmp_path / "odd.safetensors")
+    with safe_open(path, "pt") as f:
+        header, tensors = f.metadata(), {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+    save_file(tensors, path, {**header, "about": json.dumps({**json.loads(header["about"]), **change})})
+    with pytest.raises(ValueError, match="why: ") as error:
+        nfd.load(path, device="cpu").draw(None, 1, seed=0)
+    assert "\n  do:   " in str(error.value)
