@@ -6,7 +6,7 @@ from dataclasses import fields as dataclass_fields
 import torch
 
 from . import approaches, problems
-from .core.checks import require
+from .core.checks import require, require_seed
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Budget, Problem, Source, Watch, quiet
@@ -196,6 +196,9 @@ def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, 
             must="problem: a name or a Problem.", came=problem, why="Training needs functions to learn from.",
             do='nfdlab.train("sparse_conditional", "gp1d").')
     budget = Budget.named(budget) if isinstance(budget, str) else budget
+    require(isinstance(budget, Budget), kind=TypeError, must="budget: a name, or a Budget.", came=budget,
+            why="Training on fresh data has no end of its own.", do='budget="lesson", or Budget(seconds=120).')
+    require_seed(seed)
     if isinstance(approach, str):
         approach = approach_for(approach, problem, budget)
     source = VARIED.get(problem.card.name, lambda source: source)(problem)

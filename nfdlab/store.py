@@ -148,7 +148,11 @@ def find(approach: str, problem: str | Path | None = None, prior: str | None = N
                 do=f"nfdlab.train({approach!r}, {problem!r}), or nfdlab train {approach} {problem} in a shell.")
         path = shipped(prior).get((approach, problem), have[approach, problem])
     else:
-        path = Path(approach if problem is None else problem)
+        path = approach if problem is None else problem
+        require(isinstance(path, str | Path), kind=TypeError, must="The names of an approach and a problem, or a path.",
+                came=path, why="Weights are found by name, or where a file is.",
+                do='nfdlab.load("sparse_conditional", "gp1d").')
+        path = Path(path)
         require(path.is_file(), must="path: a weights file that exists.", came=str(path), why="No file is there.",
                 do='nfdlab.load("sparse_conditional", "gp1d") loads the shipped weights.')
     own = prior if prior is None else prior_of(path)

@@ -29,7 +29,6 @@ from ..core.types import (
     Views,
     Watch,
     quiet,
-    require_seen,
 )
 from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, GaussianPrior, ResidualNetwork, WhitePrior, like
 from ..diffusion.guidance import Measurement, gauss_newton
@@ -251,14 +250,14 @@ class ScoreFieldModel(TrainedModel):
     def conditioning(self, seen: Seen | None) -> Conditioning:
         """What the network computes from observations; of none if None, and if they are linear, for those guide."""
         linear = isinstance(seen, LinearObservations)
-        require_seen(seen, self.about["d"], self.about["c"], linear=True)
+        self.accepted(seen, linear=True)
         return self.net.condition(self.observations(None if linear else seen))
 
     @torch.no_grad()
     def measurement(self, seen: Seen) -> Measurement:
         """Observations as a linear measurement of x, the functions at the lattice: between its points they are read as
         the prior reads them, which is affine in x."""
-        require_seen(seen, self.about["d"], self.about["c"], linear=True)
+        self.accepted(seen, linear=True)
         prior, low = self.net.denoiser.prior, self.net.denoiser.noise_levels.low
         seen = seen.to(self.device, torch.float32)
         size = math.prod(self.net.shape)

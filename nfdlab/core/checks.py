@@ -7,6 +7,7 @@ command line is refused before anything heavy is.
 from __future__ import annotations
 
 import math
+import numbers
 import sys
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -58,28 +59,33 @@ def require_name(name, names, what: str) -> str:
         (f"Did you mean {near[0]!r}? " if near else "") + f"Choose one of: {', '.join(names)}."))
 
 
+def is_whole(x) -> bool:
+    """Whether x is an integer, of numpy too, and not a boolean."""
+    return isinstance(x, numbers.Integral) and not isinstance(x, bool)
+
+
 def require_seed(seed) -> int:
     """A non-negative integer seed."""
-    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    whole = is_whole(seed)
     require(whole and seed >= 0, kind=ValueError if whole else TypeError, must="seed: a non-negative integer.",
             came=seed, why="A seed is what makes a draw repeatable.", do="Pass seed=0, or any larger integer.")
-    return seed
+    return int(seed)
 
 
 def require_count(count, what: str = "n", at_least: int = 1) -> int:
     """An integer of at least `at_least`."""
-    whole = isinstance(count, int) and not isinstance(count, bool)
+    whole = is_whole(count)
     require(whole and count >= at_least, kind=ValueError if whole else TypeError,
             must=f"{what}: at least {at_least}, a whole number.", came=count, why=f"{what} counts things.",
             do=f"Ask for {what}={at_least} or more.")
-    return count
+    return int(count)
 
 
 def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:
     """A finite number within [low, high], or (low, high] with `open_low`."""
     if is_tensor(x) and x.numel() == 1:
         x = float(x)
-    number = isinstance(x, (int, float)) and not isinstance(x, bool)
+    number = isinstance(x, numbers.Real) and not isinstance(x, bool)
     inside = number and math.isfinite(x) and (x > low if open_low else x >= low) and x <= high
     require(inside, kind=ValueError if number else TypeError, came=x,
             must=f"{what}: a finite number in {'(' if open_low else '['}{low:g}, {high:g}].",
@@ -96,7 +102,7 @@ def require_finite(x: Tensor, what: str) -> Tensor:
 
 
 def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor:
-    """Query coordinates: floats (p, d), or (n, p, d) where `n` is given, inside the box [-1, 1]^d.
+    """Query coordinates: floats (p, d), or (n, p, d) where `n` is given, inside the box [-1, 1]^d, d at least 1.
 
     Up to 1e-5 outside counts as rounding.
     """
@@ -104,7 +110,7 @@ def require_coords(coords, d: int | None = None, n: int | None = None) -> Tensor
             must="coords: a torch tensor of floating point numbers, of shape (p, d).",
             why="Coordinates are real numbers.", do="torch.as_tensor(coords).float(), or nfdlab.cell_centres((64,)).")
     ranks = (2,) if n is None else (2, 3)
-    right = coords.ndim in ranks and (d is None or coords.shape[-1] == d)
+    right = coords.ndim in ranks and (coords.shape[-1] > 0 if d is None else coords.shape[-1] == d)
     right = right and (coords.ndim == 2 or coords.shape[0] == n)
     wanted = f"(p, {'d' if d is None else d})" + ("" if n is None else f" or ({n}, p, {'d' if d is None else d})")
     require(right, must=f"coords: shape {wanted}.", came=coords, why="One row is one point of the field's domain.",

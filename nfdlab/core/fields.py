@@ -1,12 +1,13 @@
 """Functions as values: `EvaluatedFields` is n functions given by one rule, checked at its door."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .checks import require_coords
+from .checks import is_whole, require, require_coords
 
 CHUNK = 4_000_000            # numbers held at a time: 16 MB in float32
 
@@ -43,10 +44,21 @@ class EvaluatedFields:
 
     def __getitem__(self, draws) -> "EvaluatedFields":
         """One draw or a slice of them, as fields again: truth[3], draws[:8]."""
-        start, stop, step = (slice(draws, draws + 1) if isinstance(draws, int) and draws >= 0 else
-                             slice(draws, draws + 1 or None) if isinstance(draws, int) else draws).indices(self.n)
-        if step != 1 or stop <= start:
-            raise IndexError(f"draws are taken singly or as a forward slice of 0..{self.n - 1}; came {draws!r}")
+        wanted = slice(int(draws), int(draws) + 1 or None) if is_whole(draws) else draws
+        start, stop, step = wanted.indices(self.n) if isinstance(wanted, slice) else (0, 0, 1)
+        require(step == 1 and start < stop, kind=IndexError, came=repr(draws),
+                must=f"draws: a number or a forward slice within 0..{self.n - 1}, at least one draw.",
+                why="Draws are taken singly, or some in a row.", do="draws[0], draws[-1] or draws[:8].")
         rule = self.rule
         return EvaluatedFields(lambda coords, part: rule(coords, slice(start + part.start, start + part.stop)),
                          stop - start, self.d, self.c, self.width, self.each)
+
+    def __reduce__(self):
+        """Pickled with the rule, a function made on the spot, by value: draws can be kept, and sent to workers."""
+        import cloudpickle
+
+        return _unpickled, (cloudpickle.dumps((self.rule, self.n, self.d, self.c, self.width, self.each)),)
+
+
+def _unpickled(held: bytes) -> EvaluatedFields:
+    return EvaluatedFields(*pickle.loads(held))

@@ -132,8 +132,8 @@ def _require_measured(seen: "Observations | LinearObservations", m: int, why: st
     name, values = f"{type(seen).__name__}.values", seen.values
     require(isinstance(values, Tensor), kind=TypeError, must=f"{name}: a torch tensor (m, c).", came=values,
             why="Values are what was measured.", do="torch.as_tensor(values).")
-    require(values.is_floating_point() and values.ndim == 2 and len(values) == m,
-            must=f"{name}: floats of shape (m={m}, c).", came=values, why=why,
+    require(values.is_floating_point() and values.ndim == 2 and len(values) == m and values.shape[1] > 0,
+            must=f"{name}: floats of shape (m={m}, c), c at least 1.", came=values, why=why,
             do="values[:, None] for one channel; check that both were masked alike.")
     require_finite(values, name)
     object.__setattr__(seen, "noise_std", require_number(seen.noise_std, "noise_std", 0.0))

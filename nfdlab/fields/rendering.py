@@ -36,6 +36,11 @@ def require_grid(fields: Fields, shape, out) -> tuple[tuple[int, ...], object]:
             came=shape, why="A grid has one size for each coordinate.", do=f"shape={(256,) * fields.d}.")
     full = (fields.n, *shape, fields.c)
     out = torch.empty(full) if out is None else out
+    floats = out.is_floating_point() if isinstance(out, torch.Tensor) else (
+        isinstance(out, np.ndarray) and out.dtype.kind == "f")
+    require(floats, kind=TypeError, must="out: a numpy array or tensor of a floating point type.", came=out,
+            why="Values are filled in as they are, and whole numbers would cut them.",
+            do="np.empty(shape, np.float32), or leave out= away.")
     require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out,
             why="One value for each draw, cell and channel.",
             do="np.lib.format.open_memmap('picture.npy', 'w+', np.float32, shape).")

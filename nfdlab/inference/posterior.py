@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import require_count, require_name, require_seed
+from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.grid import grid_values
 from ..core.rng import normals, stream
@@ -23,6 +23,7 @@ from ..diffusion.smc import annealed_smc
 from ..gaussian.karhunen_loeve import LatentGaussian
 from ..training import Undertrained
 
+LARGEST = 1e6                               # of observed values and noise levels, in standard deviations
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
@@ -50,11 +51,20 @@ class TrainedModel:
         """All that was learned or measured, by name."""
         return self.net.state_dict()
 
+    def accepted(self, seen: Seen | None, *, linear: bool = False) -> Seen | None:
+        """`seen` if it is of the fields that it was trained on, and of a size that single precision can hold."""
+        seen = require_seen(seen, self.about["d"], self.about["c"], linear=linear)
+        if seen is not None and seen.m > 0:
+            size = max(float(seen.values.abs().max()), seen.noise_std)
+            require(size <= LARGEST, must=f"Observations in standard deviations, values and noise below {LARGEST:g}.",
+                    came=f"{size:.3g}", why="Networks were trained on values of about unit size.",
+                    do="Scale them by the problem's mean and std; nfdlab.problems.arrays does it for data files.")
+        return seen
+
     def observations(self, seen: Observations | None) -> ObservationBatch:
         """What was seen of one function, as a batch of one on the device; None is no observations."""
-        d, c = self.about["d"], self.about["c"]
-        if require_seen(seen, d, c) is None or seen.m == 0:          # of nothing, the noise level does not matter
-            seen = Observations.none(d, c)
+        if self.accepted(seen) is None or seen.m == 0:               # of nothing, the noise level does not matter
+            seen = Observations.none(self.about["d"], self.about["c"])
         return ObservationBatch.of([seen]).to(self.device)
 
     def request(self, n: int, *, seed: int, steps: int | None, sampler: str) -> int:
@@ -241,7 +251,7 @@ class LatentPosterior(TrainedModel):
 
     def require_seen(self, seen: Seen | None, guide: str) -> Seen | None:
         """`seen`, if it can enter by this guide: an encoder reads observations at points only."""
-        return require_seen(seen, self.about["d"], self.about["c"], linear=guide != "encoder")
+        return self.accepted(seen, linear=guide != "encoder")
 
     @torch.no_grad()
     def conditioning(self, seen: Observations | None) -> Conditioning:

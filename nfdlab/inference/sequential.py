@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.checks import require, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream
-from ..core.types import Observations, require_seen
+from ..core.types import Observations
 from ..diffusion.smc import annealed_smc, resampled
 from ..exact.normal import effective_sample_size
 from .posterior import CANDIDATES, LatentPosterior
@@ -56,7 +56,7 @@ class SequentialPosterior:
     def tell(self, news: Observations) -> "SequentialPosterior":
         """The posterior given these observations too."""
         about = self.model.about
-        if require_seen(news, about["d"], about["c"]) is None or news.m == 0:
+        if self.model.accepted(news) is None or news.m == 0:
             return self
         if self.seen is not None:
             require(news.noise_std == self.seen.noise_std, must=f"noise_std: {self.seen.noise_std}, as before.",

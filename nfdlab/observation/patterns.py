@@ -22,6 +22,7 @@ from ..core.rng import stream
 from ..core.types import Fields
 
 TRIES, ROUNDS, HALVINGS = 4096, 400, 30              # of the search for an outline
+THINNED = 5000                                       # rounds of the search for places where a pattern is
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,18 @@ class Random(Sized):
     def _scatter(self, m: int, d: int, rng: torch.Generator) -> Tensor:
         """m places anywhere: uniform ones, thinned by the pattern's density."""
         keep = torch.empty(0, d)
-        while len(keep) < m:
+        for _ in range(THINNED):
+            if len(keep) >= m:
+                return keep[:m]
             if not len(keep):
                 state = self._shape(d, rng)
             tries = 2 * torch.rand(max(64, 8 * m), d, generator=rng) - 1
             chance = torch.rand(len(tries), generator=rng)
             keep = torch.cat([keep, tries[chance < self._density(tries, state)]])
+        require(len(keep) >= m, must=f"{type(self).__name__}: a pattern wide enough to be hit by chance.",
+                came=f"{self}, {len(keep)} of {m} places found in {THINNED} rounds",
+                why="Places are drawn anywhere in the box, and kept where the pattern is.",
+                do="A larger width=, or share= in place of count=.")
         return keep[:m]
 
     def _weights(self, cells: Tensor, rng: torch.Generator) -> Tensor:

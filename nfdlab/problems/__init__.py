@@ -33,6 +33,8 @@ def get(name: str, **knobs):
     kind = import_module(f"{__name__}.{_HOMES[name]}").PROBLEMS[name]
     for knob in knobs:
         require_name(knob, kind.__dataclass_fields__, f"knob of {name}")
+    require(name != "arrays" or "data" in knobs, must="arrays: your data.", came="none", why="It is your own problem.",
+            do='problems.get("arrays", data=array), or problems.arrays.Arrays(array).')
     return kind(**knobs)
 
 

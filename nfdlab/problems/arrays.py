@@ -1,6 +1,7 @@
 """`arrays`: your own data as a problem: stored functions, or patches of one large picture, cubic between cells."""
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..core.types import ProblemCard
 from .base import NoPosterior
 from .files import PICTURES, read
 from .gridded import MARGIN, gridded
-from .points import Measured, Scaling, observations
+from .points import Measured, Scaling, observations, spread
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
@@ -60,8 +61,8 @@ class Arrays(NoPosterior):
                 do="patch=64 cuts patches from one large grid; data[None] makes one grid one function.")
         patch = None if patch is None else _sizes(patch, d)
         train, test = _sides(values, patch, self.test_share)
-        mean, std = train.reshape(-1, train.shape[-1]).mean(0), train.reshape(-1, train.shape[-1]).std(0)
-        std = np.where(std > 0, std, 1.0)
+        flat = train.reshape(-1, train.shape[-1])
+        mean, std = flat.mean(0), spread(flat)
         scaling = Scaling((0.0,) * d, tuple(float(s) for s in patch or values.shape[1:-1]), tuple(mean.tolist()),
                           tuple(std.tolist()), tuple(f"cells along axis {k + 1}" for k in range(d)))
         if patch is not None:                            # the edge repeated as margin
@@ -119,8 +120,14 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     if isinstance(data, (str, Path)):
         data, name = read(data, key=key)[1], Path(data).name
     elif isinstance(data, Tensor):
-        data = data.detach().cpu().numpy()
-    values = np.asarray(data)
+        data = data.detach().cpu().to(torch.float64 if data.is_floating_point() else data.dtype).numpy()
+    require(not np.ma.is_masked(data), must="data: numbers without a mask.", came=describe(data),
+            why="What is masked was not measured, and the numbers under the mask are not data.",
+            do="Fill the holes, or pass the points you have to `observations`.")
+    try:
+        values = np.asarray(data)
+    except ValueError:                               # lists of different lengths
+        values = np.asarray(None)
     require(values.dtype.kind in "fiub" and values.size > 0, kind=TypeError, must="data: real numbers.",
             came=describe(values), why="Fields have real values.",
             do="array.astype(float); complex numbers as two channels.")
@@ -134,7 +141,7 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
 
 def _sizes(patch, d: int) -> tuple[int, ...]:
     """Cells of a patch along each axis."""
-    sizes = (patch,) * d if isinstance(patch, int) else tuple(patch)
+    sizes = tuple(patch) if isinstance(patch, Iterable) else (require_count(patch, "patch", 2),) * d
     require(len(sizes) == d, must=f"patch: one number, or {d}.", came=f"{sizes}",
             why="A patch has a size along each axis.", do=f"patch={(64,) * d}.")
     return tuple(require_count(int(size), "patch", 2) for size in sizes)

@@ -11,6 +11,8 @@ from ..core.checks import require, require_count, require_number
 from ..core.types import Observations
 from .files import read
 
+ROUNDING = 1e-12         # of a number's size: what arithmetic in float64 may add to it
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -71,14 +73,14 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
     places, values = table[:, :d], table[:, d:]
     if scaling is None:
         low, high = _box(places, box)
-        std = values.std(0)
-        scaling = Scaling(low, high, tuple(values.mean(0).tolist()), tuple(np.where(std > 0, std, 1.0).tolist()),
+        scaling = Scaling(low, high, tuple(values.mean(0).tolist()), tuple(spread(values).tolist()),
                           tuple(names[:d]), tuple(names[d:]))
     else:
         fits = isinstance(scaling, Scaling) and len(scaling.low) == d and len(scaling.mean) == wide - d and box is None
         require(fits, must=f"scaling: a Scaling of {d} axes and {wide - d} channels, and then no box.", came=scaling,
                 why="It says where each column goes.", do="scaling=problem.scaling, or leave it out.")
-    outside = np.flatnonzero(((places < scaling.low) | (places > scaling.high)).any(1))
+    slack = ROUNDING * np.maximum(np.abs(scaling.low), np.abs(scaling.high))        # 0.1 * 3 is not outside 0.3
+    outside = np.flatnonzero(((places < scaling.low - slack) | (places > scaling.high + slack)).any(1))
     require(len(outside) == 0, must=f"Points inside the box {scaling.low} to {scaling.high}.",
             came=f"{len(outside)} outside, the first in row {outside[0] + 1 if len(outside) else 0}: "
                  f"{places[outside[:1]].tolist()}", why="Fields are defined in the box only.",
@@ -88,6 +90,12 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
                     noise_std is not None)
 
 
+def spread(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column (m, c) -> (c,); 1 where it is no more than the rounding of equal numbers."""
+    std = values.std(0)
+    return np.where(std > ROUNDING * np.abs(values).max(0), std, 1.0)
+
+
 def _doubles(*numbers) -> tuple[Tensor, ...]:
     return tuple(torch.as_tensor(x, dtype=torch.float64) for x in numbers)
 
@@ -95,8 +103,8 @@ def _doubles(*numbers) -> tuple[Tensor, ...]:
 def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
     """Column names and a finite float table (m, columns)."""
     names, table = read(source, key=key) if isinstance(source, (str, Path)) else ([], np.asarray(source))
-    right = table.ndim == 2 and table.shape[1] >= 2 and table.dtype.kind in "fiub"
-    require(right, must="source: a table of numbers (m, d + c).", came=table,
+    right = table.ndim == 2 and table.shape[1] >= 2 and len(table) > 0 and table.dtype.kind in "fiub"
+    require(right, must="source: a table of numbers (m, d + c), m at least 1.", came=table,
             why="A row is one point: its coordinates, then its values.",
             do="numpy.column_stack([x, y, value]), or a csv file of such columns.")
     bad = np.flatnonzero(~np.isfinite(table).all(1))
@@ -109,9 +117,12 @@ def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
 
 def _box(places: np.ndarray, box) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Low and high of each axis, given or found."""
-    pairs = np.stack([places.min(0), places.max(0)], -1) if box is None else np.asarray(box, dtype=np.float64)
+    try:
+        pairs = np.stack([places.min(0), places.max(0)], -1) if box is None else np.asarray(box, dtype=np.float64)
+    except (TypeError, ValueError):
+        pairs = np.empty(0)
     right = pairs.shape == (places.shape[1], 2) and np.isfinite(pairs).all() and (pairs[:, 0] < pairs[:, 1]).all()
     require(right, must=f"box: (low, high) with low < high for each of {places.shape[1]} axes.",
-            came=f"{'found ' if box is None else ''}{pairs.tolist()}"[:120],
+            came=f"{f'found {pairs.tolist()}' if box is None else box}"[:120],
             why="The box becomes [-1, 1] on each axis.", do="box=((0, 100), (0, 50)), in units of your coordinates.")
     return tuple(pairs[:, 0].tolist()), tuple(pairs[:, 1].tolist())

@@ -5,6 +5,7 @@ are relative to the field's own scale, its largest absolute value at the points 
 """
 
 import json
+import pickle
 import random
 import re
 from contextlib import contextmanager
@@ -293,6 +294,26 @@ def test_bad_settings_are_refused_in_four_parts_and_at_once(case, verb, change, 
     with pytest.raises(kind) as error:
         getattr(case.fitted, verb)(None, asked.pop("n"), **asked)
     assert four_parts(error)
+
+
+@each(KINDS)
+@pytest.mark.parametrize("values,noise", [(1e30, 0.05), (1.0, 1e30), (1.0, 1e-30), (1e5, 0.05)])
+def test_extreme_observations_give_finite_draws_or_a_sentence(case, values, noise):
+    seen, grid = case.seen(), nfd.cell_centres(GRID[problems.get(case.problem).d])
+    seen = Observations(seen.coords, values * seen.values, noise)
+    try:
+        found = case.fitted.draw(seen, 2, seed=0)(grid)
+    except ValueError as error:
+        assert all(part in str(error) for part in ("came: ", "why:  ", "do:   "))
+    else:
+        assert torch.isfinite(found).all()
+
+
+@each(KINDS)
+def test_draws_can_be_pickled(case):
+    draws, grid = case.drawn, nfd.cell_centres(GRID[problems.get(case.problem).d])
+    again = pickle.loads(pickle.dumps(draws[1]))
+    torch.testing.assert_close(again(grid), draws(grid)[1:2], rtol=0, atol=case.close * scale(draws(grid)))
 
 
 @each(TRAINED + SHIPPED + ORACLES)

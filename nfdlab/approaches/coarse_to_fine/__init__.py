@@ -19,7 +19,7 @@ from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
 from ...core.grid import cell_centres, interpolate
 from ...core.rng import child, choose, normals
-from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet, require_seen
+from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet
 from ...diffusion.denoiser import Conditioning, DenoiseFn
 from ...diffusion.samplers import SamplerStep
 from ...inference.posterior import TrainedModel
@@ -134,8 +134,7 @@ class CascadePosterior(TrainedModel):
         return self.net.lattices.condition(self._sorted(seen))
 
     def _sorted(self, seen: Observations | None) -> Observations:
-        d, c = self.about["d"], self.about["c"]
-        seen = require_seen(seen, d, c)
+        seen, d, c = self.accepted(seen), self.about["d"], self.about["c"]
         return Observations.none(d, c) if seen is None or seen.m == 0 else seen.sorted()
 
     def start(self, points: ConditionedPoints, n: int, augmentation: float, *, seed: int) -> CascadeState:

@@ -9,7 +9,7 @@ Covariances are in float64 on the CPU, in units of the prior, divided by each fu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from numpy import ndarray
@@ -288,16 +288,21 @@ class Lattices:
         K = self.between(fine, fine)
         K.diagonal().add_(LEAST_FINE**2)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(K))                              # (N_F, N_F)
-        self.detail = cache(self.detail)                                 # half a second for each level
+        self._details: dict[float, Detail] = {}                          # each level costs half a second
 
     def between(self, one: int, two: int) -> Tensor:
         """Covariance between two lattices, by their sides."""
         return self.prior.kernel_of_grids(self.ticks[one], self.ticks[two])
 
-    @torch.inference_mode(False)
-    @torch.no_grad()
     def detail(self, s: float) -> Detail:
         """The conditional distribution of fine values given coarse ones that carry noise s."""
+        if s not in self._details:
+            self._details[s] = self._measure_detail(s)
+        return self._details[s]
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _measure_detail(self, s: float) -> Detail:
         K, across = self.among_coarse.clone(), self.between(self.fine, self.coarse)
         K.diagonal().add_(s**2 + LEAST**2)
         root = torch.linalg.cholesky(K)

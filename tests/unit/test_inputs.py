@@ -1,0 +1,82 @@
+"""Inputs that people bring: numbers of numpy, masks, equal values, thin patterns; accepted where they mean something, and
+refused in four parts where not."""
+
+import numpy as np
+import pytest
+import torch
+
+import nfdlab as nfd
+from nfdlab.core.types import Observations
+from nfdlab.problems.arrays import Arrays, observations
+
+SMOOTH = nfd.problems.get("gp1d")
+
+
+def refused(kind, call, words=""):
+    with pytest.raises(kind, match=words) as error:
+        call()
+    assert all(part in str(error.value) for part in ("\n  came: ", "\n  why:  ", "\n  do:   "))
+
+
+def test_numbers_of_numpy_are_numbers():
+    truth = SMOOTH.draw(np.int64(3), seed=np.int32(2))
+    assert torch.equal(truth(nfd.cell_centres((5,))), SMOOTH.draw(3, seed=2)(nfd.cell_centres((5,))))
+    assert truth[np.int64(1)].n == 1 and truth[-1].n == 1
+    seen = Observations(torch.zeros(1, 1), torch.zeros(1, 1), np.float32(0.25))
+    assert seen.noise_std == 0.25 and type(seen.noise_std) is float
+    assert Arrays(np.random.default_rng(0).normal(size=(40, 80)), patch=np.int64(8)).patch == (8, 8)
+
+
+@pytest.mark.parametrize("draws", [[], [0, 1], "first", slice(2, 2), slice(0, 3, 2), 1.0, 7])
+def test_draws_are_taken_singly_or_in_a_row(draws):
+    refused(IndexError, lambda: SMOOTH.draw(3, seed=0)[draws])
+
+
+def test_thin_patterns_end_with_a_sentence():
+    for pattern in (nfd.patterns.Clusters(count=5, width=1e-9), nfd.patterns.Border(count=5, width=1e-12),
+                    nfd.patterns.Lines(count=20, width=1e-6)):
+        refused(ValueError, lambda pattern=pattern: pattern.coords(2, seed=0), "wide enough")
+
+
+def test_fields_of_no_coordinates_or_channels_are_refused():
+    refused(ValueError, lambda: Observations(torch.zeros(2, 0), torch.zeros(2, 1)))
+    refused(ValueError, lambda: Observations(torch.zeros(2, 1), torch.zeros(2, 0)))
+
+
+def test_doors_say_what_they_want():
+    refused(TypeError, lambda: nfd.score(5, SMOOTH)), refused(TypeError, lambda: nfd.score(SMOOTH.oracle(), 5))
+    refused(TypeError, lambda: nfd.train("score_field", "gp1d", budget=5))
+    refused(TypeError, lambda: nfd.train("score_field", "gp1d", budget="smoke", seed=None))
+    refused(TypeError, lambda: nfd.load(None)), refused(ValueError, lambda: nfd.train("score_field", "arrays"), "data")
+    for out in ([1], np.zeros((1, 8, 1), int)):
+        refused(TypeError, lambda out=out: nfd.render(SMOOTH.draw(1, seed=0), (8,), out=out), "floating point")
+
+
+def test_what_is_masked_is_not_data():
+    values = np.random.default_rng(0).normal(size=(8, 20))
+    refused(ValueError, lambda: Arrays(np.ma.masked_less(values, 0)), "mask")
+    assert Arrays(np.ma.masked_less(values, -99)).c == 1, "nothing is masked"
+    refused(TypeError, lambda: Arrays([[1.0, 2.0], [3.0]]))
+
+
+def test_tensors_of_any_real_kind_are_data():
+    values = torch.rand(8, 20, generator=torch.Generator().manual_seed(0))
+    for kind in (values.clone().requires_grad_(), values.bfloat16(), (10 * values).int()):
+        assert Arrays(kind).d == 1
+
+
+def test_equal_values_have_no_spread_but_rounding():
+    """Twelve times 273.15: the standard deviation of the sum's rounding is no scale."""
+    table = np.column_stack([np.linspace(0, 1, 12), np.full(12, 273.15)])
+    found = observations(table)
+    assert found.scaling.std == (1.0,) and found.values.abs().max() < 1e-6
+    assert Arrays(np.full((12, 40), 273.15)).scaling.std == (1.0,)
+    table[3, 1] += 1e-6
+    assert observations(table).scaling.std[0] < 1e-5, "a small spread is a spread"
+
+
+def test_a_box_ends_where_arithmetic_says():
+    assert float(observations(np.array([[0.1 * 3, 1.0], [0.1, 2.0]]), box=[(0, 0.3)]).coords.max()) == 1
+    refused(ValueError, lambda: observations(np.array([[0.3001, 1.0], [0.1, 2.0]]), box=[(0, 0.3)]), "outside|inside")
+    refused(ValueError, lambda: observations(np.random.default_rng(0).random((5, 2)), box={"x": (0, 1)}), "box")
+    refused(ValueError, lambda: observations(np.empty((0, 3))), "at least 1")
