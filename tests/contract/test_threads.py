@@ -1,10 +1,13 @@
-"""A trained model may be shared by threads: drawing writes nothing into it."""
+"""A trained model may be shared by threads, drawing writes nothing into it; and models and draws by processes."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import pytest
 import torch
 
+import nfdlab as nfd
 from nfdlab import store
 from nfdlab.core.types import Observations
 
@@ -68,3 +71,14 @@ def test_drawing_writes_nothing_into_a_network(approach, problem):
     assert {key for key in after if after[key] != before.get(key)} == set()
 
 
+
+
+def test_a_spawned_worker_is_sent_models_and_sends_draws():
+    """A process that shares nothing: model and observations go there, draws come back as functions."""
+    truth = nfd.problems.get("gp1d").draw(1, seed=0)
+    seen, grid = nfd.observe(truth, nfd.patterns.Random(count=4), seed=1), nfd.cell_centres((9,))
+    asked = (nfd.load("sparse_conditional", "gp1d", device="cpu"), nfd.problems.get("gp1d").oracle())
+    with get_context("spawn").Pool(1) as pool:
+        for fitted in asked:
+            there = pool.apply(partial(fitted.draw, seen, 2, seed=3))
+            torch.testing.assert_close(there(grid), fitted.draw(seen, 2, seed=3)(grid), rtol=0, atol=1e-5)

@@ -1,5 +1,5 @@
-"""Inputs that people bring: numbers of numpy, masks, equal values, thin patterns; accepted where they mean something, and
-refused in four parts where not."""
+"""Inputs that people bring, numbers of numpy, masks, equal values, thin patterns: accepted where they mean something,
+and refused in four parts where not."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from nfdlab.problems.arrays import Arrays, observations
 SMOOTH = nfd.problems.get("gp1d")
 
 
-def refused(kind, call, words=""):
+def refused(kind, call, words="came: "):
     with pytest.raises(kind, match=words) as error:
         call()
     assert all(part in str(error.value) for part in ("\n  came: ", "\n  why:  ", "\n  do:   "))
