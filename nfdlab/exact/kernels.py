@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,18 +23,19 @@ def cosines(omega: Tensor, power: Tensor) -> tuple[Basis, int]:
     for i in range(power.ndim):
         root = root.index_select(i, both)
     root = root.flatten()
+    return partial(_products, omega, root, power.ndim), len(root)
 
+
+def _products(omega: Tensor, root: Tensor, d: int, coords: Tensor) -> Tensor:
+    """Products over the axes of cosines and sines at coords (…, p, d), times root (k,): (…, p, k)."""
     def axis(x: Tensor) -> Tensor:                       # (…,) -> (…, 2K − 1)
         angle = x[..., None] * omega.to(x)
         return torch.cat([angle.cos(), angle[..., 1:].sin()], -1)
 
-    def basis(coords: Tensor) -> Tensor:
-        out = axis(coords[..., 0])
-        for i in range(1, power.ndim):
-            out = (out[..., :, None] * axis(coords[..., i])[..., None, :]).flatten(-2)
-        return out * root.to(coords)
-
-    return basis, len(root)
+    out = axis(coords[..., 0])
+    for i in range(1, d):
+        out = (out[..., :, None] * axis(coords[..., i])[..., None, :]).flatten(-2)
+    return out * root.to(coords)
 
 
 def squared_exponential(lengthscale: float, d: int) -> tuple[Basis, int]:
@@ -62,11 +64,12 @@ def power_law(slope: float, top: int = 24) -> tuple[Basis, int]:
 
 def striped(basis: Basis, wavenumber: float) -> Basis:
     """A basis of K(x, x')·cos(wavenumber·Δ) along the first axis, from one of K."""
-    def stripes(coords: Tensor) -> Tensor:
-        here, angle = basis(coords), wavenumber * coords[..., :1]
-        return torch.cat([here * angle.cos(), here * angle.sin()], -1)
+    return partial(_stripes, basis, wavenumber)
 
-    return stripes
+
+def _stripes(basis: Basis, wavenumber: float, coords: Tensor) -> Tensor:
+    here, angle = basis(coords), wavenumber * coords[..., :1]
+    return torch.cat([here * angle.cos(), here * angle.sin()], -1)
 
 
 def fading(rate: float, span: float, step: float) -> Basis:
@@ -76,14 +79,17 @@ def fading(rate: float, span: float, step: float) -> Basis:
     variance lacks about (λ step)³/24 (a cubic spline's error).
     """
     knots = torch.linspace(0, span, max(2, math.ceil(span / step) + 1), dtype=torch.float64)
+    L = torch.linalg.cholesky(_matern(rate, knots[:, None], knots))
+    return partial(_sections, rate, knots, torch.linalg.inv(L).T)
 
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        r = rate * (a - b).abs()
-        return (1 + r) * torch.exp(-r)
 
-    L = torch.linalg.cholesky(kernel(knots[:, None], knots))
-    mix = torch.linalg.inv(L).T
-    return lambda s: kernel(s, knots) @ mix
+def _matern(rate: float, a: Tensor, b: Tensor) -> Tensor:
+    r = rate * (a - b).abs()
+    return (1 + r) * torch.exp(-r)
+
+
+def _sections(rate: float, knots: Tensor, mix: Tensor, s: Tensor) -> Tensor:
+    return _matern(rate, s, knots) @ mix
 
 
 def drifting(weights: Tensor, rates: Tensor, speed: float, error: float = 7e-6) -> tuple[Basis, int]:
@@ -95,13 +101,14 @@ def drifting(weights: Tensor, rates: Tensor, speed: float, error: float = 7e-6) 
     weights, span = weights / weights.sum(), 3.2
     steps = (24 * error / len(weights) / weights) ** (1 / 3) / rates
     times = [fading(float(rate), span, float(step)) for rate, step in zip(rates, steps, strict=True)]
-
-    def basis(coords: Tensor) -> Tensor:
-        s, phi = 1.6 * (coords[..., :1].double() + 1), math.pi * coords[..., 1:].double()
-        out = []
-        for k, (w, time) in enumerate(zip(weights.sqrt(), times, strict=True)):
-            faded, angle = w * time(s), k * (phi - speed * s)
-            out += [faded * angle.cos(), faded * angle.sin()] if k else [faded]
-        return torch.cat(out, -1).to(coords)
-
+    basis = partial(_drifting, weights.sqrt(), times, speed)
     return basis, basis(torch.zeros(1, 2)).shape[-1]
+
+
+def _drifting(roots: Tensor, times: list[Basis], speed: float, coords: Tensor) -> Tensor:
+    s, phi = 1.6 * (coords[..., :1].double() + 1), math.pi * coords[..., 1:].double()
+    out = []
+    for k, (root, time) in enumerate(zip(roots, times, strict=True)):
+        faded, angle = root * time(s), k * (phi - speed * s)
+        out += [faded * angle.cos(), faded * angle.sin()] if k else [faded]
+    return torch.cat(out, -1).to(coords)
