@@ -7,6 +7,7 @@ the ratios are then averaged over m, so that large m, where scores are small, co
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ class Table:
         return f"{self._title()}\n{self._text().to_string()}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self._title()}</p>{self._text().to_html()}"
+        return f"<p>{escape(self._title())}</p>{self._text().to_html()}"
 
     def _title(self) -> str:
         tasks = self.rows.groupby("m")["task"].nunique().min()

@@ -9,7 +9,12 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+from ..core.checks import require
+
 MINE, RECORD = "my_lessons", ".copied.json"
+# Jupyter's short names of the options that we set
+TOKENS, HERE = ("--ServerApp.token", "--IdentityProvider.token"), ("localhost", "127.0.0.1", "::1")
+ALIASES = {"--ip": "--ServerApp.ip", "--port": "--ServerApp.port", "--notebook-dir": "--ServerApp.root_dir"}
 
 
 def copy_lessons(root: Path) -> list[str]:
@@ -47,7 +52,7 @@ def _digest(path: Path) -> str:
 
 def command(root: Path, *, edit: bool = False, browser: bool = True, port: int | None = None,
             extra: list[str] = ()) -> tuple[list, dict]:
-    """Arguments and environment for JupyterLab; `extra` comes last, so it overrides the others.
+    """Arguments and environment for JupyterLab; an option in `extra` takes the place of ours.
 
     The token stays on and the server listens on this machine only. Two settings come with the package: a double click
     on a .py opens it as a notebook, and no news pop-up. The file browser shows my_lessons and not the lessons
@@ -67,7 +72,23 @@ def command(root: Path, *, edit: bool = False, browser: bool = True, port: int |
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")           # containers; JupyterLab refuses to start there otherwise
     settings = [str(Path(__file__).parent), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    given = options(extra)
+    bare = any(given.get(name, "-").strip("'\"") == "" for name in TOKENS)
+    require(not bare or given.get("--ServerApp.ip", "localhost") in HERE, must="A token, where others can reach the "
+            "server.", came=" ".join(extra), why="Anybody who finds the address could run any code as you.",
+            do="Leave the token as it is, or the address: nfdlab lab --no-browser prints both.")
+    arguments = [word for word in arguments if word.split("=")[0] not in given]
     return [*arguments, *extra], {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(settings)}
+
+
+def options(words: list[str]) -> dict[str, str]:
+    """Options of a command line, --name=value or --name value, by their long names; "-" where no value follows."""
+    found = {}
+    for word, after in zip(words, [*words[1:], "-"], strict=False):
+        if word.startswith("-"):
+            name, equals, value = word.partition("=")
+            found[ALIASES.get(name, name)] = value if equals else "-" if after.startswith("-") else after
+    return found
 
 
 def start(arguments: list[str], environment: dict[str, str]) -> int:

@@ -83,8 +83,8 @@ def offline(html: str) -> str:
 
 
 def script_json(value) -> str:
-    """JSON that is safe inside a script element."""
-    return '<script type="application/json">' + json.dumps(value).replace("</", "<\\/") + "</script>"
+    """JSON that is safe inside a script element: no "</script>" and no "<!--" can occur in it."""
+    return '<script type="application/json">' + json.dumps(value).replace("<", "\\u003c") + "</script>"
 
 
 def picture(kind: str, data: str, alt: str) -> str:

@@ -146,6 +146,14 @@ def test_lab_starts_this_python_on_the_first_lesson_with_its_token_on(repository
     lab.copy_lessons(repository)
     assert "--LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb" in lab.command(repository)[0]
     assert "--ServerApp.ip=localhost" in words and not any("token" in w.lower() or "password" in w for w in words)
+    for extra in (["--ip", "0.0.0.0"], ["--ServerApp.ip=0.0.0.0"], ["--port=7"], ["--ServerApp.port", "7"]):
+        words, _ = lab.command(repository, port=9999, extra=extra)
+        assert words[-len(extra):] == extra and len([w for w in words if "ip" in w.split("=")[0].lower()[-3:]]) == 1
+        assert len([w for w in words if w.split("=")[0].lower().endswith("port")]) == 1, "ours gave way"
+    for extra in (["--ip=0.0.0.0", "--ServerApp.token="], ["--ip", "0.0.0.0", "--IdentityProvider.token=''"]):
+        with pytest.raises(ValueError, match="A token"):
+            lab.command(repository, extra=extra)
+    assert lab.command(repository, extra=["--IdentityProvider.token="]), "on this machine alone it may be left out"
     first, second = environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)
     assert second == "mine" and Path(first, "labconfig", "default_setting_overrides.json").is_file()
 
