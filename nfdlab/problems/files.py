@@ -1,6 +1,7 @@
 """Read numbers from npy, npz, csv and picture files. Errors name the line; no code of a file is executed."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,30 +62,62 @@ def _picture(path: Path) -> np.ndarray:
 
 
 def _table(path: Path) -> tuple[list[str], np.ndarray]:
-    """Column names and numbers (rows, columns) of a csv file. The first line is a header if it holds no numbers.
+    """Column names and numbers (rows, columns) of a text file. The first line is a header if it holds no numbers.
 
-    Separated by comma, semicolon or tab; empty lines are skipped. A missing value, a word or a row of another length is
-    refused with its line.
+    Separated by comma, semicolon, tab or blanks; decimals have a point, or a comma where that separates nothing. Empty
+    lines and those that start with # or % are skipped, and a first column without a name that counts the rows, as
+    pandas writes it. A missing value, a word or a row of another length is refused with its line.
     """
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    separator = max(",;\t", key=lines[0].count) if lines else ","
-    rows = [(number, [cell.strip() for cell in row]) for number, row
-            in enumerate(csv.reader(lines, delimiter=separator), 1) if any(cell.strip() for cell in row)]
-    header = bool(rows) and not any(_is_number(cell) for cell in rows[0][1])
+    separator, rows = _rows(path)
+    header = bool(rows) and (not any(_is_number(cell) for cell in rows[0][1]) or _counted(rows))
     names, rows = (rows[0][1], rows[1:]) if header else ([], rows)
     require(len(rows) > 0, must="path: a table with at least one row of numbers.", came=f"{path.name} with none",
             why="Each row is one point, or one function.", do="Write columns of numbers separated by commas.")
     wide = len(names) or len(rows[0][1])
     for number, row in rows:
         require(len(row) == wide, must=f"Each row of {path.name}: {wide} numbers.",
-                came=f"line {number} with {len(row)}: {separator.join(row)[:60]}",
+                came=f"line {number} with {len(row)}: {(separator or ' ').join(row)[:60]}",
                 why="A ragged table leaves open which number belongs to which column.", do=f"Correct line {number}.")
         for cell, column in zip(row, names or range(1, wide + 1), strict=True):
+            date = re.fullmatch(r"\d+[-/.:]\d+[-/.:T ].*", cell) is not None
             require(_is_number(cell), must=f"Each cell of {path.name}: a finite number.",
                     came=f"line {number}, column {column}: {cell!r}", why="Only numbers can be interpolated.",
-                    do="Leave out rows without a value; write decimals with a point.")
-    names = names or [f"column {i}" for i in range(1, wide + 1)]
-    return names, np.array([[float(cell) for cell in row] for _, row in rows])
+                    do="Turn dates into numbers, with pandas: (pandas.to_datetime(column) - start).dt.total_seconds()."
+                    if date else "Leave out rows without a value; write decimals with a point.")
+    table = np.array([[float(cell) for cell in row] for _, row in rows])
+    if names and names[0] == "" and wide > 1 and (table[:, 0] == np.arange(len(table))).all():
+        names, table = names[1:], table[:, 1:]
+    return names or [f"column {i}" for i in range(1, wide + 1)], table
+
+
+def _rows(path: Path) -> tuple[str | None, list[tuple[int, list[str]]]]:
+    """The separator of a text file, None for blanks, and its lines that are not empty: (number, cells)."""
+    data = path.read_bytes()
+    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = data.decode(coding)
+    except UnicodeDecodeError:
+        require(coding == "utf-8-sig" and b"\0" not in data, must=f"path: a readable {path.suffix} file.",
+                came=str(path), why="It is no text in a coding that is known here.", do="Save it as text in UTF-8.")
+        text = data.decode("latin-1")
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and line.lstrip()[0] not in "#%"]
+    first = lines[0][1] if lines else ","
+    separator = max(",;\t", key=first.count)
+    separator = separator if separator in first else "," if len(first.split()) < 2 else None
+    rows = [(i, line.split() if separator is None else next(csv.reader([line], delimiter=separator)))
+            for i, line in lines]
+    rows = [(i, [cell.strip() for cell in row]) for i, row in rows if any(cell.strip() for cell in row)]
+    if separator != ",":
+        rows = [(i, [re.sub(r"^([+-]?\d*),(\d+)$", r"\1.\2", cell) for cell in row]) for i, row in rows]
+    return separator, rows
+
+
+def _counted(rows: list[tuple[int, list[str]]]) -> bool:
+    """Whether the first row numbers the columns, 0, 1, 2, …, as pandas writes it, above numbers of another kind."""
+    first, rest = rows[0][1], rows[1:]
+    start = int(first[:1] == [""])
+    return bool(rest) and first[start:] == [str(i) for i in range(len(first) - start)] and (
+        start == 1 or any(not cell.isdigit() for _, row in rest for cell in row))
 
 
 def _is_number(cell: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.checks import require, require_count, require_number
+from ..core.checks import require, require_count, require_name, require_number
 from ..core.types import Observations
 from .files import read
 
@@ -57,15 +57,16 @@ class Measured(Observations):
 
 
 def observations(source, *, d: int | None = None, box=None, noise_std: float | None = None,
-                 scaling: Scaling | None = None, key: str | None = None) -> Measured:
-    """Observations from a table of points: an array (m, d + c) or a file, the d coordinates first, then the c values.
+                 scaling: Scaling | None = None, key: str | None = None, columns=None) -> Measured:
+    """Observations from a table of points: an array (m, d + c), a DataFrame or a file, the d coordinates first, then
+    the c values. `columns`: the names or numbers (from 0) of those that count, in this order; by default all.
 
     `d`: by default all columns but the last. `box`: (low, high) of each axis in physical units; by default the smallest
     that holds the points. `noise_std` in units of the values; by default 0.05 of their standard deviation, and with
     several channels the largest in standard deviations. `scaling`: that of a problem or of earlier observations (then
     no `box`).
     """
-    names, table = _table(source, key)
+    names, table = _table(source, key, columns)
     wide = table.shape[1]
     d = wide - 1 if d is None else require_count(d, "d")
     require(d < wide, must="d: fewer than the table's columns.", came=f"d={d}, {wide} columns",
@@ -100,9 +101,17 @@ def _doubles(*numbers) -> tuple[Tensor, ...]:
     return tuple(torch.as_tensor(x, dtype=torch.float64) for x in numbers)
 
 
-def _table(source, key: str | None) -> tuple[list[str], np.ndarray]:
+def _table(source, key: str | None, columns) -> tuple[list[str], np.ndarray]:
     """Column names and a finite float table (m, columns)."""
-    names, table = read(source, key=key) if isinstance(source, (str, Path)) else ([], np.asarray(source))
+    if isinstance(source, (str, Path)):
+        names, table = read(source, key=key)
+    else:
+        names, table = [str(name) for name in getattr(source, "columns", ())], np.asarray(source)
+    if columns is not None and table.ndim == 2:
+        known = {str(i): i for i in range(table.shape[1])} | {name: i for i, name in enumerate(names)}
+        picked = [known[require_name(str(column), known, "column")] for column in columns]
+        names, table = [names[i] for i in picked] if names else [], table[:, picked]
+        table = table.astype(np.float64) if table.dtype.kind == "O" else table
     right = table.ndim == 2 and table.shape[1] >= 2 and len(table) > 0 and table.dtype.kind in "fiub"
     require(right, must="source: a table of numbers (m, d + c), m at least 1.", came=table,
             why="A row is one point: its coordinates, then its values.",

@@ -1,6 +1,7 @@
 """Your own data: grids between cells, files and their refusals, units there and back."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -190,6 +191,35 @@ def test_points_may_bring_their_box_or_anothers_scaling():
     assert both.values.shape == (2, 2) and both.noise_std == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("text", [
+    "x,v\n0,1.5\n1,2.5\n", "x v\n0 1.5\n1\t2.5\n", "# by hand\nx;v\n0;1,5\n\n1;2,5\n", "x\tv\n0\t1,5\n1\t2,5\n",
+    ",x,v\n0,0,1.5\n1,1,2.5\n", ",0,1\n0,0,1.5\n1,1,2.5\n", "0,1\n0,1.5\n1,2.5\n", "% x\n0 1.5\n1 2.5"],
+    ids=["commas", "blanks", "decimal commas", "tabs", "pandas", "pandas, numbered", "numbered", "no header"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_tables_as_people_write_them_are_read_alike(tmp_path, text, coding):
+    (tmp_path / "a.csv").write_bytes(text.replace("by hand", "zu Fuß").encode(coding))
+    seen = observations(tmp_path / "a.csv")
+    assert seen.coords.flatten().tolist() == [-1, 1] and seen.scaling.mean == (2.0,)
+
+
+def test_columns_are_picked_by_name_or_number(tmp_path):
+    frame = pd.DataFrame({"depth": [5.0, 7, 9], "well": ["a", "b", "c"], "east": [0.0, 50, 100]})
+    frame.to_csv(tmp_path / "a.csv")
+    one = observations(frame, columns=("east", "depth"))
+    assert one.scaling.axes == ("east",) and one.scaling.channels == ("depth",) and one.scaling.mean == (7.0,)
+    assert observations(frame.to_numpy(), columns=(2, 0)).coords.tolist() == one.coords.tolist()
+    with pytest.raises(KeyError, match="Did you mean 'depth'"):
+        observations(frame, columns=("east", "depht"))
+    frame.drop(columns="well").to_csv(tmp_path / "a.csv")
+    assert observations(tmp_path / "a.csv", columns=("east", "depth")).coords.tolist() == one.coords.tolist()
+
+
+def test_a_date_is_refused_with_the_line_that_mends_it(tmp_path):
+    (tmp_path / "a.csv").write_text("when,v\n2020-01-01 12:00,1\n2020-01-02 12:00,2\n")
+    with pytest.raises(ValueError, match="to_datetime"):
+        observations(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize(("text", "says"), [
     ("x,y,v\n1,2,3\n4,5\n", "line 3 with 2"),
     ("x,y,v\n1,2,3,4\n", "line 2 with 4"),
@@ -221,7 +251,7 @@ def test_points_that_do_not_fit_are_refused(table, knobs, says):
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "binary.csv").write_bytes(b"\x89\x00\x81\xff")
     with pytest.raises(ValueError, match="path: a readable .csv"):
         observations(tmp_path / "binary.csv")
 
