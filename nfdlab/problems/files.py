@@ -10,13 +10,15 @@ from ..core.checks import four_parts, require, require_name
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 TABLES = (".csv", ".tsv", ".txt")
+NODATA = 42113           # the tag by which a GeoTIFF says which number stands for no data
 KNOWN = (".npy", ".npz", *TABLES, *PICTURES)
 
 
 def read(path: str | Path, *, key: str | None = None) -> tuple[list[str], np.ndarray]:
     """Names of a table's columns, else [], and the numbers in a file.
 
-    `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3) in [0, 1], without transparency.
+    `key`: one array of an npz file. Pictures: (rows, columns) or (rows, columns, 3), of 8 bits a channel in [0, 1],
+    without transparency; deeper ones, a raster of heights say, in their own units, and NaN where they say "no data".
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -57,8 +59,12 @@ def _picture(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
         deep = image.mode.startswith("I") or image.mode == "F"
-        pixels = np.asarray(image if deep else image.convert("L" if grey else "RGB"), dtype=np.float64)
-    return pixels / (65535 if deep and pixels.max() > 255 else 255)
+        stored = np.asarray(image if deep else image.convert("L" if grey else "RGB"))
+        nodata = str(getattr(image, "tag_v2", {}).get(NODATA, "")).strip("\0 ")
+    pixels = stored.astype(np.float64)
+    if nodata and deep:
+        pixels[stored == stored.dtype.type(float(nodata))] = np.nan
+    return pixels if deep else pixels / 255
 
 
 def _table(path: Path) -> tuple[list[str], np.ndarray]:

@@ -11,6 +11,7 @@ import nfdlab
 from nfdlab import baselines, patterns, problems
 from nfdlab.evaluate.provenance import require_same_problem
 from nfdlab.problems.arrays import Arrays, observations
+from nfdlab.problems.files import read
 from nfdlab.problems.gridded import gridded
 from nfdlab.recipes import knobs
 
@@ -200,6 +201,20 @@ def test_tables_as_people_write_them_are_read_alike(tmp_path, text, coding):
     (tmp_path / "a.csv").write_bytes(text.replace("by hand", "zu Fuß").encode(coding))
     seen = observations(tmp_path / "a.csv")
     assert seen.coords.flatten().tolist() == [-1, 1] and seen.scaling.mean == (2.0,)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("most", [200, 3000])
+def test_a_raster_keeps_its_units(tmp_path, kind, most):
+    """Heights of 100 to `most` metres stay metres, whatever the largest of them; a picture of 8 bits is in [0, 1]."""
+    heights = np.linspace(100, most, 40 * 80).reshape(40, 80).astype(kind)
+    Image.fromarray(heights).save(tmp_path / "a.tif")
+    np.testing.assert_allclose(read(tmp_path / "a.tif")[1], heights)
+    Image.fromarray(heights).save(tmp_path / "b.tif", tiffinfo={42113: str(heights[3, 4])})
+    with pytest.raises(ValueError, match="finite numbers"):
+        Arrays(tmp_path / "b.tif", patch=8)
+    Image.fromarray(np.full((4, 4), 51, np.uint8)).save(tmp_path / "c.png")
+    np.testing.assert_allclose(read(tmp_path / "c.png")[1], 0.2)
 
 
 def test_columns_are_picked_by_name_or_number(tmp_path):
