@@ -27,7 +27,7 @@ LARGEST = 1e6                               # of observed values and noise level
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
-GUIDES = ("particles", "linearised", "gauss_newton", "tweedie", "pigdm", "dps")
+GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "dps")
 KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
 
 
@@ -326,13 +326,13 @@ class LatentPosterior(TrainedModel):
                            noise_std)
 
     def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
-        """The prior's denoiser guided by a measurement of x. `linearised` takes the decoder's Jacobian once, at the
-        most probable latent; the other guides take it anew at each draw and noise level."""
+        """The prior's denoiser guided by a measurement of x. `linearised` and `linearised_pigdm` take the decoder's
+        Jacobian once, at the most probable latent; the other guides take it anew at each draw and noise level."""
         denoise, covariance = self.denoiser(), self.net.covariance
+        if guide.startswith("linearised"):
+            measurement, guide = linearised(measurement, covariance, self.net.shape), guide.removeprefix("linearised_")
         if guide in ("tweedie", "pigdm", "dps"):
             return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
-        if guide == "linearised":
-            measurement = linearised(measurement, covariance, self.net.shape)
         return gauss_newton(denoise, measurement, covariance="isotropic" if covariance is None else covariance)
 
     def log_likelihood(self, seen: Seen) -> Callable[[Tensor], Tensor]:

@@ -195,7 +195,7 @@ def test_a_guided_draw_depends_on_its_seed_alone(guide):
     assert torch.allclose(model.fields(SEEN, last(model.path(SEEN, 6, seed=2)))(coords), draws, atol=1e-6)
 
 
-@pytest.mark.parametrize("guide", ["linearised", "gauss_newton"])
+@pytest.mark.parametrize("guide", ["linearised", "gauss_newton", "pigdm", "linearised_pigdm"])
 def test_without_a_covariance_latents_are_taken_to_be_white(guide):
     """Of latents N(0, I) that is right, so the posterior comes out as above."""
     model = waves(guide)
@@ -224,6 +224,14 @@ def test_a_nonlinear_decoder_is_linearised_at_the_most_probable_latent():
         z = z + 0.5 * torch.linalg.solve(J.T @ J / seen.variance + precision, uphill)
     assert uphill.abs().max() < 1e-2
     torch.testing.assert_close(linearised(seen, law, (3,), iterations=20).matrix, J, rtol=1e-3, atol=1e-3)
+
+
+def test_pseudo_inverse_guidance_may_take_one_slope_of_the_decoder():
+    """Of a linear decoder it is that of every draw: nothing changes. Of one that bends it is not."""
+    for bend, same in ((0.0, True), (0.2, False)):
+        model = waves("pigdm", bend)
+        own, one = (last(model.path(SEEN, 8, seed=1, guide=guide)) for guide in ("pigdm", "linearised_pigdm"))
+        assert torch.allclose(own, one, atol=1e-4) == same and torch.isfinite(one).all()
 
 
 def test_a_decoder_error_is_the_mixture_it_was_measured_from():
