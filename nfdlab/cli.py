@@ -5,6 +5,8 @@ Heavy packages are imported inside the commands, so that `nfdlab --help` answers
 
 import os
 import re
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -332,5 +334,8 @@ def use_threads(threads: int | None) -> None:
 
 
 def main():
-    """The entry point."""
+    """The entry point. A request to end (TERM, HUP) unwinds as an exit, so that folders, kernels and workers go too."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
     app(prog_name="nfdlab")

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -361,3 +362,27 @@ def test_threads_are_set_before_anything_is_computed(nfd, tmp_path, monkeypatch)
     monkeypatch.setattr(nfdlab, "load", lambda *names, device: order.append("load"), raising=False)
     nfd("score", tmp_path / "a.safetensors", "gp1d", "--threads", 1)
     assert order == [1, "load"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_leaves_no_folder_and_no_kernel(number, tmp_path):
+    """A lesson that sleeps; the request comes while its kernel is at work."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    pid = f"pathlib.Path({str(tmp_path / 'kernel')!r}).write_text(str(os.getpid()))"
+    path = write(tmp_path, "99_sleep", "# %%\nimport os, time, pathlib\n" + pid + "\ntime.sleep(600)")
+    done = subprocess.Popen([sys.executable, "-c", "from nfdlab.cli import main; main()", "run", str(path), "-o",
+                             str(tmp_path / "out")], env={**os.environ, "TMPDIR": str(scratch)},
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    began = time.monotonic()
+    while not (tmp_path / "kernel").exists() and time.monotonic() - began < 90 and done.poll() is None:
+        time.sleep(0.2)
+    kernel = int((tmp_path / "kernel").read_text())
+    assert list(scratch.iterdir())
+    done.send_signal(number)
+    assert done.wait(30) == 128 + number
+    assert not list(scratch.iterdir())
+    with pytest.raises(ProcessLookupError):
+        for _ in range(50):
+            os.kill(kernel, 0)
+            time.sleep(0.1)
