@@ -42,7 +42,8 @@ CLAIMS = {
         "only the pattern of the observations changed": "ratio['bicubic'] < 0.8 and ratio['best linear answer'] < 1",
         "stands for everything that was learned": "worth['optimal_interpolation'] > 1.1",
         "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
-        "What if the field is not given\ntheir width?": "errors['taken for points'] > 1.5 * errors['given their width']"},
+        "What if the field is not given\ntheir width?":
+        "errors['taken for points'] > 1.5 * errors['given their width']"},
     "02_weight_diffusion": {
         "But a Gaussian in place of the draws costs nothing":
         "1.2 < worth['network silenced'] < 1.7 and worth['Gaussian draws'] < 1.06 "
