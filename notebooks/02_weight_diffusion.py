@@ -388,7 +388,7 @@ twins = {
     )
     for start in ("shared", "permuted")
 }
-assert twins["shared"].about["floor"] == twins["permuted"].about["floor"]
+assert abs(twins["shared"].about["floor"] - twins["permuted"].about["floor"]) < 1e-4  # the same fields
 drawn = {start: twin.draw(None, 500, seed=seed) for start, twin in twins.items()}
 away = {start: energy_distance(f(coords), real).item() for start, f in drawn.items()}
 plots.fans(

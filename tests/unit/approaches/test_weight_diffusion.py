@@ -59,7 +59,7 @@ def test_files_hold_no_training_data():
 def test_permuted_training_learns_from_the_same_fields():
     """The fits are those of a shared start; only what the diffusion sees of them differs, and holds much less order."""
     one, other = (trained(initialisation=kind, steps=120) for kind in ("shared", "permuted"))
-    assert one.about["floor"] == other.about["floor"]
+    assert one.about["floor"] == pytest.approx(other.about["floor"], rel=1e-4)
     assert other.net.covariance.lam[-8:].sum() < 0.7 * one.net.covariance.lam[-8:].sum()
 
 
