@@ -40,7 +40,7 @@ CONFIGS = {
                                          "width": 64, "depth": 2, "reuse": 4, "steps": 6},
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "neural", "latent_channels": 8, "width": 80,
                                            "field_share": 0.4},
-    ("weight_diffusion", "families1d"): {"rounds": 8, "steps": 6},
+    ("weight_diffusion", "families1d"): {"width": 48, "depth": 3, "batch": 64, "fit_share": 0.3, "rounds": 8, "steps": 6},
     ("modulated_field", "sawtooth1d"): {"field_share": 0.45, "steps": 4},
     ("modulated_field", "families1d"): {"least_std": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
     ("modulated_field", "styles2d"): {
