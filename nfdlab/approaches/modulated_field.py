@@ -7,7 +7,9 @@ observations enter through the field's likelihood. Where functions have a few pa
 they have hundreds it is a vector on each cell of a grid, interpolated at the query.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -18,7 +20,7 @@ from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
 from ..core.grid import cell_centres
 from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
-from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior, ResidualNetwork, like
 from ..diffusion.interpolation import cross
 from ..encoders.deep_set import DeepSet
 from ..encoders.grid_channels import SetConv
@@ -32,6 +34,7 @@ from ..training import Run, Stage, reused
 
 SHARPNESS = 0.03     # the field's errors count quadratically below it, linearly above: a jump slightly off its place
                      # should cost little
+AT_ONCE = 64         # functions encoded at a time after training
 LAST = 8             # points an axis of the last map of a set encoder of no cells
 
 
@@ -84,6 +87,20 @@ class SetEncoder(nn.Module):
         return found if self.points is None else self.points.mix(found + self.points.total(seen))
 
 
+class FieldInformed(ResidualNetwork):
+    """F of a denoiser that is also shown the slope of the log likelihood of the observations, by the field, at the
+    prior's mean: the direction of the encoder's steps, in units of F, and compressed."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, features: Tensor, slope: Callable) -> Tensor:
+        s = like(sigma, x)
+        given = torch.cat([features.expand(len(x), *features.shape[1:]), torch.asinh(std * slope(mean))], 1)
+        return self.net(x / (1 + s**2).sqrt(), s.log().reshape(-1) / 4, given)
+
+
 class ModulatedFieldNetwork(LatentNetwork):
     """Shared field, meta-learned encoder, set encoder and denoiser. Shape of a latent: (k,), or (k, *cells)."""
 
@@ -101,9 +118,9 @@ class ModulatedFieldNetwork(LatentNetwork):
         self.unit = Standardise(k)
         self.set_encoder = SetEncoder(config, d, c, width)
         self.gaussian = None if cells else GaussianPrior(k)
-        self.denoiser = Denoiser(UNet(d, k, width, config.widths, config.depth) if cells else
-                                 MLP(k, width, config.depth, width),
-                                 None if config.prior == "white" else LatentGaussian(d, c, *STATISTICS[d], self.shape))
+        net = UNet(d, k, width + k, config.widths, config.depth) if cells else MLP(k, width, config.depth, width + k)
+        self.denoiser = Denoiser(FieldInformed(net), None if config.prior == "white" else
+                                 LatentGaussian(d, c, *STATISTICS[d], self.shape))
 
     def raw(self, points: ObservationBatch, inner_steps: int | None = None, learn: bool = False) -> Tensor:
         """Scattered points of b functions -> latents (b, *shape) at their own scale."""
@@ -118,8 +135,17 @@ class ModulatedFieldNetwork(LatentNetwork):
         self.unit.calibrate(raw)
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
-        """Features of the observations; where the prior is a measured Gaussian, also its posterior."""
-        return self.conditioned(Conditioning((self.set_encoder(observations),)), observations)
+        """Features and likelihood of the observations; where the prior is a measured Gaussian, also its posterior."""
+        found = Conditioning((self.set_encoder(observations), partial(self.slope, observations)))
+        return self.conditioned(found, observations)
+
+    def slope(self, seen: ObservationBatch, latent: Tensor) -> Tensor:
+        """Gradient of the observations' log likelihood with respect to latents of unit scale."""
+        with torch.inference_mode(False), torch.enable_grad():
+            latent, coords, real = latent.detach().clone().requires_grad_(), seen.coords.clone(), seen.mask[..., None]
+            misfit = real * (self.field(coords, self.unit.restore(latent)) - seen.values.clone())
+            variance = seen.noise_std.clone()[:, None, None].square() + SHARPNESS**2
+            return torch.autograd.grad((misfit.square() / (-2 * variance)).sum(), latent)[0]
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         return (self.unit.restore(latent),)
@@ -143,7 +169,8 @@ class ModulatedFieldPosterior(LatentPosterior):
         if not isinstance(functions, ObservationBatch):
             coords = cell_centres((self.net.set_encoder.setconv.side,) * functions.d).expand(functions.n, -1, -1)
             functions = ObservationBatch.exact(coords, functions(coords))
-        return self.net.encode(functions, inner_steps)
+        functions = functions.to(self.device)
+        return torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])
 
     def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
         """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
@@ -176,9 +203,9 @@ class ModulatedField(NetworkConfig):
     network: ClassVar[type] = ModulatedFieldNetwork
     choices: ClassVar[dict] = {"modulate": ("shift", "shift_and_scale"), "encoder": ("meta_learned", "network")}
     usual: ClassVar[dict] = {"cells": {1: 0, 2: 16, 3: 8}, "latent_channels": {1: 16, 2: 4, 3: 4},
-                             "points": {1: 192, 2: 768, 3: 1024}, "side": {1: 128, 2: 32, 3: 16},
+                             "points": {1: 160, 2: 512, 3: 1024}, "side": {1: 128, 2: 32, 3: 16},
                              "widths": {1: (144,), 2: (48, 56), 3: (48, 56)}, "depth": {1: 4, 2: 2, 3: 2},
-                             "batch": {1: 256, 2: 32, 3: 16}}
+                             "batch": {1: 128, 2: 32, 3: 16}, "noise_draws": {1: 4, 2: 1, 3: 1}}
 
     prior: str = "white"                     # or "gaussian", measured on draws and conditioned on the observations
     # cells a side of a latent on a grid, 16 in 2D and 8 in 3D; 0: the latent is one vector, as in 1D
@@ -202,8 +229,9 @@ class ModulatedField(NetworkConfig):
     field_share: float = 0.4                 # share of the budget for the field
     field_batch: int = 32                    # functions in a batch of the field
     batch: int | None = None                 # functions in a batch of the denoiser
-    reuse: int = 4                           # training steps that use each batch of latents, with fresh views and noise
-    field_lr: float = 1e-3                   # learning rate of the field
+    noise_draws: int | None = None           # how often each latent of a batch is noised: 4 for a vector, else 1
+    reuse: int = 8                           # training steps that use each batch of latents, with fresh views and noise
+    field_lr: float = 2e-3                   # learning rate of the field
     lr: float = 2e-3                         # learning rate of set encoder and denoiser
     steps: int = 12                          # sampling steps
     guide: str = "encoder"                   # how observations enter a draw
@@ -215,7 +243,7 @@ class ModulatedField(NetworkConfig):
         early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch, whole=self.prior == "gaussian")
         net = run.build(self)
-        learn = ModulatedFieldLosses(self.at(run.d), run, net)
+        learn = ModulatedFieldLosses(self.at(run.d), run, net, samples=(16, 64))
         latents = reused(learn.latents, self.reuse)
         run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
                              self.field_share, self.field_lr, after=learn.measure),
@@ -255,7 +283,8 @@ class ModulatedFieldLosses(LatentLosses):
         """Stage 2: denoise latents given observations of their functions."""
         rng = self.run.rng("diffuse", i)
         seen = self.run.observe(functions, i).dropped(self.config.unconditional_share, rng)
-        return self.net.denoiser.training_loss(latent, rng, self.net.condition(seen.to(self.run.device)))
+        conditioning, times = self.net.condition(seen.to(self.run.device)), self.config.noise_draws
+        return sum(self.net.denoiser.training_loss(latent, rng, conditioning) for _ in range(times)) / times
 
 
 APPROACH = ModulatedField

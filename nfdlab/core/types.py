@@ -221,6 +221,11 @@ class ObservationBatch:
         real = mask[..., None]
         return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
 
+    def split(self, size: int) -> "list[ObservationBatch]":
+        """Parts of at most `size` functions."""
+        parts = (t.split(size) for t in (self.coords, self.values, self.mask, self.noise_std))
+        return [ObservationBatch(*part) for part in zip(*parts, strict=True)]
+
     def to(self, device) -> "ObservationBatch":
         """The same batch on another device."""
         return ObservationBatch(*(t.to(device) for t in (self.coords, self.values, self.mask, self.noise_std)))
