@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .core.checks import four_parts, require, require_seed
 from .core.rng import child, stream
-from .core.types import Budget, Fields, ObservationBatch, Source, Step, Views, Watch, quiet
+from .core.types import Budget, Fields, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
 
 SAVE_EVERY = 60.0        # seconds between checkpoints
 WARM_UP = 40             # steps
@@ -139,15 +139,14 @@ def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch) 
 class Run:
     """What every `fit` needs: the device, the data's dimensions, and batches that follow from seed and step alone.
 
-    A source without `draw`, whose functions are known by scattered points alone, `points(n, seed=) ->
-    ObservationBatch`, will do where functions need not be known `whole`.
+    A PointSource, whose functions are known by scattered points alone, will do where they need not be known `whole`.
     """
 
-    def __init__(self, source: Source, views: Views, budget: Budget, seed: int, device: str = "auto",
+    def __init__(self, source: Source | PointSource, views: Views, budget: Budget, seed: int, device: str = "auto",
                  watch: Watch = quiet, whole: bool = True):
         require_seed(seed)
-        self.scattered = not hasattr(source, "draw")
-        require(not self.scattered or hasattr(source, "points") and not whole, kind=TypeError,
+        self.scattered = not isinstance(source, Source)
+        require(not self.scattered or isinstance(source, PointSource) and not whole, kind=TypeError,
                 must="source: an object with draw(n, seed=) -> Fields" + ("." if whole else
                      ", or with points(n, seed=) -> ObservationBatch."), came=source,
                 why="This training asks functions anywhere." if whole else "Training needs functions to learn from.",

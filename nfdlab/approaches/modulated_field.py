@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..core.checks import require_count, require_number
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
-from ..core.grid import cell_centres
-from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
+from ..core.grid import blend, cell_centres
+from ..core.types import Budget, Card, Fields, ObservationBatch, Observations, PointSource, Source, Views, Watch, quiet
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior, ResidualNetwork, like
 from ..diffusion.interpolation import cross
 from ..encoders.deep_set import DeepSet
@@ -34,6 +34,7 @@ from ..training import Run, Stage, reused
 
 SHARPNESS = 0.03     # the field's errors count quadratically below it, linearly above: a jump slightly off its place
                      # should cost little
+STEEPEST = 1.0       # slopes of the encoder beyond it count as this: a field gone wrong must not throw its latents away
 AT_ONCE = 64         # functions encoded at a time after training
 LAST = 8             # points an axis of the last map of a set encoder of no cells
 
@@ -61,10 +62,13 @@ class MetaLearnedEncoder(nn.Module):
             coords, values, real = seen.coords.clone(), seen.values.clone(), seen.mask[..., None].to(seen.values)
             share = self.cells * real / real.sum(1, keepdim=True).clamp_min(1)       # of each point, and so of a cell
             latent = values.new_zeros(len(values), *self.shape, requires_grad=True)
+            crowd = 1.0
+            if latent.ndim > 2:                      # steps are shorter in cells with more points than others have
+                crowd = torch.autograd.grad((share * blend(latent, coords)).sum(), latent)[0].clamp_min(1)
             for _ in range(self.steps if steps is None else steps):
                 loss = (share * (field(coords, latent) - values).square()).sum()
                 slope, = torch.autograd.grad(loss, latent, create_graph=learn)
-                latent = latent - self.rate * slope
+                latent = latent - self.rate / crowd * slope.clamp(-STEEPEST, STEEPEST)
                 if not learn:
                     latent = latent.detach().requires_grad_()
         return latent if learn else latent.detach()
@@ -203,9 +207,9 @@ class ModulatedField(NetworkConfig):
     network: ClassVar[type] = ModulatedFieldNetwork
     choices: ClassVar[dict] = {"modulate": ("shift", "shift_and_scale"), "encoder": ("meta_learned", "network")}
     usual: ClassVar[dict] = {"cells": {1: 0, 2: 16, 3: 8}, "latent_channels": {1: 16, 2: 4, 3: 4},
-                             "points": {1: 160, 2: 512, 3: 1024}, "side": {1: 128, 2: 32, 3: 16},
+                             "points": {1: 128, 2: 512, 3: 1024}, "side": {1: 128, 2: 32, 3: 16},
                              "widths": {1: (144,), 2: (48, 56), 3: (48, 56)}, "depth": {1: 4, 2: 2, 3: 2},
-                             "batch": {1: 128, 2: 32, 3: 16}, "noise_draws": {1: 4, 2: 1, 3: 1}}
+                             "batch": {1: 128, 2: 32, 3: 16}, "noise_draws": {1: 2, 2: 1, 3: 1}}
 
     prior: str = "white"                     # or "gaussian", measured on draws and conditioned on the observations
     # cells a side of a latent on a grid, 16 in 2D and 8 in 3D; 0: the latent is one vector, as in 1D
@@ -229,15 +233,16 @@ class ModulatedField(NetworkConfig):
     field_share: float = 0.4                 # share of the budget for the field
     field_batch: int = 32                    # functions in a batch of the field
     batch: int | None = None                 # functions in a batch of the denoiser
-    noise_draws: int | None = None           # how often each latent of a batch is noised: 4 for a vector, else 1
+    noise_draws: int | None = None           # how often each latent of a batch is noised: 2 in 1D, else 1
+    prior_draws: int = 0                     # how often it is noised again, and no observations given
     reuse: int = 8                           # training steps that use each batch of latents, with fresh views and noise
-    field_lr: float = 2e-3                   # learning rate of the field
+    field_lr: float = 1e-3                   # learning rate of the field
     lr: float = 2e-3                         # learning rate of set encoder and denoiser
     steps: int = 12                          # sampling steps
     guide: str = "encoder"                   # how observations enter a draw
     num_particles: int = 256                 # particles of the guide "particles"
 
-    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+    def fit(self, source: Source | PointSource, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> ModulatedFieldPosterior:
         """Train on scattered points of fresh functions, and on their observations as `views` hides them. Cancelled
         early, it returns what it has."""
@@ -280,11 +285,14 @@ class ModulatedFieldLosses(LatentLosses):
         return functions, self.net.encode(points)
 
     def diffuse(self, functions: Fields | ObservationBatch, latent: Tensor, i: int) -> Tensor:
-        """Stage 2: denoise latents given observations of their functions."""
-        rng = self.run.rng("diffuse", i)
-        seen = self.run.observe(functions, i).dropped(self.config.unconditional_share, rng)
-        conditioning, times = self.net.condition(seen.to(self.run.device)), self.config.noise_draws
-        return sum(self.net.denoiser.training_loss(latent, rng, conditioning) for _ in range(times)) / times
+        """Stage 2: denoise latents given observations of their functions, and given none."""
+        net, config, rng = self.net, self.config, self.run.rng("diffuse", i)
+        seen = self.run.observe(functions, i).dropped(config.unconditional_share, rng)
+        given = [net.condition(seen.to(self.run.device))] * config.noise_draws
+        if config.prior_draws:
+            nothing = ObservationBatch.of([Observations.none(self.run.d, self.run.c)])
+            given += [net.condition(nothing.to(self.run.device))] * config.prior_draws
+        return sum(net.denoiser.training_loss(latent, rng, conditioning) for conditioning in given) / len(given)
 
 
 APPROACH = ModulatedField

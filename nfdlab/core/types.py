@@ -250,6 +250,15 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class PointSource(Protocol):
+    """A source of functions that were never seen whole: scattered points of each, noisy or not."""
+
+    def points(self, n: int, *, seed: int) -> ObservationBatch:
+        """Scattered points of n fresh functions."""
+        ...
+
+
+@runtime_checkable
 class Problem(Source, Protocol):
     """A distribution of functions. A frozen dataclass whose fields are its knobs."""
 
