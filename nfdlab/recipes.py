@@ -41,12 +41,10 @@ CONFIGS = {
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "neural", "latent_channels": 8, "width": 80,
                                            "field_share": 0.4},
     ("weight_diffusion", "families1d"): {"width": 48, "depth": 3, "batch": 64, "fit_share": 0.3, "rounds": 8, "steps": 6},
-    ("modulated_field", "sawtooth1d"): {"field_share": 0.45, "steps": 4},
-    ("modulated_field", "families1d"): {"least_std": 0.1, "guide": "particles", "steps": 8, "num_particles": 512},
-    ("modulated_field", "styles2d"): {
-        "batch": 16, "diffusion_batch": 12, "noise_draws": 1, "queries": 192, "field_width": 64, "field_depth": 3,
-        "modulate": "shift", "estimates": "mixture", "field_share": 0.35,
-        "denoiser_dilations": (1, 2, 4, 2, 1), "lr": 1.5e-3, "unconditional_share": 0.05, "steps": 16},
+    ("modulated_field", "sawtooth1d"): {"cells": 32, "latent_channels": 4, "points": 384, "widths": (64, 64, 72),
+                                        "depth": 2, "batch": 64, "noise_draws": 1, "field_share": 0.2},
+    ("modulated_field", "families1d"): {"field_share": 0.45, "prior_draws": 4, "guide": "particles", "steps": 8},
+    ("modulated_field", "styles2d"): {"modulate": "shift", "field_batch": 16, "field_share": 0.25},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
                                    "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33, "steps": 16},
     ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
@@ -67,8 +65,7 @@ LIVE = {
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"widths": (32, 48), "batch": 32},
-         "modulated_field": {"width": 32, "field_width": 96, "diffusion_batch": 64, "encoder_dilations": (1, 2),
-                             "denoiser_dilations": (1, 2, 4), "denoiser_layers": (128, 3)},
+         "modulated_field": {"batch": 64},
          "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
                              "batch": 16},
          "latent_field": {"width": 32, "widths": (32, 48), "depth": 1, "batch": 24, "queries": 128,
@@ -82,7 +79,7 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                               "encoder_dilations": (1, 2), "calibration_functions": 4096}}
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
-    ("modulated_field", "styles2d"): {"diffusion_batch": 12, "field_width": 64},
+    ("modulated_field", "styles2d"): {"batch": 16, "field_batch": 16},
     ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .core.checks import four_parts, require, require_seed
 from .core.files import replacing
 from .core.rng import child, stream
-from .core.types import Budget, Fields, ObservationBatch, Source, Step, Views, Watch, quiet
+from .core.types import Budget, Fields, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
 
 SAVE_EVERY = 60.0        # seconds between checkpoints
 WARM_UP = 40             # steps
@@ -140,18 +140,28 @@ def train(module: nn.Module, stages: list[Stage], budget: Budget, watch: Watch,
 
 
 class Run:
-    """What every `fit` needs: the device, the data's dimensions, and batches that follow from seed and step alone."""
+    """What every `fit` needs: the device, the data's dimensions, and batches that follow from seed and step alone.
 
-    def __init__(self, source: Source, views: Views, budget: Budget, seed: int, device: str = "auto",
-                 watch: Watch = quiet):
+    A PointSource, whose functions are known by scattered points alone, will do where they need not be known `whole`.
+    """
+
+    def __init__(self, source: Source | PointSource, views: Views, budget: Budget, seed: int, device: str = "auto",
+                 watch: Watch = quiet, whole: bool = True):
         require_seed(seed)
+        self.scattered = not isinstance(source, Source)
+        require(not self.scattered or isinstance(source, PointSource) and not whole, kind=TypeError,
+                must="source: an object with draw(n, seed=) -> Fields" + ("." if whole else
+                     ", or with points(n, seed=) -> ObservationBatch."), came=source,
+                why="This training asks functions anywhere." if whole else "Training needs functions to learn from.",
+                do='nfdlab.problems.get("gp1d"); or modulated_field with prior="white", which learns from points.')
         self.source, self.views, self.budget, self.seed, self.watch = source, views, budget, seed, watch
         self.made = {"steps": 0, "seconds": 0.0}
         self.device = resolve_device(device)
-        probe = source.draw(1, seed=child(seed, "probe"))
-        self.d, self.c = probe.d, probe.c
+        probe = self.functions(1, "probe")
+        self.d, self.c = (probe.coords.shape[2], probe.values.shape[2]) if self.scattered else (probe.d, probe.c)
         # what a checkpoint belongs to: a function of the source stands for the problem and its knobs
-        self.owner = {"seed": seed, "values": probe(self.queries(1, 8, self.rng("probe"))[0]).flatten().tolist()}
+        values = probe.values[0, :8] if self.scattered else probe(self.queries(1, 8, self.rng("probe"))[0])
+        self.owner = {"seed": seed, "values": values.flatten().tolist()}
 
     def build(self, config) -> nn.Module:
         """The network of a config, `config.build(d, c, seed=)`, on the device."""
@@ -162,9 +172,20 @@ class Run:
         """How many batches to measure: at most 2 in a smoke test."""
         return min(batches, 2) if self.budget.name == "smoke" else batches
 
-    def functions(self, n: int, *use) -> Fields:
-        """n fresh functions of the source for one use, a name and numbers."""
-        return self.source.draw(n, seed=child(self.seed, "data", *use))
+    def functions(self, n: int, *use) -> Fields | ObservationBatch:
+        """n fresh functions of the source for one use, a name and numbers; all that is known of them where they are
+        known by scattered points alone."""
+        return (self.source.points if self.scattered else self.source.draw)(n, seed=child(self.seed, "data", *use))
+
+    def points(self, functions: Fields | ObservationBatch, count: int, *use) -> ObservationBatch:
+        """Up to `count` scattered points of each function, in random order."""
+        rng = self.rng("points", *use)
+        if not self.scattered:
+            coords = self.queries(functions.n, count, rng)
+            return ObservationBatch.exact(coords, functions(coords))
+        order = torch.rand(functions.mask.shape, generator=rng) + ~functions.mask           # those that are there first
+        chosen = functions.take(order.argsort(1)[:, :count])
+        return chosen.take(torch.rand(chosen.mask.shape, generator=rng).argsort(1))
 
     def rng(self, *use) -> torch.Generator:
         """The CPU generator of one use."""
@@ -174,9 +195,14 @@ class Run:
         """Query points (b, p, d), uniform in the box, on the CPU: sources are asked there."""
         return 2 * torch.rand(b, p, self.d, generator=rng) - 1
 
-    def observe(self, fields: Fields, *use) -> ObservationBatch:
-        """The functions' observations, hidden as `views` hides them, on the CPU."""
-        return self.views(fields, seed=child(self.seed, "views", *use))
+    def observe(self, fields: Fields | ObservationBatch, *use) -> ObservationBatch:
+        """The functions' observations, hidden as `views` hides them, on the CPU; of functions known by scattered points
+        any number of those."""
+        if not self.scattered:
+            return self.views(fields, seed=child(self.seed, "views", *use))
+        rng, mask = self.rng("views", *use), fields.mask
+        kept = torch.rand(mask.shape, generator=rng) < torch.rand(len(mask), 1, generator=rng)
+        return replace(fields, mask=mask & kept)
 
     def train(self, net: nn.Module, *stages: Stage) -> None:
         """Train `net` through the stages within the budget; whatever happens, each stage's `after` is called. That

@@ -123,7 +123,7 @@ def bare(model) -> tuple[Callable, int] | None:
     if name in ("latent_field", "sparse_conditional"):
         return liif(net.autoencoder.decoder.field)
     if name == "modulated_field":
-        return siren(net.field, not net.vector)
+        return siren(net.field, len(net.shape) > 1)
     if name == "weight_diffusion":
         return batched(net.field)
     if name == "sparse_features":

@@ -57,22 +57,34 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
     return found.flatten(2).mT
 
 
+def blend(grid: Tensor, coords: Tensor) -> Tensor:
+    """`interpolate` by the 2^d corners round each place: (b, p, c), with second derivatives with respect to the grid,
+    which `interpolate` has none of."""
+    index, share = _corners(grid.shape[2:], coords)
+    return (share[..., None] * take(grid.flatten(2).mT, index)).sum(-2)
+
+
 def _multilinear(grid: Tensor, coords: Tensor) -> Tensor:
     """`interpolate` by the 2^d corners round each place, for any d."""
     if coords.ndim == 3:
         return torch.cat([_multilinear(one[None], places) for one, places in zip(grid, coords, strict=True)])
-    sides = torch.tensor(grid.shape[2:], device=coords.device)
+    index, share = _corners(grid.shape[2:], coords)
+    table = grid.flatten(2).flatten(0, 1).T.contiguous()                                    # (cells, b c)
+    found = nn.functional.embedding_bag(index, table, mode="sum", per_sample_weights=share.to(table))
+    return found.unflatten(1, grid.shape[:2]).transpose(0, 1)
+
+
+def _corners(shape: torch.Size, coords: Tensor) -> tuple[Tensor, Tensor]:
+    """The corners round each of coords (…, d) of a grid: their indices in the flat grid and shares, (…, 2^d)."""
+    sides = torch.tensor(shape, device=coords.device)
     place = torch.minimum(((coords + 1) / 2 * sides - 0.5).clamp_min(0), sides - 1)
     low = place.floor()
     index, share = [], []
     for corner in product((0, 1), repeat=len(sides)):
         at = torch.minimum(low + torch.tensor(corner).to(low), sides - 1).long()
-        flat = at[:, 0]
+        flat = at[..., 0]
         for axis in range(1, len(sides)):
-            flat = flat * sides[axis] + at[:, axis]
+            flat = flat * sides[axis] + at[..., axis]
         away = place - low
         index.append(flat), share.append(torch.where(torch.tensor(corner).to(low) > 0, away, 1 - away).prod(-1))
-    table = grid.flatten(2).flatten(0, 1).T.contiguous()                                    # (cells, b c)
-    found = nn.functional.embedding_bag(torch.stack(index, -1), table, mode="sum",
-                                        per_sample_weights=torch.stack(share, -1).to(table))
-    return found.unflatten(1, grid.shape[:2]).transpose(0, 1)
+    return torch.stack(index, -1), torch.stack(share, -1)

@@ -201,12 +201,30 @@ class ObservationBatch:
             coords[i, :s.m], values[i, :s.m], mask[i, :s.m] = s.coords, s.values, True
         return cls(coords, values, mask, torch.tensor([s.noise_std for s in seen]))
 
+    @classmethod
+    def exact(cls, coords: Tensor, values: Tensor) -> "ObservationBatch":
+        """Values (b, m, c) at coords (b, m, d) without noise."""
+        return cls(coords, values, torch.ones_like(coords[..., 0], dtype=torch.bool), values.new_zeros(len(values)))
+
+    def take(self, index: Tensor | slice) -> "ObservationBatch":
+        """Some of the points of each function, by one slice of the columns or by indices (b, q) of each."""
+        if isinstance(index, Tensor):
+            coords, values = (t.gather(1, index[..., None].expand(-1, -1, t.shape[2]))
+                              for t in (self.coords, self.values))
+            return replace(self, coords=coords, values=values, mask=self.mask.gather(1, index))
+        return replace(self, coords=self.coords[:, index], values=self.values[:, index], mask=self.mask[:, index])
+
     def dropped(self, share: float, rng: torch.Generator) -> "ObservationBatch":
         """Observation dropout: all observations of a function are masked with probability `share`, so that a model
         also learns the prior (Ho & Salimans 2022, sec. 3.2)."""
         mask = self.mask & (torch.rand(len(self.mask), 1, generator=rng) >= share)
         real = mask[..., None]
         return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
+
+    def split(self, size: int) -> "list[ObservationBatch]":
+        """Parts of at most `size` functions."""
+        parts = (t.split(size) for t in (self.coords, self.values, self.mask, self.noise_std))
+        return [ObservationBatch(*part) for part in zip(*parts, strict=True)]
 
     def to(self, device) -> "ObservationBatch":
         """The same batch on another device."""
@@ -228,6 +246,15 @@ class Source(Protocol):
 
     def draw(self, n: int, *, seed: int) -> Fields:
         """n fresh functions; a larger n only appends."""
+        ...
+
+
+@runtime_checkable
+class PointSource(Protocol):
+    """A source of functions that were never seen whole: scattered points of each, noisy or not."""
+
+    def points(self, n: int, *, seed: int) -> ObservationBatch:
+        """Scattered points of n fresh functions."""
         ...
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..core.grid import interpolate
+from ..core.grid import blend, interpolate
 from .pieces import in_pieces, in_place
 
 
@@ -92,7 +92,9 @@ class ModulatedSiren(nn.Module):
 
     def local(self, coords: Tensor, latent: Tensor) -> Tensor:
         """The shifts at coords: (b, depth, width) of a flat latent, (b, p, depth, width) of a latent on a grid."""
-        return self.shifts(interpolate(latent, coords) if latent.ndim > 2 else latent)
+        if latent.ndim > 2:                               # meta-learning differentiates twice
+            latent = (blend if torch.is_grad_enabled() else interpolate)(latent, coords)
+        return self.shifts(latent)
 
     def with_shifts(self, coords: Tensor, shifts: Tensor) -> Tensor:
         """The field with given shifts (b, depth, width), or (b, p, depth, width) for each place: values (b, p, c)."""

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.checks import require
-from ..core.grid import cell_centres, interpolate, to_grid
+from ..core.grid import cell_centres, interpolate
 from ..core.rng import normals, seeded
 from ..core.types import LinearObservations, ObservationBatch
-from ..nn.networks import space_to_depth
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
 STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96), 4: (8, 96)}       # usual points a side and rank, by dimension
@@ -267,55 +266,6 @@ class LatentGaussian(nn.Module):
         posterior = self.expansion.prior() if condition is None else condition
         _, mean, std = self.measurement.condition(posterior, x.flatten(1), torch.as_tensor(sigma))
         return mean.unflatten(1, self.shape), std.unflatten(1, self.shape)
-
-
-class ExpansionMixture(nn.Module):
-    """Mixture of Karhunen-Loève expansions: ObservationBatch -> estimates of the field as channels of two grids.
-
-    The fine ones, (b, fine, *[side]*d), are each component's posterior mean. The coarse ones, (b, beside, *[cells]*d),
-    are the mixture's mean and each component's, points of a cell as channels; then each component's log std at the
-    cells' centres and its log responsibility. Conditioned in closed form; Tipping & Bishop 1999.
-    """
-
-    def __init__(self, d: int, c: int, side: int, cells: int, num_components: int, rank: int):
-        super().__init__()
-        self.components = nn.ModuleList(KarhunenLoeve(d, c, side, rank) for _ in range(num_components))
-        self.register_buffer("component_weights", torch.full((num_components,), 1 / num_components))
-        self.fine, self.shape, self.cells = num_components * c, (side,) * d, (cells,) * d
-        self.beside = (num_components + 1) * c * (side // cells) ** d + num_components * (c + 1)
-        self.register_buffer("grid", cell_centres(self.shape), persistent=False)
-        self.register_buffer("centres", cell_centres(self.cells), persistent=False)
-
-    @property
-    def places(self) -> Tensor:
-        """Where `calibrate` wants values: (side^d, d)."""
-        return self.components[0].places
-
-    @torch.no_grad()
-    def calibrate(self, draws: Tensor, *, seed: int) -> None:
-        """Measure components and their weights from values (b, side^d, c) of fresh functions at `places`."""
-        component = assign_components(draws.flatten(1), len(self.components), seed=seed)
-        for j, expansion in enumerate(self.components):
-            expansion.calibrate(draws[component == j], seed=seed)
-            self.component_weights[j] = (component == j).float().mean()
-
-    @torch.no_grad()
-    def forward(self, seen: ObservationBatch) -> tuple[Tensor, Tensor]:
-        means, log_stds, log_likelihoods = [], [], []
-        for expansion in self.components:
-            posterior = expansion.condition(seen)
-            log_likelihoods.append(expansion.log_marginal_likelihood(seen, posterior))
-            moved = posterior.predict_mean(expansion.rows(self.grid)).unflatten(-1, (-1, expansion.c))
-            means.append(to_grid(expansion.mean(self.grid) + moved, self.shape).movedim(-1, 1))
-            variance = expansion.predict(posterior, self.centres)[1].expand(len(moved), -1, -1)
-            log_stds.append(to_grid(variance, self.cells).movedim(-1, 1).log() / 2)
-        logs = torch.log_softmax(torch.stack(log_likelihoods, 1) + self.component_weights.log(), 1)  # responsibilities
-        means = torch.stack(means, 1)                                                      # (b, num_components, c, …)
-        mean = (logs.exp().reshape(*logs.shape, *[1] * (means.ndim - 2)) * means).sum(1)
-        coarse = [space_to_depth(part, self.cells[0]) for part in (mean, *means.unbind(1))]
-        logs = logs.clamp_min(-8) / 4                                                      # as large as other channels
-        logs = logs.reshape(*logs.shape, *[1] * len(self.cells)).expand(-1, -1, *self.cells)
-        return means.flatten(1, 2), torch.cat([*coarse, *log_stds, logs], 1)
 
 
 def assign_components(vectors: Tensor, num_components: int, *, seed: int) -> Tensor:

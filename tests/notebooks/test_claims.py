@@ -114,14 +114,23 @@ CLAIMS = {
         "the last column does":
         "rows['diffusion']['within 0.1 of 0 or 1'] > rows['gaussian']['within 0.1 of 0 or 1'] + 0.1"},
     "09_modulated_field": {
-        'three times its error is what the networks take away':
-        "2.5 < worth['optimal_interpolation'] < 3.5 and 1.05 < worth['Gaussian draws'] < 1.2",
-        "where the deep latent modulates all layers": "table['odds', 'as the deep'].iloc[0] > 0.9 "
-        "and table['odds', 'as the shallow'].iloc[-1] > 0.9",
-        "the way that the prior would call likeliest": "min(off, key=off.get) == 'bridge'",
-        "the score must fall apart":
-        "score['as it is'] < 0.5 * min(score['latent of zeros'], score['latent of another'])",
-        "how much of its variance do the four best shapes miss?": "four_missed['linear'] > four_missed['early']"},
+        "For waves the kind lives in the first layer":
+        "first['as A'] > 0.6 and first['as B'] < 0.1 and turns['families1d'] == 1",
+        "the result is of A's kind only when the last layer is A's too":
+        "crossed.loc[('styles2d', 1), 'odds']['as B'] > 0.9 and turns['styles2d'] == painter.depth",
+        "After two layers the odds are split": "crossed.loc[('styles2d', 2), 'odds'].max() < 0.8",
+        "By both the toy is the better":
+        "toy['toy']['energy distance'] < toy['Gaussian over its latents']['energy distance'] "
+        "and toy['toy']['from a wave'] < 0.6 * toy['Gaussian over its latents']['from a wave']",
+        "both rivals stay behind":
+        "max(ratio['particles'], ratio['encoder']) < min(ratio['optimal_interpolation'], ratio['kriging'])",
+        "How far apart are the two latents": "apart[32] < 0.2 and missed_at[128] < 0.05",
+        "The bridge stays nearest to real ones": "min(off, key=off.get) == 'bridge'",
+        "Taking the networks away costs more than taking the shape of the distribution away":
+        "worth['optimal_interpolation'] > 1.5 * worth['Gaussian draws']",
+        "A further jump goes past the goal": "min(missed, key=missed.get) == 3 and missed[6] > 2 * missed[3]",
+        "Too wide, and further from waves":
+        "blobs[0.05]['spread'] > 1.2 > blobs[1.0]['spread'] and blobs[0.05]['off'] > 1.5 * blobs[1.0]['off']"},
     "10_sparse_features": {
         'On a Gaussian field neither the network nor the field adds anything that can be measured':
         "abs(worth['network silenced'] - 1) < 0.02 and abs(worth['field silenced'] - 1) < 0.03",

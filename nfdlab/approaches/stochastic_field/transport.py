@@ -17,7 +17,7 @@ from ...core.rng import child, normals
 from ...diffusion.denoiser import Conditioning, Denoiser, ResidualNetwork
 from ...diffusion.samplers import SamplerStep, path
 from ...gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
-from ...latents.observation_encoder import gaussian_loss
+from ...latents.gaussian_loss import gaussian_loss
 from ...nn.networks import Fourier, Level, zeroed
 
 NOISES = ("posterior", "prior", "white", "shared")

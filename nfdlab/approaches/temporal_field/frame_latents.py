@@ -19,7 +19,7 @@ from ...core.types import ObservationBatch
 from ...diffusion.denoiser import Conditioning
 from ...fields.space_time import SpaceTimeField
 from ...gaussian.karhunen_loeve import KarhunenLoeve, LatentMeasurement, WeightPosterior, assign_components
-from ...latents.observation_encoder import gaussian_loss
+from ...latents.gaussian_loss import gaussian_loss
 from ...nn.networks import Standardise, refresh
 
 LEAST_OWN = 0.01             # standard deviation of a linear latent's own noise: latents mean nothing finer

@@ -1,0 +1,298 @@
+"""Approach 9: one shared field modulated by a latent; diffusion over the latents.
+
+A single SIREN represents all functions; a latent shifts (and scales) its sines and so selects the function. The latent
+of a function is found from scattered points of it by a few steps of gradient descent through the field (CAVIA). A
+*denoiser* samples latents, conditioned on the features of a *set encoder* of the observations, or alone: then
+observations enter through the field's likelihood. Where functions have a few parameters the latent is one vector; where
+they have hundreds it is a vector on each cell of a grid, interpolated at the query.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..core.checks import require_count, require_number
+from ..core.config import NetworkConfig
+from ..core.fields import EvaluatedFields
+from ..core.grid import blend, cell_centres
+from ..core.types import Budget, Card, Fields, ObservationBatch, Observations, PointSource, Source, Views, Watch, quiet
+from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior, ResidualNetwork, like
+from ..diffusion.interpolation import cross
+from ..encoders.deep_set import DeepSet
+from ..encoders.grid_channels import SetConv
+from ..fields.siren import ModulatedSiren
+from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
+from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..latents.two_stage import LatentLosses
+from ..nn.networks import MLP, GridEncoder, Standardise
+from ..nn.unet import UNet
+from ..training import Run, Stage, reused
+
+SHARPNESS = 0.03     # the field's errors count quadratically below it, linearly above: a jump slightly off its place
+                     # should cost little
+STEEPEST = 1.0       # slopes of the encoder beyond it count as this: a field gone wrong must not throw its latents away
+AT_ONCE = 64         # functions encoded at a time after training
+LAST = 8             # points an axis of the last map of a set encoder of no cells
+
+
+class MetaLearnedEncoder(nn.Module):
+    """Meta-learned encoder: values at scattered points -> latents (b, *shape), by `steps` steps of gradient descent.
+
+    The latent starts at zero, the shared field; each step lowers the squared error at the function's points. Training
+    differentiates through the steps, so that the field and the step sizes become such that a few steps suffice.
+    Zintgraf et al. 2019 (CAVIA), alg. 1; Li et al. 2017 (Meta-SGD): a learned step size for each number of a vector.
+    """
+
+    def __init__(self, shape: tuple[int, ...], steps: int = 3, lr: float = 1.0):
+        super().__init__()
+        self.shape, self.steps = shape, require_count(steps, "inner_steps")
+        self.cells = torch.Size(shape[1:]).numel()
+        lr = require_number(lr, "inner_lr", 0.0, open_low=True)
+        self.rate = nn.Parameter(torch.full((shape[0], *[1] * (len(shape) - 1)), lr))
+
+    def forward(self, field: nn.Module, seen: ObservationBatch, steps: int | None = None,
+                learn: bool = False) -> Tensor:
+        """`field(coords, latent)` is fitted; `learn` keeps the graph, so that a loss of the latents reaches the field
+        and the step sizes. Other `steps` than those trained for are extrapolation."""
+        with torch.inference_mode(False), torch.enable_grad():
+            coords, values, real = seen.coords.clone(), seen.values.clone(), seen.mask[..., None].to(seen.values)
+            share = self.cells * real / real.sum(1, keepdim=True).clamp_min(1)       # of each point, and so of a cell
+            latent = values.new_zeros(len(values), *self.shape, requires_grad=True)
+            crowd = 1.0
+            if latent.ndim > 2:                      # steps are shorter in cells with more points than others have
+                crowd = torch.autograd.grad((share * blend(latent, coords)).sum(), latent)[0].clamp_min(1)
+            for _ in range(self.steps if steps is None else steps):
+                loss = (share * (field(coords, latent) - values).square()).sum()
+                slope, = torch.autograd.grad(loss, latent, create_graph=learn)
+                latent = latent - self.rate / crowd * slope.clamp(-STEEPEST, STEEPEST)
+                if not learn:
+                    latent = latent.detach().requires_grad_()
+        return latent if learn else latent.detach()
+
+
+class SetEncoder(nn.Module):
+    """Set encoder: ObservationBatch -> features (b, out, *cells), by convolutions over SetConv channels; of no cells
+    (b, out), to which a deep set of the observations is added."""
+
+    def __init__(self, config: "ModulatedField", d: int, c: int, out: int):
+        super().__init__()
+        side, w, cells = config.side, config.encoder_width, config.cells
+        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
+        reader = GridEncoder(d, self.setconv.channels, side, cells or LAST, out if cells else w, w, dilations=(1,))
+        self.reader = reader if cells else nn.Sequential(reader, nn.Flatten(), nn.Linear(w * LAST**d, out))
+        self.points = None if cells else DeepSet(d, c, out)
+
+    def forward(self, seen: ObservationBatch) -> Tensor:
+        found = self.reader(self.setconv(seen))
+        return found if self.points is None else self.points.mix(found + self.points.total(seen))
+
+
+class FieldInformed(ResidualNetwork):
+    """F of a denoiser that is also shown the slope of the log likelihood of the observations, by the field, at the
+    prior's mean: the direction of the encoder's steps, in units of F, and compressed."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, features: Tensor, slope: Callable) -> Tensor:
+        s = like(sigma, x)
+        given = torch.cat([features.expand(len(x), *features.shape[1:]), torch.asinh(std * slope(mean))], 1)
+        return self.net(x / (1 + s**2).sqrt(), s.log().reshape(-1) / 4, given)
+
+
+class ModulatedFieldNetwork(LatentNetwork):
+    """Shared field, meta-learned encoder, set encoder and denoiser. Shape of a latent: (k,), or (k, *cells)."""
+
+    amortised = True
+
+    def __init__(self, config: "ModulatedField", d: int, c: int):
+        super().__init__()
+        k, width, cells = config.latent_channels, config.widths[0], config.cells
+        self.shape = (k, *[cells] * d) if cells else (k,)
+        self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
+                                    config.modulate == "shift_and_scale")
+        self.meta_learned = config.encoder == "meta_learned"
+        self.encoder = MetaLearnedEncoder(self.shape, config.inner_steps, config.inner_lr) if self.meta_learned else \
+            SetEncoder(config, d, c, k)
+        self.unit = Standardise(k)
+        self.set_encoder = SetEncoder(config, d, c, width)
+        self.gaussian = None if cells else GaussianPrior(k)
+        net = UNet(d, k, width + k, config.widths, config.depth) if cells else MLP(k, width, config.depth, width + k)
+        self.denoiser = Denoiser(FieldInformed(net), None if config.prior == "white" else
+                                 LatentGaussian(d, c, *STATISTICS[d], self.shape))
+
+    def raw(self, points: ObservationBatch, inner_steps: int | None = None, learn: bool = False) -> Tensor:
+        """Scattered points of b functions -> latents (b, *shape) at their own scale."""
+        return self.encoder(self.field, points, inner_steps, learn) if self.meta_learned else self.encoder(points)
+
+    def encode(self, points: ObservationBatch, inner_steps: int | None = None) -> Tensor:
+        """Scattered points of b functions -> latents (b, *shape) of unit scale."""
+        return self.unit(self.raw(points, inner_steps))
+
+    def rescale(self, raw: Tensor) -> None:
+        """Set the scale to that of raw latents."""
+        self.unit.calibrate(raw)
+
+    def condition(self, observations: ObservationBatch) -> Conditioning:
+        """Features and likelihood of the observations; where the prior is a measured Gaussian, also its posterior."""
+        found = Conditioning((self.set_encoder(observations), partial(self.slope, observations)))
+        return self.conditioned(found, observations)
+
+    def slope(self, seen: ObservationBatch, latent: Tensor) -> Tensor:
+        """Gradient of the observations' log likelihood with respect to latents of unit scale."""
+        with torch.inference_mode(False), torch.enable_grad():
+            latent, coords, real = latent.detach().clone().requires_grad_(), seen.coords.clone(), seen.mask[..., None]
+            misfit = real * (self.field(coords, self.unit.restore(latent)) - seen.values.clone())
+            variance = seen.noise_std.clone()[:, None, None].square() + SHARPNESS**2
+            return torch.autograd.grad((misfit.square() / (-2 * variance)).sum(), latent)[0]
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
+        return (self.unit.restore(latent),)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        return self.field(coords, prepared[0])
+
+
+class ModulatedFieldPosterior(LatentPosterior):
+    """A trained approach 9."""
+
+    @property
+    def depth(self) -> int:
+        """Layers of sines of the shared field."""
+        return len(self.net.field.siren.sines)
+
+    @torch.no_grad()
+    def encode(self, functions: Fields | ObservationBatch, inner_steps: int | None = None) -> Tensor:
+        """Functions, asked at even points, or scattered points of them -> their latents (n, *shape) of unit scale, by
+        `inner_steps` steps of gradient descent, by default as many as in training."""
+        if not isinstance(functions, ObservationBatch):
+            coords = cell_centres((self.net.set_encoder.setconv.side,) * functions.d).expand(functions.n, -1, -1)
+            functions = ObservationBatch.exact(coords, functions(coords))
+        functions = functions.to(self.device)
+        return torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])
+
+    def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
+        """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
+        the others by `deep`. Karras et al. 2019, sec. 3.1."""
+        field, (a, b) = self.net.field, (self.net.unit.restore(latent) for latent in (shallow, deep))
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            first, last = field.local(coords, a[part]), field.local(coords, b[part])
+            return field.with_shifts(coords, torch.cat([first[..., :layer, :], last[..., layer:, :]], -2))
+
+        return self.evaluated(rule, len(shallow), field.width * (1 if a.ndim == 2 else 8))
+
+    def cross(self, a: Tensor, b: Tensor, t: Tensor, way: str = "bridge", steps: int = 40) -> Tensor:
+        """Interpolation between latents a and b (*shape) of unit scale: latents (n, *shape) at t (n,), from 0 to 1.
+        `way` is "straight", "spherical", or "bridge" by `steps` noise levels of the prior's denoiser."""
+        return cross(way, a, b, t.to(self.device), self.denoiser(), self.sigmas(steps))
+
+
+@dataclass(frozen=True)
+class ModulatedField(NetworkConfig):
+    """Config of approach 9. None chooses by dimension."""
+
+    card: ClassVar[Card] = Card(
+        9, "Modulated field",
+        "one shared field whose sines a meta-learned latent shifts; diffuse the latents, given observations or alone",
+        "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA)",
+        "families of curves with a few parameters: sharp draws, a thousand a second, styles that can be crossed",
+        "a vector holds few numbers; fields with hundreds of degrees of freedom need latents on a grid")
+    trained: ClassVar[type] = ModulatedFieldPosterior
+    network: ClassVar[type] = ModulatedFieldNetwork
+    choices: ClassVar[dict] = {"modulate": ("shift", "shift_and_scale"), "encoder": ("meta_learned", "network")}
+    usual: ClassVar[dict] = {"cells": {1: 0, 2: 16, 3: 8}, "latent_channels": {1: 16, 2: 4, 3: 4},
+                             "points": {1: 128, 2: 512, 3: 1024}, "side": {1: 128, 2: 32, 3: 16},
+                             "widths": {1: (144,), 2: (48, 56), 3: (48, 56)}, "depth": {1: 4, 2: 2, 3: 2},
+                             "batch": {1: 128, 2: 32, 3: 16}, "noise_draws": {1: 2, 2: 1, 3: 1}}
+
+    prior: str = "white"                     # or "gaussian", measured on draws and conditioned on the observations
+    # cells a side of a latent on a grid, 16 in 2D and 8 in 3D; 0: the latent is one vector, as in 1D
+    cells: int | None = None
+    latent_channels: int | None = None       # numbers in a vector, 16, or of each cell, 4
+    encoder: str = "meta_learned"            # of scattered points: steps of gradient descent, or a set "network"
+    inner_steps: int = 3                     # steps of gradient descent from zero to the latent of a function
+    inner_lr: float = 1.0                    # size of these steps at first; it is learned
+    points: int | None = None                # scattered points known of each function in a training step
+    field_width: int = 64                    # width of the shared field
+    field_depth: int = 3                     # layers of sines of the shared field
+    omega: float = 15.0  # highest initial frequency of the shared field, in radians per unit of the box
+    modulate: str = "shift_and_scale"        # what a latent does to the sines: "shift" or "shift_and_scale"
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in points of its grid
+    side: int | None = None                  # points an axis of SetConv's grid, the cells times a power of two
+    encoder_width: int = 32                  # channels of the set encoder
+    # channels of the denoiser: of the U-Net on the cells, on half of them, ...; of a vector's residual network
+    widths: tuple[int, ...] | None = None
+    depth: int | None = None                 # residual blocks of the denoiser, of a U-Net on each grid and both ways
+    unconditional_share: float = 0.1         # share of the functions of which the denoiser is given no observations
+    field_share: float = 0.4                 # share of the budget for the field
+    field_batch: int = 32                    # functions in a batch of the field
+    batch: int | None = None                 # functions in a batch of the denoiser
+    noise_draws: int | None = None           # how often each latent of a batch is noised: 2 in 1D, else 1
+    prior_draws: int = 0                     # how often it is noised again, and no observations given
+    reuse: int = 8                           # training steps that use each batch of latents, with fresh views and noise
+    field_lr: float = 1e-3                   # learning rate of the field
+    lr: float = 2e-3                         # learning rate of set encoder and denoiser
+    steps: int = 12                          # sampling steps
+    guide: str = "encoder"                   # how observations enter a draw
+    num_particles: int = 256                 # particles of the guide "particles"
+
+    def fit(self, source: Source | PointSource, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> ModulatedFieldPosterior:
+        """Train on scattered points of fresh functions, and on their observations as `views` hides them. Cancelled
+        early, it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch, whole=self.prior == "gaussian")
+        net = run.build(self)
+        learn = ModulatedFieldLosses(self.at(run.d), run, net, samples=(16, 64))
+        latents = reused(learn.latents, self.reuse)
+        run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
+                             self.field_share, self.field_lr, after=learn.measure),
+                  Stage("diffuse", lambda i: learn.diffuse(*latents(i), i),
+                        [*net.set_encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr))
+        floor = DecoderError.record(learn.errors(128, "floor").detach())
+        return ModulatedFieldPosterior(net, run.record("modulated_field", self, **floor), self.steps)
+
+
+class ModulatedFieldLosses(LatentLosses):
+    """The losses of a training step i, of functions known by scattered points."""
+
+    def batch(self, n: int, *use) -> tuple[Fields | ObservationBatch, ObservationBatch]:
+        """Fresh functions, and the scattered points of them that the encoder is given."""
+        functions = self.run.functions(n, *use)
+        return functions, self.run.points(functions, self.config.points, *use).to(self.run.device)
+
+    def errors(self, n: int, *use, learn: bool = False) -> Tensor:
+        """The field's errors at some of the points of n functions, when the latent is found from the others."""
+        points, total = self.batch(n, *use)[1], self.config.points
+        context = int(total * (0.25 + 0.5 * torch.rand((), generator=self.run.rng("context", *use))))
+        latent = self.net.raw(points.take(slice(context)), learn=learn)
+        rest = points.take(slice(context, None))
+        return (self.net.field(rest.coords, latent) - rest.values)[rest.mask]
+
+    def modulate(self, i: int) -> Tensor:
+        """Stage 1: find latents by gradient descent, through which the field and the step sizes learn."""
+        return (self.errors(self.config.field_batch, "field", i, learn=True).square() + SHARPNESS**2).sqrt().mean()
+
+    @torch.no_grad()
+    def latents(self, group: int) -> tuple[Fields | ObservationBatch, Tensor]:
+        """A batch of functions and their latents for the second stage."""
+        functions, points = self.batch(self.config.batch, "diffuse", group)
+        return functions, self.net.encode(points)
+
+    def diffuse(self, functions: Fields | ObservationBatch, latent: Tensor, i: int) -> Tensor:
+        """Stage 2: denoise latents given observations of their functions, and given none."""
+        net, config, rng = self.net, self.config, self.run.rng("diffuse", i)
+        seen = self.run.observe(functions, i).dropped(config.unconditional_share, rng)
+        given = [net.condition(seen.to(self.run.device))] * config.noise_draws
+        if config.prior_draws:
+            nothing = ObservationBatch.of([Observations.none(self.run.d, self.run.c)])
+            given += [net.condition(nothing.to(self.run.device))] * config.prior_draws
+        return sum(net.denoiser.training_loss(latent, rng, conditioning) for conditioning in given) / len(given)
+
+
+APPROACH = ModulatedField
