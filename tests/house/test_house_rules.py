@@ -17,7 +17,7 @@ TOP = Path(__file__).resolve().parents[2]
 PACKAGE = TOP / "nfdlab"
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-TALK = {"jupyter/exercises.py", "cli.py", "terminal.py", "doctor.py"}                                    # may print
+TALK = {"jupyter/exercises.py", "cli.py", "terminal.py", "doctor.py"}   # may print
 RANDOM = {"stream", "normals", "uniforms", "seeded", "white", "choose", "rand", "randn", "randint", "randperm",
           "multinomial", "bernoulli", "normal_", "uniform_", "default_rng", "random"}
 VERBS = {"draw", "fit", "path", "moments", "oracle", "posterior", "coords", "observe", "held_out", "ask"}

@@ -81,7 +81,7 @@ def test_a_linear_reading_of_a_linear_field_is_that_field():
         assert torch.allclose(reading.values(coords, some), net.values(coords, some), atol=0.01)
 
 
-@pytest.mark.parametrize("approach,name", [("score_field", "gp1d"), ("latent_field", "discs2d")])
+@pytest.mark.parametrize("approach,name", [("score_field", "gp1d"), ("adaptive_sampling", "step1d")])
 def test_a_silent_network_is_the_priors_own_answer_and_the_original_is_untouched(approach, name):
     model, problem = nfd.load(approach, name, device="cpu"), problems.get(name)
     before = {key: value.clone() for key, value in model.tensors().items()}
