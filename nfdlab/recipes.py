@@ -43,7 +43,7 @@ CONFIGS = {
     ("weight_diffusion", "families1d"): {"width": 48, "depth": 3, "batch": 64, "fit_share": 0.3, "rounds": 8,
                                           "steps": 6},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "latent_channels": 4, "points": 384, "widths": (64, 64, 72),
-                                        "depth": 2, "batch": 64, "noise_draws": 1, "field_share": 0.2},
+                                        "depth": 2, "batch": 64, "noise_draws": 1, "field_share": 0.2, "steps": 8},
     ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
                                         "steps": 8},
     ("modulated_field", "styles2d"): {"modulate": "shift", "field_batch": 16, "field_share": 0.25},

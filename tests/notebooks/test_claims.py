@@ -36,7 +36,8 @@ CLAIMS = {
         "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
     "01_latent_field": {
         "Each query point costs": "drawing < 5 and asking[1024] > 50 * asking[32]",
-        "draws shapes between discs, which are no discs": "toy['toy'] < 0.7 * toy['Gaussian over its latents']",
+        "than the autoencoder.** That is the stage to blame here":
+        "toy['reconstructed'] > 0.4 * toy['toy'] > 0 and toy['library'] < 0.5 * toy['reconstructed']",
         "and none of its draws is a digit": "generation['told apart'].iloc[0] < generation['told apart'].iloc[1] - 0.1",
         "which the lower error?": "score['ours'] < score['linear'] and model.about['scores']['crps']['64'] < 0.9",
         "only the pattern of the observations changed": "ratio['bicubic'] < 0.8 and ratio['best linear answer'] < 1",
