@@ -40,8 +40,7 @@ CONFIGS = {
                                          "width": 64, "depth": 2, "reuse": 4, "steps": 6},
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "neural", "latent_channels": 8, "width": 80,
                                            "field_share": 0.4},
-    ("weight_diffusion", "families1d"): {"width": 48, "depth": 3, "batch": 64, "fit_share": 0.3, "rounds": 8,
-                                          "steps": 6},
+    ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "latent_channels": 4, "points": 384, "widths": (64, 64, 72),
                                         "depth": 2, "batch": 64, "noise_draws": 1, "field_share": 0.2, "steps": 8},
     ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
@@ -76,7 +75,7 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
          "temporal_field": {"calibration_functions": 8192, "width": 48, "depth": 2, "field_width": 32, "batch": 16,
                             "queries": 96},
          "adaptive_sampling": {"width": 32, "batch": 16, "diffusion_batch": 128, "num_particles": 128},
-         "weight_diffusion": {"num_fields": 2048, "width": 48, "depth": 2},
+         "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
          "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "head_layers": (48, 2),
                               "encoder_dilations": (1, 2), "calibration_functions": 4096}}
 # what a pair says of itself at a short budget, after the above

@@ -2,9 +2,8 @@
 
 A small field is fitted to each training function; its few hundred weights, laid flat, are the function's latent. All
 are fitted at once, in batched products, from one shared initialisation: so neuron 7 plays the same part in every field,
-and weights can be averaged, noised and denoised. A *denoiser*, a transformer whose tokens are the neurons, learns the
-distribution of the weights. Observations never enter training; they guide the sampler through the field that the
-weights render.
+and weights can be averaged, noised and denoised. A *denoiser* learns the distribution of the weights. Observations
+never enter training; they guide the sampler through the field that the weights render.
 """
 
 from dataclasses import dataclass
@@ -20,39 +19,11 @@ from ..core.rng import child
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser, GaussianPrior
 from ..fields.batched_mlp import BatchedMLP, fit, query_points, robust_loss
-from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
-from ..nn.attention import TransformerBlock
-from ..nn.networks import Level, Standardise, zeroed
+from ..inference.posterior import LatentNetwork, LatentPosterior
+from ..nn.networks import MLP, Standardise
 from ..training import Run, Stage
 
 QUERIES = {1: 32, 2: 128, 3: 256}    # query points of each function in a step of the fits
-
-
-class WeightTransformer(nn.Module):
-    """Transformer over weight tokens, F(x (b, size), level (b or 1,)) -> (b, size): a token is a neuron, the weights
-    into it and its bias. Each neuron has an embedding of its own, since fits from one start give it one part to play.
-
-    Peebles et al. 2022 and Erkoç et al. 2023 take larger tokens, a layer each.
-    """
-
-    def __init__(self, field: BatchedMLP, width: int, depth: int, heads: int):
-        super().__init__()
-        self.field, self.level = field, Level(width)
-        self.inputs = nn.ModuleList(nn.Linear(a + 1, width) for a, _ in field.sizes)
-        self.neuron = nn.Parameter(0.02 * torch.randn(sum(b for _, b in field.sizes), width))
-        self.blocks = nn.ModuleList(TransformerBlock(width, width, heads) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
-        self.outputs = nn.ModuleList(zeroed(nn.Linear(width, a + 1)) for a, _ in field.sizes)
-
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        layers = [torch.cat(layer, 1).mT for layer in self.field.layers(x)]              # (b, neurons, fan in + 1)
-        h = torch.cat([read(layer) for read, layer in zip(self.inputs, layers, strict=True)], 1) + self.neuron
-        given = self.level(level)
-        for block in self.blocks:
-            h = block(h, given)
-        parts = self.norm(h).split([b for _, b in self.field.sizes], 1)
-        found = [write(part).mT for write, part in zip(self.outputs, parts, strict=True)]
-        return self.field.flatten([(layer[:, :-1], layer[:, -1:]) for layer in found])
 
 
 class WeightDiffusionNetwork(LatentNetwork):
@@ -66,8 +37,7 @@ class WeightDiffusionNetwork(LatentNetwork):
         self.unit = Standardise(self.field.size)
         gaussian = GaussianPrior(self.field.size)
         self.gaussian = gaussian if white else None
-        self.denoiser = Denoiser(WeightTransformer(self.field, config.width, config.depth, config.heads),
-                                 None if white else gaussian)
+        self.denoiser = Denoiser(MLP(self.field.size, *config.denoiser_layers), None if white else gaussian)
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         """The weights of latents."""
@@ -125,7 +95,7 @@ class WeightDiffusion(NetworkConfig):
     network: ClassVar[type] = WeightDiffusionNetwork
     choices: ClassVar[dict] = {"initialisation": ("shared", "random", "permuted")}
 
-    prior: str = "white"     # "white": a standard normal; "gaussian": a Gaussian measured on the weights
+    prior: str = "gaussian"  # "gaussian": a Gaussian measured on the weights; "white": a standard normal
     field_width: int = 16                    # width of a small field
     field_depth: int = 2                     # hidden layers of a small field
     omega: float = 6.0  # highest initial frequency of a small field, in radians per unit of the box
@@ -137,9 +107,7 @@ class WeightDiffusion(NetworkConfig):
     queries: int | None = None  # query points of each function in a step of the fits: 32 in 1D, 128 in 2D, 256 in 3D
     fit_lr: float = 1e-2                     # learning rate of the fits
     fit_share: float = 0.4                   # share of the budget for the fits
-    width: int = 64                          # channels of the transformer
-    depth: int = 4                           # its blocks
-    heads: int = 4                           # heads of its attention
+    denoiser_layers: tuple[int, int] = (256, 4)  # width and depth of the denoiser
     batch: int = 128                         # weights of fields in a batch of the denoiser
     lr: float = 1.5e-3                       # learning rate of the denoiser
     steps: int = 8                           # sampling steps
@@ -162,10 +130,8 @@ class WeightDiffusion(NetworkConfig):
         learn = WeightDiffusionLosses(self, run, joint, initial, run.functions(self.num_fields))
         run.train(joint, Stage("fit", learn.fit, [joint.theta], self.fit_share, self.fit_lr, after=learn.measure),
                   Stage("diffuse", learn.diffuse, net.denoiser.parameters(), 1 - self.fit_share, self.lr))
-        with torch.no_grad():
-            errors = DecoderError.record(learn.errors(256, seed=child(seed, "floor")))
-        return WeightDiffusionPosterior(net, run.record("weight_diffusion", self, data=child(seed, "data"), **errors),
-                                        self.steps)
+        return WeightDiffusionPosterior(net, run.record("weight_diffusion", self, floor=float(joint.floor),
+                                                    data=child(seed, "data")), self.steps)
 
 
 class JointFit(nn.Module):
@@ -175,6 +141,7 @@ class JointFit(nn.Module):
         super().__init__()
         net.initial.copy_(initial[:1])
         self.net, self.theta = net, nn.Parameter(initial.expand(num_fields, -1).clone())
+        self.register_buffer("floor", initial.new_tensor(torch.nan))             # root mean square error of the fits
 
 
 @dataclass(frozen=True)
@@ -201,8 +168,9 @@ class WeightDiffusionLosses:
 
     @torch.no_grad()
     def measure(self) -> None:
-        """The scale of the weights, their Gaussian and their noise levels."""
+        """The error of the fits; the scale of the weights, their Gaussian and their noise levels."""
         net, theta, seed = self.joint.net, self.joint.theta, self.run.seed
+        self.joint.floor.copy_(self.errors(256, seed=child(seed, "floor")).square().mean().sqrt())
         if self.config.initialisation == "permuted":
             theta.copy_(net.field.permute(theta, seed=child(seed, "order")))
         net.unit.calibrate(theta)

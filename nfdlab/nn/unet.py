@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from .attention import SelfAttention
 from .networks import CONV, ConvBlock, Level, zeroed
 
 
@@ -50,12 +49,17 @@ class UNet(nn.Module):
         return self.output(h)
 
 
-class CellAttention(SelfAttention):
-    """Residual self-attention among the cells of a grid, (b, width, *cells) -> the same; a fresh one adds nothing."""
+class CellAttention(nn.Module):
+    """Residual multi-head self-attention among the cells of a grid, (b, width, *cells) -> the same; a fresh one adds
+    nothing. Vaswani et al. 2017."""
 
     def __init__(self, width: int, heads: int = 4):
-        super().__init__(width, heads)
-        self.norm = nn.GroupNorm(8, width)
+        super().__init__()
+        self.heads, self.norm = heads, nn.GroupNorm(8, width)
+        self.read, self.output = nn.Linear(width, 3 * width), zeroed(nn.Linear(width, width))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + super().forward(self.norm(h).flatten(2).mT).mT.reshape(h.shape)
+        tokens = self.norm(h).flatten(2).mT                                                      # (b, cells, width)
+        q, k, v = self.read(tokens).unflatten(-1, (3, self.heads, -1)).movedim(2, 0).transpose(2, 3)
+        found = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return h + self.output(found).mT.reshape(h.shape)

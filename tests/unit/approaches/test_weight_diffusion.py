@@ -6,14 +6,13 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.approaches.weight_diffusion import WeightDiffusion, WeightTransformer
-from nfdlab.core.rng import seeded
+from nfdlab.approaches.weight_diffusion import WeightDiffusion
 from nfdlab.core.types import Budget
-from nfdlab.fields.batched_mlp import BatchedMLP, nearest
+from nfdlab.fields.batched_mlp import nearest
 
 LINE = nfd.cell_centres((101,))
 PROBLEM = nfd.problems.get("families1d")
-TINY = {"field_width": 6, "num_fields": 64, "width": 16, "depth": 1, "batch": 16}
+TINY = {"field_width": 6, "num_fields": 64, "denoiser_layers": (16, 1), "batch": 16}
 
 
 @cache
@@ -59,7 +58,7 @@ def test_files_hold_no_training_data():
 def test_permuted_training_learns_from_the_same_fields():
     """The fits are those of a shared start; only what the diffusion sees of them differs, and holds much less order."""
     one, other = (trained(initialisation=kind, steps=120) for kind in ("shared", "permuted"))
-    assert one.about["floor"] == pytest.approx(other.about["floor"], rel=1e-4)
+    assert one.about["floor"] == other.about["floor"]
     assert other.net.covariance.lam[-8:].sum() < 0.7 * one.net.covariance.lam[-8:].sum()
 
 
@@ -91,27 +90,7 @@ def test_with_a_white_prior_the_gaussian_is_kept_beside_for_guidance_and_as_the_
     for guide in ("linearised", "particles"):
         rough = model.using(num_particles=16, rounds=2)
         assert torch.isfinite(rough.draw(seen, 3, seed=0, steps=4, guide=guide)(LINE)).all()
-    measured = trained(prior="gaussian").net
-    assert measured.gaussian is None and measured.covariance is measured.denoiser.prior
-
-
-@pytest.mark.parametrize("d,c", [(1, 1), (2, 3)])
-def test_a_token_is_a_neuron_and_goes_back_to_its_place(d, c):
-    """With entrances and exits that copy, and blocks that are fresh, the transformer returns what it is given."""
-    field = BatchedMLP(d, c, width=5, depth=2)
-    with seeded(0):
-        net = WeightTransformer(field, 16, 2, 2)
-    with torch.no_grad():
-        net.neuron.zero_()
-        for layer in (*net.inputs, *net.outputs):
-            layer.weight.copy_(torch.eye(*layer.weight.shape)), layer.bias.zero_()
-    net.norm = torch.nn.Identity()
-    x = torch.randn(3, field.size, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(net(x, torch.zeros(1)), x)
-    first = torch.zeros(1, field.size)
-    first[0, 0] = 1.0                                        # the weight from x_1 to the first neuron
-    reached = net.inputs[0](torch.cat(field.layers(first)[0], 1).mT)[0].abs().sum(1) > 0
-    assert reached.tolist() == [True] + [False] * 4
+    assert trained().net.gaussian is None and trained().net.covariance is trained().net.denoiser.prior
 
 
 @pytest.mark.parametrize("wrong,kind", [({"initialisation": "shred"}, KeyError), ({"num_fields": 3}, ValueError),
