@@ -336,6 +336,7 @@ def use_threads(threads: int | None) -> None:
 def main():
     """The entry point. A request to end (TERM, HUP) unwinds as an exit, so that folders, kernels and workers go too."""
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
+        number = getattr(signal, name, None)                 # Windows has no HUP
+        if number is not None:
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     app(prog_name="nfdlab")

@@ -157,7 +157,7 @@ class Run:
         self.source, self.views, self.budget, self.seed, self.watch = source, views, budget, seed, watch
         self.made = {"steps": 0, "seconds": 0.0}
         self.device = resolve_device(device)
-        probe = self.functions(1, "probe")
+        probe = (source.points if self.scattered else source.draw)(1, seed=child(seed, "probe"))
         self.d, self.c = (probe.coords.shape[2], probe.values.shape[2]) if self.scattered else (probe.d, probe.c)
         # what a checkpoint belongs to: a function of the source stands for the problem and its knobs
         values = probe.values[0, :8] if self.scattered else probe(self.queries(1, 8, self.rng("probe"))[0])

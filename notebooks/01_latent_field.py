@@ -179,8 +179,7 @@ real = discs.draw(256, seed=2)(fine)
 toy = {name: energy_distance(values, real).item() for name, values in shown.items()}
 plots.pages(discs.card, {f"{name}: {1e3 * toy[name]:.1f}": EvaluatedFields(
     lambda x, part, v=v: interpolate(v[part].mT.reshape(-1, 1, 32, 32), x), 256, 2) for name, v in shown.items()},
-    title="One draw of each; energy distance to discs, in thousandths:\nreconstructed discs, the toy's draws, draws of a "
-    "Gaussian over its latents, the library's draws")
+    title="One draw of each, Gaussian over the toy's latents; energy distance to discs, in thousandths")
 
 # %% [markdown]
 # Nought is the best, up to the chance of 256 draws, about one. Discs that were only encoded and decoded are already far away: **a draw is never better

@@ -1,6 +1,5 @@
 """Functions as values: `EvaluatedFields` is n functions given by one rule, checked at its door."""
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,11 +53,13 @@ class EvaluatedFields:
                          stop - start, self.d, self.c, self.width, self.each)
 
     def __reduce__(self):
-        """Pickled with the rule, a function made on the spot, by value: draws can be kept, and sent to workers."""
+        """The rule, a function made on the spot, travels by value: draws can be kept, and sent to workers."""
         import cloudpickle
 
-        return _unpickled, (cloudpickle.dumps((self.rule, self.n, self.d, self.c, self.width, self.each)),)
+        return _restored, (cloudpickle.dumps((self.rule, self.n, self.d, self.c, self.width, self.each)),)
 
 
-def _unpickled(held: bytes) -> EvaluatedFields:
-    return EvaluatedFields(*pickle.loads(held))
+def _restored(held: bytes) -> EvaluatedFields:
+    import cloudpickle
+
+    return EvaluatedFields(*cloudpickle.loads(held))

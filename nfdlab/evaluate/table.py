@@ -54,10 +54,10 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
     require(isinstance(problem, Problem), kind=TypeError, must="problem: a Problem.", came=problem,
             why="Tasks are drawn from it.", do='nfdlab.problems.get("gp1d").')
     for name, fitted in contestants.items():
+        require_same_problem(fitted, problem)
         require(isinstance(fitted, Fitted), kind=TypeError, must=f"{name}: something with draw(seen, n, seed=).",
                 came=fitted, why="It is asked for draws given the observations.",
                 do='nfdlab.load("sparse_conditional", "gp1d"), a baseline or an exact posterior.')
-        require_same_problem(fitted, problem)
     cases = _cases(counts, pattern, problem.d)
     points = cell_centres(GRIDS[problem.d]) if points is None else require_coords(points, problem.d)
     reference, everyone = _with_reference(contestants, problem, against)

@@ -1,4 +1,4 @@
-"""Two-sample test by a classifier: can a small network tell draws of a model from fresh functions?
+"""Two-sample test by a classifier: how well a small network tells draws of a model from fresh functions.
 
 Lopez-Paz & Oquab 2017, sec. 3: the accuracy on functions that the classifier was not trained on is one half where both
 come from one distribution. Network, steps and seed are fixed, so that accuracies of several models may be compared.

@@ -32,7 +32,7 @@ def test_draws_given_block_averages_are_better_than_the_priors(approach, name, k
     """CRPS of five tasks in all below two thirds of that of the prior."""
     problem, fitted = problems.get(name), quick(approach, name, **knobs)
     points = nfd.cell_centres({1: (64,), 2: (12, 12)}[problem.d])
-    pattern, told, prior = nfd.patterns.BlockAverage(cells={1: 8, 2: 4}[problem.d], parts=2), 0.0, 0.0
+    pattern, told, prior = nfd.patterns.BlockAverage(cells={1: 8, 2: 7}[problem.d], parts=2), 0.0, 0.0
     for i in range(TASKS):
         truth = problems.held_out(problem).draw(1, seed=50 + i)
         seen = nfd.observe(truth, pattern, noise_std=0.05, seed=i)

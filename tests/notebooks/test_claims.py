@@ -35,7 +35,7 @@ CLAIMS = {
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
         "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
     "01_latent_field": {
-        "Each query point costs": "drawing < 5 and asking[1024] > 50 * asking[32]",
+        "how closely you look should cost nothing until you look": "drawing < 5 and asking[1024] > 50 * asking[32]",
         "than the autoencoder.** That is the stage to blame here":
         "toy['reconstructed'] > 0.4 * toy['toy'] > 0 and toy['library'] < 0.5 * toy['reconstructed']",
         "and none of its draws is a digit": "generation['told apart'].iloc[0] < generation['told apart'].iloc[1] - 0.1",
