@@ -78,11 +78,9 @@ def resolve_device(device: str = "auto") -> torch.device:
 def steps(module: nn.Module, stages: list[Stage], budget: Budget, owner: dict | None = None) -> Iterator[Step]:
     """Train `module` through `stages` within `budget`, yielding after every step; closing the generator cancels.
 
-    `owner` is written into a checkpoint, and a checkpoint of another one is refused.
-
     Adam with decoupled weight decay, gradients clipped to norm 1, cosine rate after a short warm-up, and an average of
     the weights whose memory grows with the run (Karras et al. 2024, eq. 2, gamma = 16), which replaces the weights at
-    the end of each stage and on cancelling.
+    the end of each stage and on cancelling. A checkpoint of another `owner` is refused.
     """
     start = _Saved.read(budget.checkpoint, module, owner or {})
     shares = [s.share / sum(t.share for t in stages) for s in stages]

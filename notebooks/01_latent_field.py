@@ -127,7 +127,8 @@ figure
 
 # %%
 def dense(*sizes):
-    layers = [part for pair in zip(sizes, sizes[1:], strict=False) for part in (torch.nn.Linear(*pair), torch.nn.SiLU())]
+    pairs = zip(sizes, sizes[1:], strict=False)
+    layers = [part for pair in pairs for part in (torch.nn.Linear(*pair), torch.nn.SiLU())]
     return torch.nn.Sequential(*layers[:-1])
 
 
@@ -161,7 +162,8 @@ with torch.no_grad():
 adam = torch.optim.Adam(net.parameters(), 2e-3)
 for _ in range(4 * toy_steps):  # stage 2: the denoiser
     clean, s = latents[torch.randint(4096, (256,), generator=rng)], torch.exp(1.4 * torch.randn(256, 1, generator=rng))
-    loss = ((1 + s**2) / s**2 * (denoise(clean + s * torch.randn(clean.shape, generator=rng), s) - clean).square()).mean()
+    noisy = clean + s * torch.randn(clean.shape, generator=rng)
+    loss = ((1 + s**2) / s**2 * (denoise(noisy, s) - clean).square()).mean()
     adam.zero_grad()
     loss.backward()
     adam.step()
@@ -175,8 +177,7 @@ fine = nfd.cell_centres((32, 32))
 shown = {name: field(torch.cat([fine.expand(256, -1, -1), z_[:, None].expand(-1, 1024, -1)], -1)).detach()
          for name, z_ in (("reconstructed", latents[:256]), ("toy", z), ("Gaussian", bell))}
 shown |= {"library": round_.draw(None, 256, seed=seed)(fine), "fresh discs": discs.draw(256, seed=1)(fine)}
-real = discs.draw(256, seed=2)(fine)
-toy = {name: energy_distance(values, real).item() for name, values in shown.items()}
+toy = {name: energy_distance(values, discs.draw(256, seed=2)(fine)).item() for name, values in shown.items()}
 plots.pages(discs.card, {f"{name}: {1e3 * toy[name]:.1f}": EvaluatedFields(
     lambda x, part, v=v: interpolate(v[part].mT.reshape(-1, 1, 32, 32), x), 256, 2) for name, v in shown.items()},
     title="One draw of each, Gaussian over the toy's latents; energy distance to discs, in thousandths")
@@ -311,8 +312,7 @@ for i in range(many):
 sharpened = pd.DataFrame(rows)
 ratio = {name: (sharpened["ours"].mean() / sharpened[name].mean()) for name in ("best linear answer", "bicubic")}
 plots.pages(problem.card, {"truth": sharp, "7 × 7 averages": EvaluatedFields(
-    lambda x, part: low[:, 0, ((x[:, 0] + 1) * 3.5).long().clamp(0, 6), ((x[:, 1] + 1) * 3.5).long().clamp(0, 6)][..., None],
-    1, 2), **{name: f for name, f in answers.items()}},
+    lambda x, part: low[:, 0, *((x.T + 1) * 3.5).long().clamp(0, 6)][..., None], 1, 2), **answers},
     title=f"×4: CRPS over {many} digits {ratio['best linear answer']:.2f} of the best linear answer's, "
     f"{ratio['bicubic']:.2f} of bicubic's")
 
@@ -346,7 +346,8 @@ pd.DataFrame(guides).T.style.format("{:.2f}").set_caption(f"{keep} pixels, 16 dr
 
 # %%
 found = {"discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
-plots.stages(found, title=f"Generation gap of discs {found['discs2d'].generation_gap:+.4f} (256 draws; CRPS over {tasks} tasks)")
+gap = found["discs2d"].generation_gap
+plots.stages(found, title=f"Generation gap of discs {gap:+.4f} (256 draws; CRPS over {tasks} tasks)")
 
 # %% [markdown]
 # ## Who does the work?
@@ -410,7 +411,7 @@ print(
     f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone",
 )
 check = Exercises({
-    1: (lambda spreads: abs(spreads[10] / spreads[40] - 1) < 0.1 or budget == "smoke", "Ten steps are nearly as good as forty."),
+    1: (lambda spreads: abs(spreads[10] / spreads[40] - 1) < 0.1 or budget == "smoke", "Ten steps nearly do as forty."),
     2: (lambda answer: answer[0] > answer[1] or budget == "smoke", "Two half discs overlap only where both are."),
     3: (lambda error: error < 0.2 or budget == "smoke", "Is the mean a sum over the 784 pixels with weights 1/784?"),
 })
