@@ -58,7 +58,7 @@ def annealed_smc(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Ten
                 hotter = max(hotter, heat ** (1 - 1 / max(1, warm - i)))
             chosen = resampled((hotter - heat) * logs, count, rng)
             u, x, logs, known, heat = u[chosen], x[chosen], logs[chosen], known[chosen], hotter
-        for mine, other in _halves(count, rng):
+        for mine, other in _halves(count, rng, u.device):
             there, odds = _moved(u[mine], u[other], stride, rng)
             arrived = push(there)
             likely = log_likelihood(arrived).double()
@@ -93,9 +93,9 @@ def resampled(log_weights: Tensor, count: int, rng: torch.Generator) -> Tensor:
     return torch.searchsorted(sums, even.to(sums) * sums[-1]).clamp_max(len(sums) - 1)
 
 
-def _halves(count: int, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each half of the particles beside the other, which stands still while the first moves."""
-    mixed = torch.randperm(count, generator=rng)
+def _halves(count: int, rng: torch.Generator, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each half of the particles beside the other, which stands still while the first moves: indices on the device."""
+    mixed = torch.randperm(count, generator=rng).to(device)
     one, two = mixed[:count // 2], mixed[count // 2:]
     return iter(((one, two), (two, one)))
 
@@ -111,7 +111,7 @@ def _moved(u: Tensor, others: Tensor, stride: float, rng: torch.Generator) -> tu
     b = (a + torch.randint(1, len(others), (n,), generator=rng)) % len(others)
     length = torch.where(torch.rand(n, generator=rng) < 0.1, 1.0, 1.2 * torch.rand(n, generator=rng)).to(s)
     along = u + length.reshape(s.shape) * (others[a] - others[b]) + 0.01 * s * fresh
-    shrink = (torch.rand(n, generator=rng) < 0.5).reshape(s.shape)
+    shrink = (torch.rand(n, generator=rng) < 0.5).reshape(s.shape).to(u.device)
     there = torch.where(shrink, (1 - s**2).clamp_min(0).sqrt() * u + s * fresh, along)
     odds = 0.5 * (u.flatten(1).square().sum(1) - there.flatten(1).square().sum(1)).double()
     return there, torch.where(shrink.flatten(), 0.0, odds)
