@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
 aten = torch.ops.aten
@@ -53,41 +52,59 @@ class Elsewhere(Tensor):
         return computed(op, args, kwargs or {})
 
 
+def tensors(*values) -> Iterator[Tensor]:
+    """Those among the arguments of an operation."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors(*value)
+
+
+def changed(change, value):
+    """An argument or a result with `change` applied to each of its tensors."""
+    if isinstance(value, list | tuple):
+        return type(value)([changed(change, v) for v in value])
+    return change(value) if isinstance(value, Tensor) else value
+
+
 def computed(op, args: tuple, kwargs: dict):
     """What an operation gives, on the device where it belongs."""
-    there = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Elsewhere)]
+    there = [t for t in tensors(*args, *kwargs.values()) if t.device.type == DEVICE.type]
     wanted = kwargs.get("device")
-    goes = bool(there) if wanted is None else torch.device(wanted).type == DEVICE.type
+    goes = bool(there) if wanted is None else wanted.type == DEVICE.type
+    if not there and not goes:
+        return op(*args, **kwargs)
     require_one_device(op, args, kwargs, there, goes)
     if goes and wanted is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     known = {id(t.held): t for t in there}                         # what was written in place is the tensor that came
-    args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
-    out = op(*args, **kwargs)
 
-    def placed(x):
-        return x if not isinstance(x, Tensor) else known[id(x)] if id(x) in known else Elsewhere(x)
+    def held(t: Tensor) -> Tensor:
+        return t.held if isinstance(t, Elsewhere) else t
 
-    return tree_map(placed, out) if goes else out
+    def placed(t: Tensor) -> Tensor:
+        return known[id(t)] if id(t) in known else Elsewhere(t)
+
+    out = op(*changed(held, args), **{k: changed(held, v) for k, v in kwargs.items()})
+    return changed(placed, out) if goes else out
 
 
 def require_one_device(op, args: tuple, kwargs: dict, there: list[Elsewhere], goes: bool) -> None:
     """Raise `Mixed` where CUDA would refuse."""
-    lost = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.device.type == DEVICE.type
-            and not isinstance(t, Elsewhere)]
-    if lost:
-        raise Mixed(f"{op}: a tensor without values; made by a way that tests/second_device.py does not know")
+    if not all(isinstance(t, Elsewhere) for t in there):
+        raise Mixed(f"{op}: a tensor without values, made by a way that tests/second_device.py does not know")
     if goes and kwargs.get("generator") is not None:
         raise Mixed(f"{op}: a generator of the CPU draws on the CPU")
     if not there or op in COPIES:
         return
-    looked = (args[0], *args[2:]) if op in INDEXED and isinstance(args[0], Elsewhere) else args
-    here = [t for t in tree_leaves((looked, kwargs)) if isinstance(t, Tensor) and not isinstance(t, Elsewhere)]
-    written = [t for a, t in zip(op._schema.arguments, args, strict=False) if a.alias_info and a.alias_info.is_write]
-    if any(t.ndim > 0 or any(t is w for w in written) for t in here):
-        shapes = ", ".join(f"{'elsewhere' if isinstance(t, Elsewhere) else 'cpu'} {tuple(t.shape)}"
-                           for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor))
-        raise Mixed(f"{op}: tensors of two devices, {shapes}")
+    index = op in INDEXED and isinstance(args[0], Elsewhere)
+    here = [t for t in tensors(*(args[::2] if index else args), *kwargs.values()) if not isinstance(t, Elsewhere)]
+    written = [id(t) for a, t in zip(op._schema.arguments, args, strict=False) if a.alias_info and a.alias_info.is_write]
+    if any(t.ndim > 0 or id(t) in written for t in here):
+        came = (f"{'elsewhere' if isinstance(t, Elsewhere) else 'cpu'} {tuple(t.shape)}"
+                for t in tensors(*args, *kwargs.values()))
+        raise Mixed(f"{op}: tensors of two devices: {', '.join(came)}")
 
 
 class _Operations(TorchDispatchMode):
