@@ -182,6 +182,22 @@ def show_findings(findings) -> int:
     return int(wrong > 0)
 
 
+def show_devices(rows, machine: str) -> int:
+    """Print the table of `nfdlab doctor --device` and the machine that it is of; returns 1 if a picture is not the
+    CPU's, else 0."""
+    from .evaluate.devices import DRAWS, SAME
+
+    console.print(_table(
+        "", "difference", "sampling, ms", "on the CPU", "decoding, ms", "on the CPU",
+        rows=[(f"{r.approach} on {r.problem}", Text(f"{r.apart:.1e}", "" if r.same else "red"),
+               *(_digits(t) for t in (*r.sampling, *r.decoding))) for r in rows]))
+    wrong = sum(not r.same for r in rows)
+    console.print(f"{machine}; {DRAWS} draws of each, few particles.", style="dim", soft_wrap=True)
+    console.print(f"[red]{wrong} of {len(rows)} pictures differ by more than {SAME:g} of their scale.[/]" if wrong else
+                  f"[green]The same pictures to {SAME:g} of their scale.[/]")
+    return int(wrong > 0)
+
+
 def read_names(text: str | None, known, what: str) -> tuple[str, ...] | None:
     """"a, b" -> ("a", "b"): at least one, and each of `known` or a weights file."""
     if text is None:

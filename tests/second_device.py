@@ -52,30 +52,37 @@ class Elsewhere(Tensor):
         return computed(op, args, kwargs or {})
 
 
-def tensors(*values) -> Iterator[Tensor]:
+def tensors(values) -> list[Tensor]:
     """Those among the arguments of an operation."""
+    found = []
     for value in values:
         if isinstance(value, Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, list | tuple):
-            yield from tensors(*value)
+            found += tensors(value)
+    return found
 
 
 def changed(change, value):
     """An argument or a result with `change` applied to each of its tensors."""
-    if isinstance(value, list | tuple):
-        return type(value)([changed(change, v) for v in value])
-    return change(value) if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor):
+        return change(value)
+    return type(value)([changed(change, v) for v in value]) if isinstance(value, list | tuple) else value
 
 
 def computed(op, args: tuple, kwargs: dict):
     """What an operation gives, on the device where it belongs."""
-    there = [t for t in tensors(*args, *kwargs.values()) if t.device.type == DEVICE.type]
-    wanted = kwargs.get("device")
+    came, wanted = tensors((*args, *kwargs.values())), kwargs.get("device")
+    there = [t for t in came if t.device.type == DEVICE.type]
     goes = bool(there) if wanted is None else wanted.type == DEVICE.type
     if not there and not goes:
         return op(*args, **kwargs)
-    require_one_device(op, args, kwargs, there, goes)
+    if not all(isinstance(t, Elsewhere) for t in there):
+        raise Mixed(f"{op}: a tensor without values, made by a way that tests/second_device.py does not know")
+    if goes and kwargs.get("generator") is not None:
+        raise Mixed(f"{op}: a generator of the CPU draws on the CPU")
+    if 0 < len(there) < len(came) and op not in COPIES:
+        require_one_device(op, args, kwargs)
     if goes and wanted is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     known = {id(t.held): t for t in there}                         # what was written in place is the tensor that came
@@ -90,20 +97,15 @@ def computed(op, args: tuple, kwargs: dict):
     return changed(placed, out) if goes else out
 
 
-def require_one_device(op, args: tuple, kwargs: dict, there: list[Elsewhere], goes: bool) -> None:
-    """Raise `Mixed` where CUDA would refuse."""
-    if not all(isinstance(t, Elsewhere) for t in there):
-        raise Mixed(f"{op}: a tensor without values, made by a way that tests/second_device.py does not know")
-    if goes and kwargs.get("generator") is not None:
-        raise Mixed(f"{op}: a generator of the CPU draws on the CPU")
-    if not there or op in COPIES:
-        return
+def require_one_device(op, args: tuple, kwargs: dict) -> None:
+    """Raise `Mixed` where CUDA would refuse tensors of both devices: all but numbers that are only read, and indices of
+    a tensor elsewhere."""
     index = op in INDEXED and isinstance(args[0], Elsewhere)
-    here = [t for t in tensors(*(args[::2] if index else args), *kwargs.values()) if not isinstance(t, Elsewhere)]
+    here = [t for t in tensors((*(args[::2] if index else args), *kwargs.values())) if not isinstance(t, Elsewhere)]
     written = [id(t) for a, t in zip(op._schema.arguments, args, strict=False) if a.alias_info and a.alias_info.is_write]
     if any(t.ndim > 0 or id(t) in written for t in here):
         came = (f"{'elsewhere' if isinstance(t, Elsewhere) else 'cpu'} {tuple(t.shape)}"
-                for t in tensors(*args, *kwargs.values()))
+                for t in tensors((*args, *kwargs.values())))
         raise Mixed(f"{op}: tensors of two devices: {', '.join(came)}")
 
 

@@ -12,20 +12,25 @@ import torch
 from second_device import DEVICE, Mixed, second_device
 
 import nfdlab as nfd
-from nfdlab import approaches, problems, store
+from nfdlab import problems, store
 from nfdlab.core.capabilities import HasAsk, HasLatents, HasMoments, HasSequential
+from nfdlab.core.rng import normals
 from nfdlab.core.types import Observations
+from nfdlab.diffusion.denoiser import GaussianPrior
+from nfdlab.diffusion.guidance import METHODS, Measurement
+from nfdlab.diffusion.smc import annealed_smc
 from nfdlab.inference.posterior import GUIDES, LatentPosterior
 
-STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}
-SAMPLERS = ("euler", "heun", "ancestral")
+STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
+ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
+CLOSE = {"heun": 1e-4}                                  # it divides by the lowest noise level, rounding and all
 GRID = {1: (9,), 2: (4, 3), 3: (3, 2, 2)}
 
 
 def few(path, device: str):
     """A trained approach with few sampling steps and few particles."""
     fitted = replace(store.load(path, device=device), steps=STEPS)
-    return fitted.using(**FEW) if isinstance(fitted, LatentPosterior) else fitted
+    return fitted.using(**FEW) if "floor" in fitted.about else fitted
 
 
 @cache
@@ -39,23 +44,25 @@ def questions(name: str) -> dict:
 
 
 def draws(fitted, ask: dict):
-    """Draws by each way that observations enter, by each sampler, and of the prior, by name: values at places."""
+    """Draws of the prior, and by each way that observations enter, by name: values at places. Each sampler has a turn,
+    and observations and places that are on the device already."""
     seen, places = ask["seen"], ask["places"]
-    prior, usual = fitted.draw(None, 2, seed=1), fitted.draw(seen, 2, seed=2)
-    yield "prior", prior(places)
+    yield "prior", fitted.draw(None, 2, seed=1)(places)
+    for sampler in ("euler", "heun"):
+        yield sampler, fitted.draw(None, 2, seed=2, sampler=sampler, steps=4)(places)
+    usual = fitted.draw(seen, 2, seed=3)
     yield "usual guide, on a grid", usual(ask["grid"])
     yield "one draw, own places", usual[1:](places[None])
     moved = Observations(seen.coords.to(fitted.device), seen.values.to(fitted.device), seen.noise_std)
-    yield "asked from where it is", fitted.draw(moved, 2, seed=2)(places.to(fitted.device))
-    for sampler in SAMPLERS:
-        yield sampler, fitted.draw(seen, 2, seed=3, sampler=sampler)(places)
+    yield ELSEWHERE, fitted.draw(moved, 2, seed=4, sampler="ancestral")(places.to(fitted.device))
     if not isinstance(fitted, LatentPosterior):
         return
     for guide in guides(fitted):
-        yield guide, fitted.draw(seen, 2, seed=4, guide=guide)(places)
+        if guide != fitted.guide():
+            yield guide, fitted.draw(seen, 2, seed=5, guide=guide)(places)
     if "floor" in fitted.about:
-        for guide in ("particles", "linearised"):
-            yield f"{guide}, averages", fitted.draw(ask["averages"], 2, seed=5, guide=guide)(places)
+        guide = "linearised" if fitted.guide() == "encoder" else None
+        yield "averages", fitted.draw(ask["averages"], 2, seed=6, guide=guide)(places)
 
 
 def guides(fitted: LatentPosterior) -> list[str]:
@@ -79,15 +86,81 @@ def extras(fitted, ask: dict):
         yield from (("latents", latents.cpu()), ("decoded", fitted.decode(latents)(places)))
     if isinstance(fitted, HasMoments):
         yield from zip(("mean", "std"), fitted.moments(seen, places), strict=True)
-    for name, knobs in {"linear": {"averages"}}.items():
-        if fitted.about["approach"] == "score_field":
-            yield name, fitted.draw(ask[knobs.pop()], 2, seed=5)(places)
+    if fitted.about["approach"] == "score_field":
+        yield "averages", fitted.draw(ask["averages"], 2, seed=5)(places)
 
 
 def apart(a: torch.Tensor, b: torch.Tensor) -> float:
     """Largest difference in units of the scale."""
     return float((a.cpu() - b.cpu()).abs().max()) / float(b.abs().max())
 
+
+# The device itself, and the parts by themselves
+
+def test_the_second_device_refuses_what_cuda_refuses_and_nothing_else():
+    with second_device() as device:
+        here, there = torch.arange(6.0).reshape(2, 3), torch.arange(6.0).reshape(2, 3).to(device)
+        index, number = torch.tensor([1, 0]), torch.tensor(2.0)
+        assert torch.equal((there * number + 1)[index].cpu(), (here * 2 + 1)[index])
+        assert torch.tensor([1.5], device=device).cpu() == 1.5 and float(there.sum()) == 15
+        there[:, index] += 1                                      # in place, through a view
+        assert there.tolist() == [[1.0, 2.0, 2.0], [4.0, 5.0, 5.0]]
+        mixes = {"a sum": lambda: here + there, "a number there": lambda: here * there.sum(),
+                 "an index there": lambda: here[index.to(device)], "a mask there": lambda: here[here.to(device) > 1],
+                 "gather": lambda: there.gather(1, index[:, None]), "cat": lambda: torch.cat([here, there]),
+                 "where": lambda: torch.where(here > 1, there, there), "assigned": lambda: here[0].mul_(there[0]),
+                 "index_copy": lambda: there.index_copy(0, index, there), "a product": lambda: there @ here.T,
+                 "a generator": lambda: torch.rand(2, device=device, generator=torch.Generator()),
+                 "a number written": lambda: number.add_(there[0, 0])}
+        for name, mix in mixes.items():
+            with pytest.raises(Mixed):
+                mix()
+                pytest.fail(f"{name} passed")
+    leaf = torch.ones(3)
+    with second_device() as device:
+        there = leaf.to(device).requires_grad_()
+        slope = torch.autograd.grad(there.square().sum(), there)[0]
+    assert slope.device == DEVICE and slope.cpu().tolist() == [2, 2, 2]
+
+
+def test_particles_move_on_their_device_as_on_the_cpu():
+    """Annealed sequential Monte Carlo, its start and each of its moves."""
+    noise = normals(0, 64, (3,), "particles")
+
+    def particles(noise: torch.Tensor) -> torch.Tensor:
+        y = torch.tensor([0.5, -0.5, 1.0], device=noise.device)
+        steps = annealed_smc(lambda u: u.tanh(), lambda x: -30 * (x - y).square().sum(1), noise, seed=1, rounds=6,
+                             count=16, already=lambda x: -x.square().sum(1))
+        return list(steps)[-1].noise
+
+    expected = particles(noise)
+    with second_device() as device:
+        found = particles(noise.to(device))
+    assert found.device == DEVICE and torch.equal(found.cpu(), expected)
+
+
+@pytest.mark.parametrize("guide", sorted(METHODS))
+@pytest.mark.parametrize("kind", ["linear", "points", "curved"])
+def test_a_guide_denoises_on_its_device_as_on_the_cpu(guide, kind):
+    x, y = normals(0, 3, (4,), "x"), torch.tensor([0.3, -0.2])
+
+    def denoised(device: str) -> torch.Tensor:
+        prior = GaussianPrior(4).to(device)
+        matrix = normals(1, 2, (4,), "matrix").to(device)
+        measurement = {"linear": lambda: Measurement.linear(matrix, y.to(device), 0.1),
+                       "points": lambda: Measurement.points(torch.tensor([0, 2]), y.to(device), 0.1),
+                       "curved": lambda: Measurement(lambda x: (x @ matrix.T).tanh(), y.to(device), 0.1)}[kind]()
+        if guide == "replacement" and kind != "points":
+            pytest.skip("replaces entries that were seen themselves")
+        return METHODS[guide](prior.denoiser(), measurement)(x.to(device), torch.tensor(0.7).to(device))
+
+    expected = denoised("cpu")
+    with second_device() as device:
+        found = denoised(device)
+    assert found.device == DEVICE and apart(found, expected) < 1e-5
+
+
+# Shipped pairs
 
 @pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
 def test_a_shipped_pair_works_elsewhere_as_it_does_here(approach, problem, tmp_path):
@@ -99,11 +172,11 @@ def test_a_shipped_pair_works_elsewhere_as_it_does_here(approach, problem, tmp_p
         there = few(path, device)
         assert {t.device for t in there.tensors().values()} == {DEVICE}
         found = {name: value for part in (draws, extras) for name, value in part(there, ask)}
-        saved = nfd.save(there, tmp_path / "weights.safetensors")
+        saved = nfd.save(store.load(path, device=device), tmp_path / "weights.safetensors")
     assert found.keys() == expected.keys()
-    wrong = {name: f"{apart(found[name], value):.1e}" for name, value in expected.items()
-             if apart(found[name], value) > 1e-5}
+    far = {name: apart(found[name], value) for name, value in expected.items()}
+    wrong = {name: f"{size:.1e}" for name, size in far.items() if size > CLOSE.get(name, 1e-5)}
     assert not wrong
-    assert {name for name, value in found.items() if value.device == DEVICE} == {"asked from where it is"}
+    assert {name for name, value in found.items() if value.device == DEVICE} == {ELSEWHERE}
     again = store.load(saved, device="cpu").tensors()
     assert all(torch.equal(again[key], value) for key, value in here.tensors().items())
