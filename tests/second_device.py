@@ -102,7 +102,8 @@ def require_one_device(op, args: tuple, kwargs: dict) -> None:
     a tensor elsewhere."""
     index = op in INDEXED and isinstance(args[0], Elsewhere)
     here = [t for t in tensors((*(args[::2] if index else args), *kwargs.values())) if not isinstance(t, Elsewhere)]
-    written = [id(t) for a, t in zip(op._schema.arguments, args, strict=False) if a.alias_info and a.alias_info.is_write]
+    form = zip(op._schema.arguments, args, strict=False)
+    written = [id(t) for argument, t in form if argument.alias_info and argument.alias_info.is_write]
     if any(t.ndim > 0 or id(t) in written for t in here):
         came = (f"{'elsewhere' if isinstance(t, Elsewhere) else 'cpu'} {tuple(t.shape)}"
                 for t in tensors((*args, *kwargs.values())))

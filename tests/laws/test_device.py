@@ -6,20 +6,23 @@ kernels nor speed. Where there is a GPU, `nfdlab doctor --device cuda` measures 
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
+from lines_run import LinesRun, lines_of_functions
 from second_device import DEVICE, Mixed, second_device
 
 import nfdlab as nfd
-from nfdlab import problems, store
+from nfdlab import approaches, problems, store
 from nfdlab.core.capabilities import HasAsk, HasLatents, HasMoments, HasSequential
 from nfdlab.core.rng import normals
 from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import GaussianPrior
-from nfdlab.diffusion.guidance import METHODS, Measurement
+from nfdlab.diffusion.guidance import METHODS, Measurement, linearised, repaint
+from nfdlab.diffusion.samplers import fresh_noise
 from nfdlab.diffusion.smc import annealed_smc
-from nfdlab.inference.posterior import GUIDES, LatentPosterior
+from nfdlab.inference.posterior import GUIDES, DecoderError, LatentPosterior
 
 STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
@@ -139,44 +142,104 @@ def test_particles_move_on_their_device_as_on_the_cpu():
     assert found.device == DEVICE and torch.equal(found.cpu(), expected)
 
 
-@pytest.mark.parametrize("guide", sorted(METHODS))
-@pytest.mark.parametrize("kind", ["linear", "points", "curved"])
+def guided(guide: str, kind: str, device: str) -> torch.Tensor:
+    """Three x denoised by a Gaussian prior, given a measurement of a kind."""
+    x, y, prior = normals(0, 3, (4,), "x").to(device), torch.tensor([0.3, -0.2]).to(device), GaussianPrior(4).to(device)
+    matrix, sigmas = normals(1, 2, (4,), "matrix").to(device), torch.tensor([2.0, 0.7, 0.1, 0.0]).to(device)
+    measurement = {"linear": lambda: Measurement.linear(matrix, y, 0.1),
+                   "points": lambda: Measurement.points(torch.tensor([0, 2]), y, 0.1),
+                   "curved": lambda: Measurement(lambda x: (x @ matrix.T).tanh(), y, 0.1)}[kind]()
+    if guide == "repaint":
+        return list(repaint(prior.denoiser(), measurement, x, sigmas, noise=fresh_noise(1), times=2))[-1].x
+    if guide == "linearised":
+        return linearised(measurement, prior, (4,)).matrix
+    knobs = {"replacement": {"seed": 1}, "dps": {"sigmas": sigmas}}.get(guide, {})
+    return METHODS[guide](prior.denoiser(), measurement, **knobs)(x, sigmas[1])
+
+
+GUIDED = [(guide, kind) for guide in [*METHODS, "linearised", "repaint"] for kind in ("linear", "points", "curved")
+          if kind == "points" or guide not in ("replacement", "repaint")]           # those write over what was seen
+
+
+@pytest.mark.parametrize("guide,kind", GUIDED)
 def test_a_guide_denoises_on_its_device_as_on_the_cpu(guide, kind):
-    x, y = normals(0, 3, (4,), "x"), torch.tensor([0.3, -0.2])
-
-    def denoised(device: str) -> torch.Tensor:
-        prior = GaussianPrior(4).to(device)
-        matrix = normals(1, 2, (4,), "matrix").to(device)
-        measurement = {"linear": lambda: Measurement.linear(matrix, y.to(device), 0.1),
-                       "points": lambda: Measurement.points(torch.tensor([0, 2]), y.to(device), 0.1),
-                       "curved": lambda: Measurement(lambda x: (x @ matrix.T).tanh(), y.to(device), 0.1)}[kind]()
-        if guide == "replacement" and kind != "points":
-            pytest.skip("replaces entries that were seen themselves")
-        return METHODS[guide](prior.denoiser(), measurement)(x.to(device), torch.tensor(0.7).to(device))
-
-    expected = denoised("cpu")
+    expected = guided(guide, kind, "cpu")
     with second_device() as device:
-        found = denoised(device)
+        found = guided(guide, kind, device)
     assert found.device == DEVICE and apart(found, expected) < 1e-5
 
 
 # Shipped pairs
 
-@pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
-def test_a_shipped_pair_works_elsewhere_as_it_does_here(approach, problem, tmp_path):
-    """Loading, conditioning, denoising, each guide and sampler, decoding, `ask`, saving."""
-    path, ask = store.shipped()[approach, problem], questions(problem)
-    here = few(path, "cpu")
-    expected = {name: value for part in (draws, extras) for name, value in part(here, ask)}
-    with second_device() as device:
-        there = few(path, device)
+def draw_path(approach: str) -> list[Path]:
+    """The files that a draw of an approach runs through: its own, and those of guidance where it has guides."""
+    guidance = ("diffusion/smc.py", "diffusion/guidance/*.py")
+    shared = guidance if issubclass(approaches.get(approach).trained, LatentPosterior) else ()
+    names = ("inference/posterior.py", *shared, f"approaches/{approach}.py", f"approaches/{approach}/*.py")
+    return [file for name in names for file in sorted(Path(nfd.__file__).parent.glob(name))]
+
+
+@cache
+def answered_elsewhere(approach: str, problem: str) -> tuple[dict, set]:
+    """What a shipped pair answers on the second device, and the lines of its draw path that ran."""
+    lines = set()
+    with second_device() as device, LinesRun(draw_path(approach), lines):
+        there = few(store.shipped()[approach, problem], device)
         assert {t.device for t in there.tensors().values()} == {DEVICE}
-        found = {name: value for part in (draws, extras) for name, value in part(there, ask)}
-        saved = nfd.save(store.load(path, device=device), tmp_path / "weights.safetensors")
+        return {name: value for part in (draws, extras) for name, value in part(there, questions(problem))}, lines
+
+
+@pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
+def test_a_shipped_pair_works_elsewhere_as_it_does_here(approach, problem):
+    """Loading, conditioning, denoising, each guide and sampler, decoding, encoding, `ask`."""
+    here = few(store.shipped()[approach, problem], "cpu")
+    expected = {name: value for part in (draws, extras) for name, value in part(here, questions(problem))}
+    found, _ = answered_elsewhere(approach, problem)
     assert found.keys() == expected.keys()
     far = {name: apart(found[name], value) for name, value in expected.items()}
     wrong = {name: f"{size:.1e}" for name, size in far.items() if size > CLOSE.get(name, 1e-5)}
     assert not wrong
     assert {name for name, value in found.items() if value.device == DEVICE} == {ELSEWHERE}
+
+
+@pytest.mark.parametrize("approach,problem", sorted(store.shipped()))
+def test_a_shipped_pair_is_saved_from_elsewhere_as_it_was(approach, problem, tmp_path):
+    here = store.load(store.shipped()[approach, problem], device="cpu").tensors()
+    with second_device() as device:
+        there = store.load(store.shipped()[approach, problem], device=device)
+        saved = nfd.save(there, tmp_path / "weights.safetensors")
     again = store.load(saved, device="cpu").tensors()
-    assert all(torch.equal(again[key], value) for key, value in here.tensors().items())
+    assert all(torch.equal(again[key], value) for key, value in here.items())
+
+
+def test_the_law_runs_nine_lines_in_ten_of_guidance_particles_and_posterior():
+    """Two pairs, one of which reads observations by an encoder, and the parts by themselves."""
+    files = draw_path("adaptive_sampling")[:-1]
+    lines = set().union(*(answered_elsewhere(*pair)[1] for pair in (("adaptive_sampling", "step1d"),
+                                                                    ("modulated_field", "families1d"))))
+    with second_device() as device, LinesRun(files, lines):
+        DecoderError.record(normals(0, 9, (5,), "errors").to(device))
+        for guide, kind in GUIDED:
+            guided(guide, kind, device)
+    for group in ("posterior.py", "smc.py", "guidance"):
+        all_lines = set().union(*(lines_of_functions(file) for file in files if group in str(file)))
+        missing = sorted(f"{file.name}:{line}" for file, line in all_lines - lines)
+        assert len(missing) <= 0.1 * len(all_lines), f"{group}: not run: {', '.join(missing)}"
+
+
+# Training
+
+@pytest.mark.parametrize("name", approaches.names())
+def test_training_steps_elsewhere_are_those_of_here(name):
+    """Losses agree to a thousandth: rounding grows with each step."""
+    def losses(device: str) -> list[float]:
+        found = []
+        fitted = nfd.train(name, "gp1d", budget=nfd.Budget(steps=4, name="smoke"), device=device,
+                           watch=lambda step: found.append(step.loss) and False)
+        assert fitted.device.type == device
+        fitted.draw(None, 2, seed=0)(torch.zeros(1, 1))
+        return found
+
+    expected = losses("cpu")
+    with second_device() as device:
+        assert losses(device) == pytest.approx(expected, rel=1e-3)
