@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.checks import require, require_count, require_name, require_number
-from ..core.types import Observations
+from ..core.types import Observations, require_agreement
 from .files import read
 
 ROUNDING = 1e-12         # of a number's size: what arithmetic in float64 may add to it
@@ -87,8 +87,9 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
                  f"{places[outside[:1]].tolist()}", why="Fields are defined in the box only.",
             do="Widen box=, or leave those points out.")
     noise = 0.05 if noise_std is None else require_number(noise_std, "noise_std", 0.0) / min(scaling.std)
-    return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling,
-                    noise_std is not None)
+    coords, values, unit = scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), min(scaling.std)
+    require_agreement(coords, values, noise, unit)
+    return Measured(coords, values, noise, scaling, noise_std is not None)
 
 
 def spread(values: np.ndarray) -> np.ndarray:

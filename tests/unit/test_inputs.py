@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.core.types import Observations
+from nfdlab.core.types import LinearObservations, Observations
 from nfdlab.problems.arrays import Arrays, observations
 
 SMOOTH = nfd.problems.get("gp1d")
@@ -80,3 +80,43 @@ def test_a_box_ends_where_arithmetic_says():
     refused(ValueError, lambda: observations(np.array([[0.3001, 1.0], [0.1, 2.0]]), box=[(0, 0.3)]), "outside|inside")
     refused(ValueError, lambda: observations(np.random.default_rng(0).random((5, 2)), box={"x": (0, 1)}), "box")
     refused(ValueError, lambda: observations(np.empty((0, 3))), "at least 1")
+
+
+@pytest.mark.parametrize("shape,knobs", [((9, 12, 20, 3), {}), ((9, 3, 12, 20), {}), ((9, 20, 4), {}), ((9, 1, 20), {}),
+                                         ((40, 60, 3), {"patch": 8}), ((3, 40, 60), {"patch": 8})])
+def test_an_axis_of_colours_is_not_taken_for_space(shape, knobs):
+    """Three pictures side by side would be smoothed into one another: it must be said. A patch with a size for each
+    axis says it too."""
+    data = np.random.default_rng(0).normal(size=shape)
+    refused(ValueError, lambda: Arrays(data, **knobs), "channels_last=True for channels; channels_last=False for cells")
+    assert Arrays(data, channels_last=True, **({"patch": 2} if knobs else {})).c == shape[-1]
+    if knobs == {}:
+        assert Arrays(data, channels_last=False).d == len(shape) - 1
+    elif shape[0] == 3:
+        assert Arrays(data, patch=(3, 8, 8)).patch == (3, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (9, 4, 4), (9, 3, 5, 20), (9, 5, 20), (3, 20), (3, 12, 20)])
+def test_small_grids_and_few_functions_need_no_word(shape):
+    assert Arrays(np.random.default_rng(0).normal(size=shape)).d == len(shape) - 1
+
+
+@pytest.mark.parametrize("noise_std", [0, 1e-6])
+def test_two_values_at_one_place_need_noise(noise_std):
+    """Whichever way they come; the sentence names the noise that explains them, in their own units."""
+    coords, values = torch.tensor([[0.0], [0.5], [0.0]]), torch.tensor([[1.0], [2.0], [1.6]])
+    refused(ValueError, lambda: Observations(coords, values, noise_std), r"noise_std=0\.424, or one value")
+    refused(ValueError, lambda: LinearObservations(coords, torch.eye(3)[[0, 1, 0]], values, noise_std), "repeated")
+    table = np.column_stack([[3.0, 4.0, 5.0, 3.0], [280.0, 290.0, 300.0, 283.0]])
+    refused(ValueError, lambda: observations(table, noise_std=noise_std), r"noise_std=2\.12, or one value")
+    fine = observations(table, noise_std=2.12)
+    assert fine.m == 4 and nfd.baselines.get("kriging").draw(fine, 8, seed=0)(fine.coords).abs().max() < 6
+
+
+def test_what_repeats_itself_is_no_contradiction():
+    """Equal to rounding, or to noise that was said."""
+    coords, values = torch.tensor([[0.0], [0.5], [0.0]]), torch.tensor([[1.0], [2.0], [1.0 + 1e-6]])
+    assert Observations(coords, values, 0.0).m == 3 and Observations(coords, values + coords.new_tensor([[0.4], [0], [0]]), 0.5).m == 3
+    assert Observations(torch.zeros(0, 1), torch.zeros(0, 1), 0.0).m == 0
+    truth, places = SMOOTH.draw(1, seed=0), torch.zeros(2, 1)
+    assert Observations(places, truth(places)[0], 0.0).m == 2
