@@ -75,7 +75,7 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
 
 
 def header(about: dict, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
-    """The entries of a weights file's header: format, what it says of itself, and a checksum of that and the tensors."""
+    """The entries of a weights file's header: format, what it says of itself, a checksum of that and the tensors."""
     text = json.dumps(about)
     return {"format": FORMAT, "about": text, "digest": checksum(text, tensors)}
 
@@ -100,13 +100,26 @@ def about(path: str | Path) -> dict:
     return _opened(path)[0]
 
 
+def _header(path: str | Path) -> dict[str, str]:
+    """The entries of a safetensors file's header, without its tensors."""
+    with safe_open(path, "np") as f:
+        return f.metadata() or {}
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The entries of a safetensors file's header, and its tensors; `safe_open` would open it twice."""
+    from safetensors.torch import load
+
+    data = Path(path).read_bytes()
+    tensors = load(data)                             # refuses what is torn, before the header is trusted
+    return json.loads(data[8:8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {}), tensors
+
+
 def _opened(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, torch.Tensor]]:
     """What a file says of itself and, if asked for, its tensors, read in one opening: another process may replace the
     file at any time."""
     try:
-        with safe_open(path, "pt" if tensors else "np") as f:
-            head = f.metadata() or {}
-            held = {key: f.get_tensor(key) for key in f.keys()} if tensors else {}     # noqa: SIM118 (no mapping)
+        head, held = _read(path) if tensors else (_header(path), {})
         form = head.get("format")
         require(form == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(form),
                 why="Files of another format, such as 'nfdlab 1', hold networks under other names.",

@@ -12,7 +12,6 @@ from torch import Tensor
 from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
-
 AGREE = 1e-4             # of the largest value: what arithmetic in float32 may add to equal ones
 
 

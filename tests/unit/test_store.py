@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,6 +60,22 @@ def test_no_bit_of_shipped_weights_can_change_unseen(pair, tmp_path):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ValueError, match="checksum"):
         nfd.load(path, device="cpu")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_gives_one_model(model, tmp_path, monkeypatch):
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    other = nfd.train(LatentField(**SMALL), "gp1d", budget=nfd.Budget(steps=1, name="smoke"), device="cpu")
+    read, times = Path.read_bytes, []
+
+    def then_replaced(self):
+        data = read(self)
+        times.append(nfd.save(other, path))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", then_replaced)
+    found = nfd.load(path, device="cpu")
+    assert len(times) == 1 and found.about["made"]["steps"] == 2
+    assert all(torch.equal(value, model.tensors()[name]) for name, value in found.tensors().items())
 
 
 def test_weights_that_are_not_finite_are_refused(model, tmp_path):
