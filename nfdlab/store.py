@@ -126,7 +126,8 @@ def _opened(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, to
                 do="Train again: nfdlab train APPROACH PROBLEM. Or use the release that wrote the file.")
         found = json.loads(head["about"])
         found = {"approach": found["approach"], **found}         # a header without an approach is not ours
-    except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError, KeyError, TypeError,
+            UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
                                     "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error
@@ -191,10 +192,13 @@ def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: 
 
     Half precision becomes single. A KeyError, TypeError or RuntimeError says that header and tensors do not fit.
     """
+    import torch
+
     from .core.config import from_mapping
     from .training import resolve_device
 
     config = from_mapping(kind, found["config"])
-    net = config.build(found["d"], found["c"])
-    net.load_state_dict(tensors)
-    return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)
+    with torch.inference_mode(False):                # else guidance could ask for no gradient through these weights
+        net = config.build(found["d"], found["c"])
+        net.load_state_dict(tensors)
+        return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)

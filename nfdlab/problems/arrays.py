@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..core.checks import describe, require, require_count, require_name, require_number, require_seed
 from ..core.fields import EvaluatedFields
@@ -17,7 +16,7 @@ from ..core.types import ProblemCard
 from .base import NoPosterior
 from .files import PICTURES, read
 from .gridded import MARGIN, gridded
-from .points import Measured, Scaling, observations, spread
+from .points import Measured, Scaling, as_array, observations, spread
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
@@ -116,20 +115,24 @@ class Arrays(NoPosterior):
         return other
 
 
+class _Name(str):
+    """A name of numbers, with their hash, that has the numbers, so that `dataclasses.replace` can build anew."""
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray) -> "_Name":
+        word = cls(f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}")
+        word.name, word.values = name, values
+        return word
+
+
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     """The numbers, in float64, and a name with their hash."""
     name = "array"
-    if isinstance(data, (str, Path)):
+    if isinstance(data, _Name):
+        data, name = data.values, data.name
+    elif isinstance(data, (str, Path)):
         data, name = read(data, key=key)[1], Path(data).name
-    elif isinstance(data, Tensor):
-        data = data.detach().cpu().to(torch.float64 if data.is_floating_point() else data.dtype).numpy()
-    require(not np.ma.is_masked(data), must="data: numbers without a mask.", came=describe(data),
-            why="What is masked was not measured, and the numbers under the mask are not data.",
-            do="Fill the holes, or pass the points you have to `observations`.")
-    try:
-        values = np.asarray(data)
-    except ValueError:                               # lists of different lengths
-        values = np.asarray(None)
+    values = as_array(data, "data")
     require(values.dtype.kind in "fiub" and values.size > 0, kind=TypeError, must="data: real numbers.",
             came=describe(values), why="Fields have real values.",
             do="array.astype(float); complex numbers as two channels.")
@@ -138,7 +141,7 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     require(bad == 0, must="data: finite numbers.", came=f"{describe(values)} with {bad} NaN or infinite entries",
             why="One NaN spreads through every draw.",
             do="Fill the holes, or pass the points you have to `observations`.")
-    return values, f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}"
+    return values, _Name.of(name, values)
 
 
 def _require_named(sizes: tuple[int, ...], patch) -> None:

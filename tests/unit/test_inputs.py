@@ -1,6 +1,8 @@
 """Inputs that people bring, numbers of numpy, masks, equal values, thin patterns: accepted where they mean something,
 and refused in four parts where not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,8 @@ def test_doors_say_what_they_want():
 def test_what_is_masked_is_not_data():
     values = np.random.default_rng(0).normal(size=(8, 20))
     refused(ValueError, lambda: Arrays(np.ma.masked_less(values, 0)), "mask")
+    refused(ValueError, lambda: observations(np.ma.masked_less(values, 0)), "mask")
+    refused(ValueError, lambda: observations([[1.0, 2.0], [3.0]]), "a table of numbers")
     assert Arrays(np.ma.masked_less(values, -99)).c == 1, "nothing is masked"
     refused(TypeError, lambda: Arrays([[1.0, 2.0], [3.0]]))
 
@@ -62,7 +66,15 @@ def test_what_is_masked_is_not_data():
 def test_tensors_of_any_real_kind_are_data():
     values = torch.rand(8, 20, generator=torch.Generator().manual_seed(0))
     for kind in (values.clone().requires_grad_(), values.bfloat16(), (10 * values).int()):
-        assert Arrays(kind).d == 1
+        assert Arrays(kind).d == 1 and observations(kind[:, :3]).m == 8
+    refused(ValueError, lambda: observations(values[:, :6]), "columns=")
+
+
+def test_a_knob_of_own_data_can_be_changed():
+    """They are built again from the same numbers: one name, one hash."""
+    problem = Arrays(np.random.default_rng(0).normal(size=(12, 20)))
+    other = replace(problem, test_share=0.5)
+    assert other.data == problem.data and len(other._sides["test"]) == 6 and replace(other, smooth=False).c == 1
 
 
 def test_equal_values_have_no_spread_but_rounding():

@@ -127,3 +127,19 @@ def test_an_odd_header_is_refused_in_four_parts(model, tmp_path, change):
     with pytest.raises(ValueError, match="why: ") as error:
         nfd.load(path, device="cpu").draw(None, 1, seed=0)
     assert "\n  do:   " in str(error.value)
+
+
+def test_a_header_as_deep_as_memory_is_refused(tmp_path):
+    text = b'{"__metadata__":{"format":"nfdlab 2","about":"' + b"[" * 50_000 + b'"}}'
+    (tmp_path / "deep.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(ValueError, match="RecursionError") as error:
+        nfd.load(tmp_path / "deep.safetensors")
+    assert "\n  do:   " in str(error.value)
+
+
+def test_a_model_loaded_under_inference_mode_can_be_guided(model, tmp_path):
+    """Guidance asks for gradients through its weights."""
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    with torch.inference_mode():
+        found = nfd.load(path, device="cpu")
+    assert not any(value.is_inference() for value in found.net.state_dict().values())
