@@ -6,7 +6,6 @@ a run that fails leaves no report, keeps an older one, and saves its outputs so 
 
 import logging
 import platform
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from . import __version__
 from .core.checks import four_parts, require
 from .core.files import write_text
+from .core.processes import temporary_folder
 from .jupyter.kernel import NAME, headless
 from .jupyter.lessons import find, home, lesson_parameters, read, validate
 from .jupyter.page import html
@@ -56,8 +56,8 @@ def run(notebook: str | Path, parameters: dict[str, Any] | None = None, out_dir:
             came=str(out), why="There is a file of that name.", do="Choose another folder with -o.")
     out.mkdir(parents=True, exist_ok=True)
     began, lesson = time.perf_counter(), read(path)
-    with tempfile.TemporaryDirectory(prefix="nfd") as scratch:
-        partial = Path(scratch, "partial.ipynb")
+    with temporary_folder() as scratch:
+        partial = scratch / "partial.ipynb"
         try:
             done = execute(lesson, path.parent, given, partial, progress=progress, timeout=timeout)
         except CellFailed as failure:
@@ -98,10 +98,10 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, given: dict[str, Any]
         progress(cell_index, total)
 
     try:
-        with tempfile.TemporaryDirectory(prefix="nfd") as sockets:
+        with temporary_folder() as sockets:
             done = papermill.execute_notebook(
                 notebook, partial, parameters=given, kernel_name=NAME, progress_bar=False, store_widget_state=False,
-                execution_timeout=timeout, kernel_manager_class=headless(Path(sockets)), on_cell_start=started,
+                execution_timeout=timeout, kernel_manager_class=headless(sockets), on_cell_start=started,
                 resources={"metadata": {"path": str(folder)}})
     except papermill.PapermillExecutionError as error:
         raise CellFailed(at[-1], f"{error.ename}: {error.evalue}") from error

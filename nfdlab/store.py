@@ -64,24 +64,35 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
             why="Weights are not whole numbers.", do="dtype=torch.float16 halves the file.")
     tensors = {k: v.detach().to("cpu", (dtype or v.dtype) if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
-    header = {"format": FORMAT, "about": json.dumps(fitted.about), "checksum": checksum(tensors)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            save_file(tensors, part, header)
+            save_file(tensors, part, header(fitted.about, tensors))
     except (OSError, SafetensorError) as error:
         raise OSError(four_parts("path: a place that can be written to.", str(path), str(error)[:200],
                                  "Make room, or save elsewhere; the trained approach is still in memory.")) from error
     return path
 
 
-def checksum(tensors: dict[str, torch.Tensor]) -> str:
-    """A digest of names, types, shapes and every bit of the values."""
-    digest = hashlib.blake2b(digest_size=16)
+def header(about: dict, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
+    """The entries of a weights file's header: format, what it says of itself, a checksum of that and the tensors."""
+    text = json.dumps(about)
+    return {"format": FORMAT, "about": text, "digest": checksum(text, tensors)}
+
+
+def checksum(about: str, tensors: dict[str, torch.Tensor]) -> str:
+    """A digest of what a file says of itself, and of names, types, shapes and every bit of the values."""
+    found = hashlib.blake2b(about.encode(), digest_size=16)
     for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def digest(path: str | Path) -> str:
+    """The checksum of a weights file: the same for the same model, in whatever order its file is written."""
+    about, tensors = _opened(path, tensors=True)
+    return checksum(json.dumps(about, sort_keys=True), tensors)
 
 
 def about(path: str | Path) -> dict:
@@ -89,25 +100,39 @@ def about(path: str | Path) -> dict:
     return _opened(path)[0]
 
 
+def _header(path: str | Path) -> dict[str, str]:
+    """The entries of a safetensors file's header, without its tensors."""
+    with safe_open(path, "np") as f:
+        return f.metadata() or {}
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The entries of a safetensors file's header, and its tensors; `safe_open` would open it twice."""
+    from safetensors.torch import load
+
+    data = Path(path).read_bytes()
+    tensors = load(data)                             # refuses what is torn, before the header is trusted
+    return json.loads(data[8:8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {}), tensors
+
+
 def _opened(path: str | Path, tensors: bool = False) -> tuple[dict, dict[str, torch.Tensor]]:
     """What a file says of itself and, if asked for, its tensors, read in one opening: another process may replace the
     file at any time."""
     try:
-        with safe_open(path, "pt" if tensors else "np") as f:
-            header = f.metadata() or {}
-            held = {key: f.get_tensor(key) for key in f.keys()} if tensors else {}     # noqa: SIM118 (no mapping)
-        form = header.get("format")
+        head, held = _read(path) if tensors else (_header(path), {})
+        form = head.get("format")
         require(form == FORMAT, must=f"A weights file of format {FORMAT!r}.", came=str(form),
                 why="Files of another format, such as 'nfdlab 1', hold networks under other names.",
                 do="Train again: nfdlab train APPROACH PROBLEM. Or use the release that wrote the file.")
-        found = json.loads(header["about"])
+        found = json.loads(head["about"])
         found = {"approach": found["approach"], **found}         # a header without an approach is not ours
-    except (SafetensorError, OSError, json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError, KeyError, TypeError,
+            UnicodeDecodeError) as error:
         raise ValueError(four_parts("path: a readable nfdlab weights file.", str(path),
                                     f"{type(error).__name__}: {str(error)[:120]}. It may be torn or of another kind.",
                                     "Restore the file, or train again: nfdlab train APPROACH PROBLEM.")) from error
-    if tensors and "checksum" in header:
-        require(checksum(held) == header["checksum"], must="Weights as they were saved.", came=str(path),
+    if tensors and "digest" in head:
+        require(checksum(head["about"], held) == head["digest"], must="Weights as they were saved.", came=str(path),
                 why="Their checksum is another one: some bits have changed.",
                 do="Restore the file, or train again: nfdlab train APPROACH PROBLEM.")
     return found, held
@@ -167,10 +192,13 @@ def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: 
 
     Half precision becomes single. A KeyError, TypeError or RuntimeError says that header and tensors do not fit.
     """
+    import torch
+
     from .core.config import from_mapping
     from .training import resolve_device
 
     config = from_mapping(kind, found["config"])
-    net = config.build(found["d"], found["c"])
-    net.load_state_dict(tensors)
-    return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)
+    with torch.inference_mode(False):                # else guidance could ask for no gradient through these weights
+        net = config.build(found["d"], found["c"])
+        net.load_state_dict(tensors)
+        return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)

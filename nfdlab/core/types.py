@@ -12,6 +12,8 @@ from torch import Tensor
 from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
+AGREE = 1e-4             # of the largest value: what arithmetic in float32 may add to equal ones
+
 
 @runtime_checkable
 class Fields(Protocol):
@@ -37,6 +39,7 @@ class Observations:
     def __post_init__(self):
         require_coords(self.coords)
         _require_measured(self, len(self.coords), "Each row of values belongs to one row of coords.")
+        require_agreement(self.coords, self.values, self.noise_std)
 
     @classmethod
     def none(cls, d: int, c: int) -> "Observations":
@@ -93,6 +96,7 @@ class LinearObservations:
                 why="Each row weighs the points for one value.", do="weights[None] for one value; or weights.T.")
         require_finite(self.weights, "weights")
         _require_measured(self, len(self.weights), "Each row of values belongs to one row of weights.")
+        require_agreement(self.weights, self.values, self.noise_std)
 
     @property
     def m(self) -> int:
@@ -137,6 +141,22 @@ def _require_measured(seen: "Observations | LinearObservations", m: int, why: st
             do="values[:, None] for one channel; check that both were masked alike.")
     require_finite(values, name)
     object.__setattr__(seen, "noise_std", require_number(seen.noise_std, "noise_std", 0.0))
+
+
+def require_agreement(keys: Tensor, values: Tensor, noise_std: float, unit: float = 1.0) -> None:
+    """Refuse values (m, c) that differ far beyond the noise where rows of `keys` (m, k), what was measured, are equal.
+    `unit`: of the noise, for the text."""
+    size = float(values.abs().max()) if len(values) else 0.0
+    if 50 * noise_std >= size:                       # then no two differ by 100 noise_std
+        return
+    _, which, counts = keys.unique(dim=0, return_inverse=True, return_counts=True)
+    means = values.new_zeros(len(counts), values.shape[1]).index_add(0, which, values) / counts[:, None]
+    squares = (values - means[which]).square().sum(0).max() / max(1, len(values) - len(counts))
+    least = float(squares.sqrt())
+    require(least <= max(100 * noise_std, AGREE * size), must="noise_std: at least what repeated measurements show.",
+            came=f"noise_std={noise_std * unit:g}, and {len(values) - len(counts)} repeated places whose values differ "
+            f"by a standard deviation of {least * unit:.3g}", why="No function has two values at one place.",
+            do=f"noise_std={least * unit:.3g}, or one value for each place.")
 
 
 def _order(keys: Tensor) -> Tensor:

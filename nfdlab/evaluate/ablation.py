@@ -176,9 +176,9 @@ def folder() -> Path:
 
 
 def key(approach: str, problem: str, tasks: int, draws: int, *, seed: int) -> str:
-    """What a kept table depends on: the weights file with its config, the problem's knobs, and the setting."""
+    """What a kept table depends on: the weights and what their file says of them, the problem's knobs, the setting."""
     path = store.find(approach, problem)
-    setting = {"weights": fingerprint(path.read_bytes()), "problem": [problem, store.about(path)["knobs"]],
+    setting = {"weights": store.digest(path), "problem": [problem, store.about(path)["knobs"]],
                "tasks": tasks, "draws": draws, "seed": seed}
     return fingerprint(json.dumps(setting, sort_keys=True).encode())
 

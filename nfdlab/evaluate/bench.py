@@ -5,6 +5,7 @@ is made from those files in the order of the grid, so it is the same, byte for b
 interruptions. One run at a time in a folder.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
@@ -18,6 +19,7 @@ from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
 from ..core.files import write_text
+from ..core.processes import end_with_parent
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
@@ -103,7 +105,8 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
     queue, waiting, jobs, done = iter(todo), {}, min(jobs, len(todo)), 0
 
     def pool():                                      # a new one if a process of the last was killed
-        return get_reusable_executor(max_workers=jobs, timeout=20, env=ONE_THREAD)
+        return get_reusable_executor(max_workers=jobs, timeout=20, env=ONE_THREAD, initializer=end_with_parent,
+                                     initargs=(os.getpid(),))
 
     try:
         while done < len(todo):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..core.checks import describe, require, require_count, require_name, require_number, require_seed
 from ..core.fields import EvaluatedFields
@@ -17,7 +16,7 @@ from ..core.types import ProblemCard
 from .base import NoPosterior
 from .files import PICTURES, read
 from .gridded import MARGIN, gridded
-from .points import Measured, Scaling, observations, spread
+from .points import Measured, Scaling, as_array, observations, spread
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
@@ -30,8 +29,8 @@ class Arrays(NoPosterior):
 
     Without `patch`, data are n functions on cell centres (n, s_1, …, s_d), the last `test_share` of them held out. With
     `patch` (cells a side, or one number for each axis), data are one large grid (S_1, …, S_d) and a draw is a patch
-    anywhere on it; its last columns are held out. `channels_last`: a last axis of channels follows. Pictures from files
-    are cut in patches of 64 by default.
+    anywhere on it; its last columns are held out. `channels_last`: whether a last axis of channels follows; to be said
+    where a first or last axis of at most 4 cells might be one. Pictures from files are cut in patches of 64 by default.
 
     Values are standardised by the training side (`scaling` undoes it). Once built, `data` is a name with a hash of the
     numbers, so that weights recognise their data.
@@ -39,7 +38,7 @@ class Arrays(NoPosterior):
 
     data: object
     patch: int | tuple[int, ...] | None = None
-    channels_last: bool = False
+    channels_last: bool | None = None
     smooth: bool = True
     test_share: float = 0.25
     key: str | None = None
@@ -50,7 +49,9 @@ class Arrays(NoPosterior):
         require_number(self.test_share, "test_share", 0.0, 0.9, open_low=True)
         values, word = _load(self.data, self.key)
         picture = isinstance(self.data, (str, Path)) and Path(self.data).suffix.lower() in PICTURES
-        channels_last = self.channels_last or (picture and values.ndim == 3)
+        if self.channels_last is None and not picture:
+            _require_named(values.shape[int(self.patch is None):], self.patch)
+        channels_last = bool(self.channels_last) or (picture and values.ndim == 3)
         values = values if channels_last else values[..., None]                       # (…, c)
         patch = PATCH if picture and self.patch is None else self.patch
         d = values.ndim - (1 if patch is not None else 2)
@@ -114,20 +115,24 @@ class Arrays(NoPosterior):
         return other
 
 
+class _Name(str):
+    """A name of numbers, with their hash, that has the numbers, so that `dataclasses.replace` can build anew."""
+
+    @classmethod
+    def of(cls, name: str, values: np.ndarray) -> "_Name":
+        word = cls(f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}")
+        word.name, word.values = name, values
+        return word
+
+
 def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     """The numbers, in float64, and a name with their hash."""
     name = "array"
-    if isinstance(data, (str, Path)):
+    if isinstance(data, _Name):
+        data, name = data.values, data.name
+    elif isinstance(data, (str, Path)):
         data, name = read(data, key=key)[1], Path(data).name
-    elif isinstance(data, Tensor):
-        data = data.detach().cpu().to(torch.float64 if data.is_floating_point() else data.dtype).numpy()
-    require(not np.ma.is_masked(data), must="data: numbers without a mask.", came=describe(data),
-            why="What is masked was not measured, and the numbers under the mask are not data.",
-            do="Fill the holes, or pass the points you have to `observations`.")
-    try:
-        values = np.asarray(data)
-    except ValueError:                               # lists of different lengths
-        values = np.asarray(None)
+    values = as_array(data, "data")
     require(values.dtype.kind in "fiub" and values.size > 0, kind=TypeError, must="data: real numbers.",
             came=describe(values), why="Fields have real values.",
             do="array.astype(float); complex numbers as two channels.")
@@ -136,7 +141,20 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     require(bad == 0, must="data: finite numbers.", came=f"{describe(values)} with {bad} NaN or infinite entries",
             why="One NaN spreads through every draw.",
             do="Fill the holes, or pass the points you have to `observations`.")
-    return values, f"{name} {values.shape} {blake2b(values.tobytes(), digest_size=6).hexdigest()}"
+    return values, _Name.of(name, values)
+
+
+def _require_named(sizes: tuple[int, ...], patch) -> None:
+    """Refuse a first or last axis of at most 4 cells beside long ones until it is said whether it holds channels: by
+    `channels_last`, or by a patch that gives a size for each axis."""
+    if len(sizes) < 2 or (isinstance(patch, Iterable) and len(tuple(patch)) == len(sizes)):
+        return
+    for axis, turn in ((len(sizes) - 1, ""), (0, f"numpy.moveaxis(data, {int(patch is None)}, -1) and ")):
+        rest = sizes[:axis] + sizes[axis + 1:]
+        require(sizes[axis] > 4 or min(rest) < 8, must="channels_last: True or False.",
+                came=f"none, and an axis of {sizes[axis]} beside {' x '.join(map(str, rest))} cells",
+                why="Colours or components are channels of one field; an axis of space or time has cells.",
+                do=f"{turn}channels_last=True for channels; channels_last=False for cells.")
 
 
 def _sizes(patch, d: int) -> tuple[int, ...]:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.checks import require, require_count, require_name, require_number
-from ..core.types import Observations
+from ..core.checks import describe, require, require_count, require_name, require_number
+from ..core.types import Observations, require_agreement
 from .files import read
 
+MOST = 4                 # coordinates: three of space and one of time
 ROUNDING = 1e-12         # of a number's size: what arithmetic in float64 may add to it
 
 
@@ -71,6 +72,9 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
     d = wide - 1 if d is None else require_count(d, "d")
     require(d < wide, must="d: fewer than the table's columns.", came=f"d={d}, {wide} columns",
             why="Coordinates come first, and at least one column of values after them.", do=f"d={max(1, wide - 1)}.")
+    require(d <= MOST, must=f"d: at most {MOST} coordinates.", came=f"{d} of {wide} columns",
+            why="All columns but the last are taken for coordinates, of space and time.",
+            do='columns=["x", "y", "value"] picks those that count; or d=, with several channels after them.')
     places, values = table[:, :d], table[:, d:]
     if scaling is None:
         low, high = _box(places, box)
@@ -87,8 +91,23 @@ def observations(source, *, d: int | None = None, box=None, noise_std: float | N
                  f"{places[outside[:1]].tolist()}", why="Fields are defined in the box only.",
             do="Widen box=, or leave those points out.")
     noise = 0.05 if noise_std is None else require_number(noise_std, "noise_std", 0.0) / min(scaling.std)
-    return Measured(scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), noise, scaling,
-                    noise_std is not None)
+    coords, values, unit = scaling.to_box(places).clamp(-1, 1), scaling.standardise(values), min(scaling.std)
+    require_agreement(coords, values, noise, unit)
+    return Measured(coords, values, noise, scaling, noise_std is not None)
+
+
+def as_array(data, what: str) -> np.ndarray:
+    """Numbers as people have them, a list, a tensor, an array or a DataFrame -> an array; masked ones are refused, and
+    lists of different lengths become an object."""
+    if isinstance(data, Tensor):
+        data = data.detach().cpu().to(torch.float64 if data.is_floating_point() else data.dtype).numpy()
+    require(not np.ma.is_masked(data), must=f"{what}: numbers without a mask.", came=describe(data),
+            why="What is masked was not measured, and the numbers under the mask are not data.",
+            do="Fill the holes, or pass the points you have to `observations`.")
+    try:
+        return np.asarray(data)
+    except ValueError:
+        return np.asarray(None)
 
 
 def spread(values: np.ndarray) -> np.ndarray:
@@ -106,7 +125,7 @@ def _table(source, key: str | None, columns) -> tuple[list[str], np.ndarray]:
     if isinstance(source, (str, Path)):
         names, table = read(source, key=key)
     else:
-        names, table = [str(name) for name in getattr(source, "columns", ())], np.asarray(source)
+        names, table = [str(name) for name in getattr(source, "columns", ())], as_array(source, "source")
     if columns is not None and table.ndim == 2:
         known = {str(i): i for i in range(table.shape[1])} | {name: i for i, name in enumerate(names)}
         picked = [known[require_name(str(column), known, "column")] for column in columns]

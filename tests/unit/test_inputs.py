@@ -1,12 +1,14 @@
 """Inputs that people bring, numbers of numpy, masks, equal values, thin patterns: accepted where they mean something,
 and refused in four parts where not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import nfdlab as nfd
-from nfdlab.core.types import Observations
+from nfdlab.core.types import LinearObservations, Observations
 from nfdlab.problems.arrays import Arrays, observations
 
 SMOOTH = nfd.problems.get("gp1d")
@@ -55,6 +57,8 @@ def test_doors_say_what_they_want():
 def test_what_is_masked_is_not_data():
     values = np.random.default_rng(0).normal(size=(8, 20))
     refused(ValueError, lambda: Arrays(np.ma.masked_less(values, 0)), "mask")
+    refused(ValueError, lambda: observations(np.ma.masked_less(values, 0)), "mask")
+    refused(ValueError, lambda: observations([[1.0, 2.0], [3.0]]), "a table of numbers")
     assert Arrays(np.ma.masked_less(values, -99)).c == 1, "nothing is masked"
     refused(TypeError, lambda: Arrays([[1.0, 2.0], [3.0]]))
 
@@ -62,7 +66,15 @@ def test_what_is_masked_is_not_data():
 def test_tensors_of_any_real_kind_are_data():
     values = torch.rand(8, 20, generator=torch.Generator().manual_seed(0))
     for kind in (values.clone().requires_grad_(), values.bfloat16(), (10 * values).int()):
-        assert Arrays(kind).d == 1
+        assert Arrays(kind).d == 1 and observations(kind[:, :3]).m == 8
+    refused(ValueError, lambda: observations(values[:, :6]), "columns=")
+
+
+def test_a_knob_of_own_data_can_be_changed():
+    """They are built again from the same numbers: one name, one hash."""
+    problem = Arrays(np.random.default_rng(0).normal(size=(12, 20)))
+    other = replace(problem, test_share=0.5)
+    assert other.data == problem.data and len(other._sides["test"]) == 6 and replace(other, smooth=False).c == 1
 
 
 def test_equal_values_have_no_spread_but_rounding():
@@ -80,3 +92,44 @@ def test_a_box_ends_where_arithmetic_says():
     refused(ValueError, lambda: observations(np.array([[0.3001, 1.0], [0.1, 2.0]]), box=[(0, 0.3)]), "outside|inside")
     refused(ValueError, lambda: observations(np.random.default_rng(0).random((5, 2)), box={"x": (0, 1)}), "box")
     refused(ValueError, lambda: observations(np.empty((0, 3))), "at least 1")
+
+
+@pytest.mark.parametrize("shape,knobs", [((9, 12, 20, 3), {}), ((9, 3, 12, 20), {}), ((9, 20, 4), {}), ((9, 1, 20), {}),
+                                         ((40, 60, 3), {"patch": 8}), ((3, 40, 60), {"patch": 8})])
+def test_an_axis_of_colours_is_not_taken_for_space(shape, knobs):
+    """Three pictures side by side would be smoothed into one another: it must be said. A patch with a size for each
+    axis says it too."""
+    data = np.random.default_rng(0).normal(size=shape)
+    refused(ValueError, lambda: Arrays(data, **knobs), "channels_last=True for channels; channels_last=False for cells")
+    assert Arrays(data, channels_last=True, **({"patch": 2} if knobs else {})).c == shape[-1]
+    if knobs == {}:
+        assert Arrays(data, channels_last=False).d == len(shape) - 1
+    elif shape[0] == 3:
+        assert Arrays(data, patch=(3, 8, 8)).patch == (3, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (9, 4, 4), (9, 3, 5, 20), (9, 5, 20), (3, 20), (3, 12, 20)])
+def test_small_grids_and_few_functions_need_no_word(shape):
+    assert Arrays(np.random.default_rng(0).normal(size=shape)).d == len(shape) - 1
+
+
+@pytest.mark.parametrize("noise_std", [0, 1e-6])
+def test_two_values_at_one_place_need_noise(noise_std):
+    """Whichever way they come; the sentence names the noise that explains them, in their own units."""
+    coords, values = torch.tensor([[0.0], [0.5], [0.0]]), torch.tensor([[1.0], [2.0], [1.6]])
+    refused(ValueError, lambda: Observations(coords, values, noise_std), r"noise_std=0\.424, or one value")
+    refused(ValueError, lambda: LinearObservations(coords, torch.eye(3)[[0, 1, 0]], values, noise_std), "repeated")
+    table = np.column_stack([[3.0, 4.0, 5.0, 3.0], [280.0, 290.0, 300.0, 283.0]])
+    refused(ValueError, lambda: observations(table, noise_std=noise_std), r"noise_std=2\.12, or one value")
+    fine = observations(table, noise_std=2.12)
+    assert fine.m == 4 and nfd.baselines.get("kriging").draw(fine, 8, seed=0)(fine.coords).abs().max() < 6
+
+
+def test_what_repeats_itself_is_no_contradiction():
+    """Equal to rounding, or to noise that was said."""
+    coords, values = torch.tensor([[0.0], [0.5], [0.0]]), torch.tensor([[1.0], [2.0], [1.0 + 1e-6]])
+    assert Observations(coords, values, 0.0).m == 3
+    assert Observations(coords, values + 0.8 * (coords == 0).cumsum(0), 0.05).m == 3, "outliers among readings"
+    assert Observations(torch.zeros(0, 1), torch.zeros(0, 1), 0.0).m == 0
+    truth, places = SMOOTH.draw(1, seed=0), torch.zeros(2, 1)
+    assert Observations(places, truth(places)[0], 0.0).m == 2

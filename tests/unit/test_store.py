@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,13 +37,54 @@ def test_no_bit_of_the_data_can_change_unseen(model, tmp_path):
     assert nfd.load(path, device="cpu").about == json.loads(json.dumps(model.about))
 
 
+def test_no_bit_of_the_header_can_change_what_is_drawn(model, tmp_path):
+    """40 single bits, spread over the header: a file is refused, or what it holds is the same."""
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    whole, held = path.read_bytes(), model.tensors()
+    size = 8 + struct.unpack("<Q", whole[:8])[0]
+    for i in range(40):
+        at = size * i // 40
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << i % 8)]) + whole[at + 1:])
+        try:
+            found = nfd.load(path, device="cpu")
+        except ValueError as error:
+            assert "\n  do:   " in str(error)
+        else:
+            assert found.about == json.loads(json.dumps(model.about))
+            assert all(torch.equal(value, held[name]) for name, value in found.tensors().items())
+
+
+@pytest.mark.parametrize("pair", sorted(store.shipped()), ids="--".join)
+def test_no_bit_of_shipped_weights_can_change_unseen(pair, tmp_path):
+    whole, path = store.shipped()[pair].read_bytes(), tmp_path / "flipped.safetensors"
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="checksum"):
+        nfd.load(path, device="cpu")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_gives_one_model(model, tmp_path, monkeypatch):
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    other = nfd.train(LatentField(**SMALL), "gp1d", budget=nfd.Budget(steps=1, name="smoke"), device="cpu")
+    read, times = Path.read_bytes, []
+
+    def then_replaced(self):
+        data = read(self)
+        times.append(nfd.save(other, path))
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", then_replaced)
+    found = nfd.load(path, device="cpu")
+    assert len(times) == 1 and found.about["made"]["steps"] == 2
+    assert all(torch.equal(value, model.tensors()[name]) for name, value in found.tensors().items())
+
+
 def test_weights_that_are_not_finite_are_refused(model, tmp_path):
     path = nfd.save(model, tmp_path / "whole.safetensors")
     with safe_open(path, "pt") as f:
-        header, tensors = f.metadata(), {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+        tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
     name = next(iter(tensors))
     tensors[name].view(-1)[0] = float("nan")
-    save_file(tensors, path, {**header, "checksum": store.checksum(tensors)})
+    save_file(tensors, path, store.header(model.about, tensors))
     with pytest.raises(ValueError, match="Finite weights"):
         nfd.load(path, device="cpu")
 
@@ -80,8 +122,24 @@ def test_a_pipe_is_no_weights_file(tmp_path):
 def test_an_odd_header_is_refused_in_four_parts(model, tmp_path, change):
     path = nfd.save(model, tmp_path / "odd.safetensors")
     with safe_open(path, "pt") as f:
-        header, tensors = f.metadata(), {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
-    save_file(tensors, path, {**header, "about": json.dumps({**json.loads(header["about"]), **change})})
+        tensors = {key: f.get_tensor(key) for key in f.keys()}  # noqa: SIM118
+    save_file(tensors, path, store.header({**model.about, **change}, tensors))
     with pytest.raises(ValueError, match="why: ") as error:
         nfd.load(path, device="cpu").draw(None, 1, seed=0)
     assert "\n  do:   " in str(error.value)
+
+
+def test_a_header_as_deep_as_memory_is_refused(tmp_path):
+    text = b'{"__metadata__":{"format":"nfdlab 2","about":"' + b"[" * 50_000 + b'"}}'
+    (tmp_path / "deep.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
+    with pytest.raises(ValueError, match="RecursionError") as error:
+        nfd.load(tmp_path / "deep.safetensors")
+    assert "\n  do:   " in str(error.value)
+
+
+def test_a_model_loaded_under_inference_mode_can_be_guided(model, tmp_path):
+    """Guidance asks for gradients through its weights."""
+    path = nfd.save(model, tmp_path / "whole.safetensors")
+    with torch.inference_mode():
+        found = nfd.load(path, device="cpu")
+    assert not any(value.is_inference() for value in found.net.state_dict().values())
