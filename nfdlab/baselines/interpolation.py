@@ -14,6 +14,7 @@ from scipy.interpolate import CloughTocher2DInterpolator, CubicSpline, LinearNDI
 from scipy.spatial import QhullError, cKDTree
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.types import Observations, require_seen
@@ -35,7 +36,7 @@ class Nearest:
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
             d, c = (None, 1) if seen is None else (seen.coords.shape[1], seen.values.shape[1])       # None: any d
-            zero = torch.zeros(n, 1, c)
+            zero = single.zeros(n, 1, c)
             return EvaluatedFields(lambda coords, part: zero[part].to(coords).expand(-1, coords.shape[-2], -1), n, d, c)
         x, y = _distinct(seen)
         curve, d, c = self.curve(x, y), x.shape[1], y.shape[1]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from . import single
 from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
@@ -41,7 +42,7 @@ class Observations:
     @classmethod
     def none(cls, d: int, c: int) -> "Observations":
         """No observations of a function of d coordinates and c channels. Its noise level means nothing."""
-        return cls(torch.zeros(0, d), torch.zeros(0, c))
+        return cls(single.zeros(0, d), single.zeros(0, c))
 
     @property
     def m(self) -> int:
@@ -196,10 +197,10 @@ class ObservationBatch:
         """Pad several observations to one batch."""
         b, m = len(seen), max(s.m for s in seen)
         d, c = seen[0].coords.shape[1], seen[0].values.shape[1]
-        coords, values, mask = torch.zeros(b, m, d), torch.zeros(b, m, c), torch.zeros(b, m, dtype=torch.bool)
+        coords, values, mask = single.zeros(b, m, d), single.zeros(b, m, c), torch.zeros(b, m, dtype=torch.bool)
         for i, s in enumerate(seen):
             coords[i, :s.m], values[i, :s.m], mask[i, :s.m] = s.coords, s.values, True
-        return cls(coords, values, mask, torch.tensor([s.noise_std for s in seen]))
+        return cls(coords, values, mask, single.tensor([s.noise_std for s in seen]))
 
     @classmethod
     def exact(cls, coords: Tensor, values: Tensor) -> "ObservationBatch":
@@ -217,7 +218,7 @@ class ObservationBatch:
     def dropped(self, share: float, rng: torch.Generator) -> "ObservationBatch":
         """Observation dropout: all observations of a function are masked with probability `share`, so that a model
         also learns the prior (Ho & Salimans 2022, sec. 3.2)."""
-        mask = self.mask & (torch.rand(len(self.mask), 1, generator=rng) >= share)
+        mask = self.mask & (single.rand(len(self.mask), 1, generator=rng) >= share)
         real = mask[..., None]
         return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
 

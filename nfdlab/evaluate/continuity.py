@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres, to_grid
 from ..core.rng import stream, uniforms
@@ -117,7 +118,7 @@ def seam_jump(fields: Fields, seams: Sequence[float], *, axis: int = 0, step: fl
     def change(places: Tensor) -> Tensor:
         points = others[:, None].repeat(1, len(places), 1)
         points[..., axis] = places
-        shift = torch.zeros(fields.d)
+        shift = single.zeros(fields.d)
         shift[axis] = step
         points = points.flatten(0, 1)
         return (fields(points + shift) - fields(points - shift)).abs().mean()

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..core import single
 from ..core.checks import require, require_count
 from ..core.grid import cell_centres
 from ..core.types import Fields
@@ -35,7 +36,7 @@ def require_grid(fields: Fields, shape, out) -> tuple[tuple[int, ...], object]:
     require(isinstance(shape, (tuple, list)) and len(shape) == fields.d, must=f"shape: a tuple of {fields.d} sizes.",
             came=shape, why="A grid has one size for each coordinate.", do=f"shape={(256,) * fields.d}.")
     full = (fields.n, *shape, fields.c)
-    out = torch.empty(full) if out is None else out
+    out = single.empty(full) if out is None else out
     floats = out.is_floating_point() if isinstance(out, torch.Tensor) else (
         isinstance(out, np.ndarray) and out.dtype.kind == "f")
     require(floats, kind=TypeError, must="out: a numpy array or tensor of a floating point type.", came=out,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.acquisition import ACQUISITIONS, acquisition, conditioned
 from ..core.capabilities import HasSequential
 from ..core.checks import require, require_coords, require_count, require_name, require_number, require_seed
@@ -126,7 +127,7 @@ class Search:
         return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
 
     def _noise(self, k: int) -> Tensor:
-        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
+        return torch.stack([single.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """The search after `looks` more measurements of `truth`, those that are planned unless given."""

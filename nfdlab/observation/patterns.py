@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import stream
@@ -75,14 +76,14 @@ class Random(Sized):
 
     def _scatter(self, m: int, d: int, rng: torch.Generator) -> Tensor:
         """m places anywhere: uniform ones, thinned by the pattern's density."""
-        keep = torch.empty(0, d)
+        keep = single.empty(0, d)
         for _ in range(THINNED):
             if len(keep) >= m:
                 return keep[:m]
             if not len(keep):
                 state = self._shape(d, rng)
-            tries = 2 * torch.rand(max(64, 8 * m), d, generator=rng) - 1
-            chance = torch.rand(len(tries), generator=rng)
+            tries = 2 * single.rand(max(64, 8 * m), d, generator=rng) - 1
+            chance = single.rand(len(tries), generator=rng)
             keep = torch.cat([keep, tries[chance < self._density(tries, state)]])
         require(len(keep) >= m, must=f"{type(self).__name__}: a pattern wide enough to be hit by chance.",
                 came=f"{self}, {len(keep)} of {m} places found in {THINNED} rounds",
@@ -99,7 +100,7 @@ class Random(Sized):
 
     def _density(self, places: Tensor, shape) -> Tensor:
         """Relative density (p,) in [0, 1]."""
-        return torch.ones(len(places))
+        return single.ones(len(places))
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Block(Random):
 
     def _shape(self, d, rng):
         side = 2 * self.missing ** (1 / d)
-        return (torch.rand(d, generator=rng) * (2 - side) - 1), side
+        return (single.rand(d, generator=rng) * (2 - side) - 1), side
 
     def _density(self, places, shape):
         low, side = shape
@@ -133,7 +134,7 @@ class Clusters(Random):
     width: float = 0.1
 
     def _shape(self, d, rng):
-        return 2 * torch.rand(self.clusters, d, generator=rng) - 1
+        return 2 * single.rand(self.clusters, d, generator=rng) - 1
 
     def _density(self, places, centres):
         r2 = (places[:, None] - centres).square().sum(-1)
@@ -148,7 +149,7 @@ class Lines(Random):
     width: float = 0.02
 
     def _shape(self, d, rng):
-        return 2 * torch.rand(self.lines, max(1, d - 1), generator=rng) - 1
+        return 2 * single.rand(self.lines, max(1, d - 1), generator=rng) - 1
 
     def _density(self, places, across):
         d = places.shape[1]
@@ -162,7 +163,7 @@ class Grid(Random):
 
     def _scatter(self, m, d, rng):
         side = int((m + 1e-9) ** (1 / d))
-        regular = cell_centres((side,) * d) if side else torch.empty(0, d)
+        regular = cell_centres((side,) * d) if side else single.empty(0, d)
         return torch.cat([regular, super()._scatter(m - len(regular), d, rng)])
 
     def _weights(self, cells, rng):
@@ -218,7 +219,7 @@ class OnFrames(Sized):
 
     def _space(self, d: int) -> Tensor:
         """Cell centres (cells^(d - 1), d - 1): the places of a frame. Without space, one place of no coordinates."""
-        return cell_centres((self.cells,) * (d - 1)) if d > 1 else torch.empty(1, 0)
+        return cell_centres((self.cells,) * (d - 1)) if d > 1 else single.empty(1, 0)
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ class Sensors(OnFrames):
     def _places(self, m: int, d: int, rng: torch.Generator) -> Tensor:
         many, times = math.ceil(m / self.frames) if d > 1 else 1, cell_centres((self.frames,))
         if self.share is None:
-            places = 2 * torch.rand(many, d - 1, generator=rng) - 1
+            places = 2 * single.rand(many, d - 1, generator=rng) - 1
         else:
             places = self._space(d)
             places = places[torch.randperm(len(places), generator=rng)[:many]]
@@ -283,16 +284,16 @@ class Tracks(Random):
         return fold(start + velocity * (times[:, None] + 1))
 
     def _shape(self, d, rng):
-        start = 2 * torch.rand(self.tracks, d - 1, generator=rng) - 1
-        heading = torch.nn.functional.normalize(torch.randn(self.tracks, d - 1, generator=rng), dim=-1)
-        return start, heading * self.speed * (0.5 + torch.rand(self.tracks, 1, generator=rng))
+        start = 2 * single.rand(self.tracks, d - 1, generator=rng) - 1
+        heading = torch.nn.functional.normalize(single.randn(self.tracks, d - 1, generator=rng), dim=-1)
+        return start, heading * self.speed * (0.5 + single.rand(self.tracks, 1, generator=rng))
 
     def _density(self, places, courses):
         away = (places[:, None, 1:] - self.at(places[:, :1], courses)).square().sum(-1).amin(1)
         return torch.exp(-away / (2 * self.width**2))
 
     def _scatter(self, m, d, rng):
-        times, reporting = cell_centres((m,)) if m else torch.empty(0, 1), torch.arange(m) % self.tracks
+        times, reporting = cell_centres((m,)) if m else single.empty(0, 1), torch.arange(m) % self.tracks
         return torch.cat([times, self.at(times, self._shape(d, rng))[torch.arange(m), reporting]], -1)
 
 
@@ -331,10 +332,10 @@ class Outline(Random):
         def values(places: Tensor) -> Tensor:
             return fields(places)[0, :, 0].cpu()
 
-        first = values(2 * torch.rand(TRIES, d, generator=rng) - 1)
+        first = values(2 * single.rand(TRIES, d, generator=rng) - 1)
         low, high = float(first.min()), float(first.max())
         level = (low + high) / 2 if self.level is None else self.level
-        inner, outer = torch.empty(0, d), torch.empty(0, d)
+        inner, outer = single.empty(0, d), single.empty(0, d)
         for _ in range(ROUNDS if low <= level < high else 0):
             if len(inner) >= m:
                 break
@@ -347,7 +348,7 @@ class Outline(Random):
                 why="The outline lies where the field crosses the level.",
                 do="Another level; level=None is halfway between the lowest and the highest value.")
         inner = bisected(inner[:m], outer[:m], lambda at: values(at) > level, HALVINGS if m else 0)
-        return fold(inner + self.width * torch.randn(m, d, generator=rng))
+        return fold(inner + self.width * single.randn(m, d, generator=rng))
 
 
 @dataclass(frozen=True)
@@ -383,9 +384,9 @@ class BlockAverage:
         """Points (q, d), block by block, and their weights (m, q); nothing is random."""
         require_count(d, "d"), require_seed(seed)
         cells, parts = self._each("cells", d), self._each("parts", d)
-        inside = cell_centres(parts) / torch.tensor(cells)
+        inside = cell_centres(parts) / single.tensor(cells)
         points = cell_centres(cells)[:, None] + inside
-        return points.flatten(0, 1), _blocks(torch.full(points.shape[:2], 1 / len(inside)))
+        return points.flatten(0, 1), _blocks(single.full(points.shape[:2], 1 / len(inside)))
 
 
 @dataclass(frozen=True)
@@ -406,7 +407,7 @@ class Blur(Sized):
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d), place by place, and their weights (m, q)."""
         centres = Random(self.count, self.share, self.of).coords(d, seed=seed)
-        steps = torch.cartesian_prod(*[torch.arange(-3.0, 4.0)] * d).reshape(-1, d)
+        steps = torch.cartesian_prod(*[single.arange(-3.0, 4.0)] * d).reshape(-1, d)
         points = centres[:, None] + self.width * steps
         inside = (points.abs() <= 1).all(-1)
         weights = torch.exp(-0.5 * steps.square().sum(-1)) * inside
@@ -458,7 +459,7 @@ class Projections:
 def _blocks(weights: Tensor) -> Tensor:
     """Weights (m, k) of each measurement's own k points -> of all points (m, m k)."""
     m, k = weights.shape
-    return (torch.eye(m)[..., None] * weights).reshape(m, m * k)
+    return (single.eye(m)[..., None] * weights).reshape(m, m * k)
 
 
 def fold(places: Tensor) -> Tensor:
@@ -468,8 +469,8 @@ def fold(places: Tensor) -> Tensor:
 
 def needles(shape: tuple[int, ...], length: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Both ends (*shape) of needles of a length, at random places and in random directions; shape ends with d."""
-    one = 2 * torch.rand(shape, generator=rng) - 1
-    step = torch.nn.functional.normalize(torch.randn(shape, generator=rng), dim=-1)
+    one = 2 * single.rand(shape, generator=rng) - 1
+    step = torch.nn.functional.normalize(single.randn(shape, generator=rng), dim=-1)
     return one, fold(one + length * step)
 
 
