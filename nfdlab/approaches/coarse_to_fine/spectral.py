@@ -242,11 +242,14 @@ class SpectralPrior(nn.Module):
 
     def kernel(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """Covariance between points, by their axis features: (…, p, q)."""
-        out = cosines(a[0], b[0]) @ self.power.to(a[0]).reshape(len(self.power), -1)
-        for i in range(1, self.d):
-            cos = cosines(a[i], b[i])
-            out = (out.unflatten(-1, (cos.shape[-1], -1)) * cos[..., None]).sum(-2)
-        return out[..., 0]
+        return self._modes(a) @ self._modes(b).mT
+
+    def _modes(self, axes: Sequence[Tensor]) -> Tensor:
+        """root · modes at points, by their axis features (…, p, 2K − 1): (…, p, (2K − 1)^d)."""
+        out, *rest = axes
+        for axis in rest:
+            out = (out[..., None] * axis[..., None, :]).flatten(-2)
+        return out * self.root.to(out).flatten()
 
     def kernel_to_grid(self, a: list[Tensor], tick: Tensor) -> Tensor:
         """Covariance of points (…, m) with a grid whose axes have these ticks' features: (…, m, side^d)."""
