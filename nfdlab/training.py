@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .core import single
 from .core.checks import four_parts, require, require_seed
+from .core.device import resolve_device
 from .core.files import replacing
 from .core.rng import child, stream
 from .core.types import Budget, Fields, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
@@ -62,18 +63,6 @@ class Stage:
         if not self.ended:
             self.ended = True
             self.after()
-
-
-def resolve_device(device: str = "auto") -> torch.device:
-    """"auto" is the GPU if there is one; a device that is not there is refused."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        single.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(four_parts("device: 'auto', 'cpu', or a device of this machine.", repr(device),
-                                    str(error).splitlines()[0], "Pass device='auto'.")) from error
 
 
 def steps(module: nn.Module, stages: list[Stage], budget: Budget, owner: dict | None = None) -> Iterator[Step]:
