@@ -13,6 +13,8 @@ from . import single
 from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
+LARGEST = 1e15           # of what is observed; its square is a number in single precision
+
 
 @runtime_checkable
 class Fields(Protocol):
@@ -169,6 +171,11 @@ def require_seen(seen, d: int | None = None, c: int | None = None, *, linear: bo
     require(right, must=f"seen: places (m, {d or 'd'}), values (m, {c or 'c'}).",
             came=f"places {tuple(seen.points.shape)}, values {tuple(seen.values.shape)}",
             why="They belong to another kind of field.", do="Observe a field of the problem of this posterior.")
+    sizes = [seen.values, *([seen.weights] if isinstance(seen, LinearObservations) else [])]
+    size = max(seen.noise_std, *(float(t.abs().max()) for t in sizes if t.numel()), 0.0)
+    require(size <= LARGEST, must=f"seen: values, noise and weights below {LARGEST:g}.", came=f"{size:.3g}",
+            why="Fields are of about unit size, and squares of larger numbers are lost.",
+            do="Scale them by the problem's mean and std; nfdlab.problems.arrays does it for data files.")
     return seen
 
 
@@ -320,6 +327,7 @@ class Budget:
 Views = Callable[..., ObservationBatch]      # views(fields, seed=) -> how data will be hidden at test time
 
 
+@runtime_checkable
 class Approach(Protocol):
     """A frozen dataclass whose fields are its config; `fit` returns a new, finished object."""
 

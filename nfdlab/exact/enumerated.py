@@ -120,7 +120,7 @@ class Enumerated(Conditional):
         centres, w = self._thinned(max(SUMMED[0], SUMMED[1] // max(1, len(coords) * self.c)))
         out = []
         for piece in coords.split(max(1, CHUNK // 64)):
-            step = max(1, CHUNK // (4 * len(piece) * self.c))
+            step = max(1, CHUNK // (4 * max(1, len(piece)) * self.c))
             mean, square = 0, 0
             for part, share in zip(centres.to(coords).split(step), w.to(coords).split(step), strict=True):
                 values = self.family(part, piece)

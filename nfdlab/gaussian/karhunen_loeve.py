@@ -168,6 +168,7 @@ class KarhunenLoeve(nn.Module):
         away = seen.values - seen.measure(self.mean(seen.points))[0]
         weighted = seen.weights * self.residual_variance(seen.points)[0].T[:, None]                    # (c, m, q)
         noise = weighted @ seen.weights.T + seen.noise_std**2 * single.eye(seen.m).to(away)
+        noise.diagonal().add_(1e-10 + 1e-12 * noise.diagonal().mean())      # measurements may be alike, or weigh 0
         root = torch.linalg.cholesky(noise)
         rows, away = (torch.linalg.solve_triangular(root, part, upper=False) for part in (rows, away.T[..., None]))
         return self.prior().updated(rows.flatten(0, 1), away.flatten()[None], torch.ones_like(away).flatten())

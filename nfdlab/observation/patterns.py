@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from ..core import single
-from ..core.checks import require, require_count, require_number, require_seed
+from ..core.checks import MOST, require, require_count, require_number, require_room, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import stream
 from ..core.types import Fields
 
 TRIES, ROUNDS, HALVINGS = 4096, 400, 30              # of the search for an outline
+FINEST = 100_000                                     # cells a side, lines, clusters or tracks at most
+CATEGORIES = 2**24                                   # that torch can choose among
+DIMENSIONS = 16
 THINNED = 5000                                       # rounds of the search for places where a pattern is
 
 
@@ -49,7 +52,8 @@ class Sized:
             elif key == "share" and value is not None:
                 require_number(value, key, 0.0, 1.0)
             elif key in ("count", "every") and value is not None or field.type is int:
-                require_count(value, key, at_least=0 if key == "count" else 1)
+                require_count(value, key, at_least=0 if key == "count" else 1,
+                              at_most=MOST if key == "count" else FINEST)
 
     def size(self, d: int) -> int:
         """Number of points in d dimensions, time included."""
@@ -60,6 +64,7 @@ class Sized:
 class Random(Sized):
     """Uniformly at random."""
 
+    _parts: ClassVar[int] = 1                        # clusters or lines that each place is compared with
     of: int = 64
 
     def _cells(self, d: int) -> int:
@@ -67,10 +72,15 @@ class Random(Sized):
 
     def coords(self, d: int, *, seed: int) -> Tensor:
         """Places (m, d) in [-1, 1]^d."""
-        require_count(d, "d")
+        require_count(d, "d", at_most=DIMENSIONS)
         rng, m = stream(require_seed(seed), type(self).__name__), self.size(d)
         if self.share is None:
+            require_room(8 * (m + 8) * d * self._parts, type(self).__name__)
             return self._scatter(m, d, rng)
+        require(self.of**d <= CATEGORIES, came=self.of,
+                must=f"of: at most {int(CATEGORIES ** (1 / d))} cells a side in {d} dimensions.",
+                why="Cells are chosen at random among all of them.", do="A smaller of=, or count=.")
+        require_room(self.of**d * d * self._parts, type(self).__name__)
         cells = cell_centres((self.of,) * d)
         return cells[self._weights(cells, rng).add(1e-12).multinomial(m, generator=rng)] if m else cells[:0]
 
@@ -132,6 +142,7 @@ class Clusters(Random):
     widest: ClassVar[float] = 2.0
     clusters: int = 3
     width: float = 0.1
+    _parts = property(lambda self: self.clusters)
 
     def _shape(self, d, rng):
         return 2 * single.rand(self.clusters, d, generator=rng) - 1
@@ -147,6 +158,7 @@ class Lines(Random):
 
     lines: int = 3
     width: float = 0.02
+    _parts = property(lambda self: self.lines)
 
     def _shape(self, d, rng):
         return 2 * single.rand(self.lines, max(1, d - 1), generator=rng) - 1
@@ -209,7 +221,8 @@ class OnFrames(Sized):
 
     def coords(self, d: int, *, seed: int) -> Tensor:
         """Places (m, d) in [-1, 1]^d, time first."""
-        m = self.size(require_count(d, "d"))
+        m = self.size(require_count(d, "d", at_most=DIMENSIONS))
+        require_room((m + self.frames * self.cells ** (d - 1)) * d, type(self).__name__)
         places = self._places(m, d, stream(require_seed(seed), type(self).__name__))
         require(m <= len(places), came=f"{m} points",
                 must=f"{type(self).__name__}: at most {len(places)} points in {d} dimensions.",
@@ -273,6 +286,7 @@ class Tracks(Random):
     tracks: int = 2
     speed: float = 1.0
     width: float = 0.02
+    _parts = property(lambda self: self.tracks)
 
     def __post_init__(self):
         super().__post_init__()
@@ -382,8 +396,9 @@ class BlockAverage:
 
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d), block by block, and their weights (m, q); nothing is random."""
-        require_count(d, "d"), require_seed(seed)
+        require_count(d, "d", at_most=DIMENSIONS), require_seed(seed)
         cells, parts = self._each("cells", d), self._each("parts", d)
+        require_room(math.prod(cells) ** 2 * math.prod(parts), type(self).__name__)
         inside = cell_centres(parts) / single.tensor(cells)
         points = cell_centres(cells)[:, None] + inside
         return points.flatten(0, 1), _blocks(single.full(points.shape[:2], 1 / len(inside)))
@@ -407,6 +422,7 @@ class Blur(Sized):
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d), place by place, and their weights (m, q)."""
         centres = Random(self.count, self.share, self.of).coords(d, seed=seed)
+        require_room(len(centres) * max(len(centres), d) * 7**d, type(self).__name__)
         steps = torch.cartesian_prod(*[single.arange(-3.0, 4.0)] * d).reshape(-1, d)
         points = centres[:, None] + self.width * steps
         inside = (points.abs() <= 1).all(-1)
@@ -440,7 +456,7 @@ class Projections:
         """Points (q, 2), line by line, and their weights (m, q); nothing is random."""
         require(d == 2, must="Projections: a field of two coordinates.", came=f"d={d}",
                 why="Lines are laid across a plane.", do="patterns.BlockAverage or patterns.Blur.")
-        require_seed(seed)
+        require_seed(seed), require_room(self.size(d) ** 2 * self.parts, type(self).__name__)
         turn = torch.arange(self.angles, dtype=torch.float64) * (math.pi / self.angles)
         normal = torch.stack([turn.cos(), turn.sin()], -1)[:, None]                              # (angles, 1, 2)
         along = torch.stack([-turn.sin(), turn.cos()], -1)[:, None]

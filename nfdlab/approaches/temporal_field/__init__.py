@@ -102,7 +102,7 @@ class TemporalPosterior(AutoencoderPosterior):
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
         """Latents (n, k, frames) -> Fields; what needs no coordinates is computed once."""
-        prepared = self.net.prepare(latent)
+        prepared = self.net.prepare(self.require_latent(latent))
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             p = coords.shape[-2]
