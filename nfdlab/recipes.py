@@ -9,7 +9,7 @@ from . import approaches, problems
 from .core.checks import require, require_seed
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
-from .core.types import Budget, Problem, Source, Watch, quiet
+from .core.types import Approach, Budget, Problem, Source, Watch, quiet
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
@@ -200,6 +200,9 @@ def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, 
     require_seed(seed)
     if isinstance(approach, str):
         approach = approach_for(approach, problem, budget)
+    require(isinstance(approach, Approach) and not isinstance(approach, type), kind=TypeError, came=approach,
+            must="approach: a name or an Approach.", why="It is what is trained.",
+            do='nfdlab.train("sparse_conditional", "gp1d").')
     source = VARIED.get(problem.card.name, lambda source: source)(problem)
     fitted = approach.fit(source, views=views_for(problem), budget=budget, seed=child(seed, "train"), device=device,
                           watch=watch)

@@ -57,18 +57,21 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     require(isinstance(fitted, TrainedModel), kind=TypeError, must="fitted: a trained approach.", came=fitted,
             why="Exact posteriors and baselines have no weights to save.",
             do="Save what nfdlab.train returned.")
+    require(isinstance(path, str | Path), kind=TypeError, must="path: a file name.", came=path,
+            why="The weights are written there.", do='save(fitted, "mine.safetensors").')
     path = Path(path)
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
-    require(dtype is None or dtype.is_floating_point, must="dtype: a floating point type of torch.", came=dtype,
-            why="Weights are not whole numbers.", do="dtype=torch.float16 halves the file.")
+    require(dtype is None or isinstance(dtype, torch.dtype) and dtype.is_floating_point, came=dtype,
+            must="dtype: a floating point type of torch.", why="Weights are not whole numbers.",
+            do="dtype=torch.float16 halves the file.")
     tensors = {k: v.detach().to("cpu", (dtype or v.dtype) if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             save_file(tensors, part, header(fitted.about, tensors))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError) as error:      # a name with a null byte is a ValueError
         raise OSError(four_parts("path: a place that can be written to.", str(path), str(error)[:200],
                                  "Make room, or save elsewhere; the trained approach is still in memory.")) from error
     return path
@@ -195,10 +198,10 @@ def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: 
     import torch
 
     from .core.config import from_mapping
-    from .training import resolve_device
+    from .core.device import resolve_device
 
     config = from_mapping(kind, found["config"])
-    with torch.inference_mode(False):                # else guidance could ask for no gradient through these weights
+    with torch.inference_mode(False):                # a tensor born under inference_mode can never be part of a graph
         net = config.build(found["d"], found["c"])
         net.load_state_dict(tensors)
         return kind.trained(net.to(resolve_device(device)).eval(), found, config.steps)

@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .core import single
 from .core.checks import four_parts, require, require_seed
+from .core.device import resolve_device
 from .core.files import replacing
 from .core.rng import child, stream
 from .core.types import Budget, Fields, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
@@ -61,18 +63,6 @@ class Stage:
         if not self.ended:
             self.ended = True
             self.after()
-
-
-def resolve_device(device: str = "auto") -> torch.device:
-    """"auto" is the GPU if there is one; a device that is not there is refused."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(four_parts("device: 'auto', 'cpu', or a device of this machine.", repr(device),
-                                    str(error).splitlines()[0], "Pass device='auto'.")) from error
 
 
 def steps(module: nn.Module, stages: list[Stage], budget: Budget, owner: dict | None = None) -> Iterator[Step]:
@@ -181,9 +171,9 @@ class Run:
         if not self.scattered:
             coords = self.queries(functions.n, count, rng)
             return ObservationBatch.exact(coords, functions(coords))
-        order = torch.rand(functions.mask.shape, generator=rng) + ~functions.mask           # those that are there first
+        order = single.rand(functions.mask.shape, generator=rng) + ~functions.mask          # those that are there first
         chosen = functions.take(order.argsort(1)[:, :count])
-        return chosen.take(torch.rand(chosen.mask.shape, generator=rng).argsort(1))
+        return chosen.take(single.rand(chosen.mask.shape, generator=rng).argsort(1))
 
     def rng(self, *use) -> torch.Generator:
         """The CPU generator of one use."""
@@ -191,7 +181,7 @@ class Run:
 
     def queries(self, b: int, p: int, rng: torch.Generator) -> Tensor:
         """Query points (b, p, d), uniform in the box, on the CPU: sources are asked there."""
-        return 2 * torch.rand(b, p, self.d, generator=rng) - 1
+        return 2 * single.rand(b, p, self.d, generator=rng) - 1
 
     def observe(self, fields: Fields | ObservationBatch, *use) -> ObservationBatch:
         """The functions' observations, hidden as `views` hides them, on the CPU; of functions known by scattered points
@@ -199,7 +189,7 @@ class Run:
         if not self.scattered:
             return self.views(fields, seed=child(self.seed, "views", *use))
         rng, mask = self.rng("views", *use), fields.mask
-        kept = torch.rand(mask.shape, generator=rng) < torch.rand(len(mask), 1, generator=rng)
+        kept = single.rand(mask.shape, generator=rng) < single.rand(len(mask), 1, generator=rng)
         return replace(fields, mask=mask & kept)
 
     def train(self, net: nn.Module, *stages: Stage) -> None:

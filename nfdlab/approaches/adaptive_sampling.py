@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.acquisition import acquisition
 from ..core.checks import require_coords, require_count
 from ..core.config import NetworkConfig
@@ -117,7 +117,7 @@ class AdaptiveSamplingLosses(TwoStageLosses):
         coords = self.run.queries(config.batch, config.queries, rng)
         coords, weights = importance_sampled(values, coords, config.importance_share, rng)
         latent = auto.encode(values)
-        noise = torch.randn(latent.shape, generator=rng).to(device)
+        noise = single.randn(latent.shape, generator=rng).to(device)
         latent = latent + config.jitter * latent.detach().std(0) * noise
         errors = (auto(coords.to(device), latent) - fields(coords).to(device)).square()
         return (errors * weights[..., None].to(device)).mean()

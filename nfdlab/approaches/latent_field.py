@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
 from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
@@ -114,11 +115,11 @@ class LatentFieldLosses(TwoStageLosses):
         config, auto, device, rng = self.config, self.net.autoencoder, self.run.device, self.run.rng("auto", i)
         fields, values = self.batch(config.batch, "auto", i)
         coords = self.run.queries(config.batch, config.queries, rng)
-        size = NARROW * torch.exp(torch.rand(config.batch, generator=rng) * log(WIDE / NARROW))
+        size = NARROW * torch.exp(single.rand(config.batch, generator=rng) * log(WIDE / NARROW))
         size = size * (torch.arange(config.batch) % 2)
         truth = box_averages(fields, coords, size, rng).to(device)
         latent = auto.encode(values, by_batch=True)
-        latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(device)
+        latent = latent + config.jitter * single.randn(latent.shape, generator=rng).to(device)
         return (auto(coords.to(device), latent, size.to(device)) - truth).square().mean()
 
 
@@ -126,8 +127,8 @@ def box_averages(fields: Fields, coords: Tensor, size: Tensor, rng: torch.Genera
     """Averages of b fields over boxes of widths (b,) centred at coords (b, q, d): (b, q, c). Each is the mean of one
     random point in each of the box's 2^d parts; where the width is 0 it is the value at the point."""
     b, q, d = coords.shape
-    corners = torch.cartesian_prod(*[torch.tensor([-0.5, 0.0])] * d).reshape(-1, 1, d)
-    inside = corners + 0.5 * torch.rand(b, 2**d, q, d, generator=rng)
+    corners = torch.cartesian_prod(*[single.tensor([-0.5, 0.0])] * d).reshape(-1, 1, d)
+    inside = corners + 0.5 * single.rand(b, 2**d, q, d, generator=rng)
     places = (coords[:, None] + size[:, None, None, None] * inside).clamp(-1, 1)
     return fields(places.flatten(1, 2)).unflatten(1, (2**d, q)).mean(1)
 

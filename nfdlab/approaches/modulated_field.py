@@ -15,6 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.checks import require_count, require_number
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
@@ -52,7 +53,7 @@ class MetaLearnedEncoder(nn.Module):
         self.shape, self.steps = shape, require_count(steps, "inner_steps")
         self.cells = torch.Size(shape[1:]).numel()
         lr = require_number(lr, "inner_lr", 0.0, open_low=True)
-        self.rate = nn.Parameter(torch.full((shape[0], *[1] * (len(shape) - 1)), lr))
+        self.rate = nn.Parameter(single.full((shape[0], *[1] * (len(shape) - 1)), lr))
 
     def forward(self, field: nn.Module, seen: ObservationBatch, steps: int | None = None,
                 learn: bool = False) -> Tensor:
@@ -269,7 +270,7 @@ class ModulatedFieldLosses(LatentLosses):
     def errors(self, n: int, *use, learn: bool = False) -> Tensor:
         """The field's errors at some of the points of n functions, when the latent is found from the others."""
         points, total = self.batch(n, *use)[1], self.config.points
-        context = int(total * (0.25 + 0.5 * torch.rand((), generator=self.run.rng("context", *use))))
+        context = int(total * (0.25 + 0.5 * single.rand((), generator=self.run.rng("context", *use))))
         latent = self.net.raw(points.take(slice(context)), learn=learn)
         rest = points.take(slice(context, None))
         return (self.net.field(rest.coords, latent) - rest.values)[rest.mask]

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.checks import require
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
@@ -59,7 +60,7 @@ class WhiteLattice(WhitePrior):
     def __init__(self, lattice: Tensor):
         nn.Module.__init__(self)
         self.size = len(lattice)
-        self.register_buffer("sigma_data", torch.ones(()))
+        self.register_buffer("sigma_data", single.ones(()))
 
     @property
     def covariance(self) -> str:
@@ -74,7 +75,8 @@ class WhiteLattice(WhitePrior):
 
     def forward(self, x: Tensor, sigma, condition: tuple[None, Tensor]) -> tuple[Tensor, Tensor]:
         coords = condition[1]
-        mean, std = super().forward(x[:, :self.size], torch.as_tensor(sigma, device=x.device).reshape(-1))
+        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
+        mean, std = super().forward(x[:, :self.size], sigma)
         return read(mean, coords), std.expand(len(std), coords.shape[-2], x.shape[2])
 
 
@@ -85,7 +87,7 @@ class ExpansionLattice(nn.Module):
         super().__init__()
         self.expansion = KarhunenLoeve(lattice.shape[1], c, side, rank)
         self.register_buffer("lattice", lattice, persistent=False)
-        self.register_buffer("sigma_data", torch.ones(()))
+        self.register_buffer("sigma_data", single.ones(()))
 
     @property
     def covariance(self) -> GaussianPrior:
@@ -261,8 +263,8 @@ class ScoreFieldModel(TrainedModel):
         prior, low = self.net.denoiser.prior, self.net.denoiser.noise_levels.low
         seen = seen.to(self.device, torch.float32)
         size = math.prod(self.net.shape)
-        x = torch.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *self.net.shape)    # 0, unit vectors
-        posterior = prior.posterior(x, torch.as_tensor(low), self.conditioning(None).prior)
+        x = single.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *self.net.shape)    # 0, unit vectors
+        posterior = prior.posterior(x, single.as_tensor(low), self.conditioning(None).prior)
         read = seen.measure(prior(x, low, (posterior, seen.points))[0]).flatten(1)
         return Measurement.linear((read[1:] - read[0]).T, seen.values.flatten() - read[0], seen.noise_std)
 
@@ -289,7 +291,7 @@ class ScoreFieldModel(TrainedModel):
         steps, denoise = self.request(n, seed=seed, steps=steps, sampler=sampler), self.denoiser(seen)
         levels = self.net.denoiser.noise_levels.sigmas(steps).to(self.device)
         with torch.no_grad():
-            mean = denoise(torch.zeros(1, *self.net.shape, device=self.device), levels[0])
+            mean = denoise(single.zeros(1, *self.net.shape, device=self.device), levels[0])
         return self.sample(denoise, n, self.net.shape, levels, seed=seed, sampler=sampler, mean=mean)
 
     def fields(self, seen: Seen | None, x: Tensor) -> EvaluatedFields:
@@ -376,8 +378,8 @@ class ScoreFieldLosses(Losses):
         seen = run.observe(fields, i).dropped(config.unconditional_share, rng)
         free = run.queries(config.batch, config.queries, rng)
         clean = torch.cat([fields(self.net.lattice.cpu()), fields(free)], 1)
-        sigma = self.net.denoiser.noise_levels.for_training(torch.randn(config.batch, generator=rng))
-        noise = torch.randn(clean.shape, generator=rng)
+        sigma = self.net.denoiser.noise_levels.for_training(single.randn(config.batch, generator=rng))
+        noise = single.randn(clean.shape, generator=rng)
         return self.net.loss(clean.to(device), sigma.to(device), noise.to(device), free.to(device),
                              self.net.condition(seen.to(device)))
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.config import NetworkConfig
 from ..core.types import Budget, Card, ObservationBatch, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser
@@ -120,7 +121,7 @@ class SparseConditionalLosses(LatentLosses):
         coords = self.run.queries(fields.n, self.config.queries, rng)
         coords, weights = importance_sampled(values, coords, CHANGING, rng)
         latent = self.net.encode(values)
-        latent = latent + self.config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
+        latent = latent + self.config.jitter * single.randn(latent.shape, generator=rng).to(latent)
         errors = self.net.autoencoder(coords.to(latent), latent) - fields(coords).to(latent)
         return (weights[..., None].to(latent) * (errors.square() + SHARPNESS**2).sqrt()).mean()
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.checks import require_count
 from ..core.config import NetworkConfig
 from ..core.rng import child
@@ -33,7 +34,7 @@ class WeightDiffusionNetwork(LatentNetwork):
         super().__init__()
         self.field = BatchedMLP(d, c, config.field_width, config.field_depth, config.omega)
         self.shape, white = (self.field.size,), config.prior == "white"
-        self.register_buffer("initial", torch.zeros(1, self.field.size))            # where the (first) fit began
+        self.register_buffer("initial", single.zeros(1, self.field.size))            # where the (first) fit began
         self.unit = Standardise(self.field.size)
         gaussian = GaussianPrior(self.field.size)
         self.gaussian = gaussian if white else None

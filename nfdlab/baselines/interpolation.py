@@ -14,9 +14,10 @@ from scipy.interpolate import CloughTocher2DInterpolator, CubicSpline, LinearNDI
 from scipy.spatial import QhullError, cKDTree
 from torch import Tensor
 
-from ..core.checks import require_count, require_seed
+from ..core import single
+from ..core.checks import four_parts, require_count, require_number, require_seed
 from ..core.fields import EvaluatedFields
-from ..core.types import Observations, require_seen
+from ..core.types import LARGEST, Observations, require_seen
 
 Curve = Callable[[np.ndarray], np.ndarray]           # (p, d) -> (p, c)
 
@@ -35,7 +36,7 @@ class Nearest:
         require_count(n), require_seed(seed), require_seen(seen)
         if seen is None or seen.m == 0:
             d, c = (None, 1) if seen is None else (seen.coords.shape[1], seen.values.shape[1])       # None: any d
-            zero = torch.zeros(n, 1, c)
+            zero = single.zeros(n, 1, c)
             return EvaluatedFields(lambda coords, part: zero[part].to(coords).expand(-1, coords.shape[-2], -1), n, d, c)
         x, y = _distinct(seen)
         curve, d, c = self.curve(x, y), x.shape[1], y.shape[1]
@@ -50,9 +51,9 @@ class Nearest:
 
 
 def _distinct(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
-    """Places and values in float64, sorted by place, values at equal places averaged."""
+    """Places and values in float64, sorted by place, values at equal places, to 1e-6, averaged."""
     x, y = seen.coords.double().cpu().numpy(), seen.values.double().cpu().numpy()
-    places, which, times = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    places, which, times = np.unique(x.round(6), axis=0, return_inverse=True, return_counts=True)
     sums = np.zeros((len(places), y.shape[1]))
     np.add.at(sums, which.reshape(-1), y)
     return places, sums / times[:, None]
@@ -89,11 +90,18 @@ class RBF(Nearest):
 
     smoothing: float = 0.0
 
+    def __post_init__(self):
+        require_number(self.smoothing, "smoothing", 0.0, LARGEST)
+
     def curve(self, x, y):
         d = x.shape[1]
         degree = 1 if np.linalg.matrix_rank(x - x[:1]) == d else 0
         kernel = "linear" if degree == 0 else "cubic" if d == 1 else "thin_plate_spline"
-        return RBFInterpolator(x, y, smoothing=self.smoothing, kernel=kernel, degree=degree)
+        try:
+            return RBFInterpolator(x, y, smoothing=self.smoothing, kernel=kernel, degree=degree)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(four_parts("Places that determine one function.", f"{len(x)} places", str(error),
+                                        "Leave out what lies too close together, or pass smoothing=0.01.")) from error
 
 
 def _inside_hull(kind, x: np.ndarray, y: np.ndarray, nearest: Curve) -> Curve:

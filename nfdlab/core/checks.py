@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST = 10**8                 # things of a kind that memory is asked to hold
+ROOM = 10**9                 # and numbers in one piece
+
 
 def four_parts(must: str, came: str, why: str, do: str) -> str:
     """The text of every error message."""
@@ -72,13 +75,19 @@ def require_seed(seed) -> int:
     return int(seed)
 
 
-def require_count(count, what: str = "n", at_least: int = 1) -> int:
-    """An integer of at least `at_least`."""
+def require_count(count, what: str = "n", at_least: int = 1, at_most: int = MOST) -> int:
+    """An integer of at least `at_least` and at most `at_most`."""
     whole = is_whole(count)
-    require(whole and count >= at_least, kind=ValueError if whole else TypeError,
-            must=f"{what}: at least {at_least}, a whole number.", came=count, why=f"{what} counts things.",
-            do=f"Ask for {what}={at_least} or more.")
+    require(whole and at_least <= count <= at_most, kind=ValueError if whole else TypeError,
+            must=f"{what}: a whole number of at least {at_least}, at most {at_most:,}.", came=count,
+            why=f"{what} counts things, of which memory holds so many.", do=f"Ask for {what}={at_least} or more.")
     return int(count)
+
+
+def require_room(numbers: int, what: str) -> None:
+    """At most as many numbers as memory is asked to hold at once."""
+    require(numbers <= ROOM, must=f"{what}: sizes whose product is at most {ROOM:,}.", came=f"{numbers:,}",
+            why="So many numbers would have to be held in memory at once.", do="Smaller sizes, or some at a time.")
 
 
 def require_number(x, what: str, low: float = -math.inf, high: float = math.inf, open_low: bool = False) -> float:

@@ -1,12 +1,13 @@
 """Configs: frozen dataclasses of plain values, made from a dictionary such as a weights file's header holds."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, ClassVar, Self
+from dataclasses import fields, replace
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Self, get_args
 
 from torch import nn
 
-from .checks import require, require_name
+from .checks import four_parts, require, require_count, require_name, require_number
 from .rng import seeded
 
 PRIORS = ("white", "gaussian")
@@ -33,6 +34,15 @@ class NetworkConfig:
     usual: ClassVar[dict[str, dict[int, Any]]] = {}
 
     def __post_init__(self):
+        for field in fields(self):
+            value, kinds = getattr(self, field.name), get_args(field.type) if isinstance(field.type, UnionType) else (
+                field.type,)
+            if value is None and NoneType in kinds:
+                continue
+            if int in kinds:
+                require_count(value, field.name, at_least=0)
+            elif float in kinds:
+                require_number(value, field.name, 0.0)
         for name, names in {"prior": PRIORS, **self.choices}.items():
             if getattr(self, name) != getattr(type(self), name):         # the default may be None
                 require_name(getattr(self, name), names, name)
@@ -47,5 +57,13 @@ class NetworkConfig:
 
     def build(self, d: int, c: int, *, seed: int = 0) -> nn.Module:
         """A fresh network for fields of c channels over [-1, 1]^d."""
-        with seeded(seed):
-            return self.network(self.at(d), d, c)
+        try:
+            with seeded(seed):
+                return self.network(self.at(d), d, c)
+        except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError) as error:
+            if "\n  why:" in str(error):
+                raise
+            raise ValueError(four_parts(
+                f"{type(self).__name__}: sizes of which a network can be made.", f"{self}, d={d}, c={c}",
+                str(error).splitlines()[0][:200] or type(error).__name__,
+                "Change the size that is meant, or leave it out.")) from error

@@ -1,11 +1,13 @@
 """Grids of cell centres of the box [-1, 1]^d, first axis slowest, values channels-last."""
 
 from itertools import product
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from .checks import require
+from .checks import MOST, is_whole, require
+from .device import resolve_device
 
 
 def cell_centres(shape: tuple[int, ...], *, dtype=torch.float32, device="cpu") -> Tensor:
@@ -15,12 +17,15 @@ def cell_centres(shape: tuple[int, ...], *, dtype=torch.float32, device="cpu") -
     [-0.75, -0.25, 0.25, 0.75]
     """
     ok = isinstance(shape, (tuple, list, torch.Size)) and len(shape) > 0
-    ok = ok and all(isinstance(s, int) and not isinstance(s, bool) and s > 0 for s in shape)
-    require(ok, must="shape: a tuple of positive whole numbers, one for each axis.", came=shape,
-            why="A grid has a number of cells along each axis.", do="cell_centres((256,)) or cell_centres((64, 64)).")
-    axes = [((2 * torch.arange(s, dtype=torch.float64) + 1) / s - 1) for s in shape]
+    ok = ok and all(is_whole(s) and s > 0 for s in shape) and prod(map(int, shape)) <= MOST
+    require(ok, must=f"shape: a tuple of positive whole numbers, one for each axis; at most {MOST:,} cells.",
+            came=shape, why="A grid has a number of cells along each axis, and all of them are held in memory.",
+            do="cell_centres((256,)) or cell_centres((64, 64)).")
+    require(isinstance(dtype, torch.dtype) and dtype.is_floating_point, kind=TypeError, came=dtype,
+            must="dtype: a floating point type of torch.", why="Centres are real numbers.", do="dtype=torch.float32.")
+    axes = [((2 * torch.arange(s, dtype=torch.float64) + 1) / s - 1) for s in map(int, shape)]
     grids = torch.meshgrid(*axes, indexing="ij")
-    return torch.stack([g.flatten() for g in grids], dim=-1).to(dtype).to(device)
+    return torch.stack([g.flatten() for g in grids], dim=-1).to(dtype).to(resolve_device(device))
 
 
 def to_grid(values: Tensor, shape: tuple[int, ...]) -> Tensor:

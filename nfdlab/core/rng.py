@@ -11,6 +11,8 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from .single import SinglePrecision
+
 
 def child(seed: int, *use) -> int:
     """A 63-bit seed for one use of `seed`: child(0, "data", 3)."""
@@ -25,8 +27,9 @@ def stream(seed: int, *use) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """A context in which modules are initialised from a seed; torch's global random state is restored."""
-    with torch.random.fork_rng(devices=[]):
+    """A context in which modules are initialised from a seed, in single precision; torch's global random state is
+    restored."""
+    with torch.random.fork_rng(devices=[]), SinglePrecision():
         torch.manual_seed(child(seed, "modules"))
         yield
 

@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from . import single
 from .cards import Card, ProblemCard
 from .checks import require, require_coords, require_finite, require_name, require_number
 
 AGREE = 1e-4             # of the largest value: what arithmetic in float32 may add to equal ones
+LARGEST = 1e15           # of what is observed; its square is a number in single precision
 
 
 @runtime_checkable
@@ -44,7 +46,7 @@ class Observations:
     @classmethod
     def none(cls, d: int, c: int) -> "Observations":
         """No observations of a function of d coordinates and c channels. Its noise level means nothing."""
-        return cls(torch.zeros(0, d), torch.zeros(0, c))
+        return cls(single.zeros(0, d), single.zeros(0, c))
 
     @property
     def m(self) -> int:
@@ -188,6 +190,11 @@ def require_seen(seen, d: int | None = None, c: int | None = None, *, linear: bo
     require(right, must=f"seen: places (m, {d or 'd'}), values (m, {c or 'c'}).",
             came=f"places {tuple(seen.points.shape)}, values {tuple(seen.values.shape)}",
             why="They belong to another kind of field.", do="Observe a field of the problem of this posterior.")
+    sizes = [seen.values, *([seen.weights] if isinstance(seen, LinearObservations) else [])]
+    size = max(seen.noise_std, *(float(t.abs().max()) for t in sizes if t.numel()), 0.0)
+    require(size <= LARGEST, must=f"seen: values, noise and weights below {LARGEST:g}.", came=f"{size:.3g}",
+            why="Fields are of about unit size, and squares of larger numbers are lost.",
+            do="Scale them by the problem's mean and std; nfdlab.problems.arrays does it for data files.")
     return seen
 
 
@@ -216,10 +223,10 @@ class ObservationBatch:
         """Pad several observations to one batch."""
         b, m = len(seen), max(s.m for s in seen)
         d, c = seen[0].coords.shape[1], seen[0].values.shape[1]
-        coords, values, mask = torch.zeros(b, m, d), torch.zeros(b, m, c), torch.zeros(b, m, dtype=torch.bool)
+        coords, values, mask = single.zeros(b, m, d), single.zeros(b, m, c), torch.zeros(b, m, dtype=torch.bool)
         for i, s in enumerate(seen):
             coords[i, :s.m], values[i, :s.m], mask[i, :s.m] = s.coords, s.values, True
-        return cls(coords, values, mask, torch.tensor([s.noise_std for s in seen]))
+        return cls(coords, values, mask, single.tensor([s.noise_std for s in seen]))
 
     @classmethod
     def exact(cls, coords: Tensor, values: Tensor) -> "ObservationBatch":
@@ -237,7 +244,7 @@ class ObservationBatch:
     def dropped(self, share: float, rng: torch.Generator) -> "ObservationBatch":
         """Observation dropout: all observations of a function are masked with probability `share`, so that a model
         also learns the prior (Ho & Salimans 2022, sec. 3.2)."""
-        mask = self.mask & (torch.rand(len(self.mask), 1, generator=rng) >= share)
+        mask = self.mask & (single.rand(len(self.mask), 1, generator=rng) >= share)
         real = mask[..., None]
         return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
 
@@ -339,6 +346,7 @@ class Budget:
 Views = Callable[..., ObservationBatch]      # views(fields, seed=) -> how data will be hidden at test time
 
 
+@runtime_checkable
 class Approach(Protocol):
     """A frozen dataclass whose fields are its config; `fit` returns a new, finished object."""
 

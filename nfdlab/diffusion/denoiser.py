@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.rng import normals
 from .schedule import NoiseLevels
 
@@ -88,9 +89,9 @@ class GaussianPrior(nn.Module):
     def __init__(self, k: int, sigma_data: float = 1.0):
         super().__init__()
         self.sigma_data = sigma_data
-        self.register_buffer("mean", torch.zeros(k))
-        self.register_buffer("lam", torch.ones(k))
-        self.register_buffer("Q", torch.eye(k))
+        self.register_buffer("mean", single.zeros(k))
+        self.register_buffer("lam", single.ones(k))
+        self.register_buffer("Q", single.eye(k))
 
     @torch.no_grad()
     def calibrate(self, draws: Tensor) -> None:
@@ -185,7 +186,7 @@ class Denoiser(nn.Module):
         The levels of a batch are stratified, one in each b-th of their distribution (Kingma et al. 2021, app. I.1).
         """
         sigma = self.noise_levels.for_training(stratified_normals(len(clean), rng)).to(clean.device)
-        return self.loss(clean, sigma, torch.randn(clean.shape, generator=rng).to(clean.device), conditioning)
+        return self.loss(clean, sigma, single.randn(clean.shape, generator=rng).to(clean.device), conditioning)
 
     def given(self, conditioning: Conditioning = NOTHING) -> DenoiseFn:
         """D(x, sigma) of one conditioning, for samplers and guidance."""
@@ -194,7 +195,7 @@ class Denoiser(nn.Module):
 
 def stratified_normals(b: int, rng: torch.Generator) -> Tensor:
     """(b,) standard normals in random order, one in each b-th of the distribution."""
-    uniform = (torch.randperm(b, generator=rng) + torch.rand(b, generator=rng)) / b
+    uniform = (torch.randperm(b, generator=rng) + single.rand(b, generator=rng)) / b
     return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
 
 

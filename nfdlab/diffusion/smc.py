@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_count
 from ..core.rng import stream
 from ..exact.normal import effective_sample_size
@@ -64,7 +65,7 @@ def annealed_smc(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Ten
             likely = log_likelihood(arrived).double()
             knew = torch.zeros_like(likely) if already is None else already(arrived).double()
             ratio = heat * (likely - logs[mine]) + (knew - known[mine]) + odds
-            taken = mine[torch.rand(len(mine), generator=rng).log().to(ratio) < ratio]
+            taken = mine[single.rand(len(mine), generator=rng).log().to(ratio) < ratio]
             new = (torch.isin(mine, taken)).nonzero()[:, 0]
             u, x, logs, known = (t.index_copy(0, taken, v[new]) for t, v in
                                  ((u, there), (x, arrived), (logs, likely), (known, knew)))
@@ -89,7 +90,7 @@ def _next_heat(logs: Tensor, heat: float, least: float) -> float:
 def resampled(log_weights: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """Systematic resampling: indices (count,), each as often as its weight says to within one."""
     sums = (log_weights - log_weights.max()).exp().cumsum(0)
-    even = (torch.arange(count) + torch.rand(1, generator=rng).double()) / count
+    even = (torch.arange(count) + single.rand(1, generator=rng).double()) / count
     return torch.searchsorted(sums, even.to(sums) * sums[-1]).clamp_max(len(sums) - 1)
 
 
@@ -104,14 +105,14 @@ def _moved(u: Tensor, others: Tensor, stride: float, rng: torch.Generator) -> tu
     """Proposals for rows of u (n, …) and their log density ratio under the standard normal (n,): half shrink and add
     fresh noise, which keeps the normal as it is (ratio 0); half go along the difference of two other particles."""
     n = len(u)
-    s = stride * torch.exp(0.7 * torch.randn(n, generator=rng)).clamp(0.1, 1 / stride).to(u)
+    s = stride * torch.exp(0.7 * single.randn(n, generator=rng)).clamp(0.1, 1 / stride).to(u)
     s = s.reshape(-1, *[1] * (u.ndim - 1))
-    fresh = torch.randn(u.shape, generator=rng).to(u)
+    fresh = single.randn(u.shape, generator=rng).to(u)
     a = torch.randint(len(others), (n,), generator=rng)
     b = (a + torch.randint(1, len(others), (n,), generator=rng)) % len(others)
-    length = torch.where(torch.rand(n, generator=rng) < 0.1, 1.0, 1.2 * torch.rand(n, generator=rng)).to(s)
+    length = torch.where(single.rand(n, generator=rng) < 0.1, 1.0, 1.2 * single.rand(n, generator=rng)).to(s)
     along = u + length.reshape(s.shape) * (others[a] - others[b]) + 0.01 * s * fresh
-    shrink = (torch.rand(n, generator=rng) < 0.5).reshape(s.shape).to(u.device)
+    shrink = (single.rand(n, generator=rng) < 0.5).reshape(s.shape).to(u.device)
     there = torch.where(shrink, (1 - s**2).clamp_min(0).sqrt() * u + s * fresh, along)
     odds = 0.5 * (u.flatten(1).square().sum(1) - there.flatten(1).square().sum(1)).double()
     return there, torch.where(shrink.flatten(), 0.0, odds)

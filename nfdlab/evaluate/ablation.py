@@ -27,6 +27,7 @@ from torch import Tensor
 
 from .. import approaches, store
 from ..baselines import get as baseline
+from ..core import single
 from ..core.capabilities import Silenceable
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.config import from_mapping
@@ -100,7 +101,7 @@ class LinearReading(LatentNetwork):
         flat = latents.flatten(1).double()
         self.register_buffer("middle", flat.mean(0))
         away = flat - self.middle
-        inner = away.T @ away + RIDGE * len(flat) * torch.eye(flat.shape[1]).to(away)
+        inner = away.T @ away + RIDGE * len(flat) * single.eye(flat.shape[1]).to(away)
         self.register_buffer("smoother", torch.linalg.solve(inner, away.T))                   # (entries, k)
         self.condition, self.amortised = net.condition, net.amortised
 
@@ -139,7 +140,7 @@ def silenced(fitted: TrainedModel, part: str, source: Problem, *, seed: int = 0)
     latents = model.encode(functions)
     net = LinearReading(model.net, latents, functions).eval()
     some = source.draw(64, seed=child(seed, "linear reading", "errors"))
-    places = 2 * torch.rand(256, some.d, generator=stream(seed, "places")) - 1
+    places = 2 * single.rand(256, some.d, generator=stream(seed, "places")) - 1
     errors = net.values(places, model.encode(some)).cpu() - some(places)
     return LatentPosterior(net, {**model.about, **DecoderError.record(errors)}, model.steps)
 

@@ -169,6 +169,9 @@ def _weights(rival: str, problem) -> tuple[str, str, str]:
 def _sizes(counts, shares, d: int) -> list[int | float]:
     require(counts is None or shares is None, must="counts or shares, one of the two.",
             came=f"counts={counts}, shares={shares}", why="Each is a way to say how much is seen.", do="Leave one out.")
+    for what, sizes in (("counts", counts), ("shares", shares)):
+        require(sizes is None or isinstance(sizes, Sequence) and not isinstance(sizes, str | bytes), kind=TypeError,
+                must=f"{what}: a list of numbers.", came=sizes, why="The bench is a grid.", do=f"{what}=(3, 5).")
     if shares is not None:
         return [require_number(share, "share", 0.0, 1.0, open_low=True) for share in dict.fromkeys(shares)]
     return [require_count(count, "count", 0) for count in dict.fromkeys(COUNTS[d] if counts is None else counts)]
@@ -176,7 +179,7 @@ def _sizes(counts, shares, d: int) -> list[int | float]:
 
 def _columns(scores) -> tuple[str, ...]:
     """Columns of the table for the names of metrics."""
-    for score in scores:
+    for score in _named(scores, SCORES, "score"):
         require_name(score, SCORES, "score")
     require("crps" in scores, must="scores: crps among them.", came=", ".join(scores) or "none",
             why="The ranking is by its ratio.", do='scores=("crps", "coverage90").')
@@ -184,7 +187,8 @@ def _columns(scores) -> tuple[str, ...]:
 
 
 def _named(names, known, what: str) -> list[str]:
-    require(not isinstance(names, str) and len(names) > 0, must=f"{what}s: a list of at least one name.",
-            came=names if isinstance(names, str) else "none", why="The bench is a grid of names.",
+    require(isinstance(names, Sequence) and not isinstance(names, str | bytes) and len(names) > 0,
+            must=f"{what}s: a list of at least one name.",
+            came=names, why="The bench is a grid of names.",
             do=f"One of: {', '.join(known)}.")
     return [require_name(name, known, what) for name in dict.fromkeys(names)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres, to_grid
 from ..core.rng import stream, uniforms
@@ -16,7 +17,14 @@ from ..core.types import Fields
 from .spectra import spectrum
 
 BASE = {1: (32,), 2: (16, 16), 3: (4, 4, 4), 4: (2, 2, 2, 2)}         # where ×1 is by default
+LEAST_STEP = 1e-6                                    # of a difference that single precision can see
 FLOOR = 1e-9                                         # of the variance: powers below are rounding, not roughness
+
+
+def require_some(coords: Tensor) -> None:
+    """At least one place."""
+    require(len(coords) > 0, must="coords: at least one place.", came=coords, why="There is nothing to measure.",
+            do="nfdlab.cell_centres((64,)).")
 
 
 def consistency(fields: Fields, coords: Tensor, *, seed: int = 0, tries: int = 4) -> float:
@@ -26,6 +34,7 @@ def consistency(fields: Fields, coords: Tensor, *, seed: int = 0, tries: int = 4
     points for each draw. Fresh noise a query, or a normalisation over queries, breaks it by about 1.
     """
     require_coords(coords, fields.d), require_count(tries, "tries"), require_seed(seed)
+    require_some(coords)
     rng, whole, p = stream(seed, "consistency"), fields(coords), len(coords)
     subsets = [torch.randperm(p, generator=rng), torch.randperm(p, generator=rng)[:max(1, p // 2)],
                *torch.arange(p).tensor_split(min(3, p)), *torch.randint(p, (tries, 1), generator=rng)]
@@ -73,8 +82,8 @@ def gradient_error(fields: Fields, truth: Fields, coords: Tensor, *, step: float
     coords (p, d), at least `step` from the walls; `truth` is one function. Only for smooth truths: at a jump a
     difference quotient is 1/step, whatever the answer.
     """
-    require_number(step, "step", 0.0, 1.0, open_low=True), require_coords(coords, fields.d)
-    reach = float(coords.abs().max()) if coords.numel() else 0.0
+    require_number(step, "step", LEAST_STEP, 1.0), require_some(require_coords(coords, fields.d))
+    reach = float(coords.abs().max())
     require(reach <= 1 - step + 1e-6, must=f"coords: within {1 - step:g}, a step from the walls.",
             came=f"coords reaching {reach:g}", why="A difference needs both neighbours.", do="(1 - step) * coords.")
     right = gradient(truth, coords, step)
@@ -103,8 +112,11 @@ def seam_jump(fields: Fields, seams: Sequence[float], *, axis: int = 0, step: fl
     `seams` are places along `axis`, edges of cells or patches, say; a change is |f(x + step) - f(x - step)|, on `lines`
     random lines along the axis. Elsewhere: as many steps as 8 times the seams, all of them clear of any.
     """
-    require_seed(seed), require_count(lines, "lines"), require_number(step, "step", 0.0, 0.1, open_low=True)
-    at = torch.as_tensor(seams, dtype=torch.float32).flatten()
+    require_seed(seed), require_count(lines, "lines"), require_number(step, "step", LEAST_STEP, 0.1)
+    require_count(axis, "axis", 0, fields.d - 1)
+    require(isinstance(seams, list | tuple), kind=TypeError, must="seams: numbers.", came=seams,
+            why="They are places along the axis.", do="seams=(-0.5, 0.0, 0.5).")
+    at = single.tensor([require_number(seam, "seams", -1.0, 1.0) for seam in seams])
     require(len(at) > 0 and float(at.abs().max()) <= 1 - step, must="seams: places inside the box, off its walls.",
             came=f"{seams}", why="A jump has two sides.", do="seams=(-0.5, 0.0, 0.5).")
     tries = 2 * uniforms(seed, 64 * len(at), (1,), "elsewhere", dtype=torch.float32)[:, 0] - 1
@@ -117,7 +129,7 @@ def seam_jump(fields: Fields, seams: Sequence[float], *, axis: int = 0, step: fl
     def change(places: Tensor) -> Tensor:
         points = others[:, None].repeat(1, len(places), 1)
         points[..., axis] = places
-        shift = torch.zeros(fields.d)
+        shift = single.zeros(fields.d)
         shift[axis] = step
         points = points.flatten(0, 1)
         return (fields(points + shift) - fields(points - shift)).abs().mean()

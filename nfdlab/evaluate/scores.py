@@ -14,8 +14,9 @@ from ..core.checks import describe, require, require_finite
 def check(draws: Tensor, truth: Tensor) -> None:
     """Refuse draws and truth that do not belong together. Called once a task by the table, not inside the scores."""
     right = isinstance(draws, Tensor) and isinstance(truth, Tensor) and draws.ndim >= 3
+    right = right and draws.is_floating_point() and truth.is_floating_point() and draws.numel() > 0
     right = right and draws.shape[:-3] + draws.shape[-2:] == truth.shape
-    require(right, must="draws (…, n, p, c) and truth (…, p, c), asked at the same points.",
+    require(right, must="draws (…, n, p, c) and truth (…, p, c), floats, asked at the same points.",
             came=f"draws: {describe(draws)}; truth: {describe(truth)}", why="A score compares them point by point.",
             do="draws(points) and truth(points)[0], with one and the same points.")
     require_finite(draws, "draws")
@@ -75,7 +76,7 @@ def variogram(draws: Tensor, truth: Tensor, *, power: float = 0.5) -> Tensor:
 
     With v_i = |x_i(a) - x_i(b)|^power and w = |y(a) - y(b)|^power, a pair scores (mean_i v_i - w)^2 - var(v) / n, var
     with n - 1. The last term takes away what a finite n adds to the square, so the expectation is that of infinitely
-    many draws; it can make the score of a single task negative. One draw: no correction.
+    many draws; it can make the score of a single task negative. One draw: no correction. One point: 0, it has no pairs.
     Source: Scheuerer & Hamill 2015, eq. 12.
     """
     n, p, c = draws.shape[-3:]
@@ -90,7 +91,7 @@ def variogram(draws: Tensor, truth: Tensor, *, power: float = 0.5) -> Tensor:
         if n > 1:
             score = score - (square - mean.square()) / (n - 1)                      # var / n
         total = total + score.sum((-2, -1))
-    return total / (p * (p - 1) / 2 * c)
+    return total / (max(1, p * (p - 1) / 2) * c)
 
 
 def mse(draws: Tensor, truth: Tensor) -> Tensor:

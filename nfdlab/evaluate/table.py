@@ -60,6 +60,8 @@ def compare(contestants: dict[str, Fitted], problem: Problem, *, counts=None, pa
                 do='nfdlab.load("sparse_conditional", "gp1d"), a baseline or an exact posterior.')
     cases = _cases(counts, pattern, problem.d)
     points = cell_centres(GRIDS[problem.d]) if points is None else require_coords(points, problem.d)
+    require(len(points) > 1, must="points: at least two.", came=points, why="Some scores compare pairs of points.",
+            do="nfdlab.cell_centres((64,)).")
     reference, everyone = _with_reference(contestants, problem, against)
     source, rows, total = problems.held_out(problem), [], tasks * len(cases)
     for m, case in cases:
@@ -101,8 +103,8 @@ def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tupl
 
     n equal draws (a point forecast) have the scores of one draw, which is far cheaper.
     """
-    draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
     scores.check(draws, truth)
+    draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
     if bool((draws[..., 1:, :, :] == draws[..., :1, :, :]).all()):
         draws = draws[..., :1, :, :]
     return {name: SCORES[name](draws, truth, d) for name in columns}

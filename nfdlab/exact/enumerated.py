@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.fields import CHUNK, EvaluatedFields
 from ..core.rng import choose, uniforms
 from ..core.types import Seen
@@ -49,9 +50,9 @@ class Enumerated(Conditional):
     @classmethod
     def uniform(cls, family, d: int, c: int, shape: tuple[int, ...], longer: int = 1) -> "Enumerated":
         """All cells of a grid over the unit box, equally likely."""
-        axes = [(torch.arange(s) + 0.5) / s for s in shape]
+        axes = [(single.arange(s) + 0.5) / s for s in shape]
         centres = torch.stack([g.flatten() for g in torch.meshgrid(*axes, indexing="ij")], -1)
-        return cls(family, d, c, centres, 1 / torch.tensor(shape), torch.zeros(len(centres)), longer)
+        return cls(family, d, c, centres, 1 / single.tensor(shape), single.zeros(len(centres)), longer)
 
     def draw(self, n: int, *, seed: int) -> EvaluatedFields:
         """n functions: a cell by weight, then a uniform place in it."""
@@ -71,7 +72,7 @@ class Enumerated(Conditional):
         q = len(self.widths)
         best = logs.topk(min(len(logs), cells // 2**q))
         kept = best.indices[best.values > best.values[0] - SLACK].sort().values
-        corners = torch.cartesian_prod(*[torch.tensor([-0.25, 0.25])] * q).reshape(-1, q)
+        corners = torch.cartesian_prod(*[single.tensor([-0.25, 0.25])] * q).reshape(-1, q)
         centres = (self.centres[kept, None] + corners * self.widths).reshape(-1, q)
         return replace(self, centres=centres, widths=self.widths / 2)
 
@@ -108,7 +109,7 @@ class Enumerated(Conditional):
         begin = params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1)
         moves = self.longer * min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
         points = differential_evolution(begin, log_density, moves, seed=0)
-        return replace(self, centres=points, widths=0 * self.widths, log_weights=torch.zeros(POINTS))
+        return replace(self, centres=points, widths=0 * self.widths, log_weights=single.zeros(POINTS))
 
     def at(self, coords: Tensor) -> Finite:
         """Joint distribution of the values at coords (p, d): a finite set of vectors (h, p·c), one for each cell."""
@@ -119,7 +120,7 @@ class Enumerated(Conditional):
         centres, w = self._thinned(max(SUMMED[0], SUMMED[1] // max(1, len(coords) * self.c)))
         out = []
         for piece in coords.split(max(1, CHUNK // 64)):
-            step = max(1, CHUNK // (4 * len(piece) * self.c))
+            step = max(1, CHUNK // (4 * max(1, len(piece)) * self.c))
             mean, square = 0, 0
             for part, share in zip(centres.to(coords).split(step), w.to(coords).split(step), strict=True):
                 values = self.family(part, piece)
@@ -136,7 +137,7 @@ class Enumerated(Conditional):
             return self.centres, w
         sums = w.double().cumsum(0)
         which = torch.searchsorted(sums, sums[-1] * (torch.arange(most).double() + 0.5) / most)
-        return self.centres[which.clamp_max(len(w) - 1)], torch.full((most,), 1 / most)
+        return self.centres[which.clamp_max(len(w) - 1)], single.full((most,), 1 / most)
 
 
 def member(family, params: Tensor, d: int, c: int) -> EvaluatedFields:

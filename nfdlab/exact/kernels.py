@@ -7,6 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..core import single
+
 REACH = 5.4        # lengthscales of wrap-around distance: exp(−5.4²/2) = 5e-7
 CUT = 4.7          # highest frequency kept, in units of 1/lengthscale
 
@@ -102,7 +104,7 @@ def drifting(weights: Tensor, rates: Tensor, speed: float, error: float = 7e-6) 
     steps = (24 * error / len(weights) / weights) ** (1 / 3) / rates
     times = [fading(float(rate), span, float(step)) for rate, step in zip(rates, steps, strict=True)]
     basis = partial(_drifting, weights.sqrt(), times, speed)
-    return basis, basis(torch.zeros(1, 2)).shape[-1]
+    return basis, basis(single.zeros(1, 2)).shape[-1]
 
 
 def _drifting(roots: Tensor, times: list[Basis], speed: float, coords: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.rng import stream
 
 
@@ -22,10 +23,10 @@ def differential_evolution(points: Tensor, log_density: Callable[[Tensor], Tenso
         stride = 1.0 if i % 10 == 9 else 2.38 / (2 * q) ** 0.5
         for mine, others in (halves, halves[::-1]):
             a, b = others[torch.randint(len(others), (2, len(mine)), generator=rng)]
-            step = stride * (points[a] - points[b]) + 1e-4 * torch.randn(len(mine), q, generator=rng)
+            step = stride * (points[a] - points[b]) + 1e-4 * single.randn(len(mine), q, generator=rng)
             there = points[mine] + step
             found = log_density(there.clamp(0, 1))
-            accept = torch.rand(len(mine), generator=rng).log() < found - logs[mine]
+            accept = single.rand(len(mine), generator=rng).log() < found - logs[mine]
             accept &= ((there >= 0) & (there <= 1)).all(-1)
             points[mine[accept]], logs[mine[accept]] = there[accept], found[accept]
     return points

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core.checks import require_count, require_seed
+from ..core.checks import require_coords, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.types import Seen, require_seen
 
@@ -28,8 +28,10 @@ class Exact:
 
     def moments(self, seen: Seen | None, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Exact pointwise mean and standard deviation: (p, c), (p, c)."""
+        require_coords(coords, self.prior.d)
         return self._given(seen).moments(coords)
 
     def at(self, seen: Seen | None, coords: Tensor):
         """The joint posterior of the values at coords, with its exact `denoiser()`."""
+        require_coords(coords, self.prior.d)
         return self._given(seen).at(coords)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.fields import EvaluatedFields
 from ..core.rng import choose, uniforms
 from ..core.types import Seen
@@ -68,8 +69,8 @@ class Threshold(Conditional):
         """Joint distribution of the values at coords (p, 1): a finite set, as p places show p + 1 steps."""
         order = coords[:, 0].argsort()
         chance = self.below(coords[order, 0])
-        ends = torch.cat([torch.zeros(1).double(), chance, torch.ones(1).double()])
-        sorted_views = torch.ones(len(order) + 1, len(order)).triu().to(coords)       # θ below all, …, above all
+        ends = torch.cat([single.zeros(1).double(), chance, single.ones(1).double()])
+        sorted_views = single.ones(len(order) + 1, len(order)).triu().to(coords)       # θ below all, …, above all
         views = torch.empty_like(sorted_views)
         views[:, order] = sorted_views
         return Finite(views, ends.diff().clamp_min(1e-300).log().to(coords))

@@ -7,6 +7,7 @@ changes, so the field is continuous. Distance-weighted latents: Zhang et al. 202
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.grid import take
 from ..nn.networks import Fourier
 from .pieces import SiLU, in_pieces, in_place
@@ -23,7 +24,7 @@ class AnchoredField(nn.Module):
         self.register_buffer("anchors", anchors, persistent=False)
         self.encode = Fourier(d, octaves)
         self.place = nn.Linear(self.encode.out, width)
-        self.sharpness = nn.Parameter(torch.zeros(()))
+        self.sharpness = nn.Parameter(single.zeros(()))
         self.answer = nn.Sequential(nn.Linear(width, width), SiLU(), nn.Linear(width, c))
         nn.init.zeros_(self.answer[-1].weight), nn.init.zeros_(self.answer[-1].bias)
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.fields import EvaluatedFields
 from ..core.rng import child, stream, uniforms
 from ..core.types import Fields
@@ -84,7 +85,7 @@ class BatchedMLP:
 
 def query_points(p: int, d: int, *, seed: int) -> Tensor:
     """Low-discrepancy query points in the box, shifted at random: (p, d)."""
-    return 2 * ((even(p, d) + torch.rand(d, generator=stream(seed, "shift"))) % 1) - 1
+    return 2 * ((even(p, d) + single.rand(d, generator=stream(seed, "shift"))) % 1) - 1
 
 
 def robust_loss(error: Tensor, scale: float) -> Tensor:

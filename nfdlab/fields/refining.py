@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_count, require_name, require_number
 from ..core.types import Fields
 from .rendering import require_grid
 
 BLOCKS = 32                          # a side at least, to start with
 AT_ONCE = 4_000_000                  # pixels filled in at a time
-TENT = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])          # three nodes by linear interpolation of two ends
+TENT = single.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])          # three nodes by linear interpolation of two ends
 
 
 def render_adaptive(fields: Fields, shape: tuple[int, ...], out=None, *, tolerance: float, by: str = "bend",
@@ -93,7 +94,7 @@ def _fill(pixels: np.ndarray, nodes: Tensor, low: Tensor, high: Tensor) -> None:
         for part in mine.split(max(1, AT_ONCE // (int(size.prod()) * nodes.shape[0] * nodes.shape[-1]))):
             values = nodes[:, part]
             for axis in range(d):
-                t = (torch.arange(int(size[axis])) + 0.5) / int(size[axis])
+                t = (single.arange(int(size[axis])) + 0.5) / int(size[axis])
                 weights = torch.stack([(2 * t - 1) * (t - 1), 4 * t * (1 - t), t * (2 * t - 1)], 1).to(values)
                 values = torch.movedim(torch.tensordot(values, weights, dims=([2 + axis], [1])), -1, 2 + axis)
             pixels[(slice(None), *_inside(low[part], size))] = values.numpy()

@@ -1,9 +1,12 @@
 """Rendering: Fields -> values on a large grid, a piece at a time, into an array or a file."""
 
+import math
+
 import numpy as np
 import torch
 
-from ..core.checks import require, require_count
+from ..core import single
+from ..core.checks import MOST, is_whole, require, require_count, require_room
 from ..core.grid import cell_centres
 from ..core.types import Fields
 
@@ -14,6 +17,8 @@ def render(fields: Fields, shape: tuple[int, ...], out=None, *, chunk: int = 65_
     `out`: a numpy array or memmap of that shape (any float type), filled and returned; by default a new tensor. At most
     `chunk` values are computed at a time, so memory beside the output is bounded.
     """
+    require(isinstance(fields, Fields), kind=TypeError, must="fields: Fields.", came=fields,
+            why="Their values are rendered.", do="problem.draw(1, seed=0), or a posterior's draws.")
     shape, out = require_grid(fields, shape, out)
     require_count(chunk, "chunk")
     centres = [cell_centres((s,))[:, 0] for s in shape]
@@ -34,8 +39,12 @@ def require_grid(fields: Fields, shape, out) -> tuple[tuple[int, ...], object]:
     """A grid with one size for each coordinate, and an array for its values: `out`, or a new tensor."""
     require(isinstance(shape, (tuple, list)) and len(shape) == fields.d, must=f"shape: a tuple of {fields.d} sizes.",
             came=shape, why="A grid has one size for each coordinate.", do=f"shape={(256,) * fields.d}.")
-    full = (fields.n, *shape, fields.c)
-    out = torch.empty(full) if out is None else out
+    require(all(is_whole(s) and 1 <= s <= MOST for s in shape), must="shape: positive whole numbers.", came=shape,
+            why="A grid has a number of cells along each axis.", do=f"shape={(256,) * fields.d}.")
+    full = (fields.n, *map(int, shape), fields.c)
+    if out is None:
+        require_room(math.prod(full), "shape")
+    out = single.empty(full) if out is None else out
     floats = out.is_floating_point() if isinstance(out, torch.Tensor) else (
         isinstance(out, np.ndarray) and out.dtype.kind == "f")
     require(floats, kind=TypeError, must="out: a numpy array or tensor of a floating point type.", came=out,
@@ -44,4 +53,4 @@ def require_grid(fields: Fields, shape, out) -> tuple[tuple[int, ...], object]:
     require(tuple(out.shape) == full, must=f"out: shape {full}.", came=out,
             why="One value for each draw, cell and channel.",
             do="np.lib.format.open_memmap('picture.npy', 'w+', np.float32, shape).")
-    return tuple(shape), out
+    return full[1:-1], out

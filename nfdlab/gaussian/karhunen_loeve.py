@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.checks import require
 from ..core.grid import cell_centres, interpolate
 from ..core.rng import normals, seeded
@@ -87,7 +88,7 @@ class KarhunenLoeve(nn.Module):
                 why="There are not more directions than values.", do="A finer side or a smaller rank.")
         self.d, self.c, self.side, self.rank = d, c, side, rank
         for name, channels, value in (("centre", c, 0.0), ("modes", c * rank, 0.0), ("left", c, 1.0)):
-            self.register_buffer(name, torch.full((1, channels, *[side] * d), value))
+            self.register_buffer(name, single.full((1, channels, *[side] * d), value))
 
     @property
     def places(self) -> Tensor:
@@ -145,7 +146,7 @@ class KarhunenLoeve(nn.Module):
     def prior(self, b: int = 1) -> WeightPosterior:
         """The prior of the weights of b functions."""
         like = self.modes
-        return WeightPosterior(like.new_zeros(b, self.rank), torch.eye(self.rank).to(like)[None])
+        return WeightPosterior(like.new_zeros(b, self.rank), single.eye(self.rank).to(like)[None])
 
     def condition(self, seen: ObservationBatch | LinearObservations) -> WeightPosterior:
         """The posterior of the weights of b functions, each given its own observations, or of one function given linear
@@ -166,7 +167,8 @@ class KarhunenLoeve(nn.Module):
         rows = seen.measure(self.rows(seen.points).unflatten(0, (-1, self.c)).transpose(0, 1))         # (c, m, r)
         away = seen.values - seen.measure(self.mean(seen.points))[0]
         weighted = seen.weights * self.residual_variance(seen.points)[0].T[:, None]                    # (c, m, q)
-        noise = weighted @ seen.weights.T + seen.noise_std**2 * torch.eye(seen.m).to(away)
+        noise = weighted @ seen.weights.T + seen.noise_std**2 * single.eye(seen.m).to(away)
+        noise.diagonal().add_(1e-10 + 1e-12 * noise.diagonal().mean())      # measurements may be alike, or weigh 0
         root = torch.linalg.cholesky(noise)
         rows, away = (torch.linalg.solve_triangular(root, part, upper=False) for part in (rows, away.T[..., None]))
         return self.prior().updated(rows.flatten(0, 1), away.flatten()[None], torch.ones_like(away).flatten())
@@ -205,7 +207,7 @@ class LatentMeasurement(nn.Module):
 
     def __init__(self, k: int, rank: int):
         super().__init__()
-        for name, start in (("middle", torch.zeros(k)), ("matrix", torch.zeros(k, rank)), ("own", torch.ones(k))):
+        for name, start in (("middle", single.zeros(k)), ("matrix", single.zeros(k, rank)), ("own", single.ones(k))):
             self.register_buffer(name, start)
 
     @torch.no_grad()
@@ -215,7 +217,7 @@ class LatentMeasurement(nn.Module):
         a, z = weights.double(), latents.double()
         middle, mean = z.mean(0), a.mean(0)
         a = a - mean
-        found = torch.linalg.solve(a.T @ a + RIDGE * len(a) * torch.eye(a.shape[1]).to(a), a.T @ (z - middle))
+        found = torch.linalg.solve(a.T @ a + RIDGE * len(a) * single.eye(a.shape[1]).to(a), a.T @ (z - middle))
         own = (z - middle - a @ found).square().sum(0) / max(1, len(z) - a.shape[1] - 1)
         self.middle.copy_(middle - mean @ found), self.matrix.copy_(found.T), self.own.copy_(own.clamp_min(1e-6))
 
@@ -264,7 +266,7 @@ class LatentGaussian(nn.Module):
     def forward(self, x: Tensor, sigma, condition: WeightPosterior | None = None) -> tuple[Tensor, Tensor]:
         """x (n, *shape), sigma () or (n,) -> mean (n, *shape) and std (n or 1, *shape) of the clean latent."""
         posterior = self.expansion.prior() if condition is None else condition
-        _, mean, std = self.measurement.condition(posterior, x.flatten(1), torch.as_tensor(sigma))
+        _, mean, std = self.measurement.condition(posterior, x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype))
         return mean.unflatten(1, self.shape), std.unflatten(1, self.shape)
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from ..core.checks import require, require_count, require_name, require_seed
+from ..core.checks import require, require_count, require_finite, require_name, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.grid import grid_values
 from ..core.rng import normals, stream
@@ -143,7 +143,8 @@ def gain(seen: Seen) -> float:
     """
     if not isinstance(seen, LinearObservations):
         return 1.0
-    return float((seen.weights.norm(dim=1) * seen.weights.abs().sum(1)).mean().sqrt())
+    found = float((seen.weights.norm(dim=1) * seen.weights.abs().sum(1)).mean().sqrt())
+    return max(found, 1e-6)                                  # weights may be nought
 
 
 class LatentNetwork(nn.Module):
@@ -261,7 +262,8 @@ class LatentPosterior(TrainedModel):
     @cached_property
     def unconditional(self) -> Conditioning:
         """The conditioning of the prior."""
-        return self.conditioning(None)
+        with torch.inference_mode(False):                                # it is kept, and guides pass gradients through
+            return self.conditioning(None)
 
     def denoiser(self, conditioning: Conditioning | None = None) -> DenoiseFn:
         """D(x, sigma) of the prior, or of a conditioning."""
@@ -298,14 +300,23 @@ class LatentPosterior(TrainedModel):
 
     def fields(self, seen: Seen | None, x: Tensor, guide: str | None = None) -> EvaluatedFields:
         """x (n, *shape) of the path -> the functions they stand for."""
-        guide = self.guide(guide)
+        guide, x = self.guide(guide), self.require_latent(x)
         conditioned = self.require_seen(seen, guide) is not None and guide == "encoder"
         conditioning = self.conditioning(seen) if conditioned else self.unconditional
         return self.decode(conditioning.latent(x), conditioning)
 
+    def require_latent(self, latent: Tensor) -> Tensor:
+        """`latent` if it is finite and of shape (n, *shape), n at least 1; on the device."""
+        shape = tuple(self.net.shape)
+        right = isinstance(latent, Tensor) and latent.is_floating_point() and tuple(latent.shape[1:]) == shape
+        require(right and len(latent) > 0, must=f"latent: floats of shape {('n', *shape)}, n at least 1.", came=latent,
+                why="Each row is the latent of one function.", do="The x of a step of `path`, or what `encode` gives.")
+        return require_finite(latent, "latent").to(self.device, torch.float32)
+
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
         """Latents (n, *shape) of unit scale -> Fields; what needs no coordinates is computed once."""
+        latent = self.require_latent(latent)
         prepared = self.net.prepare(latent, self.unconditional if conditioning is None else conditioning)
         return self.evaluated(lambda coords, part: self.net.evaluate(coords, tuple(t[part] for t in prepared)),
                               len(latent))

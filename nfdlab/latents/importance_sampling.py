@@ -7,6 +7,8 @@ with the even density, which bounds the weights.
 import torch
 from torch import Tensor
 
+from ..core import single
+
 
 def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Functions on a grid (b, c, *[side]*d), even points (b, q, d) -> points (b, q, d) and weights (b, q).
@@ -17,7 +19,7 @@ def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.
     """
     b, q, d = coords.shape
     side, many = values.shape[-1], round(share * q)
-    change = torch.zeros(b, *values.shape[2:])
+    change = single.zeros(b, *values.shape[2:])
     for axis in range(2, values.ndim):
         step = values.cpu().diff(dim=axis).abs().amax(1)
         n = step.shape[axis - 1]
@@ -26,7 +28,7 @@ def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.
     odds = odds / odds.sum(1, keepdim=True)
     cells = torch.multinomial(odds, many, True, generator=rng)
     index = torch.stack(torch.unravel_index(cells, (side,) * d), -1)
-    inside = (index + torch.rand(b, many, d, generator=rng)) * (2 / side) - 1
+    inside = (index + single.rand(b, many, d, generator=rng)) * (2 / side) - 1
     places = torch.cat([inside, coords[:, many:]], 1)
     at = ((places + 1) * (side / 2)).long().clamp(0, side - 1)
     flat = torch.zeros(b, q, dtype=torch.long)

@@ -8,6 +8,7 @@ key, and distances are never written out for pairs.
 import torch
 from torch import Tensor, nn
 
+from ..core import single
 from ..core.checks import require_name
 from .networks import Level, zeroed
 
@@ -17,12 +18,12 @@ PARTS = ("itself", "others", "mlp", "unused")
 
 def even_lengthscales(heads: int, low: float = 0.06, high: float = 1.5) -> Tensor:
     """Lengthscales of heads, log-even, in units of the box: (heads,)."""
-    return torch.exp(torch.linspace(*torch.tensor([low, high]).log().tolist(), heads))
+    return torch.exp(single.linspace(*single.tensor([low, high]).log().tolist(), heads))
 
 
 def doubling_lengthscales(heads: int, least: float) -> Tensor:
     """Lengthscales of heads, each twice the one before: (heads,)."""
-    return least * 2.0 ** torch.arange(heads)
+    return least * 2.0 ** single.arange(heads)
 
 
 class Attention(nn.Module):

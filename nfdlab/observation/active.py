@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.acquisition import ACQUISITIONS, acquisition, conditioned
 from ..core.capabilities import HasSequential
 from ..core.checks import require, require_coords, require_count, require_name, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child, stream, uniforms
-from ..core.types import Fields, Fitted, Observations
+from ..core.types import Fields, Fitted, Observations, require_seen
 
 POLICIES = (*ACQUISITIONS, "random", "grid")
 SIDES = {1: 256, 2: 32, 3: 12}       # candidates a side, unless given
@@ -48,13 +49,20 @@ class Search:
     particles: Any = field(default=None, repr=False)
 
     def __post_init__(self):
+        require(isinstance(self.fitted, Fitted), kind=TypeError, must="fitted: something with draw(seen, n, seed=).",
+                came=self.fitted, why="Its draws plan the search.", do='nfdlab.load("adaptive_sampling", "step1d").')
+        require_count(self.d, "d"), require_count(self.c, "c"), require_seen(self.seen, self.d, self.c)
+        require(self.d in SIDES or self.candidates is not None, came="none",
+                must="candidates: given, in more than three dimensions.", why="Grids of cell centres grow too fast.",
+                do="candidates=places (p, d).")
         require_seed(self.seed), require_number(self.noise_std, "noise_std", 0.0)
         require_count(self.draws, "draws", at_least=2), require_count(self.looks, "looks")
         if not callable(self.policy):
             require_name(self.policy, POLICIES, "policy")
         if self.candidates is None:
             object.__setattr__(self, "candidates", cell_centres((SIDES[self.d],) * self.d))
-        require_coords(self.candidates, self.d)
+        require(len(require_coords(self.candidates, self.d)) > 0, must="candidates: at least one place.",
+                came=self.candidates, why="The next place is one of them.", do="nfdlab.cell_centres((64,)).")
         if self.carry and self.particles is None and self.seen is None and isinstance(self.fitted, HasSequential):
             object.__setattr__(self, "particles", self.fitted.sequential(seed=child(self.seed, "cloud")))
 
@@ -116,7 +124,8 @@ class Search:
 
     def look(self, truth: Fields, k: int = 1) -> "Search":
         """Ask, measure one function `truth` with noise, tell. Measurement i has the same noise for every policy."""
-        require(truth.n == 1 and truth.d == self.d, must=f"truth: one function of {self.d} coordinates.", came=truth,
+        require(isinstance(truth, Fields) and truth.n == 1 and truth.d == self.d,
+                must=f"truth: one function of {self.d} coordinates.", came=truth,
                 why="A search measures one function.", do="problem.draw(1, seed=0).")
         coords = self.ask(k)
         return self.tell(coords, truth(coords)[0].cpu() + self.noise_std * self._noise(k))
@@ -126,7 +135,7 @@ class Search:
         return 2 * uniforms(self.seed, self.m + k, (self.d,), "look")[self.m:].float() - 1
 
     def _noise(self, k: int) -> Tensor:
-        return torch.stack([torch.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
+        return torch.stack([single.randn(self.c, generator=stream(self.seed, "noise", self.m + i)) for i in range(k)])
 
     def run(self, truth: Fields, looks: int | None = None) -> "Search":
         """The search after `looks` more measurements of `truth`, those that are planned unless given."""

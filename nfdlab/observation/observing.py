@@ -1,7 +1,7 @@
 """Observe one function through a pattern, with noise: Fields and a pattern -> Observations or LinearObservations."""
 
-import torch
 
+from ..core import single
 from ..core.capabilities import FollowsField, MeasuresLinearly, Pattern
 from ..core.checks import require, require_number, require_seed
 from ..core.rng import child, stream
@@ -31,8 +31,8 @@ def observe(fields: Fields, pattern, *, noise_std: float = 0.05, seed: int) -> S
         places = pattern.places(fields, seed=own)
     else:
         places = pattern.coords(fields.d, seed=own)
-    clean = fields(places)[0] if len(places) else torch.zeros(0, fields.c)
+    clean = fields(places)[0] if len(places) else single.zeros(0, fields.c)
     clean = clean if weights is None else weights @ clean
-    values = clean + noise_std * torch.randn(clean.shape, generator=stream(seed, "noise"))
+    values = clean + noise_std * single.randn(clean.shape, generator=stream(seed, "noise"))
     return Observations(places, values, noise_std) if weights is None else \
         LinearObservations(places, weights, values, noise_std)

@@ -16,12 +16,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..core.checks import require, require_count, require_number, require_seed
+from ..core import single
+from ..core.checks import MOST, require, require_count, require_number, require_room, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import stream
 from ..core.types import Fields
 
 TRIES, ROUNDS, HALVINGS = 4096, 400, 30              # of the search for an outline
+FINEST = 100_000                                     # cells a side, lines, clusters or tracks at most
+CATEGORIES = 2**24                                   # that torch can choose among
+DIMENSIONS = 16
 THINNED = 5000                                       # rounds of the search for places where a pattern is
 
 
@@ -48,7 +52,8 @@ class Sized:
             elif key == "share" and value is not None:
                 require_number(value, key, 0.0, 1.0)
             elif key in ("count", "every") and value is not None or field.type is int:
-                require_count(value, key, at_least=0 if key == "count" else 1)
+                require_count(value, key, at_least=0 if key == "count" else 1,
+                              at_most=MOST if key == "count" else FINEST)
 
     def size(self, d: int) -> int:
         """Number of points in d dimensions, time included."""
@@ -59,6 +64,7 @@ class Sized:
 class Random(Sized):
     """Uniformly at random."""
 
+    _parts: ClassVar[int] = 1                        # clusters or lines that each place is compared with
     of: int = 64
 
     def _cells(self, d: int) -> int:
@@ -66,23 +72,28 @@ class Random(Sized):
 
     def coords(self, d: int, *, seed: int) -> Tensor:
         """Places (m, d) in [-1, 1]^d."""
-        require_count(d, "d")
+        require_count(d, "d", at_most=DIMENSIONS)
         rng, m = stream(require_seed(seed), type(self).__name__), self.size(d)
         if self.share is None:
+            require_room(8 * (m + 8) * d * self._parts, type(self).__name__)
             return self._scatter(m, d, rng)
+        require(self.of**d <= CATEGORIES, came=self.of,
+                must=f"of: at most {int(CATEGORIES ** (1 / d))} cells a side in {d} dimensions.",
+                why="Cells are chosen at random among all of them.", do="A smaller of=, or count=.")
+        require_room(self.of**d * d * self._parts, type(self).__name__)
         cells = cell_centres((self.of,) * d)
         return cells[self._weights(cells, rng).add(1e-12).multinomial(m, generator=rng)] if m else cells[:0]
 
     def _scatter(self, m: int, d: int, rng: torch.Generator) -> Tensor:
         """m places anywhere: uniform ones, thinned by the pattern's density."""
-        keep = torch.empty(0, d)
+        keep = single.empty(0, d)
         for _ in range(THINNED):
             if len(keep) >= m:
                 return keep[:m]
             if not len(keep):
                 state = self._shape(d, rng)
-            tries = 2 * torch.rand(max(64, 8 * m), d, generator=rng) - 1
-            chance = torch.rand(len(tries), generator=rng)
+            tries = 2 * single.rand(max(64, 8 * m), d, generator=rng) - 1
+            chance = single.rand(len(tries), generator=rng)
             keep = torch.cat([keep, tries[chance < self._density(tries, state)]])
         require(len(keep) >= m, must=f"{type(self).__name__}: a pattern wide enough to be hit by chance.",
                 came=f"{self}, {len(keep)} of {m} places found in {THINNED} rounds",
@@ -99,7 +110,7 @@ class Random(Sized):
 
     def _density(self, places: Tensor, shape) -> Tensor:
         """Relative density (p,) in [0, 1]."""
-        return torch.ones(len(places))
+        return single.ones(len(places))
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ class Block(Random):
 
     def _shape(self, d, rng):
         side = 2 * self.missing ** (1 / d)
-        return (torch.rand(d, generator=rng) * (2 - side) - 1), side
+        return (single.rand(d, generator=rng) * (2 - side) - 1), side
 
     def _density(self, places, shape):
         low, side = shape
@@ -131,9 +142,10 @@ class Clusters(Random):
     widest: ClassVar[float] = 2.0
     clusters: int = 3
     width: float = 0.1
+    _parts = property(lambda self: self.clusters)
 
     def _shape(self, d, rng):
-        return 2 * torch.rand(self.clusters, d, generator=rng) - 1
+        return 2 * single.rand(self.clusters, d, generator=rng) - 1
 
     def _density(self, places, centres):
         r2 = (places[:, None] - centres).square().sum(-1)
@@ -146,9 +158,10 @@ class Lines(Random):
 
     lines: int = 3
     width: float = 0.02
+    _parts = property(lambda self: self.lines)
 
     def _shape(self, d, rng):
-        return 2 * torch.rand(self.lines, max(1, d - 1), generator=rng) - 1
+        return 2 * single.rand(self.lines, max(1, d - 1), generator=rng) - 1
 
     def _density(self, places, across):
         d = places.shape[1]
@@ -162,7 +175,7 @@ class Grid(Random):
 
     def _scatter(self, m, d, rng):
         side = int((m + 1e-9) ** (1 / d))
-        regular = cell_centres((side,) * d) if side else torch.empty(0, d)
+        regular = cell_centres((side,) * d) if side else single.empty(0, d)
         return torch.cat([regular, super()._scatter(m - len(regular), d, rng)])
 
     def _weights(self, cells, rng):
@@ -208,7 +221,8 @@ class OnFrames(Sized):
 
     def coords(self, d: int, *, seed: int) -> Tensor:
         """Places (m, d) in [-1, 1]^d, time first."""
-        m = self.size(require_count(d, "d"))
+        m = self.size(require_count(d, "d", at_most=DIMENSIONS))
+        require_room((m + self.frames * self.cells ** (d - 1)) * d, type(self).__name__)
         places = self._places(m, d, stream(require_seed(seed), type(self).__name__))
         require(m <= len(places), came=f"{m} points",
                 must=f"{type(self).__name__}: at most {len(places)} points in {d} dimensions.",
@@ -218,7 +232,7 @@ class OnFrames(Sized):
 
     def _space(self, d: int) -> Tensor:
         """Cell centres (cells^(d - 1), d - 1): the places of a frame. Without space, one place of no coordinates."""
-        return cell_centres((self.cells,) * (d - 1)) if d > 1 else torch.empty(1, 0)
+        return cell_centres((self.cells,) * (d - 1)) if d > 1 else single.empty(1, 0)
 
 
 @dataclass(frozen=True)
@@ -253,7 +267,7 @@ class Sensors(OnFrames):
     def _places(self, m: int, d: int, rng: torch.Generator) -> Tensor:
         many, times = math.ceil(m / self.frames) if d > 1 else 1, cell_centres((self.frames,))
         if self.share is None:
-            places = 2 * torch.rand(many, d - 1, generator=rng) - 1
+            places = 2 * single.rand(many, d - 1, generator=rng) - 1
         else:
             places = self._space(d)
             places = places[torch.randperm(len(places), generator=rng)[:many]]
@@ -272,6 +286,7 @@ class Tracks(Random):
     tracks: int = 2
     speed: float = 1.0
     width: float = 0.02
+    _parts = property(lambda self: self.tracks)
 
     def __post_init__(self):
         super().__post_init__()
@@ -283,16 +298,16 @@ class Tracks(Random):
         return fold(start + velocity * (times[:, None] + 1))
 
     def _shape(self, d, rng):
-        start = 2 * torch.rand(self.tracks, d - 1, generator=rng) - 1
-        heading = torch.nn.functional.normalize(torch.randn(self.tracks, d - 1, generator=rng), dim=-1)
-        return start, heading * self.speed * (0.5 + torch.rand(self.tracks, 1, generator=rng))
+        start = 2 * single.rand(self.tracks, d - 1, generator=rng) - 1
+        heading = torch.nn.functional.normalize(single.randn(self.tracks, d - 1, generator=rng), dim=-1)
+        return start, heading * self.speed * (0.5 + single.rand(self.tracks, 1, generator=rng))
 
     def _density(self, places, courses):
         away = (places[:, None, 1:] - self.at(places[:, :1], courses)).square().sum(-1).amin(1)
         return torch.exp(-away / (2 * self.width**2))
 
     def _scatter(self, m, d, rng):
-        times, reporting = cell_centres((m,)) if m else torch.empty(0, 1), torch.arange(m) % self.tracks
+        times, reporting = cell_centres((m,)) if m else single.empty(0, 1), torch.arange(m) % self.tracks
         return torch.cat([times, self.at(times, self._shape(d, rng))[torch.arange(m), reporting]], -1)
 
 
@@ -331,10 +346,10 @@ class Outline(Random):
         def values(places: Tensor) -> Tensor:
             return fields(places)[0, :, 0].cpu()
 
-        first = values(2 * torch.rand(TRIES, d, generator=rng) - 1)
+        first = values(2 * single.rand(TRIES, d, generator=rng) - 1)
         low, high = float(first.min()), float(first.max())
         level = (low + high) / 2 if self.level is None else self.level
-        inner, outer = torch.empty(0, d), torch.empty(0, d)
+        inner, outer = single.empty(0, d), single.empty(0, d)
         for _ in range(ROUNDS if low <= level < high else 0):
             if len(inner) >= m:
                 break
@@ -347,7 +362,7 @@ class Outline(Random):
                 why="The outline lies where the field crosses the level.",
                 do="Another level; level=None is halfway between the lowest and the highest value.")
         inner = bisected(inner[:m], outer[:m], lambda at: values(at) > level, HALVINGS if m else 0)
-        return fold(inner + self.width * torch.randn(m, d, generator=rng))
+        return fold(inner + self.width * single.randn(m, d, generator=rng))
 
 
 @dataclass(frozen=True)
@@ -381,11 +396,12 @@ class BlockAverage:
 
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d), block by block, and their weights (m, q); nothing is random."""
-        require_count(d, "d"), require_seed(seed)
+        require_count(d, "d", at_most=DIMENSIONS), require_seed(seed)
         cells, parts = self._each("cells", d), self._each("parts", d)
-        inside = cell_centres(parts) / torch.tensor(cells)
+        require_room(math.prod(cells) ** 2 * math.prod(parts), type(self).__name__)
+        inside = cell_centres(parts) / single.tensor(cells)
         points = cell_centres(cells)[:, None] + inside
-        return points.flatten(0, 1), _blocks(torch.full(points.shape[:2], 1 / len(inside)))
+        return points.flatten(0, 1), _blocks(single.full(points.shape[:2], 1 / len(inside)))
 
 
 @dataclass(frozen=True)
@@ -406,7 +422,8 @@ class Blur(Sized):
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, d), place by place, and their weights (m, q)."""
         centres = Random(self.count, self.share, self.of).coords(d, seed=seed)
-        steps = torch.cartesian_prod(*[torch.arange(-3.0, 4.0)] * d).reshape(-1, d)
+        require_room(len(centres) * max(len(centres), d) * 7**d, type(self).__name__)
+        steps = torch.cartesian_prod(*[single.arange(-3.0, 4.0)] * d).reshape(-1, d)
         points = centres[:, None] + self.width * steps
         inside = (points.abs() <= 1).all(-1)
         weights = torch.exp(-0.5 * steps.square().sum(-1)) * inside
@@ -439,7 +456,7 @@ class Projections:
         """Points (q, 2), line by line, and their weights (m, q); nothing is random."""
         require(d == 2, must="Projections: a field of two coordinates.", came=f"d={d}",
                 why="Lines are laid across a plane.", do="patterns.BlockAverage or patterns.Blur.")
-        require_seed(seed)
+        require_seed(seed), require_room(self.size(d) ** 2 * self.parts, type(self).__name__)
         turn = torch.arange(self.angles, dtype=torch.float64) * (math.pi / self.angles)
         normal = torch.stack([turn.cos(), turn.sin()], -1)[:, None]                              # (angles, 1, 2)
         along = torch.stack([-turn.sin(), turn.cos()], -1)[:, None]
@@ -458,7 +475,7 @@ class Projections:
 def _blocks(weights: Tensor) -> Tensor:
     """Weights (m, k) of each measurement's own k points -> of all points (m, m k)."""
     m, k = weights.shape
-    return (torch.eye(m)[..., None] * weights).reshape(m, m * k)
+    return (single.eye(m)[..., None] * weights).reshape(m, m * k)
 
 
 def fold(places: Tensor) -> Tensor:
@@ -468,8 +485,8 @@ def fold(places: Tensor) -> Tensor:
 
 def needles(shape: tuple[int, ...], length: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Both ends (*shape) of needles of a length, at random places and in random directions; shape ends with d."""
-    one = 2 * torch.rand(shape, generator=rng) - 1
-    step = torch.nn.functional.normalize(torch.randn(shape, generator=rng), dim=-1)
+    one = 2 * single.rand(shape, generator=rng) - 1
+    step = torch.nn.functional.normalize(single.randn(shape, generator=rng), dim=-1)
     return one, fold(one + length * step)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.rng import child, stream
@@ -32,7 +33,7 @@ class NoisyViews:
 
     def noise_levels(self, choice: Tensor, level: Tensor) -> Tensor:
         """Noise standard deviations (b,) from uniform numbers: `choice` (b,) which kind, `level` (b,) how high."""
-        low, high = (torch.tensor(x).log() for x in self.noise_range)
+        low, high = (single.tensor(x).log() for x in self.noise_range)
         return torch.where(choice < self.other_noise, torch.exp(low + level * (high - low)), self.noise_std)
 
     @staticmethod
@@ -41,7 +42,7 @@ class NoisyViews:
         """Noisy values of b functions at coords (b, m, d), zero where mask (b, m) is False."""
         coords = coords * mask[..., None]
         values = fields(coords)
-        values = values + noise_std[:, None, None] * torch.randn(values.shape, generator=rng)
+        values = values + noise_std[:, None, None] * single.randn(values.shape, generator=rng)
         return ObservationBatch(coords, values * mask[..., None], mask, noise_std)
 
 
@@ -70,10 +71,10 @@ class TrainingViews(NoisyViews):
         rng, b, d = stream(seed, "views"), fields.n, fields.d
 
         def uniform(*shape):
-            return torch.rand(shape, generator=rng)
+            return single.rand(shape, generator=rng)
 
         if uniform(1).item() < self.tail:
-            counts = torch.exp(uniform(b) * torch.log(torch.tensor(self.most / self.usual))) * self.usual
+            counts = torch.exp(uniform(b) * torch.log(single.tensor(self.most / self.usual))) * self.usual
         else:
             counts = uniform(b) * (self.usual + 1)
         counts = counts.long().clamp_max(self.most)
@@ -96,7 +97,7 @@ class TrainingViews(NoisyViews):
         unit = (places + 1) / 2
         inside = low + side * unit
         axis = torch.nn.functional.one_hot((uniform(b, 1) * d).long(), d).bool()
-        gap = torch.minimum(side, torch.tensor(0.8))
+        gap = torch.minimum(side, single.tensor(0.8))
         low = torch.minimum(low, 1 - gap)
         outside = unit * (1 - gap)
         outside = torch.where(axis, outside + torch.where(outside > low, gap, 0.0), unit)
@@ -131,7 +132,7 @@ class FrameViews(NoisyViews):
         rng, b, d = stream(seed, "filming"), fields.n, fields.d
 
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=rng)
+            return single.rand(shape, generator=rng)
 
         kind = uniform(b)
         parts = [(kind < self.whole, *self._frames(b, d, uniform)),
@@ -140,7 +141,7 @@ class FrameViews(NoisyViews):
         until = torch.where(uniform(b) < self.cut, 2 * uniform(b) - 1, 2.0)
         until = torch.where(uniform(b) < self.nothing, -2.0, until)
         m = max(1, *(int(real[mine].sum(1).max()) if mine.any() else 1 for mine, _, real in parts))
-        coords, mask = torch.zeros(b, m, d), torch.zeros(b, m, dtype=torch.bool)
+        coords, mask = single.zeros(b, m, d), torch.zeros(b, m, dtype=torch.bool)
         for mine, places, real in parts:
             k = min(m, places.shape[1])                              # the real ones come first
             coords[mine, :k], mask[mine, :k] = places[mine, :k], real[mine, :k]
@@ -156,7 +157,7 @@ class FrameViews(NoisyViews):
         kept = torch.where(uniform(b, 1) < 0.5, at % every == 0, kept)
         order = kept.long().argsort(dim=1, descending=True, stable=True)
         times = cell_centres((self.frames,))[order]                                          # (b, frames, 1)
-        space = cell_centres((self.cells,) * (d - 1)) if d > 1 else torch.empty(1, 0)
+        space = cell_centres((self.cells,) * (d - 1)) if d > 1 else single.empty(1, 0)
         size = len(space)
         coords = torch.cat([times[:, :, None].expand(-1, -1, size, -1), space.expand(b, self.frames, -1, -1)], -1)
         return coords.flatten(1, 2), kept.gather(1, order)[..., None].expand(-1, -1, size).flatten(1)
@@ -193,15 +194,15 @@ class OutlineViews(TrainingViews):
         plain = super().__call__(fields, seed=child(seed, "plain"))
         rng, b, d = stream(seed, "outlined"), fields.n, fields.d
         places, real = self.crossings(fields, rng)
-        count = (torch.rand(b, generator=rng) * (self.corners + 1)).long()
-        away = torch.nn.functional.normalize(torch.randn(b, 1, d, generator=rng), dim=-1)
-        cut = torch.where(torch.rand(b, generator=rng) < 0.5, 2 * torch.rand(b, generator=rng) - 1, -2.0)
+        count = (single.rand(b, generator=rng) * (self.corners + 1)).long()
+        away = torch.nn.functional.normalize(single.randn(b, 1, d, generator=rng), dim=-1)
+        cut = torch.where(single.rand(b, generator=rng) < 0.5, 2 * single.rand(b, generator=rng) - 1, -2.0)
         middle = (places * real[..., None]).sum(1, keepdim=True) / real.sum(1).clamp_min(1)[:, None, None]
         shown = ((places - middle) * away).sum(-1) > 0.6 * cut[:, None]              # a part: all on one side of a line
         real = real & (shown | (cut < -1)[:, None])
         real = real & (real.cumsum(1) <= count[:, None])
         seen = self.measured(fields, places, real, plain.noise_std, rng)
-        outlined = (torch.rand(b, generator=rng) < self.outlined) & (real.any(1) | (count == 0))
+        outlined = (single.rand(b, generator=rng) < self.outlined) & (real.any(1) | (count == 0))
         return _either(outlined, seen, plain)
 
     def crossings(self, fields: Fields, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -218,7 +219,7 @@ class OutlineViews(TrainingViews):
         inner = torch.where(high[..., None], one, other).gather(1, order)
         outer = torch.where(high[..., None], other, one).gather(1, order)
         inner = bisected(inner, outer, above, HALVINGS)
-        return fold(inner + self.jitter * torch.randn(inner.shape, generator=rng)), crossed.gather(1, order[..., 0])
+        return fold(inner + self.jitter * single.randn(inner.shape, generator=rng)), crossed.gather(1, order[..., 0])
 
 
 def _either(chosen: Tensor, one: ObservationBatch, other: ObservationBatch) -> ObservationBatch:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
+from ..core import single
 from ..core.types import Fields, Observations, Problem
 from ..observation.active import Search, interval
 from . import style
@@ -181,7 +182,7 @@ def _kind(search: Search) -> str:
 
 
 def _measured(search: Search) -> Observations:
-    return Observations(torch.zeros(0, search.d), torch.zeros(0, search.c)) if search.seen is None else search.seen
+    return Observations(single.zeros(0, search.d), single.zeros(0, search.c)) if search.seen is None else search.seen
 
 
 def _numbered(plate: Plate, places: list) -> Plate:

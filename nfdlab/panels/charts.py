@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from ..core import single
 from ..core.checks import require
 from ..core.types import Fields, Observations, ProblemCard
 from ..evaluate import ablation
@@ -25,7 +26,7 @@ def bands(card: ProblemCard, *, truth: Fields | None = None, seen: Observations 
     top of one another. `band=False` shows draws only. A single draw is one line.
     """
     require_d(1, "plots.row for two coordinates.", truth, *bundles.values())
-    xs = torch.linspace(*window, _POINTS)[:, None]
+    xs = single.linspace(*window, _POINTS)[:, None]
     x = xs[:, 0].numpy()
     figure, ((ax,),) = picture(size=(7.2, 3.4))
     colours = colours_of(bundles)

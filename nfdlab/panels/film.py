@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from ..core import single
 from ..core.checks import four_parts, require, require_count, require_number
 from ..core.grid import cell_centres
 from ..core.types import Fields, Observations
@@ -115,7 +116,7 @@ def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> 
 
 def _curves(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:
     """Each entry's draws as curves over x: (frames, side, side, 3), drawn at three times the size."""
-    xs, big, tiles, limit = torch.linspace(-1, 1, 97), 3 * side, [], None
+    xs, big, tiles, limit = single.linspace(-1, 1, 97), 3 * side, [], None
     coords = torch.cartesian_prod(times, xs)
     for name, fields in answers.items():
         values = fields(coords)[:CURVES, :, 0].cpu().reshape(-1, len(times), len(xs))

@@ -6,6 +6,7 @@ from textwrap import fill
 
 import torch
 
+from ..core import single
 from ..core.checks import require, require_name, require_seed
 from ..core.rng import child
 from ..core.types import Fields, Observations, Problem, ProblemCard
@@ -96,7 +97,7 @@ def fans(answers: Mapping[str, tuple[Fields, Observations, Fields]], *, curves: 
          title: str | None = None) -> Picture:
     """A row of curves: answers[its title] = (truth, seen, draws), one coordinate; `curves` draws as thin lines."""
     require_some("answers", answers, 'fans({"gp1d": (truth, seen, draws)}).')
-    xs, plates = torch.linspace(-1, 1, 481)[:, None], []
+    xs, plates = single.linspace(-1, 1, 481)[:, None], []
     for words, (truth, seen, draws) in answers.items():
         require(draws.d == 1, must="draws of one coordinate.", came=f"d = {draws.d}", why="They are curves.",
                 do="plots.pages for two.")

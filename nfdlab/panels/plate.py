@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..core import single
 from ..core.types import Observations
 from . import style
 from .page import Page
@@ -233,7 +234,7 @@ class Plate:
 
 def map_limits(values: torch.Tensor) -> tuple[float, float]:
     """Limits of a map's colours: all but 0.2 % of the values at either end."""
-    return tuple(float(q) for q in torch.quantile(values.flatten().cpu(), torch.tensor([0.002, 0.998])))
+    return tuple(float(q) for q in torch.quantile(values.flatten().cpu(), single.tensor([0.002, 0.998])))
 
 
 def map_plate(page: Page, names: tuple[str, ...], colours: tuple[str, float, float], **words) -> Plate:

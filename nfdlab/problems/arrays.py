@@ -16,7 +16,7 @@ from ..core.types import ProblemCard
 from .base import NoPosterior
 from .files import PICTURES, read
 from .gridded import MARGIN, gridded
-from .points import Measured, Scaling, as_array, observations, spread
+from .points import LARGEST, Measured, Scaling, as_array, observations, spread
 
 __all__ = ["Arrays", "Measured", "Scaling", "observations"]
 
@@ -141,6 +141,8 @@ def _load(data, key: str | None) -> tuple[np.ndarray, str]:
     require(bad == 0, must="data: finite numbers.", came=f"{describe(values)} with {bad} NaN or infinite entries",
             why="One NaN spreads through every draw.",
             do="Fill the holes, or pass the points you have to `observations`.")
+    require(float(np.abs(values).max()) <= LARGEST, must=f"data: numbers between -{LARGEST:g} and {LARGEST:g}.",
+            came=f"{np.abs(values).max():.3g}", why="Squares of larger ones are infinite.", do="Other units.")
     return values, _Name.of(name, values)
 
 
@@ -159,10 +161,10 @@ def _require_named(sizes: tuple[int, ...], patch) -> None:
 
 def _sizes(patch, d: int) -> tuple[int, ...]:
     """Cells of a patch along each axis."""
-    sizes = tuple(patch) if isinstance(patch, Iterable) else (require_count(patch, "patch", 2),) * d
+    sizes = tuple(patch) if isinstance(patch, list | tuple) else (require_count(patch, "patch", 2),) * d
     require(len(sizes) == d, must=f"patch: one number, or {d}.", came=f"{sizes}",
             why="A patch has a size along each axis.", do=f"patch={(64,) * d}.")
-    return tuple(require_count(int(size), "patch", 2) for size in sizes)
+    return tuple(require_count(size, "patch", 2) for size in sizes)
 
 
 def _sides(values: np.ndarray, patch: tuple[int, ...] | None, share: float) -> tuple[np.ndarray, np.ndarray]:

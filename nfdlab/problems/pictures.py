@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core import single
 from ..core.checks import require, require_count, require_name, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.rng import uniforms
@@ -36,7 +37,7 @@ def photographs() -> dict[str, Tensor]:
     """scikit-learn's two photographs in grey: (427, 640) each, luminance from 0 to 1 (ITU-R BT.601)."""
     from sklearn.datasets import load_sample_image
 
-    grey = torch.tensor([0.299, 0.587, 0.114]) / 255
+    grey = single.tensor([0.299, 0.587, 0.114]) / 255
     return {name: torch.as_tensor(load_sample_image(f"{name}.jpg").astype("float32")) @ grey
             for name in ("china", "flower")}
 

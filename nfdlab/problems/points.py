@@ -1,5 +1,6 @@
 """Tables of measured points -> `Observations` in the box and in standard deviations, and the way back."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ..core.types import Observations, require_agreement
 from .files import read
 
 MOST = 4                 # coordinates: three of space and one of time
+LARGEST = 1e150          # of a number's size: its square is finite
 ROUNDING = 1e-12         # of a number's size: what arithmetic in float64 may add to it
 
 
@@ -126,11 +128,14 @@ def _table(source, key: str | None, columns) -> tuple[list[str], np.ndarray]:
         names, table = read(source, key=key)
     else:
         names, table = [str(name) for name in getattr(source, "columns", ())], as_array(source, "source")
+    require(columns is None or isinstance(columns, list | tuple), kind=TypeError, must="columns: names or numbers.",
+            came=columns, why="They are taken in this order.", do='columns=["x", "y", "value"].')
     if columns is not None and table.ndim == 2:
         known = {str(i): i for i in range(table.shape[1])} | {name: i for i, name in enumerate(names)}
         picked = [known[require_name(str(column), known, "column")] for column in columns]
         names, table = [names[i] for i in picked] if names else [], table[:, picked]
-        table = table.astype(np.float64) if table.dtype.kind == "O" else table
+        with suppress(TypeError, ValueError):        # what is not a number is refused below
+            table = table.astype(np.float64) if table.dtype.kind == "O" else table
     right = table.ndim == 2 and table.shape[1] >= 2 and len(table) > 0 and table.dtype.kind in "fiub"
     require(right, must="source: a table of numbers (m, d + c), m at least 1.", came=table,
             why="A row is one point: its coordinates, then its values.",
@@ -140,6 +145,8 @@ def _table(source, key: str | None, columns) -> tuple[list[str], np.ndarray]:
             came=f"{len(bad)} rows with NaN or infinity, the first is row {bad[0] + 1 if len(bad) else 0}",
             why="One NaN spreads through every draw.",
             do="table[numpy.isfinite(table).all(1)] leaves them out.")
+    require(float(np.abs(table).max()) <= LARGEST, must=f"source: numbers between -{LARGEST:g} and {LARGEST:g}.",
+            came=f"{np.abs(table).max():.3g}", why="Squares of larger ones are infinite.", do="Other units.")
     return names or [f"column {i}" for i in range(1, table.shape[1] + 1)], table.astype(np.float64)
 
 

@@ -20,6 +20,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MOD
 TALK = {"jupyter/exercises.py", "cli.py", "terminal.py", "doctor.py"}   # may print
 RANDOM = {"stream", "normals", "uniforms", "seeded", "white", "choose", "rand", "randn", "randint", "randperm",
           "multinomial", "bernoulli", "normal_", "uniform_", "default_rng", "random"}
+FLOATS = {f"torch.{name}" for name in ("empty", "eye", "full", "linspace", "ones", "rand", "randn", "zeros")}
 VERBS = {"draw", "fit", "path", "moments", "oracle", "posterior", "coords", "observe", "held_out", "ask"}
 FORBIDDEN = {
     r"\.cuda\(": "a device is passed, never assumed", r"\bglobals\(\)": "names are written where they are made",
@@ -209,6 +210,14 @@ def test_nothing_forbidden(name):
     found += [f"line {node.lineno}: a library does not print" for node in ast.walk(tree)
               if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print" and name not in TALK]
     assert not found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_tensor_follows_the_default_dtype(name):
+    """Torch's factories are called with a dtype, or from core/single.py; a program may have set another default."""
+    bare = [ast.unparse(node) for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in FLOATS and not {"dtype", "out"} & {k.arg for k in node.keywords}]
+    assert bare == []
 
 
 @pytest.mark.parametrize("name", sorted(set(MODULES) - {"core/rng.py", "core/checks.py", "cli.py"}))

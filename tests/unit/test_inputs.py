@@ -9,6 +9,10 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.core.types import LinearObservations, Observations
+from nfdlab.evaluate.bench import grid
+from nfdlab.evaluate.continuity import consistency, gradient_error, seam_jump
+from nfdlab.evaluate.table import measured
+from nfdlab.observation.active import Search
 from nfdlab.problems.arrays import Arrays, observations
 
 SMOOTH = nfd.problems.get("gp1d")
@@ -85,6 +89,72 @@ def test_equal_values_have_no_spread_but_rounding():
     assert Arrays(np.full((12, 40), 273.15)).scaling.std == (1.0,)
     table[3, 1] += 1e-6
     assert observations(table).scaling.std[0] < 1e-5, "a small spread is a spread"
+
+
+def test_sizes_that_memory_cannot_hold_are_refused():
+    most = 10**12
+    for call in (lambda: nfd.cell_centres((most,)), lambda: nfd.cell_centres((10**5, 10**5)),
+                 lambda: SMOOTH.draw(most, seed=0), lambda: nfd.patterns.Random(count=most),
+                 lambda: nfd.render(SMOOTH.draw(2, seed=0), (most,)),
+                 lambda: nfd.patterns.Clusters(count=10**7, clusters=10**4).coords(2, seed=0),
+                 lambda: nfd.patterns.Random(share=0.1).coords(8, seed=0),
+                 lambda: nfd.patterns.BlockAverage(16, 4).rows(4, seed=0),
+                 lambda: nfd.patterns.Blur(count=9).rows(9, seed=0),
+                 lambda: nfd.patterns.Random(count=1).coords(most, seed=0)):
+        refused(ValueError, call)
+    assert nfd.cell_centres((np.int64(4),)).shape == (4, 1)
+
+
+def test_a_config_of_which_no_network_can_be_made_is_refused():
+    kind = nfd.approaches.get("sparse_conditional")
+    refused(TypeError, lambda: kind(depth="two")), refused(ValueError, lambda: kind(lr=float("nan")))
+    refused(ValueError, lambda: kind(widths=3).build(1, 1), "network")
+    refused(ValueError, lambda: nfd.approaches.get("coarse_to_fine")(width=3).build(1, 1), "network")
+    refused(TypeError, lambda: nfd.train(kind, "gp1d", budget="smoke"), "an Approach")
+
+
+def test_observations_beyond_single_precision_are_refused_by_everyone():
+    at = torch.zeros(1, 1)
+    for seen in (Observations(at, at.double() + 1e300), Observations(at, at, 1e300),
+                 LinearObservations(at, at + 1e30, at)):
+        for fitted in (SMOOTH.oracle(), nfd.problems.get("sawtooth1d").oracle(), nfd.baselines.get("kriging")):
+            kind = TypeError if isinstance(seen, LinearObservations) and not hasattr(fitted, "prior") else ValueError
+            refused(kind, lambda fitted=fitted, seen=seen: fitted.draw(seen, 1, seed=0))
+
+
+def test_what_measures_says_what_it_needs():
+    fields, one = SMOOTH.draw(2, seed=0), torch.zeros(1, 1)
+    refused(ValueError, lambda: consistency(fields, one[:0]))
+    refused(ValueError, lambda: gradient_error(fields, SMOOTH.draw(1, seed=0), one, step=1e-30))
+    refused(TypeError, lambda: seam_jump(fields, b"x")), refused(ValueError, lambda: measured(fields, one, 1))
+    refused(ValueError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, counts=(1,), tasks=1, draws=2, points=one))
+    refused(ValueError, lambda: Search(SMOOTH.oracle(), 5, 0)), refused(TypeError, lambda: Search(3, 1, 0))
+    refused(TypeError, lambda: grid(["nearest"], 3))
+    refused(ValueError, lambda: SMOOTH.oracle().moments(None, one.T[0]))
+
+
+def test_places_a_hair_apart_are_one_place():
+    at = torch.tensor([[0.3], [0.3 + 1e-12], [0.7]], dtype=torch.float64)
+    seen = Observations(at, torch.tensor([[1.0], [-1.0], [0.5]], dtype=torch.float64))
+    for name in nfd.baselines.names():
+        draws = nfd.baselines.get(name, SMOOTH).draw(seen, 1, seed=0)
+        assert float(draws(nfd.cell_centres((50,))).abs().max()) < 20
+
+
+def test_huge_numbers_of_data_are_refused_and_columns_are_a_list():
+    refused(ValueError, lambda: observations(np.full((3, 2), 1e300) * [[1], [2], [3]]), "infinite")
+    refused(ValueError, lambda: Arrays(1e300 * np.random.default_rng(0).normal(size=(8, 20))), "infinite")
+    refused(TypeError, lambda: observations(np.eye(3), columns=1))
+
+
+def test_a_latent_is_of_the_model(tmp_path):
+    model = nfd.load("adaptive_sampling", "step1d", device="cpu")
+    shape = (1, *model.net.shape)
+    for latent in (None, torch.zeros(2, 99), torch.full(shape, float("nan")), torch.zeros(shape, dtype=torch.int64)):
+        refused(ValueError, lambda latent=latent: model.fields(None, latent))
+        refused(ValueError, lambda latent=latent: model.decode(latent))
+    refused(TypeError, lambda: nfd.save(model, {}))
+    refused(OSError, lambda: nfd.save(model, tmp_path / "\0.safetensors"))
 
 
 def test_a_box_ends_where_arithmetic_says():

@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from ...core import single
 from ...core.checks import require, require_count, require_name, require_number, require_seed
 from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
@@ -141,9 +142,9 @@ class CascadePosterior(TrainedModel):
         """Of n draws what is known before any diffusion: amplitudes drawn from their posterior, and normals."""
         (sites, fine), c, prior = (len(x) for x in self.net.places), self.net.c, self.net.spectral_prior
         which = choose(points.amplitude_log_weights(), n, seed=child(seed, "loudness"))
-        return CascadeState(torch.zeros(n, c, sites), torch.zeros(n, c, fine), prior.noise(n, seed=seed).flatten(2),
+        return CascadeState(single.zeros(n, c, sites), single.zeros(n, c, fine), prior.noise(n, seed=seed).flatten(2),
                             normals(seed, n, (c, points.m), "dots"), prior.amplitudes()[0][which].float(),
-                            torch.full((n,), augmentation))
+                            single.full((n,), augmentation))
 
     def _sample(self, denoise: DenoiseFn, like: Tensor, levels: Tensor, seed: int,
                 sampler: str) -> Iterator[SamplerStep]:
@@ -170,7 +171,7 @@ class CascadePosterior(TrainedModel):
         else:
             with torch.no_grad():                                        # the answer to nothing but noise
                 x = state.pack(detail=D(torch.zeros_like(state.detail, device=self.device), levels[0]))
-            yield SamplerStep(0, 1, torch.zeros(()), x, x)
+            yield SamplerStep(0, 1, single.zeros(()), x, x)
 
     @torch.no_grad()
     def detail_denoiser(self, points: ConditionedPoints, state: CascadeState) -> DenoiseFn:
@@ -232,7 +233,7 @@ class CascadePosterior(TrainedModel):
         require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
                 must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",
                 why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
-        points, a = self.condition(None), torch.full((n,), float(amplitude))
+        points, a = self.condition(None), single.full((n,), float(amplitude))
         units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
         state = self.start(points, n, self.augmentation(augmentation), seed=seed)._replace(coarse=units, amplitude=a)
         x, steps = state.pack(), self.steps if steps is None else steps
@@ -337,7 +338,7 @@ class CoarseToFineLosses(Losses):
         (sites, fine), levels = self.net.places, self.config.augmentation_levels
         s = levels[int(torch.randint(len(levels), (), generator=rng))]
         coarse = self.net.units(fields(sites), a)
-        coarse = (coarse + s * torch.randn(coarse.shape, generator=rng)).to(self.run.device)
+        coarse = (coarse + s * single.randn(coarse.shape, generator=rng)).to(self.run.device)
         return self.net.lattices.detail(s), coarse, self.net.units(fields(fine), a).to(self.run.device)
 
     def average(self, i: int) -> Tensor:
@@ -360,8 +361,8 @@ class CoarseToFineLosses(Losses):
         with torch.no_grad():
             mean, features = self.net.fine_mean(coarse, detail)
         denoiser, left = self.net.detail_denoiser(detail), values - mean
-        sigma = denoiser.noise_levels.for_training(torch.randn(len(left), generator=rng)).to(left)
-        noise = torch.randn(left.shape, generator=rng).to(left)
+        sigma = denoiser.noise_levels.for_training(single.randn(len(left), generator=rng)).to(left)
+        noise = single.randn(left.shape, generator=rng).to(left)
         return denoiser.loss(left.flatten(0, 1), sigma.repeat_interleave(self.run.c), noise.flatten(0, 1),
                              self.net.detail_conditioning(mean, features))
 

@@ -7,6 +7,7 @@ leaves), Chen et al. 2021 (a local field). Every network starts at zero.
 import torch
 from torch import Tensor, nn
 
+from ...core import single
 from ...core.grid import cell_centres
 from ...core.types import Fields, ObservationBatch
 from ...diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, ResidualNetwork, WhitePrior
@@ -145,13 +146,13 @@ class CascadeNetwork(nn.Module):
         jitter of 10 % if there is a generator, because what observations tell of it is not sharp either."""
         a, _ = self.spectral_prior.amplitudes()
         if len(a) == 1:
-            return torch.ones(fields.n)
+            return single.ones(fields.n)
         sites, fine = self.places
         left = self.units(fields(fine)).cpu() - self.units(fields(sites)).cpu() @ detail.gain.T.float()
         along, lam = left @ detail.prior.Q[:, -2 * len(sites):], detail.prior.lam[-2 * len(sites):]
         found = (along.square() / lam).mean((1, 2)).sqrt()
         if rng is not None:
-            found = found * torch.exp(0.1 * torch.randn(fields.n, generator=rng))
+            found = found * torch.exp(0.1 * single.randn(fields.n, generator=rng))
         return found.clamp(float(a[0]), float(a[-1]))
 
     # Stage 1: coarse values given observations
@@ -181,7 +182,7 @@ class CascadeNetwork(nn.Module):
         if self.white:
             return coords.new_zeros(*coords.shape[:2], self.c)
         prior, at = self.spectral_prior, self.lattices
-        K = at.among_coarse + (s**2 + LEAST**2) * torch.eye(len(at.among_coarse)).double()
+        K = at.among_coarse + (s**2 + LEAST**2) * single.eye(len(at.among_coarse)).double()
         pull = torch.linalg.solve(K, coarse.double().cpu().mT).float()                               # (b, N_C, c)
         tick = at.ticks[self.side].float()
         across = prior.kernel_to_grid(prior.axis_features(coords.float().cpu()), tick)               # (b, p, N_C)

@@ -16,6 +16,7 @@ from numpy import ndarray
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from ...core import single
 from ...core.checks import require
 from ...core.grid import cell_centres, to_grid
 from ...core.rng import normals
@@ -73,9 +74,9 @@ class SpectralPrior(nn.Module):
         super().__init__()
         self.d, self.c, self.limit = d, c, limit
         self.knots = torch.linspace(0, math.log(1 + d * limit**2), KNOTS, dtype=torch.float64)
-        for name, start in (("log_density", -(1 + d / 2) * self.knots.float()), ("mean", torch.zeros(c)),
-                            ("scale", torch.ones(c)), ("max_frequency", torch.tensor(float(limit))),
-                            ("amplitude_std", torch.zeros(()))):
+        for name, start in (("log_density", -(1 + d / 2) * self.knots.float()), ("mean", single.zeros(c)),
+                            ("scale", single.ones(c)), ("max_frequency", single.tensor(float(limit))),
+                            ("amplitude_std", single.zeros(()))):
             self.register_buffer(name, start)
         self.register_load_state_dict_post_hook(refresh)
         self.precompute()
@@ -151,7 +152,7 @@ class SpectralPrior(nn.Module):
         M, floor = self._response(side, frequency + 1), FLOOR * found.mean()
         line, signs = self._radius(torch.arange(frequency + 1))
         B, found = self.knot_weights(line.flatten()).reshape(*line.shape, KNOTS), found + floor
-        bends = torch.eye(KNOTS).double().diff(n=2, dim=0)
+        bends = single.eye(KNOTS).double().diff(n=2, dim=0)
         stiff = STIFFNESS * bends.T @ bends
         half = torch.fft.fftfreq(side, 0.5 / side)                   # half-cycles; what no mode can reach is left out
         inside = half.abs() <= self.limit
@@ -192,7 +193,7 @@ class SpectralPrior(nn.Module):
         """Amplitudes (l,) of mean square one, and their log probabilities (l,); one amplitude if all are alike."""
         std = float(self.amplitude_std)
         if std == 0:
-            return torch.ones(1).double(), torch.zeros(1).double()
+            return single.ones(1).double(), single.zeros(1).double()
         steps = torch.linspace(-REACH, REACH, AMPLITUDES, dtype=torch.float64)
         a, log = torch.exp(std * steps), (-steps.square() / 2).log_softmax(0)
         return a / (log.exp() * a.square()).sum().sqrt(), log
@@ -241,11 +242,14 @@ class SpectralPrior(nn.Module):
 
     def kernel(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """Covariance between points, by their axis features: (…, p, q)."""
-        out = cosines(a[0], b[0]) @ self.power.to(a[0]).reshape(len(self.power), -1)
-        for i in range(1, self.d):
-            cos = cosines(a[i], b[i])
-            out = (out.unflatten(-1, (cos.shape[-1], -1)) * cos[..., None]).sum(-2)
-        return out[..., 0]
+        return self._modes(a) @ self._modes(b).mT
+
+    def _modes(self, axes: Sequence[Tensor]) -> Tensor:
+        """root · modes at points, by their axis features (…, p, 2K − 1): (…, p, (2K − 1)^d)."""
+        out, *rest = axes
+        for axis in rest:
+            out = (out[..., None] * axis[..., None, :]).flatten(-2)
+        return out * self.root.to(out).flatten()
 
     def kernel_to_grid(self, a: list[Tensor], tick: Tensor) -> Tensor:
         """Covariance of points (…, m) with a grid whose axes have these ticks' features: (…, m, side^d)."""
@@ -364,15 +368,15 @@ class ConditionedPoints:
 
     def cholesky(self, a: float) -> Tensor:
         """Cholesky root of the covariance of the observations, over a²: (c, m, m)."""
-        noise = (self.noise / a).square()[:, None, None] * torch.eye(self.m).double()
+        noise = (self.noise / a).square()[:, None, None] * single.eye(self.m).double()
         return torch.linalg.cholesky(self.among + self.lattices.constant_variance(a) + noise
-                                     + 1e-6 * torch.eye(self.m).double())
+                                     + 1e-6 * single.eye(self.m).double())
 
     def cholesky_given_fine(self, a: float) -> Tensor:
         """Cholesky root of the covariance of the observations given the fine values: (c, m, m)."""
         left = self.among - self.rows @ self.to_fine.T
         noise = (self.noise / a).square()[:, None, None] + LEAST**2
-        return torch.linalg.cholesky((left + left.T) / 2 + noise * torch.eye(self.m).double())
+        return torch.linalg.cholesky((left + left.T) / 2 + noise * single.eye(self.m).double())
 
     def log_marginal_likelihood(self, a: float) -> float:
         """Of the observations under amplitude a, but for a constant. Rasmussen & Williams 2006, eq. 2.30."""

@@ -11,6 +11,7 @@ from math import pi, prod
 import torch
 from torch import Tensor
 
+from ...core import single
 from ...core.checks import require, require_count, require_seed
 from ...core.fields import EvaluatedFields
 from ...core.grid import cell_centres
@@ -90,7 +91,7 @@ def wide(model: CascadePosterior, n: int, boxes: tuple[int, ...], *, seed: int, 
                       "wide fine")
         modes = normals(seed, n, (many, net.c, net.spectral_prior.root.numel()), "wide waves")
         state = CascadeState(coarse, values - net.linear(coarse, detail), modes.transpose(0, 1).flatten(0, 1),
-                             coarse.new_zeros(many * n, net.c, 0), a, torch.full((many * n,), detail.s))
+                             coarse.new_zeros(many * n, net.c, 0), a, single.full((many * n,), detail.s))
         return _joined(model.fields(None, state.pack()), n, sites, blended)
 
 

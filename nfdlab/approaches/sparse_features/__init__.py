@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...core import single
 from ...core.config import NetworkConfig
 from ...core.grid import cell_centres
 from ...core.rng import child
@@ -70,7 +71,7 @@ class SparseFeaturesNetwork(LatentNetwork):
             SetBlock(width, doubling_lengthscales(config.heads, 2 * tokeniser.reach), 0, ("itself", "unused", "mlp"),
                      affine=True, identity=True, zero_key=True) for _ in range(config.field_depth))
         self.field = AnchoredField(tokeniser.anchors, config.neighbours, c, width)
-        self.register_buffer("size", torch.ones(()))                 # of what attention adds
+        self.register_buffer("size", single.ones(()))                 # of what attention adds
 
     @property
     def tokeniser(self) -> SetTokeniser:
@@ -128,7 +129,7 @@ class SparseFeaturesPosterior(LatentPosterior):
         A token's influence is the change of the value, root mean square over its numbers, as one of them moves by 0.1.
         """
         k, tokens = latent.shape
-        moved = latent + 0.1 * torch.eye(k * tokens).to(latent).reshape(-1, k, tokens)
+        moved = latent + 0.1 * single.eye(k * tokens).to(latent).reshape(-1, k, tokens)
         change = self.decode(moved)(coords) - self.decode(latent[None])(coords)
         influence = change.square().sum(-1).unflatten(0, (k, tokens)).mean(0).sqrt().T
         return influence / influence.sum(1, keepdim=True)
@@ -200,7 +201,7 @@ class SparseFeaturesLosses(Losses):
     def points(self, fields: Fields, rng: torch.Generator) -> ObservationBatch:
         """Random points of functions, as many as stand for a function in training."""
         fewest, most = self.config.points
-        coords = self.run.queries(fields.n, int(fewest * (most / fewest) ** torch.rand((), generator=rng)), rng)
+        coords = self.run.queries(fields.n, int(fewest * (most / fewest) ** single.rand((), generator=rng)), rng)
         return as_points(coords, fields(coords)).to(self.run.device)
 
     @torch.no_grad()
@@ -233,7 +234,7 @@ class SparseFeaturesLosses(Losses):
     def decode(self, i: int) -> Tensor:
         """Stage 1: decode latents, slightly noised, at random queries."""
         (fields, latent), rng = self.latents("field", i), self.run.rng("field", i)
-        latent = latent + self.config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
+        latent = latent + self.config.jitter * single.randn(latent.shape, generator=rng).to(latent)
         return self.errors(fields, latent, rng, self.config.queries).square().mean() / self.net.size**2
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ softmax, which knows each point's distance alone, takes density for evidence.
 import torch
 from torch import Tensor
 
+from ...core import single
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
 from ...gaussian.karhunen_loeve import LatentGaussian
@@ -41,11 +42,11 @@ class SetTokeniser(LatentGaussian):
     def __init__(self, d: int, c: int, side: int, rank: int, tokens: int, k: int):
         super().__init__(d, c, side, rank, (k, tokens))
         self.reach = tokens ** (-1 / d)
-        around = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * d).reshape(-1, d)
+        around = torch.cartesian_prod(*[single.tensor([-1.0, 0.0, 1.0])] * d).reshape(-1, d)
         self.register_buffer("anchors", farthest(tokens, d), persistent=False)
         self.register_buffer("around", self.reach * around, persistent=False)
-        self.register_buffer("gain", torch.zeros(rank, k * tokens), persistent=False)
-        self.register_buffer("scale", torch.ones(()))                # unused: weights files hold it
+        self.register_buffer("gain", single.zeros(rank, k * tokens), persistent=False)
+        self.register_buffer("scale", single.ones(()))                # unused: weights files hold it
         self.register_load_state_dict_post_hook(SetTokeniser.precompute)
 
     @property
@@ -80,7 +81,7 @@ class SetTokeniser(LatentGaussian):
         """The map from latents to the functions' weights, the best linear estimate; anew with new weights."""
         own_std = self.measurement.own.double().sqrt()
         A = self.measurement.matrix.double() / own_std[:, None]
-        inverse = torch.linalg.inv(torch.eye(A.shape[1]).to(A) + A.T @ A)
+        inverse = torch.linalg.inv(single.eye(A.shape[1]).to(A) + A.T @ A)
         self.gain.copy_(inverse @ A.T / own_std)
 
     def encode(self, points: ObservationBatch) -> Tensor:

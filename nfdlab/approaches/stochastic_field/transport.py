@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...core import single
 from ...core.grid import cell_centres, interpolate
 from ...core.rng import child, normals
 from ...diffusion.denoiser import Conditioning, Denoiser, ResidualNetwork
@@ -142,8 +143,8 @@ class DiffusionHead(nn.Module):
 
     def loss(self, r: Tensor, h: Tensor, rng: torch.Generator, many: int) -> Tensor:
         """The denoiser's loss per entry of r (b, p, c), h (b, p, c, H); `many` noise levels for each function."""
-        sigma = self.denoiser.noise_levels.for_training(torch.randn(many, len(r), 1, 1, generator=rng)).to(r)
-        noise = torch.randn(many, *r.shape, generator=rng).to(r)
+        sigma = self.denoiser.noise_levels.for_training(single.randn(many, len(r), 1, 1, generator=rng)).to(r)
+        noise = single.randn(many, *r.shape, generator=rng).to(r)
         return self.denoiser.loss(r.expand(many, *r.shape), sigma, noise, Conditioning((h,)))
 
     def walk(self, w: Tensor, h: Tensor, steps: int, sampler: str, noise=None) -> Iterator[SamplerStep]:
@@ -166,7 +167,7 @@ class QuantileHead(nn.Module):
 
     def loss(self, r: Tensor, h: Tensor, rng: torch.Generator, many: int) -> Tensor:
         """Fair CRPS of `many` draws at each place (Gneiting & Raftery 2007, eq. 20)."""
-        q = self.transport(torch.randn(many, *r.shape, generator=rng).to(r), h)
+        q = self.transport(single.randn(many, *r.shape, generator=rng).to(r), h)
         apart = (q[:, None] - q[None]).abs().sum((0, 1)) / (many * (many - 1))
         return ((q - r).abs().mean(0) - apart / 2).mean()
 

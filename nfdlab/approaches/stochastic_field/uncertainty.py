@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...core import single
 from ...core.checks import require, require_count, require_seed
 from ...core.rng import child, normals, stream
 from ...core.types import Observations, Source, Views
@@ -29,11 +30,11 @@ def regression(fitted: PushForwardPosterior, source: Source, views: Views, funct
     rng = stream(seed, "lessons")
     fields = source.draw(functions, seed=child(seed, "functions"))
     seen = views(fields, seed=child(seed, "views")).to(fitted.device)
-    coords = 2 * torch.rand(functions, PLACES, d, generator=rng) - 1
+    coords = 2 * single.rand(functions, PLACES, d, generator=rng) - 1
     with torch.no_grad():
         clean, h = encoder.residual(seen, coords.to(fitted.device), fields(coords).to(fitted.device))
-        sigma = denoiser.noise_levels.for_training(torch.randn(LEVELS, functions, 1, 1, generator=rng)).to(clean)
-        noisy = clean + sigma * torch.randn(LEVELS, *clean.shape, generator=rng).to(clean)
+        sigma = denoiser.noise_levels.for_training(single.randn(LEVELS, functions, 1, 1, generator=rng)).to(clean)
+        noisy = clean + sigma * single.randn(LEVELS, *clean.shape, generator=rng).to(clean)
         prior_mean, prior_std = denoiser.prior(noisy, sigma)
         features = denoiser.net.net.features(*denoiser.net.scaled(noisy, sigma), h).movedim(0, 1).flatten(1, 3)
         target = ((clean - prior_mean) / prior_std).movedim(0, 1).flatten(1)
@@ -78,7 +79,7 @@ class EpistemicUncertainty:
         """Aleatoric and epistemic standard deviation (p, c) at coords (p, d): the root mean variance of the heads'
         distributions, and the std of their means. Their squares add up to the variance of a draw by a random head."""
         require_count(heads, "heads", at_least=2)
-        w = torch.special.ndtri((torch.arange(NODES) + 0.5) / NODES).to(self.root)
+        w = torch.special.ndtri((single.arange(NODES) + 0.5) / NODES).to(self.root)
         laws = torch.stack([model.quantiles(seen, coords, w)
                             for model in self.models(heads, learned_from=learned_from, seed=seed)])
         return laws.var(1, correction=0).mean(0).sqrt(), laws.mean(1).std(0)
@@ -88,7 +89,7 @@ def scatter(features: Tensor, residuals: Tensor) -> Tensor:
     """A root R (w, w or b), R Rᵀ = H⁻¹ J H⁻¹, for features (b, q, w) and residuals (b, q) of b functions."""
     features, residuals = features.double(), residuals.double()
     H = (features.mT @ features).mean(0) / features.shape[1]
-    H = H + RIDGE * H.diagonal().mean() * torch.eye(len(H)).to(H)
+    H = H + RIDGE * H.diagonal().mean() * single.eye(len(H)).to(H)
     slopes = (features.mT @ residuals[..., None])[..., 0] / features.shape[1]
     root = torch.linalg.solve(H, (slopes - slopes.mean(0)).T) / (len(slopes) - 1) ** 0.5          # (w, b)
     return torch.linalg.qr(root.T, mode="r").R.T.float()

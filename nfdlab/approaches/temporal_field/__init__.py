@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ...core import single
 from ...core.checks import require, require_number
 from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
@@ -44,7 +45,7 @@ class FrameTransformer(ResidualNetwork):
 
     def __init__(self, frames: int, k: int, width: int, depth: int, heads: int):
         super().__init__()
-        times = (torch.arange(frames) + 0.5) * (2 / frames) - 1
+        times = (single.arange(frames) + 0.5) * (2 / frames) - 1
         self.register_buffer("times", times[:, None], persistent=False)
         self.level, self.clock = Level(width), Fourier(1, OCTAVES)
         self.input = nn.Linear(3 * k + self.clock.out, width)
@@ -101,7 +102,7 @@ class TemporalPosterior(AutoencoderPosterior):
     @torch.no_grad()
     def decode(self, latent: Tensor, conditioning: Conditioning | None = None) -> EvaluatedFields:
         """Latents (n, k, frames) -> Fields; what needs no coordinates is computed once."""
-        prepared = self.net.prepare(latent)
+        prepared = self.net.prepare(self.require_latent(latent))
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             p = coords.shape[-2]
@@ -211,10 +212,10 @@ class TemporalLosses(LatentLosses):
         config, autoencoder, rng = self.config, self.net.autoencoder, self.run.rng("field", i)
         fields, values = self.batch(config.batch, "field", i)
         if config.frame_autoencoder == "neural":
-            level = config.frame_noise * torch.rand(len(values), 1, 1, generator=rng)
-            values = values + (level * torch.randn(values.shape, generator=rng)).to(values)
+            level = config.frame_noise * single.rand(len(values), 1, 1, generator=rng)
+            values = values + (level * single.randn(values.shape, generator=rng)).to(values)
             latent = autoencoder.encode(values, by_batch=True)
-            latent = latent + config.jitter * torch.randn(latent.shape, generator=rng).to(latent)
+            latent = latent + config.jitter * single.randn(latent.shape, generator=rng).to(latent)
         else:
             latent = autoencoder.encode(values)
         return self.error(fields, latent, rng).square().mean() / autoencoder.correction_scale**2

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...core import spline
+from ...core import single, spline
 from ...core.grid import cell_centres
 from ...core.types import ObservationBatch
 from ...diffusion.denoiser import Conditioning
@@ -84,7 +84,7 @@ class FrameMixturePrior(nn.Module):
 def noise_in_time(times: Tensor, lengthscale: float) -> Tensor:
     """The symmetric root (T, T) of a covariance of noise over frames at `times` (T,): squared exponential, a tenth
     each frame's own, since smooth noise alone leaves what flickers untouched. Lengthscale 0: the identity."""
-    own = torch.eye(len(times)).to(times)
+    own = single.eye(len(times)).to(times)
     if lengthscale == 0:
         return own
     smooth = torch.exp(-0.5 * ((times[:, None] - times) / lengthscale).square())
@@ -98,7 +98,7 @@ class SplinedExpansion(KarhunenLoeve):
     def __init__(self, d: int, c: int, side: int, rank: int):
         super().__init__(d, c, side, rank)
         for name, channels in (("centre", c), ("modes", c * rank), ("left", c)):
-            self.register_buffer(f"{name}_table", torch.zeros((side + 2) ** d, channels), persistent=False)
+            self.register_buffer(f"{name}_table", single.zeros((side + 2) ** d, channels), persistent=False)
         self.register_load_state_dict_post_hook(refresh)
 
     @torch.no_grad()
@@ -133,10 +133,10 @@ class LinearFrameLatents(nn.Module):
         self.measurements = nn.ModuleList(LatentMeasurement(k * frames, rank) for _ in range(components))
         self.field = field
         pixels = c * frame_side ** (d - 1)
-        self.register_buffer("component_weights", torch.full((components,), 1 / components))
-        self.register_buffer("mean", torch.zeros(pixels))
-        self.register_buffer("basis", torch.zeros(k, pixels))
-        self.register_buffer("correction_scale", torch.ones(()))            # of what the field adds
+        self.register_buffer("component_weights", single.full((components,), 1 / components))
+        self.register_buffer("mean", single.zeros(pixels))
+        self.register_buffer("basis", single.zeros(k, pixels))
+        self.register_buffer("correction_scale", single.ones(()))            # of what the field adds
         self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
         mixing = noise_in_time(cell_centres((frames,), dtype=torch.float64)[:, 0], noise_lengthscale)
         self.register_buffer("mixing", mixing.float(), persistent=False)     # white noise on latents -> noise on frames
@@ -195,7 +195,7 @@ class LinearFrameLatents(nn.Module):
         logs, gains = [], []
         for measurement, share in zip(self.measurements, self.component_weights, strict=True):
             A, own, away = measurement.matrix.double(), measurement.own.double(), latent.flatten(1) - measurement.middle
-            root = torch.linalg.cholesky(torch.eye(A.shape[1]).to(A) + A.T / own @ A)
+            root = torch.linalg.cholesky(single.eye(A.shape[1]).to(A) + A.T / own @ A)
             gains.append(torch.cholesky_solve(A.T / own, root).to(latent).contiguous())
             back = torch.linalg.solve_triangular(root, A.T / own, upper=False).to(latent).contiguous()
             constant = (-root.diagonal().log().sum() - own.log().sum() / 2).to(latent)
@@ -244,8 +244,8 @@ class NeuralFrameLatents(nn.Module):
         self.reader = linear_layers(self.rasterise.out, 192, 96, 3 * k)
         self.field = field
         self.measurements = nn.ModuleList([LatentMeasurement(k * frames, k * frames)])
-        self.register_buffer("mean", torch.zeros(c))                    # the mean value, where nothing was observed
-        self.register_buffer("correction_scale", torch.ones(()))        # the field is all of the answer
+        self.register_buffer("mean", single.zeros(c))                    # the mean value, where nothing was observed
+        self.register_buffer("correction_scale", single.ones(()))        # the field is all of the answer
         self.register_buffer("grid", cell_centres((frames, *[frame_side] * (d - 1))), persistent=False)
 
     def raw(self, films: Tensor) -> Tensor:
@@ -284,7 +284,7 @@ class NeuralFrameLatents(nn.Module):
         precision = 1 / std.square() - 1 / MOST**2
         blurred = 1 / (1 + measurement.own * precision)                 # by the latent's own noise
         information = (mean / std.square() - precision * measurement.middle) * blurred
-        total = torch.eye(A.shape[1]).to(A) + A.T @ ((precision * blurred)[..., None] * A)
+        total = single.eye(A.shape[1]).to(A) + A.T @ ((precision * blurred)[..., None] * A)
         return WeightPosterior(information @ A, total)
 
     @torch.no_grad()

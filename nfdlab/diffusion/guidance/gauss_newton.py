@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ...core import single
 from ...core.checks import require_count, require_name, require_number
 from ..denoiser import DenoiseFn, GaussianPrior, like
 from .measurement import Measurement, isotropic, jacobian, rows_through, traced, update
@@ -55,7 +56,7 @@ def linearised(measurement: Measurement, covariance: GaussianPrior | None, shape
     mean = measurement.y.new_zeros(1, *shape) if covariance is None else covariance.mean.reshape(1, *shape)
     nearest = gauss_newton(lambda x, sigma: mean.clone(), measurement, iterations=iterations,
                            covariance="isotropic" if covariance is None else covariance)
-    best = nearest(mean, torch.tensor(HIGHEST))
+    best = nearest(mean, single.tensor(HIGHEST))
     with torch.inference_mode(False), torch.enable_grad():
         best = best.clone().requires_grad_()
         out = measurement.A(best)[0]
