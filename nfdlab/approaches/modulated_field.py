@@ -29,7 +29,7 @@ from ..fields.siren import ModulatedSiren
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
 from ..latents.two_stage import LatentLosses
-from ..nn.networks import MLP, GridEncoder, Standardise
+from ..nn.networks import MLP, GridEncoder, Standardise, depth_to_space, space_to_depth
 from ..nn.unet import UNet
 from ..training import Run, Stage, reused
 
@@ -107,37 +107,59 @@ class FieldInformed(ResidualNetwork):
 
 
 class ModulatedFieldNetwork(LatentNetwork):
-    """Shared field, meta-learned encoder, set encoder and denoiser. Shape of a latent: (k,), or (k, *cells)."""
+    """Shared field, meta-learned encoder, set encoder and denoiser.
+
+    Shape of a latent: (k,), or (k r^d, *cells), the r^d latent vectors in each cell folded into its channels.
+    """
 
     amortised = True
 
     def __init__(self, config: "ModulatedField", d: int, c: int):
         super().__init__()
         k, width, cells = config.latent_channels, config.widths[0], config.cells
-        self.shape = (k, *[cells] * d) if cells else (k,)
+        self.k, self.per_cell = k, config.points_per_cell if cells else 1
+        self.shape = (k * self.per_cell**d, *[cells] * d) if cells else (k,)
         self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
                                     config.modulate == "shift_and_scale")
         self.meta_learned = config.encoder == "meta_learned"
-        self.encoder = MetaLearnedEncoder(self.shape, config.inner_steps, config.inner_lr) if self.meta_learned else \
-            SetEncoder(config, d, c, k)
-        self.unit = Standardise(k)
+        fine = (k, *[cells * self.per_cell] * d) if cells else (k,)
+        self.encoder = MetaLearnedEncoder(fine, config.inner_steps, config.inner_lr) if self.meta_learned else \
+            SetEncoder(config, d, c, self.shape[0])
+        self.unit = Standardise(self.shape[0])
         self.set_encoder = SetEncoder(config, d, c, width)
         self.gaussian = None if cells else GaussianPrior(k)
-        net = UNet(d, k, width + k, config.widths, config.depth) if cells else MLP(k, width, config.depth, width + k)
+        folded = self.shape[0]
+        net = UNet(d, folded, width + folded, config.widths, config.depth) if cells else \
+            MLP(k, width, config.depth, width + k)
         self.denoiser = Denoiser(FieldInformed(net), None if config.prior == "white" else
                                  LatentGaussian(d, c, *STATISTICS[d], self.shape))
 
     def raw(self, points: ObservationBatch, inner_steps: int | None = None, learn: bool = False) -> Tensor:
-        """Scattered points of b functions -> latents (b, *shape) at their own scale."""
-        return self.encoder(self.field, points, inner_steps, learn) if self.meta_learned else self.encoder(points)
+        """Scattered points of b functions -> what the field takes, at its own scale, not folded: (b, k), or
+        (b, k, *[r cells] * d)."""
+        if self.meta_learned:
+            return self.encoder(self.field, points, inner_steps, learn)
+        return self.unfolded(self.encoder(points))
 
     def encode(self, points: ObservationBatch, inner_steps: int | None = None) -> Tensor:
         """Scattered points of b functions -> latents (b, *shape) of unit scale."""
-        return self.unit(self.raw(points, inner_steps))
+        return self.unit(self.folded(self.raw(points, inner_steps)))
 
     def rescale(self, raw: Tensor) -> None:
         """Set the scale to that of raw latents."""
-        self.unit.calibrate(raw)
+        self.unit.calibrate(self.folded(raw))
+
+    def folded(self, raw: Tensor) -> Tensor:
+        """The latent vectors of each cell in its channels, so that the denoiser works on few cells (Shi et al. 2016)."""
+        return raw if self.per_cell == 1 else space_to_depth(raw, self.shape[1])
+
+    def unfolded(self, latent: Tensor) -> Tensor:
+        """The inverse of `folded`."""
+        return latent if self.per_cell == 1 else depth_to_space(latent, self.k, self.per_cell)
+
+    def modulation(self, latent: Tensor) -> Tensor:
+        """Latents (b, *shape) of unit scale -> what the field takes; the inverse of what `encode` does last."""
+        return self.unfolded(self.unit.restore(latent))
 
     def condition(self, observations: ObservationBatch) -> Conditioning:
         """Features and likelihood of the observations; where the prior is a measured Gaussian, also its posterior."""
@@ -148,12 +170,12 @@ class ModulatedFieldNetwork(LatentNetwork):
         """Gradient of the observations' log likelihood with respect to latents of unit scale."""
         with torch.inference_mode(False), torch.enable_grad():
             latent, coords, real = latent.detach().clone().requires_grad_(), seen.coords.clone(), seen.mask[..., None]
-            misfit = real * (self.field(coords, self.unit.restore(latent)) - seen.values.clone())
+            misfit = real * (self.field(coords, self.modulation(latent)) - seen.values.clone())
             variance = seen.noise_std.clone()[:, None, None].square() + SHARPNESS**2
             return torch.autograd.grad((misfit.square() / (-2 * variance)).sum(), latent)[0]
 
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
-        return (self.unit.restore(latent),)
+        return (self.modulation(latent),)
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
         return self.field(coords, prepared[0])
@@ -180,11 +202,11 @@ class ModulatedFieldPosterior(LatentPosterior):
     def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
         """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
         the others by `deep`. Karras et al. 2019, sec. 3.1."""
-        field, (a, b) = self.net.field, (self.net.unit.restore(latent) for latent in (shallow, deep))
+        field, (a, b) = self.net.field, (self.net.modulation(latent) for latent in (shallow, deep))
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
             first, last = field.local(coords, a[part]), field.local(coords, b[part])
-            return field.with_shifts(coords, torch.cat([first[..., :layer, :], last[..., layer:, :]], -2))
+            return field.with_shifts(coords, first[:layer] + last[layer:])
 
         return self.evaluated(rule, len(shallow), field.width * (1 if a.ndim == 2 else 8))
 
@@ -215,7 +237,8 @@ class ModulatedField(NetworkConfig):
     prior: str = "white"                     # or "gaussian", measured on draws and conditioned on the observations
     # cells a side of a latent on a grid, 16 in 2D and 8 in 3D; 0: the latent is one vector, as in 1D
     cells: int | None = None
-    latent_channels: int | None = None       # numbers in a vector, 16, or of each cell, 4
+    latent_channels: int | None = None       # numbers in a vector, 16, or in each vector of a grid, 4
+    points_per_cell: int = 1                 # latent vectors along an axis of a cell, folded for the denoiser
     encoder: str = "meta_learned"            # of scattered points: steps of gradient descent, or a set "network"
     inner_steps: int = 3                     # steps of gradient descent from zero to the latent of a function
     inner_lr: float = 1.0                    # size of these steps at first; it is learned

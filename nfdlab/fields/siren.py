@@ -27,7 +27,7 @@ class Sine(nn.Module):
 
     def before(self, x: Tensor) -> Tensor:
         """Input of the sine, without modulation."""
-        return self.omega * self.linear(x)
+        return nn.functional.linear(x, self.omega * self.linear.weight, self.omega * self.linear.bias)
 
     def forward(self, x: Tensor, shift: Tensor | float = 0.0) -> Tensor:
         return torch.sin(self.before(x) + shift)
@@ -76,12 +76,11 @@ class ModulatedSiren(nn.Module):
         if scales:
             nn.init.zeros_(self.scale.weight)
 
-    def shifts(self, latent: Tensor) -> Tensor:
-        """(…, k) -> (…, depth, width): the shift of each layer, in radians; with `scales` (…, depth, 2 width)."""
-        shift = self.shift(latent).unflatten(-1, (-1, self.width))
-        if self.scale is None:
-            return shift
-        return torch.cat([shift, self.scale(latent).unflatten(-1, (-1, self.width))], -1)
+    def shifts(self, latent: Tensor) -> list[Tensor]:
+        """(…, k) -> for each layer the shifts of its sines (…, width), in radians; with `scales` (…, 2 width)."""
+        parts = [self.shift.weight] if self.scale is None else [self.shift.weight, self.scale.weight]
+        layers = zip(*(weight.split(self.width) for weight in parts), strict=True)
+        return [nn.functional.linear(latent, torch.cat(layer)) for layer in layers]
 
     def forward(self, coords: Tensor, latent: Tensor) -> Tensor:
         if latent.ndim == 2:
@@ -90,23 +89,23 @@ class ModulatedSiren(nn.Module):
             placed[0], self.local(placed[1] if len(placed[1]) > 1 else placed[1][0], *of)), coords, (latent,),
             self.shift.out_features)
 
-    def local(self, coords: Tensor, latent: Tensor) -> Tensor:
-        """The shifts at coords: (b, depth, width) of a flat latent, (b, p, depth, width) of a latent on a grid."""
+    def local(self, coords: Tensor, latent: Tensor) -> list[Tensor]:
+        """The shifts at coords: for each layer (b, width) of a flat latent, (b, p, width) of a latent on a grid."""
         if latent.ndim > 2:                               # meta-learning differentiates twice
             latent = (blend if torch.is_grad_enabled() else interpolate)(latent, coords)
         return self.shifts(latent)
 
-    def with_shifts(self, coords: Tensor, shifts: Tensor) -> Tensor:
-        """The field with given shifts (b, depth, width), or (b, p, depth, width) for each place: values (b, p, c)."""
+    def with_shifts(self, coords: Tensor, shifts: list[Tensor]) -> Tensor:
+        """The field with given shifts, for each layer (b, width), or (b, p, width) for each place: values (b, p, c)."""
         first = self.siren.sines[0].before
-        if shifts.ndim == 4:
+        if shifts[0].ndim == 3:
             return self._modulated(first(coords), shifts)
-        return in_pieces(lambda at: (first(at),), lambda placed, of: self._modulated(placed[0], of[0][:, None]), coords,
-                         (shifts,), self.width)
+        return in_pieces(lambda at: (first(at),), lambda placed, of: self._modulated(
+            placed[0], [shift[:, None] for shift in of]), coords, tuple(shifts), self.width)
 
-    def _modulated(self, x: Tensor, shifts: Tensor) -> Tensor:
-        """The input of the first sine, without modulation, and shifts (b, p or 1, depth, …) -> values (b, p, c)."""
-        for i, (sine, shift) in enumerate(zip(self.siren.sines, shifts.unbind(-2), strict=True)):
+    def _modulated(self, x: Tensor, shifts: list[Tensor]) -> Tensor:
+        """The input of the first sine, without modulation, and shifts of each layer (b, p or 1, …) -> (b, p, c)."""
+        for i, (sine, shift) in enumerate(zip(self.siren.sines, shifts, strict=True)):
             x = sine.before(x) if i else x
             if self.scale is not None:
                 shift, stretch = shift.chunk(2, -1)

@@ -126,6 +126,21 @@ def test_cavia_trains_and_its_latents_are_of_unit_scale():
         assert torch.equal(model.encode(fields), latent)
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_folded_latents_are_the_same_field(d):
+    """What the encoder finds on the fine grid is what the field is given, though the denoiser sees fewer, thicker cells."""
+    net = fresh(d, cells=4, points_per_cell=2, latent_channels=3, side=16).net
+    coords = 2 * torch.rand(2, 60, d, generator=stream(5, "coords")) - 1
+    points = ObservationBatch.exact(coords, normals(0, 2, (60, 1), "values"))
+    net.rescale(net.raw(points))
+    raw, latent = net.raw(points), net.encode(points)
+    assert raw.shape == (2, 3, *[8] * d) and latent.shape == (2, *net.shape) == (2, 3 * 2**d, *[4] * d)
+    torch.testing.assert_close(net.modulation(latent), raw, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(net.evaluate(coords, net.prepare(latent)), net.field(coords, raw), atol=1e-5, rtol=1e-5)
+    moved = net.folded(raw + torch.arange(8.0).reshape(-1, *[1] * (d - 1)))[0] - net.folded(raw)[0]
+    assert torch.equal(moved.amin(0).round(), 2 * torch.arange(4.0).reshape(-1, *[1] * (d - 1)).expand([4] * d))
+
+
 # Functions known by scattered points
 
 def test_a_source_of_points_alone_trains_saves_and_draws(tmp_path):
