@@ -150,7 +150,7 @@ class ModulatedFieldNetwork(LatentNetwork):
         self.unit.calibrate(self.folded(raw))
 
     def folded(self, raw: Tensor) -> Tensor:
-        """The latent vectors of each cell in its channels, so that the denoiser works on few cells (Shi et al. 2016)."""
+        """The latent vectors of a cell in its channels: the denoiser works on few cells (Shi et al. 2016)."""
         return raw if self.per_cell == 1 else space_to_depth(raw, self.shape[1])
 
     def unfolded(self, latent: Tensor) -> Tensor:

@@ -35,13 +35,13 @@ class NetworkConfig:
 
     def __post_init__(self):
         for field in fields(self):
-            value, kinds = getattr(self, field.name), get_args(field.type) if isinstance(field.type, UnionType) else (
+            value, allowed = getattr(self, field.name), get_args(field.type) if isinstance(field.type, UnionType) else (
                 field.type,)
-            if value is None and NoneType in kinds:
+            if value is None and NoneType in allowed:
                 continue
-            if int in kinds:
+            if int in allowed:
                 require_count(value, field.name, at_least=0)
-            elif float in kinds:
+            elif float in allowed:
                 require_number(value, field.name, 0.0)
         for name, names in {"prior": PRIORS, **self.choices}.items():
             if getattr(self, name) != getattr(type(self), name):         # the default may be None

@@ -129,7 +129,7 @@ def test_what_measures_says_what_it_needs():
     refused(TypeError, lambda: seam_jump(fields, b"x")), refused(ValueError, lambda: measured(fields, one, 1))
     refused(ValueError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, counts=(1,), tasks=1, draws=2, points=one))
     refused(ValueError, lambda: Search(SMOOTH.oracle(), 5, 0)), refused(TypeError, lambda: Search(3, 1, 0))
-    refused(TypeError, lambda: grid(["nearest"], 3))
+    refused(ValueError, lambda: grid(["nearest"], 3))
     refused(ValueError, lambda: SMOOTH.oracle().moments(None, one.T[0]))
 
 

@@ -128,7 +128,7 @@ def test_cavia_trains_and_its_latents_are_of_unit_scale():
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_folded_latents_are_the_same_field(d):
-    """What the encoder finds on the fine grid is what the field is given, though the denoiser sees fewer, thicker cells."""
+    """What the encoder finds on the fine grid is what the field is given, though the denoiser sees fewer cells."""
     net = fresh(d, cells=4, points_per_cell=2, latent_channels=3, side=16).net
     coords = 2 * torch.rand(2, 60, d, generator=stream(5, "coords")) - 1
     points = ObservationBatch.exact(coords, normals(0, 2, (60, 1), "values"))
