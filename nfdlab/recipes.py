@@ -12,10 +12,6 @@ from .core.rng import child, normals, uniforms
 from .core.types import Approach, Budget, Problem, Source, Watch, quiet
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 
-# a latent vector a hundred and twenty-eighth of the box each: curves that jump anywhere
-WAVES_OF_CELLS = {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift", "points": 512,
-                  "field_batch": 16, "field_width": 32, "omega": 20.0, "field_share": 0.2, "widths": (64, 64, 72),
-                  "depth": 2, "batch": 64, "noise_draws": 1, "steps": 8}
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
 # measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
@@ -45,8 +41,12 @@ CONFIGS = {
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "neural", "latent_channels": 8, "width": 80,
                                            "field_share": 0.4},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
-    ("modulated_field", "sawtooth1d"): WAVES_OF_CELLS,
-    ("modulated_field", "families1d"): WAVES_OF_CELLS,
+    ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
+                                        "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,
+                                        "field_share": 0.2, "widths": (64, 64, 72), "depth": 2, "batch": 64,
+                                        "noise_draws": 1, "steps": 16},
+    ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
+                                        "steps": 8},
     ("modulated_field", "styles2d"): {"points_per_cell": 2, "latent_channels": 2, "modulate": "shift", "points": 2048,
                                       "field_batch": 8, "field_width": 32, "omega": 20.0, "field_share": 0.3},
     ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),

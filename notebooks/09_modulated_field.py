@@ -44,7 +44,6 @@ import torch
 from IPython.display import display
 
 import nfdlab as nfd
-from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import child, seeded, stream
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.denoiser import Denoiser
@@ -56,7 +55,7 @@ from nfdlab.evaluate.scores import energy_distance
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.evaluate.table import compare
 from nfdlab.jupyter.exercises import Exercises
-from nfdlab.nn.unet import UNet
+from nfdlab.nn.networks import MLP
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
@@ -270,7 +269,7 @@ figure
 n, steps, parts, depth = 6, 12, model.net, model.depth
 with torch.no_grad():
     r = parts.set_encoder(ObservationBatch.of([Observations.none(1, 1)]).to(model.device))
-    given = torch.cat([r, torch.zeros(1, *parts.shape).to(r)], 1).expand(n, -1, -1)  # nothing was seen: no slope
+    given = torch.cat([r, torch.zeros(1, *parts.shape).to(r)], 1).expand(n, -1)  # nothing was seen: the slope is zero
     sigmas, before = model.sigmas(steps), None
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
@@ -284,12 +283,11 @@ with torch.no_grad():
         if before is not None:
             best = clean + (clean - before[0]) * h / (2 * before[1])
         z, before = t / s * z + (1 - t / s) * best, (clean, h)
-    z = z * parts.unit.std[:, None] + parts.unit.mean[:, None]
-    z = z.unflatten(1, (parts.k, parts.per_cell)).mT.flatten(2)  # (n, 8, 32) -> (n, 2, 128): cells hold four places each
+    z = z * parts.unit.std + parts.unit.mean
     values, siren = coords.to(model.device).expand(n, -1, -1), parts.field.siren
-    shifts = parts.field.shift(interpolate(z, values)).chunk(depth, -1)
-    for sine, shift in zip(siren.sines, shifts, strict=True):
-        values = torch.sin(sine.omega * sine.linear(values) + shift)
+    shifts, scales = (one(z).chunk(depth, -1) for one in (parts.field.shift, parts.field.scale))
+    for sine, shift, scale in zip(siren.sines, shifts, scales, strict=True):
+        values = torch.sin(sine.omega * sine.linear(values) * (1 + scale[:, None]) + shift[:, None])
     values = siren.output(values)
 
 # %% [markdown]
@@ -361,10 +359,10 @@ kept_scores({"families1d": model, "sawtooth1d": sawyer, "styles2d": painter})
 some, x = waves.draw(256, seed=child(seed, "scattered")), 2 * torch.rand(256, 256, 1, generator=stream(seed, "places")) - 1
 points = ObservationBatch.exact(x, some(x))
 whole, apart, missed_at = model.encode(points.take(slice(128))), {}, {}
-between = (whole - whole.roll(1, 0)).flatten(1).norm(dim=1).median()
+between = (whole - whole.roll(1, 0)).norm(dim=1).median()
 for count in (4, 8, 16, 32, 64, 128):
     found = model.encode(points.take(slice(128, 128 + count)))  # other points than the first 128
-    apart[count] = ((found - whole).flatten(1).norm(dim=1).median() / between).item()
+    apart[count] = ((found - whole).norm(dim=1).median() / between).item()
     missed_at[count] = ((model.decode(found)(grid).cpu() - some(grid)).square().mean() / some(grid).var()).item()
 figure, (axes,) = style.picture(1, 2, size=(9.4, 3.0))
 axes[0].plot(list(apart), list(apart.values()), color=style.MODEL, marker="o", ms=4, label="distance of the latents")
@@ -383,12 +381,12 @@ figure
 
 # %%
 square, sine_ = (model.encode(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
-known, off = model.encode(waves.draw(2000, seed=seed + 5)).flatten(1), {}
-usual = torch.cdist(whole.flatten(1), known).amin(1).median().item()  # between real waves
+known, off = model.encode(waves.draw(2000, seed=seed + 5)), {}
+usual = torch.cdist(whole, known).amin(1).median().item()  # between real waves
 figure, (axes,) = style.picture(1, 3, size=(10.4, 3.0), sharey=True)
 for ax, way in zip(axes, WAYS, strict=True):
     between_ = model.cross(square, sine_, torch.linspace(0, 1, 7), way=way)
-    off[way] = torch.cdist(between_[1:-1].flatten(1), known).amin(1).mean().item()
+    off[way] = torch.cdist(between_[1:-1], known).amin(1).mean().item()
     curves = model.decode(between_)
     told = [nfd.observe(curves[i], nfd.patterns.Random(count=24), noise_std=0.05, seed=i) for i in range(7)]
     likeliest = [kinds[int(waves.prior.posterior(one).log_weights.argmax())] for one in told]
@@ -447,12 +445,12 @@ saved, levels, blobs = model.encode(waves.draw(2048, seed=seed + 7)).cpu(), mode
 figure, (axes,) = style.picture(1, 2, size=(9.4, 2.9), sharey=True)
 for ax, factor in zip(axes, (1.0, 0.05), strict=True):
     with seeded(seed):
-        prior = Denoiser(UNet(1, saved.shape[1], 0, (32, 48)))
+        prior = Denoiser(MLP(saved.shape[1], 96, 2))
     prior.noise_levels.load_state_dict(parts.denoiser.noise_levels.state_dict())
     adam, rng = torch.optim.Adam(prior.parameters(), 6e-3), stream(seed, "prior")
     for i in range(live):
         adam.param_groups[0]["lr"] = 6e-3 * (1 - i / live)
-        loss = prior.training_loss(factor * saved[torch.randint(len(saved), (64,), generator=rng)], rng)
+        loss = prior.training_loss(factor * saved[torch.randint(len(saved), (128,), generator=rng)], rng)
         adam.zero_grad()
         loss.backward()
         adam.step()
