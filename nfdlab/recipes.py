@@ -1,6 +1,6 @@
 """How what ships is made: for each approach and problem the config, the views it practises on, what it may see."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 
 import torch
@@ -11,6 +11,7 @@ from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Approach, Budget, Problem, Source, Watch, quiet
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
+from .problems.arrays import Arrays
 
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
 # measured on what ships (evaluate.steps), where its header has a curve
@@ -211,6 +212,8 @@ def train(approach, problem, *, budget: str | Budget = "lesson", seed: int = 0, 
                           watch=watch)
     fitted.about.update(problem=problem.card.name, knobs=knobs(problem), seed=seed,
                         budget={"name": budget.name, "seconds": budget.seconds, "steps": budget.steps}, scores={})
+    if isinstance(problem, Arrays):
+        fitted.about["scaling"] = asdict(problem.scaling)
     return fitted
 
 

@@ -62,8 +62,8 @@ def save(fitted, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     path = Path(path)
     require(path.suffix == ".safetensors", must="path: a file name ending in .safetensors.", came=str(path),
             why="The suffix tells what can read it.", do=f"save(fitted, {str(path.with_suffix('.safetensors'))!r}).")
-    require(dtype is None or isinstance(dtype, torch.dtype) and dtype.is_floating_point, came=dtype,
-            must="dtype: a floating point type of torch.", why="Weights are not whole numbers.",
+    require(dtype in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64), came=dtype,
+            must="dtype: a floating point type of 16 bits or more.", why="Weights are not whole numbers, nor coarse.",
             do="dtype=torch.float16 halves the file.")
     tensors = {k: v.detach().to("cpu", (dtype or v.dtype) if v.dtype == torch.float32 else v.dtype).contiguous()
                for k, v in fitted.tensors().items()}
@@ -85,10 +85,12 @@ def header(about: dict, tensors: dict[str, torch.Tensor]) -> dict[str, str]:
 
 def checksum(about: str, tensors: dict[str, torch.Tensor]) -> str:
     """A digest of what a file says of itself, and of names, types, shapes and every bit of the values."""
+    import torch
+
     found = hashlib.blake2b(about.encode(), digest_size=16)
     for name, value in sorted(tensors.items()):
         found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
-        found.update(value.contiguous().numpy().tobytes())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

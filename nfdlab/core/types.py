@@ -149,7 +149,7 @@ def require_agreement(keys: Tensor, values: Tensor, noise_std: float, unit: floa
     """Refuse values (m, c) that differ far beyond the noise where rows of `keys` (m, k), what was measured, are equal.
     `unit`: of the noise, for the text."""
     size = float(values.abs().max()) if len(values) else 0.0
-    if 50 * noise_std >= size:                       # then no two differ by 100 noise_std
+    if keys.shape[1] == 0 or 50 * noise_std >= size:         # nothing is asked, or no two differ by 100 noise_std
         return
     _, which, counts = keys.unique(dim=0, return_inverse=True, return_counts=True)
     means = values.new_zeros(len(counts), values.shape[1]).index_add(0, which, values) / counts[:, None]

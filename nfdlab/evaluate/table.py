@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import baselines, problems
-from ..core.capabilities import MeasuresLinearly, record_of
+from ..core.capabilities import MeasuresLinearly, Pattern, record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -125,6 +125,8 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
                     why="Each has its own rows.", do="pattern={'every 4': nfdlab.patterns.Frames(every=4)}.")
             return list(pattern.items())
         known = isinstance(pattern, patterns.Sized | MeasuresLinearly)
+        require(known or isinstance(pattern, Pattern), kind=TypeError, must="pattern: a Pattern, or a class of them.",
+                came=pattern, why="It says which places are seen.", do="pattern=nfdlab.patterns.Random.")
         return [(pattern.size(d) if known else len(pattern.coords(d, seed=0)), pattern)]
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.capabilities import record_of
 from ..core.checks import describe, require, require_count, require_name, require_number
 from ..core.types import Observations, require_agreement
 from .files import read
@@ -29,6 +30,14 @@ class Scaling:
     std: tuple[float, ...]
     axes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fitted) -> "Scaling":
+        """The scaling of the data that a trained approach learned from, kept with its weights."""
+        kept = record_of(fitted).get("scaling")
+        require(kept is not None, must="fitted: an approach trained on own data.", came=fitted,
+                why="Other problems have no units but the box's.", do="nfdlab.train(approach, Arrays(data)).")
+        return cls(**{name: tuple(value) for name, value in kept.items()})
 
     def to_box(self, places) -> Tensor:
         """Physical places (…, d) -> coordinates (…, d) in [-1, 1]."""

@@ -10,7 +10,7 @@ from scipy.interpolate import RegularGridInterpolator
 import nfdlab
 from nfdlab import baselines, patterns, problems
 from nfdlab.evaluate.provenance import require_same_problem
-from nfdlab.problems.arrays import Arrays, observations
+from nfdlab.problems.arrays import Arrays, Scaling, observations
 from nfdlab.problems.files import read
 from nfdlab.problems.gridded import gridded
 from nfdlab.recipes import knobs
@@ -120,6 +120,21 @@ def test_weights_know_their_data_again(tmp_path):
     require_same_problem(trained, Arrays(data.copy()).held_out())
     with pytest.raises(ValueError, match="came: weights of arrays"):
         require_same_problem(trained, Arrays(data + 1))
+    (tmp_path / "same.npy").rename(tmp_path / "another name.npy")
+    require_same_problem(trained, Arrays(tmp_path / "another name.npy"))
+
+
+def test_weights_keep_the_units_of_their_data(tmp_path):
+    data = 300 + 20 * noise(8, 16).numpy()
+    model = nfdlab.train("sparse_conditional", Arrays(data), budget="smoke", device="cpu")
+    kept = nfdlab.load(nfdlab.save(model, tmp_path / "mine.safetensors"), device="cpu")
+    assert Scaling.of(kept) == Scaling.of(model) == Arrays(data).scaling
+    seen = observations([[2.5, 310.0], [9.5, 290.0]], noise_std=1.0, scaling=Scaling.of(kept))
+    values = seen.scaling.restore(kept.draw(seen, 8, seed=0)(seen.coords))
+    assert 200 < float(values.min()) < float(values.max()) < 400
+    with pytest.raises(ValueError, match="own data") as error:
+        Scaling.of(nfdlab.load("score_field", "gp1d", device="cpu"))
+    assert "\n  do:   " in str(error.value)
 
 
 def test_your_data_are_scored_against_kriging():
