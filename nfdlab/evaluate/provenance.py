@@ -10,14 +10,16 @@ from ..recipes import knobs, refit_line
 def require_same_problem(fitted, problem) -> None:
     """Refuse a trained `fitted` whose problem has another name or other knobs, with the line that refits.
 
-    The side of the data is no knob, and own data are known by their hash. The exact posterior and baselines carry no record (`about`) and fit any problem.
+    The side of the data is no knob, and own data are known by their hash. The exact posterior and baselines carry no
+    record (`about`) and fit any problem.
     """
     about = record_of(fitted)
     if "problem" not in about:
         return
     name, mine, theirs = problem.card.name, _plain(knobs(problem)), _plain(about.get("knobs", {}))
     theirs.pop("side", None)
-    require(about["problem"] == name and _hashed(mine) == _hashed(theirs), must=f"A model trained on {_words(name, mine)}.",
+    same = about["problem"] == name and _hashed(mine) == _hashed(theirs)
+    require(same, must=f"A model trained on {_words(name, mine)}.",
             came=f"weights of {_words(about['problem'], theirs)}",
             why="The weights hold the prior: on another problem their answer is wrong and confident.",
             do=refit_line(about.get("approach", "sparse_conditional"), problem))
