@@ -45,7 +45,7 @@ CONFIGS = {
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,
                                         "field_share": 0.2, "widths": (64, 64, 72), "depth": 2, "batch": 64,
-                                        "noise_draws": 1, "steps": 16},
+                                        "noise_draws": 1, "steps": 8},
     ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
                                         "steps": 8},
     ("modulated_field", "styles2d"): {"modulate": "shift", "field_batch": 16, "field_share": 0.25},

@@ -143,7 +143,7 @@ figure
 #
 # **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega (W_l h_l + b_l) \odot (1 + S_l z) + M_l z\big)$, $h_0 = x$, and
 # $f_z(x) = w \cdot h_L + c$. All functions share $W, b, w, c, M, S$. The latent $z$ of one function shifts the sines by $M_l z$ and scales their
-# inputs by $1 + S_l z$ (surfaces: shifts only). Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on
+# inputs by $1 + S_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on
 # each cell of a grid, interpolated at $x$.
 #
 # **Latents by gradient descent** (CAVIA). Given $p$ scattered points $(x_i, y_i)$ of a function, three steps from zero, of learned sizes $\alpha$:

@@ -4,7 +4,7 @@ Task i with m observations has its own streams, derived from (seed, m, i), so mo
 contestant gets the same ones. Truths come from the side of the problem that training never sees.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 import torch
@@ -15,7 +15,7 @@ from ..core.capabilities import MeasuresLinearly, Pattern, record_of
 from ..core.checks import require, require_coords, require_count, require_number, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Fitted, Problem
+from ..core.types import LARGEST, Fitted, Problem
 from ..observation import patterns
 from ..observation.observing import observe
 from . import calibration, scores
@@ -104,6 +104,9 @@ def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tupl
     n equal draws (a point forecast) have the scores of one draw, which is far cheaper.
     """
     scores.check(draws, truth)
+    largest = max(float(draws.abs().max()), float(truth.abs().max()))
+    require(largest <= LARGEST, must=f"draws and truth: numbers between -{LARGEST:g} and {LARGEST:g}.",
+            came=f"{largest:.3g}", why="Squares of larger ones are infinite.", do="Other units.")
     draws, truth = draws.detach().to("cpu", torch.float32), truth.detach().to("cpu", torch.float32)
     if bool((draws[..., 1:, :, :] == draws[..., :1, :, :]).all()):
         draws = draws[..., :1, :, :]
@@ -128,6 +131,8 @@ def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:
         require(known or isinstance(pattern, Pattern), kind=TypeError, must="pattern: a Pattern, or a class of them.",
                 came=pattern, why="It says which places are seen.", do="pattern=nfdlab.patterns.Random.")
         return [(pattern.size(d) if known else len(pattern.coords(d, seed=0)), pattern)]
+    require(counts is None or isinstance(counts, Iterable), kind=TypeError, must="counts: numbers of observations.",
+            came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")
     counts = COUNTS[d] if counts is None else tuple(counts)
     require(len(counts) > 0 and len(set(counts)) == len(counts), must="counts: different numbers of observations.",
             came=counts, why="Each has its own rows in the table.", do="counts=(1, 3, 5, 10, 20).")

@@ -107,7 +107,7 @@ class Enumerated(Conditional):
         params = self._thinned(POINTS)[0]
         params = params + self.widths * (even(*params.shape) - 0.5)
         begin = params.repeat(-(-POINTS // len(params)), 1)[:POINTS].clamp(0, 1)
-        moves = self.longer * min(max(WORK // (POINTS * m), MOVES[0]), MOVES[1])
+        moves = self.longer * min(max(WORK // (POINTS * max(1, m)), MOVES[0]), MOVES[1])
         points = differential_evolution(begin, log_density, moves, seed=0)
         return replace(self, centres=points, widths=0 * self.widths, log_weights=single.zeros(POINTS))
 

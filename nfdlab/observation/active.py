@@ -61,7 +61,8 @@ class Search:
             require_name(self.policy, POLICIES, "policy")
         if self.candidates is None:
             object.__setattr__(self, "candidates", cell_centres((SIDES[self.d],) * self.d))
-        require(len(require_coords(self.candidates, self.d)) > 0, must="candidates: at least one place.",
+        object.__setattr__(self, "candidates", require_coords(self.candidates, self.d).float())
+        require(len(self.candidates) > 0, must="candidates: at least one place.",
                 came=self.candidates, why="The next place is one of them.", do="nfdlab.cell_centres((64,)).")
         if self.carry and self.particles is None and self.seen is None and isinstance(self.fitted, HasSequential):
             object.__setattr__(self, "particles", self.fitted.sequential(seed=child(self.seed, "cloud")))
@@ -92,7 +93,7 @@ class Search:
         if self.m == 0:
             return found
         half = 1 / len(self.candidates) ** (1 / self.d)              # of the distance between evenly spaced candidates
-        looked = torch.cdist(self.candidates, self.seen.coords).min(1).values < half
+        looked = torch.cdist(self.candidates, self.seen.coords.to(self.candidates)).min(1).values < half
         wrong = values.var(0).sum(-1) > self.noise_std**2 * self.c
         return found.masked_fill(looked & wrong, -math.inf)
 

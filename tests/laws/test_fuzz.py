@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pandas as pd
@@ -297,7 +298,7 @@ def grids(shape, dtype, device):
 @door(weight=2, coords=COORDS[1], values=st.one_of(readings(1, 1).map(lambda make: make), TENSORS), noise=NOISE,
       weights=TENSORS)
 def made_observations(coords, values, noise, weights):
-    if callable(values):
+    if isinstance(values, FunctionType):
         seen = values()
         return seen, seen.sorted(), seen.take(slice(0, 1)), seen.to("cpu", torch.float32)
     return Observations(coords, values, noise), LinearObservations(coords, weights, values, noise)
