@@ -131,6 +131,22 @@ def test_what_measures_says_what_it_needs():
     refused(ValueError, lambda: Search(SMOOTH.oracle(), 5, 0)), refused(TypeError, lambda: Search(3, 1, 0))
     refused(ValueError, lambda: grid(["nearest"], 3))
     refused(ValueError, lambda: SMOOTH.oracle().moments(None, one.T[0]))
+    refused(TypeError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, counts=3, tasks=1, draws=2), "counts")
+    refused(TypeError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, pattern=3, tasks=1, draws=2), "pattern")
+    refused(ValueError, lambda: measured(1e30 * torch.ones(2, 5, 1), torch.ones(5, 1), 1), "infinite")
+
+
+def test_places_of_any_precision_are_candidates():
+    seen = Observations(torch.tensor([[0.5]], dtype=torch.float64), torch.tensor([[1.0]], dtype=torch.float64), 0.1)
+    for kind in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        search = Search(SMOOTH.oracle(), 1, 0, seen=seen, candidates=nfd.cell_centres((8,)).to(kind), draws=4)
+        assert search.ask().dtype == torch.float32
+
+
+def test_averages_of_no_places_are_answered():
+    ball = nfd.problems.get("ball3dt")
+    seen = LinearObservations(torch.zeros(0, 4), torch.zeros(1, 0), torch.zeros(1, 1), 0.1)
+    assert ball.oracle().draw(seen, 2, seed=0)(torch.zeros(1, 4)).isfinite().all()
 
 
 def test_places_a_hair_apart_are_one_place():

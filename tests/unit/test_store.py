@@ -143,3 +143,18 @@ def test_a_model_loaded_under_inference_mode_can_be_guided(model, tmp_path):
     with torch.inference_mode():
         found = nfd.load(path, device="cpu")
     assert not any(value.is_inference() for value in found.net.state_dict().values())
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_are_saved_in_any_precision(model, tmp_path, kind):
+    """And come back as the numbers that this precision holds."""
+    again = nfd.load(nfd.save(model, tmp_path / "coarse.safetensors", dtype=kind), device="cpu").tensors()
+    for name, value in model.tensors().items():
+        assert torch.equal(again[name], value.to(kind).to(value) if value.dtype == torch.float32 else value)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.float8_e4m3fn, "float16"])
+def test_other_types_of_number_ruin_weights_and_are_refused(model, tmp_path, kind):
+    with pytest.raises(ValueError, match="floating point") as error:
+        nfd.save(model, tmp_path / "ruined.safetensors", dtype=kind)
+    assert "\n  do:   " in str(error.value) and not list(tmp_path.iterdir())
