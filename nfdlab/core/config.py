@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from torch import nn
 
@@ -43,6 +43,10 @@ class NetworkConfig:
                 require_count(value, field.name, at_least=0)
             elif float in allowed:
                 require_number(value, field.name, 0.0)
+            elif any(get_origin(one) is tuple for one in allowed):
+                require(isinstance(value, tuple | list), kind=TypeError, must=f"{field.name}: a tuple.", came=value,
+                        why="It has several entries.", do=f"{field.name}=({value!r},), if that is the only one.")
+                object.__setattr__(self, field.name, frozen(value))
         for name, names in {"prior": PRIORS, **self.choices}.items():
             if getattr(self, name) != getattr(type(self), name):         # the default may be None
                 require_name(getattr(self, name), names, name)

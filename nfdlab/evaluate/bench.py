@@ -128,8 +128,8 @@ def _contestants(names) -> list[str]:
     trained += store.variants()
     if names is None:
         return [*baselines.names(), *trained, REFERENCE, TWIN]
+    _listed(names, known := [*baselines.names(), *approaches.names(), *trained, REFERENCE, TWIN], "contestant")
     files = [n for n in names if str(n).endswith(".safetensors")]
-    known = [*baselines.names(), *approaches.names(), *trained, REFERENCE, TWIN]
     _named([n for n in names if n not in files] or [REFERENCE], known, "contestant")
     names = list(dict.fromkeys(map(str, names)))
     stems = [Path(n).stem for n in names]
@@ -186,9 +186,13 @@ def _columns(scores) -> tuple[str, ...]:
     return tuple(RATIOS.get(score, score) for score in SCORES if score in scores)
 
 
-def _named(names, known, what: str) -> list[str]:
+def _listed(names, known, what: str) -> None:
     require(isinstance(names, Sequence) and not isinstance(names, str | bytes) and len(names) > 0,
             must=f"{what}s: a list of at least one name.",
             came=names, why="The bench is a grid of names.",
             do=f"One of: {', '.join(known)}.")
+
+
+def _named(names, known, what: str) -> list[str]:
+    _listed(names, known, what)
     return [require_name(name, known, what) for name in dict.fromkeys(names)]

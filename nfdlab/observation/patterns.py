@@ -454,7 +454,7 @@ class Projections:
 
     def rows(self, d: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Points (q, 2), line by line, and their weights (m, q); nothing is random."""
-        require(d == 2, must="Projections: a field of two coordinates.", came=f"d={d}",
+        require(isinstance(d, int) and d == 2, must="Projections: a field of two coordinates.", came=f"d={d}",
                 why="Lines are laid across a plane.", do="patterns.BlockAverage or patterns.Blur.")
         require_seed(seed), require_room(self.size(d) ** 2 * self.parts, type(self).__name__)
         turn = torch.arange(self.angles, dtype=torch.float64) * (math.pi / self.angles)

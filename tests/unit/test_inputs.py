@@ -108,7 +108,9 @@ def test_sizes_that_memory_cannot_hold_are_refused():
 def test_a_config_of_which_no_network_can_be_made_is_refused():
     kind = nfd.approaches.get("sparse_conditional")
     refused(TypeError, lambda: kind(depth="two")), refused(ValueError, lambda: kind(lr=float("nan")))
-    refused(ValueError, lambda: kind(widths=3).build(1, 1), "network")
+    refused(TypeError, lambda: kind(widths=3), "tuple")
+    refused(ValueError, lambda: kind(widths=("wide",)).build(1, 1), "network")
+    assert kind(widths=[32, 48]) == kind(widths=(32, 48))
     refused(ValueError, lambda: nfd.approaches.get("coarse_to_fine")(width=3).build(1, 1), "network")
     refused(TypeError, lambda: nfd.train(kind, "gp1d", budget="smoke"), "an Approach")
 
@@ -129,7 +131,7 @@ def test_what_measures_says_what_it_needs():
     refused(TypeError, lambda: seam_jump(fields, b"x")), refused(ValueError, lambda: measured(fields, one, 1))
     refused(ValueError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, counts=(1,), tasks=1, draws=2, points=one))
     refused(ValueError, lambda: Search(SMOOTH.oracle(), 5, 0)), refused(TypeError, lambda: Search(3, 1, 0))
-    refused(ValueError, lambda: grid(["nearest"], 3))
+    refused(ValueError, lambda: grid(["nearest"], 3)), refused(ValueError, lambda: grid(3.0, ["gp1d"]))
     refused(ValueError, lambda: SMOOTH.oracle().moments(None, one.T[0]))
     refused(TypeError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, counts=3, tasks=1, draws=2), "counts")
     refused(TypeError, lambda: nfd.score(SMOOTH.oracle(), SMOOTH, pattern=3, tasks=1, draws=2), "pattern")
