@@ -409,7 +409,8 @@ def configs(pair, value):
 def scoring(fitted, junk, problem, **knobs):
     fitted = {"exact": exact("gp1d"), "nearest": baselines.get("nearest"), "junk": junk}[fitted]
     problem = problems.get("gp1d") if isinstance(problem, str) and problem == "gp1d" else problem
-    counts = knobs.pop("counts") if callable(knobs["pattern"]) else knobs.pop("counts") and None
+    counts = knobs.pop("counts")
+    counts = counts if callable(knobs["pattern"]) else None
     table = nfd.score(fitted, problem, counts=counts, **knobs)
     metrics = [c for c in table.rows.columns if c not in ("contestant", "m", "task",
         "psnr")]      # no errors: infinite

@@ -118,14 +118,14 @@ class SpectralPrior(nn.Module):
         self.log_density.copy_(theta), self.max_frequency.fill_(frequency), self.scale.mul_(total**0.5)
         self.precompute()
         own = self._log_amplitude(found, side)
-        chance = self._log_amplitude(self.periodogram(self.scale * self(cell_centres((side,) * self.d), self.noise(
-            min(512, max(128, len(flat))), seed=seed)).double() + self.mean, side), side)
+        drawn = self(cell_centres((side,) * self.d), self.noise(min(512, max(128, len(flat))), seed=seed)).double()
+        chance = self._log_amplitude(self.periodogram(self.scale.to(drawn) * drawn + self.mean.to(drawn), side), side)
         std = float((own.var() - chance.var()).clamp_min(0).sqrt())
         self.amplitude_std.fill_(std if std > LEAST_AMPLITUDE_STD else 0.0)
 
     def periodogram(self, values: Tensor, side: int) -> Tensor:
         """Powers (b, *[side]*d) of values (b, side^d, c) under Hann's window, mean over channels."""
-        u = (values - self.mean.double()) / self.scale.double()
+        u = (values - self.mean.to(values)) / self.scale.to(values)
         u = to_grid(u, (side,) * self.d).movedim(-1, 1)
         axes, w = tuple(range(-self.d, 0)), hann(side)
         for axis in axes:

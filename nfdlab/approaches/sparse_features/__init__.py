@@ -221,7 +221,7 @@ class SparseFeaturesLosses(Losses):
         tokeniser.measure_own(self.points(part, run.rng("points", "own")), draws[:part.n])
         if self.net.linear:
             latent = tokeniser.encode(self.points(part, run.rng("points", "size")))
-            draws = draws[:part.n] - tokeniser.reading(tokeniser.places, latent)
+            draws = draws[:part.n] - tokeniser.reading(tokeniser.places.to(latent), latent)
         self.net.size.copy_(draws.square().mean().sqrt())
         latents = torch.cat([self.latents("range", j, size=64)[1] for j in range(run.few(8))])
         self.net.denoiser.noise_levels.calibrate(latents, low=0.02)
