@@ -194,7 +194,9 @@ class ModulatedFieldPosterior(LatentPosterior):
         """Functions, asked at even points, or scattered points of them -> their latents (n, *shape) of unit scale, by
         `inner_steps` steps of gradient descent, by default as many as in training."""
         if not isinstance(functions, ObservationBatch):
-            coords = cell_centres((self.net.set_encoder.setconv.side,) * functions.d).expand(functions.n, -1, -1)
+            known = self.about["config"].get("points") or 0                          # of a function in training
+            side = max(self.net.set_encoder.setconv.side, round(known ** (1 / functions.d)))
+            coords = cell_centres((side,) * functions.d).expand(functions.n, -1, -1)
             functions = ObservationBatch.exact(coords, functions(coords))
         functions = functions.to(self.device)
         return torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])

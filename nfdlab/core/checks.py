@@ -79,7 +79,7 @@ def require_count(count, what: str = "n", at_least: int = 1, at_most: int = MOST
     """An integer of at least `at_least` and at most `at_most`."""
     whole = is_whole(count)
     require(whole and at_least <= count <= at_most, kind=ValueError if whole else TypeError,
-            must=f"{what}: a whole number of at least {at_least}, at most {at_most:,}.", came=count,
+            must=f"{what}: at least {at_least} and at most {at_most:,}, a whole number.", came=count,
             why=f"{what} counts things, of which memory holds so many.", do=f"Ask for {what}={at_least} or more.")
     return int(count)
 

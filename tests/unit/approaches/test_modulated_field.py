@@ -10,6 +10,7 @@ import nfdlab as nfd
 from nfdlab import store
 from nfdlab.approaches.modulated_field import MetaLearnedEncoder, ModulatedField, ModulatedFieldPosterior
 from nfdlab.approaches.sparse_conditional import SparseConditional
+from nfdlab.core.config import from_mapping
 from nfdlab.core.grid import blend, interpolate
 from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Budget, ObservationBatch
@@ -234,8 +235,11 @@ def test_nothing_leaks_past_the_latent(problem):
 
 @pytest.mark.parametrize("problem", MINE)
 def test_shipped_latents_are_of_unit_scale(problem):
-    model = nfd.load("modulated_field", problem, device="cpu")
-    latent = model.encode(nfd.problems.get(problem).draw(300, seed=3))
+    """Those of as many scattered points as in training."""
+    model, place = nfd.load("modulated_field", problem, device="cpu"), nfd.problems.get(problem)
+    count, functions = from_mapping(ModulatedField, model.about["config"]).at(place.d).points, place.draw(300, seed=3)
+    coords = 2 * torch.rand(300, count, place.d, generator=stream(3, "places")) - 1
+    latent = model.encode(ObservationBatch.exact(coords, functions(coords)))
     std = latent.transpose(0, 1).flatten(1).std(1)
     assert (std - 1).abs().max() < 0.2
 
