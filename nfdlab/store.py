@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -201,8 +202,10 @@ def restored(kind: type, found: dict, tensors: dict[str, torch.Tensor], device: 
 
     from .core.config import from_mapping
     from .core.device import resolve_device
+    from .inference.posterior import KNOBS
 
-    config = from_mapping(kind, found["config"])
+    own = {f.name for f in fields(kind)}             # knobs of `using` need not be the approach's own
+    config = from_mapping(kind, {k: v for k, v in found["config"].items() if k in own or k not in KNOBS})
     with torch.inference_mode(False):                # a tensor born under inference_mode can never be part of a graph
         net = config.build(found["d"], found["c"])
         net.load_state_dict(tensors)

@@ -158,3 +158,10 @@ def test_other_types_of_number_ruin_weights_and_are_refused(model, tmp_path, kin
     with pytest.raises(ValueError, match="floating point") as error:
         nfd.save(model, tmp_path / "ruined.safetensors", dtype=kind)
     assert "\n  do:   " in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_a_model_used_otherwise_is_saved_and_loaded(tmp_path):
+    """Also with a knob that the config of its approach does not have."""
+    model = nfd.load("sparse_conditional", "gp1d", device="cpu").using(num_particles=8, rounds=3)
+    again = nfd.load(nfd.save(model, tmp_path / "otherwise.safetensors"), device="cpu")
+    assert again.about == json.loads(json.dumps(model.about)) and again.about["config"]["num_particles"] == 8
