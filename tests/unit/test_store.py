@@ -38,13 +38,15 @@ def test_no_bit_of_the_data_can_change_unseen(model, tmp_path):
 
 
 def test_no_bit_of_the_header_can_change_what_is_drawn(model, tmp_path):
-    """40 single bits, spread over the header: a file is refused, or what it holds is the same."""
+    """40 single bits, spread over the header, and one of 40 digits, which makes another digit: a file is refused, or
+    what it holds is the same."""
     path = nfd.save(model, tmp_path / "whole.safetensors")
     whole, held = path.read_bytes(), model.tensors()
     size = 8 + struct.unpack("<Q", whole[:8])[0]
-    for i in range(40):
-        at = size * i // 40
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << i % 8)]) + whole[at + 1:])
+    digits = [at for at in range(8, size) if whole[at:at + 1].isdigit()]
+    spread = [(size * i // 40, i % 8) for i in range(40)] + [(digits[len(digits) * i // 40], 0) for i in range(40)]
+    for at, bit in spread:
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1:])
         try:
             found = nfd.load(path, device="cpu")
         except ValueError as error:
