@@ -122,6 +122,8 @@ def bare(model) -> tuple[Callable, int] | None:
         return liif(net.average.field)
     if name in ("latent_field", "sparse_conditional"):
         return liif(net.autoencoder.decoder.field)
+    if name == "score_field":
+        return liif(net.field)
     if name == "modulated_field":
         return siren(net.field, len(net.shape) > 1)
     if name == "weight_diffusion":
@@ -130,10 +132,6 @@ def bare(model) -> tuple[Callable, int] | None:
         return anchored(net)
     if name == "temporal_field":
         return space_time(net.autoencoder)
-    if name == "score_field":
-        transformer = net.denoiser.net
-        transformer.tokens = len(net.lattice)
-        return queries(transformer)
     if name == "adaptive_sampling":
         field = net.autoencoder.field
         x = torch.randn(CACHED // field.place.out_features, field.place.out_features)

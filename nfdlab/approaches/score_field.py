@@ -1,14 +1,14 @@
 """Approach 3: a neural field predicts the score, in function space.
 
-Noise is added to the function itself, which is known at the points of a fixed lattice. The denoiser encodes the noisy
-lattice and the observations as one set and says what the clean function is at any query, D(q | x, sigma, observations);
-the score is (D − x)/sigma². A sampler takes the lattice from noise to data; then any query asks the last lattice. So a
-draw is one function at every resolution, and zooming in draws nothing anew.
+Noise is added to the function itself, known at the points of a *lattice*; the noise is a function too, and smooth if
+one likes. The *denoiser* is a U-Net on the lattice whose features a *neural field* reads at any query: it says what the
+clean function is there, D(q | x, sigma, observations), and the score is (D − x)/sigma² for white noise. A sampler takes
+the lattice from noise to data; then any query asks the last lattice. Observations at points condition the network;
+linear ones (averages, blurs, integrals along lines) guide the same weights.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -18,295 +18,233 @@ from ..core import single
 from ..core.checks import require
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
-from ..core.grid import cell_centres, interpolate
-from ..core.rng import child
+from ..core.grid import cell_centres, grid_values, interpolate, to_grid
 from ..core.types import (
     Budget,
     Card,
+    Fields,
     LinearObservations,
     ObservationBatch,
+    PointSource,
     Seen,
     Source,
     Views,
     Watch,
     quiet,
 )
-from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, GaussianPrior, ResidualNetwork, WhitePrior, like
-from ..diffusion.guidance import Measurement, gauss_newton
-from ..diffusion.samplers import SamplerStep
-from ..gaussian.karhunen_loeve import KarhunenLoeve, WeightPosterior
-from ..inference.posterior import TrainedModel
-from ..nn.networks import Fourier, Level, zeroed
-from ..nn.set_attention import SetBlock, even_lengthscales
-from ..training import Losses, Run, Stage
+from ..diffusion.denoiser import (
+    Conditioning,
+    DenoiseFn,
+    Denoiser,
+    GaussianPrior,
+    like,
+    stratified_normals,
+)
+from ..diffusion.guidance import Measurement
+from ..diffusion.noise import LatticeNoise
+from ..encoders.grid_channels import SetConv
+from ..fields.liif import LIIF
+from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
+from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, gain
+from ..latents.two_stage import LatentLosses
+from ..nn.networks import GridEncoder, Standardise, depth_to_space, space_to_depth, zeroed
+from ..nn.unet import UNet
+from ..training import Run, Stage
 
-TOGETHER = 2048                  # functions drawn at a time while statistics are measured
-
-
-def read(values: Tensor, coords: Tensor) -> Tensor:
-    """Values (b, N, c) at a lattice, linear between its points, at coords (p, d) or (b, p, d): (b, p, c)."""
-    d = coords.shape[-1]
-    return interpolate(values.mT.unflatten(-1, (round(values.shape[1] ** (1 / d)),) * d), coords)
-
-
-# Priors of a function seen as x (b, N, c), noisy values at the lattice. `posterior(x, sigma, given)` is what x and the
-# observations say, `given` being `condition(observations)`; the call gives the clean function's mean (b, p, c) and std
-# (1 or b, p, c) at any coords, where condition = (posterior, coords). `sigma_data` is the functions' own size, and
-# `covariance` that of clean values at the lattice, for guidance.
-
-class WhiteLattice(WhitePrior):
-    """White Gaussian at the lattice, read between its points; it ignores the observations."""
-
-    def __init__(self, lattice: Tensor):
-        nn.Module.__init__(self)
-        self.size = len(lattice)
-        self.register_buffer("sigma_data", single.ones(()))
-
-    @property
-    def covariance(self) -> str:
-        """From the network, at the cost of its gradients: a white Gaussian's would be wrong."""
-        return "tweedie"
-
-    def condition(self, observations: ObservationBatch) -> None:
-        """None: they are ignored."""
-
-    def posterior(self, x: Tensor, sigma: Tensor, given: None) -> None:
-        """None: it is read off x."""
-
-    def forward(self, x: Tensor, sigma, condition: tuple[None, Tensor]) -> tuple[Tensor, Tensor]:
-        coords = condition[1]
-        sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).reshape(-1)
-        mean, std = super().forward(x[:, :self.size], sigma)
-        return read(mean, coords), std.expand(len(std), coords.shape[-2], x.shape[2])
+LEAST_OPEN = 1e-3    # of what a linear reading leaves open between lattice points, in standard deviations
 
 
-class ExpansionLattice(nn.Module):
-    """The Karhunen-Loève expansion of functions, given a noisy lattice and observations: exact for Gaussian fields."""
+class LatticeUNet(nn.Module):
+    """F at the lattice, and features for the field that reads between its points: a U-Net on cells of some points."""
 
-    def __init__(self, lattice: Tensor, c: int, side: int, rank: int):
+    def __init__(self, d: int, c: int, per_cell: int, features: int, widths: tuple[int, ...], depth: int, memory: int):
         super().__init__()
-        self.expansion = KarhunenLoeve(lattice.shape[1], c, side, rank)
-        self.register_buffer("lattice", lattice, persistent=False)
-        self.register_buffer("sigma_data", single.ones(()))
+        self.c, self.per_cell, self.k = c, per_cell, c * per_cell**d
+        self.unet = UNet(d, self.k, features + per_cell**d, widths, depth, out=self.k + memory)
 
-    @property
-    def covariance(self) -> GaussianPrior:
-        """The expansion's Gaussian of values at the lattice."""
-        rows, left = self.expansion.rows(self.lattice).double(), self.expansion.residual_variance(self.lattice).double()
-        lam, Q = torch.linalg.eigh(rows @ rows.T + left.flatten().diag())
-        found = GaussianPrior(len(lam)).to(rows.device)
-        found.lam.copy_(lam), found.Q.copy_(Q), found.mean.copy_(self.expansion.mean(self.lattice).flatten())
-        return found
+    def both(self, x: Tensor, level: Tensor, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """x (b, c, *side) scaled, level (b or 1,), features (b or 1, w, *cells), known (b or 1, 1, *side), 0 where x is
+        not known -> F (b, c, *side), and the field's features (b, memory, *cells)."""
+        cells = features.shape[2]
+        mask = space_to_depth(known, cells).expand(len(features), -1, *features.shape[2:])
+        out = self.unet(space_to_depth(known * x, cells), level, torch.cat([features, mask], 1))
+        return depth_to_space(out[:, :self.k], self.c, self.per_cell), out[:, self.k:]
 
-    def condition(self, observations: ObservationBatch) -> WeightPosterior:
-        return self.expansion.condition(observations)
-
-    def posterior(self, x: Tensor, sigma: Tensor, given: WeightPosterior) -> WeightPosterior:
-        """The expansion's weights given the observations, then x (b, N, c) at sigma () or (b,)."""
-        away = (x - self.expansion.mean(self.lattice)).flatten(1)
-        variance = (like(sigma.reshape(-1), x) ** 2 + self.expansion.residual_variance(self.lattice)).flatten(1)
-        return given.updated(self.expansion.rows(self.lattice), away, variance)
-
-    def forward(self, x: Tensor, sigma, condition: tuple[WeightPosterior, Tensor]) -> tuple[Tensor, Tensor]:
-        mean, variance = self.expansion.predict(*condition)
-        return mean, variance.sqrt()
+    def forward(self, x: Tensor, level: Tensor, features: Tensor, known: Tensor) -> Tensor:
+        return self.both(x, level, features, known)[0]
 
 
-@dataclass(frozen=True, eq=False)
-class EncodedLattice:
-    """Noisy functions and their observations, encoded once: all that a query needs, of b functions.
+class ScoreFieldNetwork(LatentNetwork):
+    """Denoiser of functions known at the lattice, and the field that reads it at any query.
 
-    x (b, N, c) at sigma () or (b,), the prior's posterior of it, features of the level (1 or b, w), keys and values of
-    the tokens, and the residual (x − mean)/std of x under the prior (b, N, c). `scale` is the functions' size.
+    A latent z (b, c, *side) stands for a function's values at the lattice, x = unit(L z) for noise of covariance L Lᵀ:
+    so noise of a latent is white, and a sampler need not know of L.
     """
 
-    x: Tensor
-    sigma: Tensor
-    scale: Tensor
-    posterior: WeightPosterior | None
-    level: Tensor
-    memory: tuple[Tensor, Tensor]
-    residual: Tensor
-
-    def __getitem__(self, part: slice | Tensor) -> "EncodedLattice":
-        """Some of the functions, where sigma and observations are the same for all."""
-        posterior = self.posterior
-        if posterior is not None:
-            posterior = replace(posterior, information=posterior.information[part])
-        return replace(self, x=self.x[part], posterior=posterior, residual=self.residual[part],
-                       memory=tuple(t[part] for t in self.memory))
-
-
-class QueryTransformer(ResidualNetwork):
-    """F at queries: tokens of lattice points and observations attend to each other, and each query attends to them."""
+    amortised = True
 
     def __init__(self, config: "ScoreField", d: int, c: int):
         super().__init__()
-        w, lengthscales = config.width, even_lengthscales(config.heads)
-        self.place, self.level = Fourier(d, config.octaves), Level(w)
-        self.point, self.observation, self.query = (nn.Linear(self.place.out + n, w) for n in (4 * c, 4 * c + 1, 3 * c))
-        self.blocks = nn.ModuleList(SetBlock(w, lengthscales, w) for _ in range(config.depth))
-        self.last = SetBlock(w, lengthscales, w, ("others", "mlp"))
-        self.output = nn.Sequential(nn.LayerNorm(w), nn.SiLU(), zeroed(nn.Linear(w, c)))
+        cells, r, w = config.cells, config.points_per_cell, config.encoder_width
+        self.side, self.cells = cells * r, cells
+        self.shape = (c, *[self.side] * d)
+        self.unit, self.noise = Standardise(c), LatticeNoise(self.side, config.noise_lengthscale)
+        self.setconv = SetConv(d, c, self.side, tuple(s * 2 / self.side for s in config.setconv_widths))
+        self.encoder = GridEncoder(d, self.setconv.channels, self.side, cells, w, w, dilations=(1,))
+        white = config.prior == "white"
+        self.denoiser = Denoiser(LatticeUNet(d, c, r, w, config.widths, config.depth, config.memory),
+                                 None if white else LatentGaussian(d, c, *STATISTICS[d], self.shape))
+        self.field = LIIF(d, config.memory, c, config.field_width, config.octaves)
+        self.gaussian = GaussianPrior(math.prod(self.shape), rank=config.gaussian_rank)
+        self.register_buffer("open", single.ones(c))       # error of a linear reading, in standard deviations
+        self.silence("field")
 
-    def embed(self, layer: nn.Linear, coords: Tensor, *features: Tensor) -> Tensor:
-        """Points (1 or b, p, d) and their features (1 or b, p, …) through one layer: (b, p, w)."""
-        parts = [self.place(coords), *features]
-        b, p = max(len(f) for f in parts), coords.shape[-2]
-        return layer(torch.cat([f.expand(b, p, f.shape[-1]) for f in parts], -1))
+    def silence(self, part: str) -> bool:
+        """Linear reading of the lattice alone from now on, if the part is "field"."""
+        if part == "field":
+            zeroed(self.field.answer[-1])
+        return part == "field"
 
-    def encode(self, tokens: Tensor, coords: Tensor, mask: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (b, k, w) -> keys and values for queries."""
-        for block in self.blocks:
-            tokens = block(tokens, coords, level=level, mask=mask)
-        return self.last.others.prepare(tokens, coords, mask)
+    def grid_values(self, functions: Fields | ObservationBatch) -> Tensor:
+        """Functions at the lattice, (n, c, *side); of functions known by points, averages of those nearest to each
+        lattice point, and those of wider surroundings where there are none."""
+        return grid_values(functions, self.side) if not isinstance(functions, ObservationBatch) else \
+            binned(functions, self.side)[0]
 
-    def forward(self, x: Tensor, sigma, mean: Tensor, std: Tensor, encoded: EncodedLattice, coords: Tensor) -> Tensor:
-        at = coords if coords.ndim == 3 else coords[None]
-        query = self.embed(self.query, at, mean / encoded.scale, read(encoded.residual, coords),
-                           (std / encoded.scale).log())
-        return self.output(self.last(query, at, level=encoded.level, memory=encoded.memory))
+    def raw(self, values: Tensor) -> Tensor:
+        """Values at the lattice as they are."""
+        return values
+
+    def rescale(self, values: Tensor) -> None:
+        """Set the scale to that of the values."""
+        self.unit.calibrate(values)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """Values at the lattice (n, c, *side) -> latents."""
+        return self.noise.whiten(self.unit(values))
+
+    def condition(self, observations: ObservationBatch, known: Tensor | None = None) -> Conditioning:
+        """Features of the observations; where the prior is a measured Gaussian, also its posterior. `known`
+        (b or 1, 1, *side) is 0 where noisy functions are not known."""
+        features = self.encoder(self.setconv(observations))
+        known = features.new_ones(1, 1, *self.shape[1:]) if known is None else known
+        return self.conditioned(Conditioning((features, known)), observations)
+
+    def at_lattice(self, x: Tensor, sigma, conditioning: Conditioning) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noisy x (b, c, *side) of unit scale at sigma () or (b,) -> prior mean and std, F, the field's features."""
+        mean, std = self.denoiser.prior(x, sigma, conditioning.prior)
+        s = like(sigma, x)
+        F, memory = self.denoiser.net.both(x / (1 + s**2).sqrt(), s.log().reshape(-1) / 4, *conditioning.features)
+        std = torch.as_tensor(std, dtype=x.dtype, device=x.device).expand(len(F), *self.shape)
+        return (mean, std, 0 * F, 0 * memory) if self.denoiser.silent else (mean, std, F, memory)
+
+    def between(self, coords: Tensor) -> Tensor:
+        """The scale of what the field adds at coords (…, d): 0 at the lattice, most halfway between its points."""
+        share = ((coords + 1) * (self.side / 2) - 0.5) % 1
+        return (1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)) * self.open
+
+    def prepare(self, latent: Tensor, conditioning: Conditioning, sigma=None) -> tuple[Tensor, ...]:
+        """Noisy latents at sigma, by default the lowest, for all queries: D at the lattice and the field's features."""
+        sigma = self.denoiser.noise_levels.low if sigma is None else sigma
+        mean, std, F, memory = self.at_lattice(self.noise.colour(latent), sigma, conditioning)
+        return mean + std * F, self.field.project(memory)
+
+    def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...]) -> Tensor:
+        clean, projected = prepared
+        added = self.between(coords) * self.field.read(coords, projected, (self.cells,) * (clean.ndim - 2))
+        return self.unit.restore((interpolate(clean, coords) + added).mT).mT
+
+    def loss(self, x: Tensor, sigma: Tensor, conditioning: Conditioning, coords: Tensor, values: Tensor, real: Tensor,
+             clean: Tensor | None) -> Tensor:
+        """Denoising loss, weighted by 1/std² (Karras et al. 2022, eq. 8), of noisy x (b, c, *side) at sigma (b,): at
+        the lattice if `clean` values are known there, and at coords (b, p, d) where `real` (b, p), of unit scale."""
+        mean, std, F, memory = self.at_lattice(x, sigma, conditioning)
+        open_ = self.between(coords)
+        scale = (interpolate(std, coords).square() + open_.square()).sqrt()
+        found = interpolate(mean + std * F, coords) + open_ * self.field(coords, memory)
+        loss = ((found - values) / scale)[real].square().mean()
+        return loss if clean is None else loss + (F - (clean - mean) / std).square().mean()
 
 
-class ScoreFieldNetwork(nn.Module):
-    """D at any points, of functions of c channels over [-1, 1]^d known at a `lattice` (N, d) of cell centres.
+def binned(points: ObservationBatch, side: int) -> tuple[Tensor, Tensor]:
+    """Scattered points -> values on a lattice (b, c, *[side]*d), and which are known (b, 1, *[side]*d).
 
-    `condition` once for all steps, `prepare` once for all queries of one step, `evaluate` at queries.
+    A lattice point's value is the mean of those in its cell; the others are filled by averages of ever wider cells.
     """
-
-    def __init__(self, config: "ScoreField", d: int, c: int):
-        super().__init__()
-        self.register_buffer("lattice", cell_centres((config.lattice,) * d), persistent=False)
-        self.shape = (len(self.lattice), c)
-        prior = WhiteLattice(self.lattice) if config.prior == "white" else \
-            ExpansionLattice(self.lattice, c, config.expansion_side, config.expansion_rank)
-        self.denoiser = Denoiser(QueryTransformer(config, d, c), prior)
-
-    def condition(self, observations: ObservationBatch) -> Conditioning:
-        return Conditioning((observations,), self.denoiser.prior.condition(observations))
-
-    def prepare(self, x: Tensor, sigma, conditioning: Conditioning) -> EncodedLattice:
-        """Noisy x (b, N, c) at sigma () or (b,), and observations, of each function or of one that all stand for."""
-        prior, net, (seen,) = self.denoiser.prior, self.denoiser.net, conditioning.features
-        sigma, scale = torch.as_tensor(sigma, dtype=x.dtype, device=x.device), prior.sigma_data
-        s = sigma.reshape(-1, 1, 1)
-        posterior, lattice = prior.posterior(x, sigma, conditioning.prior), self.lattice[None]
-        mean, std = prior(x, sigma, (posterior, self.lattice))
-        residual = (x - mean) / (s**2 + std**2).sqrt()
-        points = net.embed(net.point, lattice, x / (s**2 + scale**2).sqrt(), mean / scale, residual,
-                           (std / scale).log())
-        mean, std = prior(x, sigma, (posterior, seen.coords))
-        noise_std = (seen.noise_std.reshape(-1, 1, 1) ** 2 + (1e-3 * scale) ** 2).sqrt()
-        observed = net.embed(net.observation, seen.coords, seen.values / scale, mean / scale,
-                             (seen.values - mean) / (noise_std**2 + std**2).sqrt(), (std / scale).log(),
-                             (noise_std / scale).log())
-        coords = torch.cat([lattice.expand(len(seen.coords), -1, -1), seen.coords], 1)
-        mask = torch.cat([seen.mask.new_ones(len(seen.mask), len(self.lattice)), seen.mask], 1)
-        level = net.level((s / scale).log().reshape(-1) / 4)
-        memory = net.encode(torch.cat([points, observed], 1), coords, mask, level)
-        return EncodedLattice(x, sigma, scale, posterior, level, memory, residual)
-
-    @staticmethod
-    def at(encoded: EncodedLattice, coords: Tensor) -> Conditioning:
-        """The denoiser's conditioning at queries (p, d) or (b, p, d)."""
-        return Conditioning((encoded, coords), (encoded.posterior, coords))
-
-    def evaluate(self, coords: Tensor, encoded: EncodedLattice) -> Tensor:
-        """D at queries (p, d) or (b, p, d): (b, p, c)."""
-        return self.denoiser(encoded.x, encoded.sigma, self.at(encoded, coords))
-
-    def denoise(self, x: Tensor, sigma, conditioning: Conditioning) -> Tensor:
-        """D at the lattice itself: x (b, N, c) -> (b, N, c)."""
-        return self.evaluate(self.lattice, self.prepare(x, sigma, conditioning))
-
-    def loss(self, clean: Tensor, sigma: Tensor, noise: Tensor, free: Tensor, conditioning: Conditioning) -> Tensor:
-        """The denoiser's loss of functions that are `clean` (b, N + p, c) at the lattice and then at free places (b, p,
-        d). Of the noise, as long, only that at the lattice is seen."""
-        x = (clean + like(sigma, clean) * noise)[:, :len(self.lattice)]
-        coords = torch.cat([self.lattice.expand(len(free), -1, -1), free], 1)
-        return self.denoiser.loss(clean, sigma, noise, self.at(self.prepare(x, sigma, conditioning), coords))
+    b, _, d = points.coords.shape
+    values, filled, known = torch.cat([points.values, torch.ones_like(points.values[..., :1])], -1), None, None
+    values = values * points.mask[..., None]
+    while True:
+        cell = ((points.coords + 1) * (side / 2)).long().clamp(0, side - 1)
+        index = sum(cell[..., a] * side ** (d - 1 - a) for a in range(d))[..., None].expand(values.shape)
+        total = values.new_zeros(b, side**d, values.shape[2]).scatter_add_(1, index, values)
+        total = to_grid(total, (side,) * d).movedim(-1, 1)
+        mean, there = total[:, :-1] / total[:, -1:].clamp_min(1), total[:, -1:] > 0
+        if filled is None:
+            filled, known = mean, there
+            missing = ~there
+        else:
+            wide = known.shape[2] // side
+            for axis in range(2, 2 + d):
+                mean, there = (t.repeat_interleave(wide, axis) for t in (mean, there))
+            filled, missing = torch.where(missing & there, mean, filled), missing & ~there
+        if side % 2 or not missing.any():
+            return filled, known.to(filled)
+        side //= 2
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreFieldModel(TrainedModel):
-    """A trained approach 3. What diffuses is x (n, N, c): noisy functions at the N points of `lattice`."""
-
-    net: ScoreFieldNetwork
+class ScoreFieldPosterior(LatentPosterior):
+    """A trained approach 3. What diffuses is z (n, c, *side), the noisy functions at the lattice, made white."""
 
     @property
     def lattice(self) -> Tensor:
         """Where noisy functions are known: (N, d)."""
-        return self.net.lattice.cpu()
+        return cell_centres(self.net.shape[1:])
 
-    def denoiser(self, seen: Seen | None = None) -> DenoiseFn:
-        """D(x, sigma) at the lattice, of the prior or given observations; x (n, N, c) or flat (n, N c), the shape of
-        what comes back. Differentiable, so that any guidance may wrap it. Linear observations guide that of the prior
-        (`guidance.gauss_newton`)."""
-        if isinstance(seen, LinearObservations) and seen.m:
-            covariance = self.net.denoiser.prior.covariance
-            return gauss_newton(self.denoiser(), self.measurement(seen), covariance=covariance)
-        conditioning = self.conditioning(seen)
-        return lambda x, sigma: self.net.denoise(x.reshape(-1, *self.net.shape), sigma, conditioning).reshape(x.shape)
+    def guide(self, name: str | None = None, seen: Seen | None = None) -> str:
+        """A guide by name; None is "encoder" for observations at points, and `linear_guide` for linear ones."""
+        linear = name is None and isinstance(seen, LinearObservations)
+        return super().guide(self.about["config"]["linear_guide"] if linear else name)
 
-    @torch.no_grad()
-    def conditioning(self, seen: Seen | None) -> Conditioning:
-        """What the network computes from observations; of none if None, and if they are linear, for those guide."""
-        linear = isinstance(seen, LinearObservations)
-        self.accepted(seen, linear=True)
-        return self.net.condition(self.observations(None if linear else seen))
+    def denoiser(self, conditioning: Conditioning | None = None) -> DenoiseFn:
+        """D(z, sigma) of the prior, or of a conditioning."""
+        D, noise = super().denoiser(conditioning), self.net.noise
+        return D if noise.white else lambda z, sigma: noise.whiten(D(noise.colour(z), sigma))
 
     @torch.no_grad()
-    def measurement(self, seen: Seen) -> Measurement:
-        """Observations as a linear measurement of x, the functions at the lattice: between its points they are read as
-        the prior reads them, which is affine in x."""
-        self.accepted(seen, linear=True)
-        prior, low = self.net.denoiser.prior, self.net.denoiser.noise_levels.low
-        seen = seen.to(self.device, torch.float32)
-        size = math.prod(self.net.shape)
-        x = single.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *self.net.shape)    # 0, unit vectors
-        posterior = prior.posterior(x, single.as_tensor(low), self.conditioning(None).prior)
-        read = seen.measure(prior(x, low, (posterior, seen.points))[0]).flatten(1)
-        return Measurement.linear((read[1:] - read[0]).T, seen.values.flatten() - read[0], seen.noise_std)
+    def encode(self, fields: Fields) -> Tensor:
+        """Fields -> their latents (n, c, *side)."""
+        return self.net.encode(self.net.grid_values(fields).to(self.device))
 
     @torch.no_grad()
     def denoise(self, x: Tensor, sigma: float, seen: Seen | None = None) -> EvaluatedFields:
-        """Noisy x (n, N, c) at one sigma -> the mean of the clean functions, as Fields."""
-        x = x.to(self.device, torch.float32)
-        size, c = self.net.shape
+        """Noisy values x (n, N, c) at the lattice, at one sigma in units of the values' standard deviation -> the mean
+        of the clean functions, as Fields."""
+        (c, *side), size = self.net.shape, math.prod(self.net.shape[1:])
         require(x.ndim == 3 and x.shape[1:] == (size, c), must=f"x: shape (n, {size}, {c}).", came=x,
                 why="Noisy functions are known at the lattice.", do="x = fields(model.lattice) + sigma * noise.")
-        encoded = self.net.prepare(x, sigma, self.conditioning(seen))
-        return self.evaluated(lambda coords, part: self.net.evaluate(coords, encoded[part]), len(x), 1024)
+        z = self.net.encode(to_grid(x.to(self.device, torch.float32), tuple(side)).movedim(-1, 1))
+        prepared = self.net.prepare(z, self.conditioning(seen), sigma)
+        return self.evaluated(lambda coords, part: self.net.evaluate(coords, tuple(t[part] for t in prepared)), len(x))
 
     @torch.no_grad()
-    def score(self, x: Tensor, sigma: float, seen: Seen | None = None) -> Tensor:
-        """∇ log p of noisy x (n, N, c) at the lattice: (D − x)/sigma²."""
-        x = x.to(self.device, torch.float32)
-        return (self.denoiser(seen)(x, sigma) - x) / sigma**2
+    def score(self, z: Tensor, sigma: float, seen: Seen | None = None) -> Tensor:
+        """∇ log p of noisy latents z (n, c, *side): (D − z)/sigma²."""
+        z = self.require_latent(z)
+        return (self.denoiser(self.conditioning(seen))(z, sigma) - z) / sigma**2
 
-    def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None,
-             sampler: str = "dpmpp") -> Iterator[SamplerStep]:
-        """From noise to functions at the lattice, a SamplerStep a step; `fields(seen, step.denoised)` shows the
-        estimate so far. It starts around the mean of the clean functions."""
-        steps, denoise = self.request(n, seed=seed, steps=steps, sampler=sampler), self.denoiser(seen)
-        levels = self.net.denoiser.noise_levels.sigmas(steps).to(self.device)
-        with torch.no_grad():
-            mean = denoise(single.zeros(1, *self.net.shape, device=self.device), levels[0])
-        return self.sample(denoise, n, self.net.shape, levels, seed=seed, sampler=sampler, mean=mean)
-
-    def fields(self, seen: Seen | None, x: Tensor) -> EvaluatedFields:
-        """Clean functions x (n, N, c) at the lattice -> the same anywhere, as Fields."""
-        return self.denoise(x, self.net.denoiser.noise_levels.low, seen)
-
-    def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None,
-             sampler: str = "dpmpp") -> EvaluatedFields:
-        """n functions given what was seen, as Fields; None gives the prior.
-
-        `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels, by default those of the config.
-        """
-        for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler):
-            x = step.x
-        return self.fields(seen, x)
+    @torch.no_grad()
+    def measurement(self, seen: Seen) -> Measurement:
+        """Observations as a linear measurement of z, whose functions are read linearly between lattice points; what
+        that reading leaves open adds to the noise."""
+        seen, net = seen.to(self.device, torch.float32), self.net
+        noise_std = (seen.noise_std**2 + (self.about["floor"] * gain(seen)) ** 2) ** 0.5
+        size = math.prod(net.shape)
+        units = single.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *net.shape)       # 0, unit vectors
+        rows = [seen.measure(interpolate(net.unit.restore(net.noise.colour(part)), seen.points)).flatten(1)
+                for part in units.split(64)]
+        rows = torch.cat(rows)
+        return Measurement.linear((rows[1:] - rows[0]).T, seen.values.flatten() - rows[0], noise_std)
 
 
 @dataclass(frozen=True)
@@ -315,73 +253,77 @@ class ScoreField(NetworkConfig):
 
     card: ClassVar[Card] = Card(
         3, "Score field",
-        "noise the function itself; a set transformer denoises it at a lattice; ask the last lattice anywhere",
+        "noise the function itself; a network denoises it at a lattice, a field between; ask the last lattice anywhere",
         "Dutordoir et al. 2023 (neural diffusion processes); Zhuang et al. 2023 (DPF); Lim et al. 2023 (noise as a "
-        "function); Mardani et al. 2023 (residual)",
-        "scores and denoised fields at any set of points; inverse problems by guidance, without training anew",
-        "on Gaussian fields the best linear answer is all of it; attention costs the square of the lattice, and "
-        "detail finer than the lattice is its posterior mean, not a draw")
-    trained: ClassVar[type] = ScoreFieldModel
+        "function); Song et al. 2023 (pseudo-inverse guidance)",
+        "one prior for many inverse problems: points, blurs, averages, projections, without training anew",
+        "the lattice costs as much as a picture; detail finer than the lattice is its posterior mean, not a draw")
+    trained: ClassVar[type] = ScoreFieldPosterior
     network: ClassVar[type] = ScoreFieldNetwork
-    usual: ClassVar[dict] = {"lattice": {1: 64, 2: 12, 3: 6}, "expansion_side": {1: 128, 2: 48, 3: 12},
-                             "expansion_rank": {1: 40, 2: 112, 3: 160}}
+    usual: ClassVar[dict] = {"cells": {1: 32, 2: 16, 3: 8}, "points_per_cell": {1: 2, 2: 2, 3: 2}}
 
-    # "gaussian": a Karhunen-Loève expansion measured on draws; "white": the network has all to learn
-    prior: str = "gaussian"
-    lattice: int | None = None               # points a side of the lattice: 64 in 1D, 12 in 2D, 6 in 3D
-    expansion_side: int | None = None        # points a side at which the expansion is measured: 128, 48, 12
-    expansion_rank: int | None = None        # directions that the expansion keeps: 40, 112, 160
-    calibration_functions: int = 8192        # functions that it is measured on
-    width: int = 64                          # features of a token
-    depth: int = 3                           # blocks of attention
-    heads: int = 4                           # heads of each attention
-    octaves: int = 4                         # Fourier octaves of coordinates
-    unconditional_share: float = 0.1         # share of training functions whose observations are dropped
-    batch: int = 32                          # functions in a batch
-    queries: int = 64                        # free query points of each function in a training step, beside the lattice
-    lr: float = 1e-3                         # learning rate
+    prior: str = "white"                     # or "gaussian", measured on draws and conditioned on the observations
+    cells: int | None = None                 # cells a side on which the U-Net works: 32 in 1D, 16 in 2D, 8 in 3D
+    points_per_cell: int | None = None       # lattice points per cell and axis, a power of two: 2
+    # correlation length of the noise along each axis, in units of the box; 0: white at the lattice
+    noise_lengthscale: float = 0.0
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in lattice points
+    encoder_width: int = 32                  # channels of the observations' encoder on the cells
+    widths: tuple[int, ...] = (48, 64)       # channels of the U-Net on the cells, on half of them, ...
+    depth: int = 2                           # its residual blocks on each, on the way down and again on the way up
+    memory: int = 16                         # features on each cell that the field reads
+    field_width: int = 24                    # channels of the field
+    octaves: int = 3                         # Fourier octaves of its local coordinates
+    gaussian_rank: int = 96                  # directions of the Gaussian of lattice values that guidance uses
+    unconditional_share: float = 0.2         # share of training functions whose observations are dropped
+    batch: int = 64                          # functions in a batch
+    queries: int = 64                        # free points of each function in a training step, beside the lattice
+    lr: float = 2e-3                         # learning rate
     steps: int = 20                          # sampling steps
+    guide: str = "encoder"                   # how observations at points enter a draw
+    linear_guide: str = "gaussian_pigdm"   # how linear observations do
 
-    def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
-            watch: Watch = quiet) -> ScoreFieldModel:
-        """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
-        run = Run(source, views, budget, seed, device, watch)
+    def fit(self, source: Source | PointSource, *, views: Views, budget: Budget, seed: int, device: str = "auto",
+            watch: Watch = quiet) -> ScoreFieldPosterior:
+        """Train on fresh functions, observed as `views` hides them, or on scattered points of each. Cancelled early,
+        it returns what it has."""
+        run = Run(source, views, budget, seed, device, watch, whole=self.prior == "gaussian")
         net = run.build(self)
         learn = ScoreFieldLosses(self, run, net)
         learn.measure()
         run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr))
-        return ScoreFieldModel(net, run.record("score_field", self), self.steps)
+        return ScoreFieldPosterior(net, run.record("score_field", self, **DecoderError.record(learn.errors())),
+                                   self.steps)
 
 
-class ScoreFieldLosses(Losses):
-    """The loss of a training step i, and what is measured before."""
-
-    def values(self, use: str, n: int, places: Tensor) -> Tensor:
-        """n fresh functions at places (p, d), drawn some at a time: (n, p, c)."""
-        parts = [self.run.functions(min(TOGETHER, n - i), use, i)(places.cpu()) for i in range(0, n, TOGETHER)]
-        return torch.cat(parts).to(self.run.device)
+class ScoreFieldLosses(LatentLosses):
+    """What is measured before training, and the loss of a training step i."""
 
     def measure(self) -> None:
-        """The functions' size, noise levels in units of it, and the expansion."""
-        denoiser, values = self.net.denoiser, self.values("range", 1024, self.net.lattice)
-        scale = denoiser.prior.sigma_data.copy_(values.std().clamp_min(1e-6))
-        denoiser.noise_levels.calibrate(values / scale, scale=float(scale))
-        if isinstance(denoiser.prior, ExpansionLattice):
-            expansion = denoiser.prior.expansion
-            expansion.calibrate(self.values("statistics", self.config.calibration_functions, expansion.places),
-                                seed=child(self.run.seed, "directions"))
+        """The scale, noise levels and Gaussians of functions at the lattice; what a linear reading leaves open."""
+        super().measure()
+        errors = self.errors() / self.net.unit.std
+        self.net.open.copy_(errors.square().mean((0, 1)).sqrt().clamp_min(LEAST_OPEN))
+
+    @torch.no_grad()
+    def errors(self) -> Tensor:
+        """Errors (128, p, c) of a linear reading of functions' values at the lattice, at other points."""
+        functions, values = self.batch(128, "floor")
+        points = self.run.points(functions, self.config.queries, "floor").to(self.run.device)
+        return (interpolate(values, points.coords) - points.values) * points.mask[..., None]
 
     def denoise(self, i: int) -> Tensor:
-        """Denoise functions at the lattice and at free places, given observations or, at times, none."""
-        config, run, device = self.config, self.run, self.run.device
-        fields, rng = run.functions(config.batch, i), run.rng(i)
-        seen = run.observe(fields, i).dropped(config.unconditional_share, rng)
-        free = run.queries(config.batch, config.queries, rng)
-        clean = torch.cat([fields(self.net.lattice.cpu()), fields(free)], 1)
-        sigma = self.net.denoiser.noise_levels.for_training(single.randn(config.batch, generator=rng))
-        noise = single.randn(clean.shape, generator=rng)
-        return self.net.loss(clean.to(device), sigma.to(device), noise.to(device), free.to(device),
-                             self.net.condition(seen.to(device)))
+        """Denoise functions, at the lattice and at free points, given observations or, at times, none."""
+        config, net, run, rng = self.config, self.net, self.run, self.run.rng("denoise", i)
+        functions, clean = self.batch(config.batch, i)
+        points = run.points(functions, config.queries, i).to(run.device)
+        seen = run.observe(functions, i).dropped(config.unconditional_share, rng).to(run.device)
+        known = binned(points, net.side)[1] if run.scattered else None
+        clean = net.unit(clean)
+        sigma = net.denoiser.noise_levels.for_training(stratified_normals(len(clean), rng)).to(clean.device)
+        noise = net.noise.colour(single.randn(clean.shape, generator=rng).to(clean.device))
+        return net.loss(clean + like(sigma, clean) * noise, sigma, net.condition(seen, known), points.coords,
+                        net.unit(points.values.mT).mT, points.mask, None if run.scattered else clean)
 
 
 APPROACH = ScoreField

@@ -83,15 +83,17 @@ class GaussianPrior(nn.Module):
     denoiser is that of a white Gaussian of scale `sigma_data`, an upper bound where no direction varies more.
 
     In guidance it stands in for the covariance that a denoiser leaves open, C = Q diag(lam σ²/(lam + σ²)) Qᵀ: exact for
-    a Gaussian, and the best guess that does not depend on x for anything else.
+    a Gaussian, and the best guess that does not depend on x for anything else. With a `rank` below k only the leading
+    directions are kept, and all others have the same variance, `rest`.
     """
 
-    def __init__(self, k: int, sigma_data: float = 1.0):
+    def __init__(self, k: int, sigma_data: float = 1.0, rank: int | None = None):
         super().__init__()
-        self.sigma_data = sigma_data
+        self.sigma_data, rank = sigma_data, k if rank is None else min(rank, k)
         self.register_buffer("mean", single.zeros(k))
-        self.register_buffer("lam", single.ones(k))
-        self.register_buffer("Q", single.eye(k))
+        self.register_buffer("lam", single.ones(rank))
+        self.register_buffer("Q", single.eye(k, rank))
+        self.register_buffer("rest", single.ones(()) if rank < k else None)
 
     @torch.no_grad()
     def calibrate(self, draws: Tensor) -> None:
@@ -99,7 +101,10 @@ class GaussianPrior(nn.Module):
         flat = draws.flatten(1).double()
         self.mean.copy_(flat.mean(0))
         lam, Q = torch.linalg.eigh(flat.T.cov())
-        self.lam.copy_(lam.clamp_min(0)), self.Q.copy_(Q)
+        rank = len(self.lam)
+        self.lam.copy_(lam[-rank:].clamp_min(0)), self.Q.copy_(Q[:, -rank:])
+        if self.rest is not None:
+            self.rest.copy_(lam[:-rank].clamp_min(0).mean())
 
     def forward(self, x: Tensor, sigma, condition: Any = None) -> tuple[Tensor, Tensor]:
         """x (b, …), sigma () or (b,) -> mean (b, …), and std, a number or shaped to multiply it."""
@@ -108,10 +113,17 @@ class GaussianPrior(nn.Module):
 
     def denoise(self, x: Tensor, sigma) -> Tensor:
         """The Gaussian's exact denoiser: x (b, …), sigma () or (b,) -> the mean of the clean x."""
-        mean, Q, lam = self.mean.to(x), self.Q.to(x), self.lam.to(x)
-        flat = x.flatten(1)
-        away = (flat - mean) @ Q
-        return torch.addmm(mean, away * (lam / (lam + level_of(sigma, flat)**2)), Q.T).reshape(x.shape)
+        mean, flat = self.mean.to(x), x.flatten(1)
+        variance = level_of(sigma, flat)**2
+        return (mean + self._scaled(flat - mean, lambda lam: lam / (lam + variance))).reshape(x.shape)
+
+    def _scaled(self, flat: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Rows (…, k) times Q diag(of(lam)) Qᵀ, and of(rest) times what lies outside Q."""
+        Q, lam = self.Q.to(flat), self.lam.to(flat)
+        if self.rest is None:
+            return (flat @ Q * of(lam)) @ Q.T
+        rest = of(self.rest.to(flat))
+        return flat * rest + (flat @ Q * (of(lam) - rest)) @ Q.T
 
     def denoiser(self) -> DenoiseFn:
         """`denoise` as a function of its own."""
@@ -120,14 +132,15 @@ class GaussianPrior(nn.Module):
     def left(self, rows: Tensor, sigma: Tensor) -> Tensor:
         """rows (m, n or 1, …) times C, for sigma () or (n,): (m, n or 1, …). At sigma = ∞ C is the prior's."""
         s = torch.as_tensor(sigma, dtype=rows.dtype, device=rows.device).reshape(-1, 1)
-        open_ = self.lam.to(rows) / (1 + self.lam.to(rows) / s**2)                        # (n or 1, k)
-        Q = self.Q.to(rows)
-        product = (rows.flatten(2) @ Q * open_) @ Q.T
+        product = self._scaled(rows.flatten(2), lambda lam: lam / (1 + lam / s**2))       # of (k,): (n or 1, k)
         return product.reshape(*product.shape[:2], *rows.shape[2:])
 
     def draw(self, n: int, *, seed: int) -> Tensor:
         """n draws of the Gaussian, each from its own stream: (n, k)."""
-        z = normals(seed, n, self.lam.shape, "spectrum").to(self.lam)
+        shape = self.lam.shape if self.rest is None else self.mean.shape
+        z = normals(seed, n, shape, "spectrum").to(self.lam)
+        if self.rest is not None:
+            return self.mean + self._scaled(z, torch.sqrt)
         return self.mean + z * self.lam.sqrt() @ self.Q.T
 
 

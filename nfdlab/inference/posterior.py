@@ -27,7 +27,7 @@ LARGEST = 1e6                               # of observed values and noise level
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
-GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "dps")
+GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "gaussian_pigdm", "dps")
 KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
 
 
@@ -243,8 +243,8 @@ class LatentPosterior(TrainedModel):
             self.guide(value) if name == "guide" else require_count(value, name, at_least=KNOBS[name])
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
-    def guide(self, name: str | None = None) -> str:
-        """A guide by name; None is the usual one. Those that go through the decoder need its error, which not all
+    def guide(self, name: str | None = None, seen: Seen | None = None) -> str:
+        """A guide by name; None is the usual one, for what was seen if that matters. Those that go through the decoder need its error, which not all
         amortised approaches record."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
         known = ("encoder",) * self.net.amortised + GUIDES * ("floor" in self.about)
@@ -287,7 +287,7 @@ class LatentPosterior(TrainedModel):
     def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> Iterator[SamplerStep]:
         """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far."""
-        steps, guide = self.request(n, seed=seed, steps=steps, sampler=sampler), self.guide(guide)
+        steps, guide = self.request(n, seed=seed, steps=steps, sampler=sampler), self.guide(guide, seen)
         if self.require_seen(seen, guide) is None or seen.m == 0:
             denoise = self.denoiser()
         elif guide == "encoder":
@@ -300,7 +300,7 @@ class LatentPosterior(TrainedModel):
 
     def fields(self, seen: Seen | None, x: Tensor, guide: str | None = None) -> EvaluatedFields:
         """x (n, *shape) of the path -> the functions they stand for."""
-        guide, x = self.guide(guide), self.require_latent(x)
+        guide, x = self.guide(guide, seen), self.require_latent(x)
         conditioned = self.require_seen(seen, guide) is not None and guide == "encoder"
         conditioning = self.conditioning(seen) if conditioned else self.unconditional
         return self.decode(conditioning.latent(x), conditioning)
@@ -337,11 +337,14 @@ class LatentPosterior(TrainedModel):
                            noise_std)
 
     def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
-        """The prior's denoiser guided by a measurement of x. `linearised` and `linearised_pigdm` take the decoder's
+        """The prior's denoiser guided by a measurement of x. `gaussian_pigdm` is `pigdm` with the measured covariance of
+        the latents, which `gauss_newton` takes too. `linearised` and `linearised_pigdm` take the decoder's
         Jacobian once, at the most probable latent; the other guides take it anew at each draw and noise level."""
         denoise, covariance = self.denoiser(), self.net.covariance
         if guide.startswith("linearised"):
             measurement, guide = linearised(measurement, covariance, self.net.shape), guide.removeprefix("linearised_")
+        if guide == "gaussian_pigdm":
+            return pigdm(denoise, measurement, covariance=covariance)
         if guide in ("tweedie", "pigdm", "dps"):
             return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
         return gauss_newton(denoise, measurement, covariance="isotropic" if covariance is None else covariance)

@@ -7,14 +7,16 @@ from .networks import CONV, ConvBlock, Level, zeroed
 
 
 class UNet(nn.Module):
-    """U-Net, F(x (b, k, *cells), level (b or 1,), features (b or 1, w, *cells) if there are any) -> (b, k, *cells).
+    """U-Net, F(x (b, k, *cells), level (b or 1,), features (b or 1, w, *cells) if there are any) -> (b, k or `out`,
+    *cells).
 
     `widths`: channels on the grid of cells, on half of it, and so on; `depth` residual blocks on each, on the way down
     and again on the way up; on the coarsest, attention of all cells between the two. What goes down is added on the way
     up. Ronneberger et al. 2015; Ho et al. 2020, app. B.
     """
 
-    def __init__(self, d: int, channels: int, features: int, widths: tuple[int, ...], depth: int = 1):
+    def __init__(self, d: int, channels: int, features: int, widths: tuple[int, ...], depth: int = 1,
+                 out: int | None = None):
         super().__init__()
         conv, given = CONV[d], widths[0]
         self.level = Level(given)
@@ -28,7 +30,7 @@ class UNet(nn.Module):
         self.coarser = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in pairs)
         self.finer = nn.ModuleList(conv(b, a, 1) for a, b in pairs)
         self.attention = CellAttention(widths[-1])
-        self.output = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), zeroed(conv(widths[0], channels, 1)))
+        self.output = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), zeroed(conv(widths[0], channels if out is None else out, 1)))
 
     def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
         given, last = self.level(level), len(self.down) - 1

@@ -380,8 +380,8 @@ def saving(fitted, path, dtype):
     return fitted.draw(None, 1, seed=0, steps=2)
 
 
-@door(approach=mostly("sparse_conditional", "score_field", approaches.get("score_field")(lattice=8, width=16, depth=1,
-      calibration_functions=64)),
+@door(approach=mostly("sparse_conditional", "score_field", approaches.get("score_field")(cells=8, widths=(16,), depth=1,
+      field_width=8)),
       problem=mostly("gp1d", "step1d", "gp9d", "arrays"), budget=mostly(nfd.Budget(steps=1, name="smoke"), "huge"),
       seed=SEEDS, device=mostly("cpu", "abacus"),
       watch=mostly(None, lambda step: True, junk=st.nothing()))

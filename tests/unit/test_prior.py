@@ -17,7 +17,7 @@ def two(tmp_path, monkeypatch):
 
     own = store.shipped()["score_field", "gp1d"]
     shutil.copy(own, tmp_path / own.name)
-    white = nfd.train(get("score_field")(prior="white", width=16, depth=1, lattice=16), "gp1d",
+    white = nfd.train(get("score_field")(prior="white", widths=(16,), depth=1, cells=16), "gp1d",
                       budget=nfd.Budget(steps=2, name="smoke"), device="cpu")
     nfd.save(white, tmp_path / "score_field--gp1d--white.safetensors")
     monkeypatch.setattr(store, "files", lambda package: tmp_path)

@@ -128,8 +128,9 @@ def jacobian(measurement: Measurement, at: Tensor) -> tuple[Tensor, Tensor]:
     return miss.detach(), rows_through(-miss, at, unit)
 
 
-def update(rows: Tensor, spread: Tensor, miss: Tensor, variance: float) -> Tensor:
-    """C Jᵀ (J C Jᵀ + s²)⁻¹ miss: rows of J and of J C, both (m, n or 1, …), miss (n, m) -> (n, …).
+def update(rows: Tensor, spread: Tensor, miss: Tensor, variance: float, through: Tensor | None = None) -> Tensor:
+    """C Jᵀ (J C Jᵀ + s²)⁻¹ miss: rows of J and of J C, both (m, n or 1, …), miss (n, m) -> (n, …); with `through` = J
+    the first C is left out.
 
     Directions of y in which J C Jᵀ is not positive are left unchanged: the Jacobian of a trained network need not be a
     covariance, and a negative eigenvalue would push x away from y.
@@ -140,7 +141,8 @@ def update(rows: Tensor, spread: Tensor, miss: Tensor, variance: float) -> Tenso
     least = lam.amax(-1, keepdim=True) * lam.shape[-1] * torch.finfo(lam.dtype).eps
     weight = torch.where(lam > least.clamp_min(0), 1 / (lam.clamp_min(0) + variance), 0.0)
     pull = torch.einsum("nij,nj,nlj,nl->ni", Q, weight, Q, miss)
-    return torch.einsum("ni,in...->n...", pull, spread)
+    out = spread if through is None else through
+    return torch.einsum("ni,in...->n...", pull, out.expand(len(out), len(pull), *out.shape[2:]))
 
 
 def isotropic(s: Tensor, sigma_data: float) -> Tensor:

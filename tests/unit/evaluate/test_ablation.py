@@ -89,11 +89,7 @@ def test_a_silent_network_is_the_priors_own_answer_and_the_original_is_untouched
     x = torch.randn(3, *model.net.shape, generator=torch.Generator().manual_seed(1))
     for one, differs in ((silent, False), (model, True)):
         denoiser, D = one.net.denoiser, one.denoiser(None)
-        if approach == "score_field":
-            prepared = one.net.prepare(x, 0.7, one.conditioning(None))
-            mean = denoiser.prior(x, torch.tensor(0.7), (prepared.posterior, one.net.lattice))[0]
-        else:
-            mean = denoiser.prior(x, torch.tensor(0.7))[0]
+        mean = denoiser.prior(x, torch.tensor(0.7))[0]
         assert ((D(x, torch.tensor(0.7)) - mean).abs().max() > 1e-4) == differs
     silent.draw(seen, 2, seed=0, steps=3)(nfd.cell_centres((8,) * problem.d))
     assert all(torch.equal(value, before[key]) for key, value in model.tensors().items())
@@ -106,7 +102,6 @@ def test_what_has_no_meaning_is_left_out():
     assert set(ablation.arms(amortised, sawtooth)) == {FULL, ablation.FIELD, ablation.GAUSSIAN, ablation.EXACT_GAUSSIAN}
     modulated = nfd.load("modulated_field", "sawtooth1d", device="cpu")
     assert silenced(modulated, "field", sawtooth) is None              # its field is all there is
-    assert silenced(nfd.load("score_field", "gp1d", device="cpu"), "field", gp1d) is None
 
 
 def test_every_denoiser_can_be_silenced():

@@ -10,7 +10,7 @@ from nfdlab.evaluate import devices
 from nfdlab.evaluate.devices import compared
 from nfdlab.terminal import show_devices
 
-PAIRS = [("score_field", "gp1d"), ("adaptive_sampling", "step1d")]          # attention, and particles
+PAIRS = [("score_field", "gp1d"), ("adaptive_sampling", "step1d")]          # convolutions, and particles
 
 
 @pytest.fixture(autouse=True)
