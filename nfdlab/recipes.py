@@ -16,7 +16,11 @@ from .problems.arrays import Arrays
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
 # measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
-    ("score_field", "gp1d"): {"width": 48, "depth": 2, "calibration_functions": 16384, "steps": 12},
+    ("score_field", "gp1d"): {"prior": "gaussian", "widths": (32, 32), "depth": 1, "encoder_width": 24, "memory": 8,
+                              "field_width": 16, "unconditional_share": 0.1},
+    ("score_field", "sawtooth1d"): {"points_per_cell": 4, "widths": (64, 64, 72)},
+    ("score_field", "digits2d"): {"cells": 14, "widths": (48, 56), "batch": 32, "encoder_width": 24, "memory": 8,
+                                  "field_width": 8, "queries": 16, "unconditional_share": 0.5},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},
@@ -74,7 +78,7 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                              "batch": 16},
          "latent_field": {"width": 32, "widths": (32, 48), "depth": 1, "batch": 24, "queries": 128,
                           "num_particles": 256},
-         "score_field": {"width": 48, "depth": 2, "batch": 16, "queries": 48, "calibration_functions": 2048},
+         "score_field": {"widths": (32, 48), "depth": 1, "batch": 24, "encoder_width": 24, "field_width": 16},
          "temporal_field": {"calibration_functions": 8192, "width": 48, "depth": 2, "field_width": 32, "batch": 16,
                             "queries": 96},
          "adaptive_sampling": {"width": 32, "batch": 16, "diffusion_batch": 128, "num_particles": 128},

@@ -65,8 +65,8 @@ watch = LossWatch("denoising digits")
 if budget != "reference":
     display(watch)
 model = nfd.load_or_train("score_field", problem, budget=budget, seed=seed, device=device, watch=watch)
-sawyer, smoother = (nfd.load_or_train("score_field", one, budget=budget if budget == "reference" else "smoke", seed=seed,
-                                      device=device) for one in (saws, smooth))
+few = budget if budget == "reference" else "smoke"
+sawyer, smoother = (nfd.load_or_train("score_field", one, budget=few, seed=seed, device=device) for one in (saws, smooth))
 
 # %% [markdown]
 # ## Picture
@@ -273,7 +273,8 @@ for name, pattern in kinds.items():
         rows.append({"data": name, "ours": scores[0], "best linear answer": scores[1]})
 kept = pd.DataFrame(rows).groupby("data", sort=False).mean()
 kept["ratio"] = kept["ours"] / kept["best linear answer"]
-display(kept.style.format("{:.3f}").set_caption(f"CRPS, {tasks} digits each, 16 draws"))
+display(kept.style.format("{:.3f}").set_caption(f"CRPS, {tasks} digits each, 16 draws"),
+        kept_scores({"digits2d": model, "sawtooth1d": sawyer, "gp1d": smoother}))
 ours, theirs, digit = answers["12 projections"]
 plots.pages(problem.card, {"truth": digit, "ours": ours, "ours, another": ours[1:2], "linear": theirs,
                            "linear, another": theirs[1:2]},
@@ -281,13 +282,9 @@ plots.pages(problem.card, {"truth": digit, "ours": ours, "ours, another": ours[1
             f"from 16 pixels {kept['ratio'].iloc[0]:.2f}")
 
 # %% [markdown]
-# Measured over many tasks when the weights were made (random places, noise 0.05; digits as a ratio to the best linear answer, the others to the
-# exact posterior):
-
-# %%
-kept_scores({"digits2d": model, "sawtooth1d": sawyer, "gp1d": smoother})
-
-# %% [markdown]
+# The second table was measured over many tasks when the weights were made: random places, noise 0.05; digits as a ratio to the best linear answer,
+# the others to the exact posterior.
+#
 # ## Who does the work?
 #
 # The same approach with a part taken away, on the same tasks as the whole. *Predict:* which costs most on sawtooths, which on digits? `nfdlab ablate

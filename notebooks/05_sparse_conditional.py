@@ -85,7 +85,8 @@ plots.bands(
     seen=seen,
     exact=exact,
     model=draws,
-    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one (you said {guess:g})",
+    title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one "
+    f"(you said {guess:g})",
 )
 
 # %% [markdown]
@@ -381,7 +382,8 @@ plots.bands(
 check = Exercises({
     1: (lambda few: few <= 12 or budget == "smoke", "Compare the spreads at 4, 8 and 20 steps."),
     2: (lambda answer: answer[1] > answer[0] or budget == "smoke", "Told of more noise, it should be less sure."),
-    3: (lambda answer: answer[1] < answer[0] or budget == "smoke", "Is the new observation where the draws disagree most?"),
+    3: (lambda answer: answer[1] < answer[0] or budget == "smoke",
+        "Is the new observation where the draws disagree most?"),
 })
 
 # %% [markdown]

@@ -109,15 +109,17 @@ for layer, ax in enumerate(axes):
                 label=words)
     style.dress(ax, title=f"{layer} of {layers} layers from A", x=waves.card.axes[0])
 style.legend(axes[-1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-style.headline(figure, f"The first layer from A, the rest from B: odds {first['as A']:.2f} of A's kind (you said {guess:g}), "
+style.headline(figure, f"The first layer from A, the rest from B: odds {first['as A']:.2f} of A's kind "
+               f"(you said {guess:g}), "
                f"{first['as B']:.2f} of B's ({pairs} pairs)")
 figure
 
 # %%
 stripes = [crossed.loc[("styles2d", layer), "odds"]["as A"] for layer in range(painter.depth + 1)]
-plots.pages(surfaces.card, {f"{layer} of {painter.depth} layers from A": crosses["styles2d", layer][2:3]  # stripes and broad hills
-                            for layer in range(painter.depth + 1)},
-            title=f"Stripes (A), broad hills (B). Odds of A's kind, {pairs} pairs: " + " → ".join(f"{p:.2f}" for p in stripes))
+shown = {f"{layer} of {painter.depth} layers from A": crosses["styles2d", layer][2:3]  # stripes and broad hills
+         for layer in range(painter.depth + 1)}
+plots.pages(surfaces.card, shown, title=f"Stripes (A), broad hills (B). Odds of A's kind, {pairs} pairs: "
+            + " → ".join(f"{p:.2f}" for p in stripes))
 
 # %%
 figure, (axes,) = style.picture(1, 2, size=(9.4, 3.2), sharey=True)

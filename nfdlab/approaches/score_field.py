@@ -240,7 +240,7 @@ class ScoreFieldPosterior(LatentPosterior):
         seen, net = seen.to(self.device, torch.float32), self.net
         noise_std = (seen.noise_std**2 + (self.about["floor"] * gain(seen)) ** 2) ** 0.5
         size = math.prod(net.shape)
-        units = single.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *net.shape)       # 0, unit vectors
+        units = single.eye(1 + size, size, device=self.device).roll(1, 0).reshape(-1, *net.shape)    # 0, unit vectors
         rows = [seen.measure(interpolate(net.unit.restore(net.noise.colour(part)), seen.points)).flatten(1)
                 for part in units.split(64)]
         rows = torch.cat(rows)

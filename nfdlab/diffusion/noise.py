@@ -40,8 +40,9 @@ class SmoothNoise:
 class LatticeNoise(nn.Module):
     """Gaussian noise of unit variance at a lattice of `side` points an axis, L z of white normals z (b, c, *[side]*d).
 
-    Its covariance is the product over axes of exp(−|Δ|/lengthscale): as the lattice grows finer it tends to a continuous
-    function (the Ornstein-Uhlenbeck process, Rasmussen & Williams 2006, sec. B.2). A lengthscale of 0 is white noise.
+    Its covariance is the product over axes of exp(−|Δ|/lengthscale): as the lattice grows finer it tends to a
+    continuous function (the Ornstein-Uhlenbeck process; Rasmussen & Williams 2006, sec. B.2). A lengthscale of 0 is
+    white noise.
     """
 
     def __init__(self, side: int, lengthscale: float = 0.0):

@@ -244,8 +244,8 @@ class LatentPosterior(TrainedModel):
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
 
     def guide(self, name: str | None = None, seen: Seen | None = None) -> str:
-        """A guide by name; None is the usual one, for what was seen if that matters. Those that go through the decoder need its error, which not all
-        amortised approaches record."""
+        """A guide by name; None is the usual one, for what was seen if that matters. Those that go through the decoder
+        need its error, which not all amortised approaches record."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
         known = ("encoder",) * self.net.amortised + GUIDES * ("floor" in self.about)
         return require_name(name, known, "guide")
@@ -337,9 +337,9 @@ class LatentPosterior(TrainedModel):
                            noise_std)
 
     def _guided(self, measurement: Measurement, guide: str) -> DenoiseFn:
-        """The prior's denoiser guided by a measurement of x. `gaussian_pigdm` is `pigdm` with the measured covariance of
-        the latents, which `gauss_newton` takes too. `linearised` and `linearised_pigdm` take the decoder's
-        Jacobian once, at the most probable latent; the other guides take it anew at each draw and noise level."""
+        """The prior's denoiser guided by a measurement of x. `gaussian_pigdm` is `pigdm` with the latents' measured
+        covariance, which `gauss_newton` takes too. `linearised` and `linearised_pigdm` take the decoder's Jacobian
+        once, at the most probable latent; the other guides take it anew at each draw and noise level."""
         denoise, covariance = self.denoiser(), self.net.covariance
         if guide.startswith("linearised"):
             measurement, guide = linearised(measurement, covariance, self.net.shape), guide.removeprefix("linearised_")

@@ -30,7 +30,8 @@ class UNet(nn.Module):
         self.coarser = nn.ModuleList(conv(a, b, 3, stride=2, padding=1) for a, b in pairs)
         self.finer = nn.ModuleList(conv(b, a, 1) for a, b in pairs)
         self.attention = CellAttention(widths[-1])
-        self.output = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), zeroed(conv(widths[0], channels if out is None else out, 1)))
+        last = zeroed(conv(widths[0], channels if out is None else out, 1))
+        self.output = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), last)
 
     def forward(self, x: Tensor, level: Tensor, features: Tensor | None = None) -> Tensor:
         given, last = self.level(level), len(self.down) - 1

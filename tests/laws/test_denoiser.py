@@ -97,6 +97,26 @@ def test_with_the_exact_gaussian_and_a_silent_network_it_is_the_exact_denoiser(s
         assert abs(float(per_draw.mean()) - 1) < 4.5 * float(per_draw.std()) / math.sqrt(4000)
 
 
+def test_a_gaussian_of_few_directions_is_the_whole_where_the_others_are_alike():
+    """Covariance Q diag(9, 4) Qᵀ + 0.25 on the rest of 6: rank 2, measured on 200,000 draws, denoises as the exact one
+    and leaves the same covariance, to 2 %; so do its draws have it, to 5 standard errors."""
+    Q = torch.linalg.qr(normals(0, 6, (6,), dtype=F64))[0]
+    lam = torch.tensor([9.0, 4.0, 0.25, 0.25, 0.25, 0.25], dtype=F64)
+    cov, found = Q @ lam.diag() @ Q.T, GaussianPrior(6, rank=2)
+    many = torch.randn(200_000, 6, generator=torch.Generator().manual_seed(1), dtype=F64)
+    found.calibrate(many * lam.sqrt() @ Q.T + 1.5)
+    assert sum(t.numel() for t in found.state_dict().values()) == 6 + 2 + 12 + 1
+    x, rows = normals(2, 50, (6,), dtype=F64), normals(3, 4, (1, 6), dtype=F64)
+    for sigma in (0.3, 2.0):
+        share = cov @ torch.linalg.inv(cov + sigma**2 * torch.eye(6))
+        torch.testing.assert_close(found.denoise(x.float(), sigma).double(), 1.5 + (x - 1.5) @ share.T, atol=0.02,
+                                   rtol=0)
+        torch.testing.assert_close(found.left(rows.float(), torch.tensor(sigma)).double(), sigma**2 * rows @ share,
+                                   atol=0.03, rtol=0.02)
+    drawn = found.draw(20_000, seed=4)
+    assert (drawn.T.cov() - cov).abs().max() < 5 * 9 * (2 / 20_000) ** 0.5 and abs(drawn.mean() - 1.5) < 0.05
+
+
 def test_the_latent_gaussian_is_bayes_rule_for_a_latent_that_is_linear():
     """A latent z = B f of gp1d at 6 places, measured on 20,000 draws: given observations and z + sigma·noise its mean
     and std are those of the joint Gaussian, to the error of measuring a covariance and of interpolating (0.02)."""

@@ -8,6 +8,7 @@ import torch
 import nfdlab as nfd
 from nfdlab import recipes, store
 from nfdlab.approaches.score_field import ScoreField, ScoreFieldPosterior, binned
+from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals
 from nfdlab.core.types import ObservationBatch, Observations
 from nfdlab.diffusion.guidance import Measurement, pigdm, tweedie
@@ -83,12 +84,43 @@ def test_with_the_white_prior_it_starts_where_a_white_gaussian_would():
 
 
 def test_points_fill_the_lattice_by_averages_and_say_which_are_known():
-    coords = torch.tensor([[[-0.9], [-0.8], [0.1], [0.4]]])                  # of 8 cells: 0, 0, 4, 5; the last is padding
+    coords = torch.tensor([[[-0.9], [-0.8], [0.1], [0.4]]])         # in cells 0, 0, 4, 5 of 8; the last is padding
     points = ObservationBatch(coords, torch.tensor([[[1.0], [3.0], [5.0], [99.0]]]),
                               torch.tensor([[True, True, True, False]]), torch.tensor([0.0]))
     values, known = binned(points, 8)
     assert known.flatten().tolist() == [1, 0, 0, 0, 1, 0, 0, 0]
     assert values.flatten().tolist() == [2, 2, 2, 2, 5, 5, 5, 5]
+
+
+def test_what_is_not_known_of_a_noisy_function_does_not_matter():
+    net, known = untrained().net, torch.ones(1, 1, 8)
+    known[..., 3] = 0
+    z, given = normals(0, 2, net.shape, "x"), net.condition(ObservationBatch.of([scattered()]), known)
+    other = z.clone()
+    other[..., 3] += 5
+    a, b = (net.denoiser.net(x, torch.zeros(1), *given.features) for x in (z, other))
+    whole = net.denoiser.net(z, torch.zeros(1), given.features[0], torch.ones_like(known))
+    assert torch.equal(a, b) and not torch.equal(a, whole)
+
+
+def test_the_field_adds_nothing_at_the_lattice():
+    model = untrained(points_per_cell=2)
+    clean = model.net.prepare(normals(0, 2, model.net.shape, "z"), model.unconditional)
+    torch.testing.assert_close(model.net.evaluate(model.lattice, clean), clean[0].mT)
+    between = model.net.evaluate(nfd.cell_centres((15,)), clean) - interpolate(clean[0], nfd.cell_centres((15,)))
+    assert between.abs().amax() > 0.01
+
+
+def test_a_measurement_is_that_of_the_function_read_linearly():
+    model = untrained(noise_lengthscale=0.3)
+    net = model.net
+    net.unit.mean.fill_(1.0), net.unit.std.fill_(2.0)
+    truth = nfd.problems.get("gp1d").draw(1, seed=0)
+    for pattern in (nfd.patterns.Random(count=3), nfd.patterns.BlockAverage(cells=2, parts=3)):
+        seen, z = nfd.observe(truth, pattern, noise_std=0.05, seed=1), normals(0, 4, net.shape, "z")
+        values = 1 + 2 * interpolate(net.noise.colour(z), seen.points)
+        torch.testing.assert_close(model.measurement(seen).miss(z), (seen.values - seen.measure(values))[..., 0],
+                                   atol=1e-5, rtol=1e-5)
 
 
 # The measured Gaussian
@@ -203,7 +235,7 @@ def test_linear_observations_guide_by_themselves():
     seen = nfd.observe(problem.draw(1, seed=3), nfd.patterns.BlockAverage(cells=4, parts=8), noise_std=0.05, seed=3)
     draws = model.draw(seen, 24, seed=0)
     assert (seen.measure(draws(seen.points)) - seen.values).square().mean().sqrt() < 0.15
-    assert torch.equal(model.draw(seen, 24, seed=0, guide="pigdm")(model.lattice), draws(model.lattice))
+    assert torch.equal(model.draw(seen, 24, seed=0, guide="gaussian_pigdm")(model.lattice), draws(model.lattice))
 
 
 def test_channels_are_kept_apart():

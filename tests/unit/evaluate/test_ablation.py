@@ -96,7 +96,7 @@ def test_a_silent_network_is_the_priors_own_answer_and_the_original_is_untouched
 
 
 def test_what_has_no_meaning_is_left_out():
-    gp1d, sawtooth = problems.get("gp1d"), problems.get("sawtooth1d")
+    sawtooth = problems.get("sawtooth1d")
     amortised = nfd.load("sparse_conditional", "sawtooth1d", device="cpu")
     assert silenced(amortised, "network", sawtooth) is None            # a white prior knows nothing of observations
     assert set(ablation.arms(amortised, sawtooth)) == {FULL, ablation.FIELD, ablation.GAUSSIAN, ablation.EXACT_GAUSSIAN}
