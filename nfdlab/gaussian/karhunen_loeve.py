@@ -104,8 +104,9 @@ class KarhunenLoeve(nn.Module):
         flat = draws.mT.flatten(1).double()
         mean = flat.mean(0)
         with seeded(seed):                                               # the search for directions starts at random
-            _, S, V = torch.pca_lowrank(flat - mean, q=self.rank + OVERSAMPLED, center=False, niter=iterations)
-        modes = (V * S / (len(flat) - 1) ** 0.5).T[:self.rank]
+            _, S, V = torch.pca_lowrank((flat - mean).float(), q=self.rank + OVERSAMPLED, center=False,
+                                        niter=iterations)
+        modes = (V.double() * S / (len(flat) - 1) ** 0.5).T[:self.rank]
         rest = (flat.var(0) - modes.square().sum(0)).clamp_min(0)
         shape = (self.side,) * self.d
         self.centre.copy_(mean.reshape(1, self.c, *shape)), self.left.copy_(rest.reshape(1, self.c, *shape))

@@ -52,7 +52,7 @@ def draws(fitted, ask: dict):
     seen, places = ask["seen"], ask["places"]
     yield "prior", fitted.draw(None, 2, seed=1)(places)
     for sampler in ("euler", "heun"):
-        yield sampler, fitted.draw(None, 2, seed=2, sampler=sampler, steps=4)(places)
+        yield sampler, fitted.draw(None, 2, seed=2, sampler=sampler)(places)
     usual = fitted.draw(seen, 2, seed=3)
     yield "usual guide, on a grid", usual(ask["grid"])
     yield "one draw, own places", usual[1:](places[None])

@@ -54,14 +54,18 @@ CLAIMS = {
         "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_",
         "once with the neurons of every fitted\nfield permuted": "away['permuted'] > 1.5 * away['shared']"},
     "03_score_field": {
-        'Silenced, the network leaves next to nothing undone':
-        "worth['network silenced'] < 1.05",
         "White noise averages out": "fall[0] < 0.2 and fall[1] > 0.9",
-        "on a Gaussian field the linear part is everything":
-        "worst['shipped'] < 0.02 and worst['linear answer'] < 0.02",
-        "at which noise level is there most to learn?": "share_ < 0.7",
-        "The error of a rung is nearly the same for both denoisers": "all(abs(a[0] - rungs['network'][k][0]) < 0.05 "
+        "where will the model's arrows differ most": "apart < 0.2",
+        "The continuous noise is learned more slowly": "toy['continuous'] > 1.1 * toy['white']",
+        "its draws lie nearer to sawtooths": "toy['library'] < 0.8 * toy['white']",
+        "where is it hardest to beat?": "kept['ratio'].mean() < 0.95",
+        "On curves that jump the best linear answer": "worth['sawtooth1d']['optimal_interpolation'] > 3",
+        "there the linear part is everything": "worth['gp1d']['network silenced'] < 1.05",
+        "The error of a rung is nearly the same for both denoisers": "all(abs(a[0] - rungs['network'][k][0]) < 0.06 "
         "for k, a in rungs['exact'].items() if a[0] < 1e3)",
+        "so is ΠGDM with the\nmeasured covariance": "rungs['exact']['ΠGDM, measured'][0] < "
+        "0.5 * rungs['exact']['ΠGDM'][0]",
+        "at 64 places nearly all is drowned": "last[0] < 0.8 and abs(last[1] - 1) < 0.05",
         "Nothing in the draws says that the world has changed": "inside['model'] < 0.4 and inside['exact'] > 0.75"},
     "04_coarse_to_fine": {
         'neither the network nor the field adds anything that can be measured':
