@@ -16,11 +16,12 @@ from .problems.arrays import Arrays
 # what differs from an approach's defaults on one problem, and at a budget too short for its full size; steps were
 # measured on what ships (evaluate.steps), where its header has a curve
 CONFIGS = {
-    ("score_field", "gp1d"): {"prior": "gaussian", "widths": (32, 32), "depth": 1, "encoder_width": 24, "memory": 8,
-                              "field_width": 16, "unconditional_share": 0.1, "steps": 12},
-    ("score_field", "sawtooth1d"): {"points_per_cell": 4, "widths": (64, 64, 72), "steps": 8},
-    ("score_field", "digits2d"): {"cells": 14, "widths": (48, 56), "batch": 32, "encoder_width": 24, "memory": 8,
-                                  "field_width": 8, "queries": 16, "unconditional_share": 0.5, "steps": 12},
+    ("score_field", "gp1d"): {"prior": "gaussian", "widths": (32, 48), "depth": 1, "batch": 24,
+                              "encoder_width": 24, "memory": 8, "field_width": 16, "unconditional_share": 0.1,
+                              "steps": 12},
+    ("score_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "widths": (64, 64, 72), "steps": 8},
+    ("score_field", "digits2d"): {"cells": 14, "points_per_cell": 2, "widths": (48, 56), "batch": 32,
+                                  "encoder_width": 24, "memory": 8, "field_width": 8, "queries": 16, "unconditional_share": 0.5, "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"width": 24, "depth": 2, "calibration_functions": 4096},
     ("coarse_to_fine", "terrain2d"): {"width": 40, "depth": 4, "denoiser_dilations": (1, 2, 4, 1), "augmentation": 0.1},
     ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},

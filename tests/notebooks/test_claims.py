@@ -60,6 +60,7 @@ CLAIMS = {
         "its draws lie nearer to sawtooths": "toy['library'] < 0.8 * toy['white']",
         "where is it hardest to beat?": "kept['ratio'].mean() < 0.95",
         "On curves that jump the best linear answer": "worth['sawtooth1d']['optimal_interpolation'] > 3",
+        "linear reading between 128 lattice points is as good": "0.9 < worth['sawtooth1d']['field silenced'] < 1.05",
         "there the linear part is everything": "worth['gp1d']['network silenced'] < 1.05",
         "The error of a rung is nearly the same for both denoisers": "all(abs(a[0] - rungs['network'][k][0]) < 0.06 "
         "for k, a in rungs['exact'].items() if a[0] < 1e3)",
