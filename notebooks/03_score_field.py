@@ -130,7 +130,6 @@ spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
 plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
             title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
 
-
 # %% [markdown]
 # ## Idea in symbols
 #
@@ -155,38 +154,32 @@ plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
 # the rough but continuous noise of an Ornstein-Uhlenbeck process. *Predict:* which of the two learns to draw sawtooths first?
 
 # %%
-def conv(a, b, spread):
-    return torch.nn.Conv1d(a, b, 5, padding=2 * spread, dilation=spread)
-
-
-def denoise(net, x, s):  # D(x, s) for x (b, 1, 32), s (b, 1, 1)
-    total = (1 + s**2).sqrt()
-    return x / total**2 + s / total * net(torch.cat([x / total, (s.log() / 4).expand_as(x)], 1))
-
-
-X, rng, nets = nfd.cell_centres((32,)), stream(seed, "toy"), {}
+X, rng, D = nfd.cell_centres((32,)), stream(seed, "toy"), {}
 noises = {"white": LatticeNoise(32), "continuous": LatticeNoise(32, 0.3)}
 for name, noise in noises.items():
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = torch.nn.Sequential(conv(2, 48, 1), torch.nn.SiLU(), conv(48, 48, 2), torch.nn.SiLU(), conv(48, 48, 4),
-                                  torch.nn.SiLU(), conv(48, 48, 2), torch.nn.SiLU(), conv(48, 1, 1))
+        layers = []
+        for a, b, spread in ((2, 48, 1), (48, 48, 2), (48, 48, 4), (48, 48, 2), (48, 1, 1)):
+            layers += [torch.nn.Conv1d(a, b, 5, padding=2 * spread, dilation=spread), torch.nn.SiLU()]
+        net = torch.nn.Sequential(*layers[:-1])
+    D[name] = lambda x, s, net=net: (x / (1 + s**2) + s / (1 + s**2).sqrt() * net(torch.cat(
+        [x / (1 + s**2).sqrt(), (s.log() / 4).expand_as(x)], 1)))  # x (b, 1, 32), s (b, 1, 1)
     adam = torch.optim.Adam(net.parameters(), 3e-3)
     for i in range(toy_steps):
         clean = saws.draw(64, seed=child(seed, "toy", i))(X).mT / unit
         s = torch.exp(1.3 * torch.randn(64, 1, 1, generator=rng))
         x = clean + s * noise.colour(torch.randn(clean.shape, generator=rng))
-        loss = ((1 + s**2) / s**2 * (denoise(net, x, s) - clean).square()).mean()
+        loss = ((1 + s**2) / s**2 * (D[name](x, s) - clean).square()).mean()
         adam.zero_grad(), loss.backward(), adam.step()
-    nets[name] = net
 
 # %%
 levels, shown = schedule.karras(30, 0.02, 30.0), {}
 with torch.no_grad():
-    for name, net in nets.items():
+    for name, denoise in D.items():
         x = levels[0] * noises[name].colour(white(128, (1, 32), seed=seed))
         for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
-            x = torch.lerp(denoise(net, x, s.expand(128, 1, 1)), x, float(t / s))
+            x = torch.lerp(denoise(x, s.expand(128, 1, 1)), x, float(t / s))
         shown[name] = unit * x.mT
 shown |= {"library": sawyer.draw(None, 128, seed=seed)(X), "fresh sawtooths": saws.draw(128, seed=1)(X)}
 bank = saws.draw(8192, seed=2)(X)[..., 0]
@@ -340,16 +333,13 @@ measured, six = guidance.Measurement.points(index, y, 0.05), nfd.Observations(li
 posterior, prior = oracle.at(six, line.double()), oracle.at(None, line.double())
 mean, std = posterior.mean.float(), posterior.std.float()
 
-
 # %%
-def flat(D):  # the network's D of noisy values, for x (n, 64)
-    shift, size = float(smoother.net.unit.mean), float(smoother.net.unit.std)
-    return lambda x, s: shift + size * D(((x - shift) / size)[:, None].to(smoother.device), s / size)[:, 0].cpu()
-
-
+shift, size = float(smoother.net.unit.mean), float(smoother.net.unit.std)
+flat = {name: lambda x, s, D=D: shift + size * D(((x - shift) / size)[:, None].to(smoother.device), s / size)[:, 0].cpu()
+        for name, D in (("prior", smoother.denoiser()), ("given", smoother.denoiser(smoother.conditioning(six))))}
 rungs = {"exact": ladder(lambda x, s: prior.denoiser()(x.double(), s).float(), guided,
                          lambda x, s: posterior.denoiser()(x.double(), s).float()),
-         "network": ladder(flat(smoother.denoiser()), guided, flat(smoother.denoiser(smoother.conditioning(six))))}
+         "network": ladder(flat["prior"], guided, flat["given"])}
 print(f"{guided} draws each\n{'':16}{'exact denoiser':^27}{'network':^27}\n{'':16}"
       + 2 * f"{'off mean':>9}{'spread':>9}{'misfit':>9}")
 for name, row in rungs["exact"].items():

@@ -292,7 +292,7 @@ class ScoreField(NetworkConfig):
         learn = ScoreFieldLosses(self, run, net)
         learn.measure()
         run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr))
-        return ScoreFieldPosterior(net, run.record("score_field", self, **DecoderError.record(learn.errors())),
+        return ScoreFieldPosterior(net, run.record("score_field", self, **DecoderError.record(learn.errors("floor"))),
                                    self.steps)
 
 
@@ -302,14 +302,14 @@ class ScoreFieldLosses(LatentLosses):
     def measure(self) -> None:
         """The scale, noise levels and Gaussians of functions at the lattice; what a linear reading leaves open."""
         super().measure()
-        errors = self.errors() / self.net.unit.std
+        errors = self.errors("open") / self.net.unit.std
         self.net.open.copy_(errors.square().mean((0, 1)).sqrt().clamp_min(LEAST_OPEN))
 
     @torch.no_grad()
-    def errors(self) -> Tensor:
+    def errors(self, use: str) -> Tensor:
         """Errors (128, p, c) of a linear reading of functions' values at the lattice, at other points."""
-        functions, values = self.batch(128, "floor")
-        points = self.run.points(functions, self.config.queries, "floor").to(self.run.device)
+        functions, values = self.batch(128, use)
+        points = self.run.points(functions, self.config.queries, use).to(self.run.device)
         return (interpolate(values, points.coords) - points.values) * points.mask[..., None]
 
     def denoise(self, i: int) -> Tensor:
