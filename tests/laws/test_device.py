@@ -90,7 +90,9 @@ def extras(fitted, ask: dict):
     if isinstance(fitted, HasMoments):
         yield from zip(("mean", "std"), fitted.moments(seen, places), strict=True)
     if fitted.about["approach"] == "score_field":
-        yield "averages", fitted.draw(ask["averages"], 2, seed=5)(places)
+        yield "averages, by its own guide", fitted.draw(ask["averages"], 2, seed=5)(places)
+        yield "denoised", fitted.denoise(ask["fields"](fitted.lattice), 0.5, seen)(places)
+        yield "score", fitted.score(normals(0, 2, fitted.net.shape, "z"), 0.5, seen).cpu()
 
 
 def apart(a: torch.Tensor, b: torch.Tensor) -> float:
