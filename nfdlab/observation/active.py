@@ -57,7 +57,7 @@ class Search:
                 do="candidates=places (p, d).")
         require_seed(self.seed), require_number(self.noise_std, "noise_std", 0.0)
         require_count(self.draws, "draws", at_least=2), require_count(self.looks, "looks")
-        if not callable(self.policy):
+        if not callable(self.policy) or isinstance(self.policy, type):       # a class is no function of a search
             require_name(self.policy, POLICIES, "policy")
         if self.candidates is None:
             object.__setattr__(self, "candidates", cell_centres((SIDES[self.d],) * self.d))

@@ -106,3 +106,8 @@ def test_bad_arguments_of_a_search_are_refused():
             Search(step.oracle(), d=1, seed=0, **knobs)
     with pytest.raises(ValueError, match="one function"):
         Search(step.oracle(), d=1, seed=0).look(step.draw(2, seed=0))
+
+
+def test_a_class_is_no_policy():
+    with pytest.raises(KeyError, match="policy"):
+        Search(nfd.problems.get("step1d").oracle(), d=1, seed=0, policy=int)
