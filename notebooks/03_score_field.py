@@ -66,7 +66,9 @@ if budget != "reference":
     display(watch)
 model = nfd.load_or_train("score_field", problem, budget=budget, seed=seed, device=device, watch=watch)
 few = budget if budget == "reference" else "smoke"
-sawyer, smoother = (nfd.load_or_train("score_field", one, budget=few, seed=seed, device=device) for one in (saws, smooth))
+sawyer, smoother = (
+    nfd.load_or_train("score_field", one, budget=few, seed=seed, device=device) for one in (saws, smooth)
+)
 
 
 # %% [markdown]
@@ -287,7 +289,8 @@ plots.pages(problem.card, {"truth": digit, "ours": ours, "ours, another": ours[1
 # score_field sawtooth1d` measured it; the tables are kept with the weights.
 
 # %%
-worth = {name: ablation.worth(ablation.kept("score_field", name))["to full"] for name in ("sawtooth1d", "digits2d", "gp1d")}
+worth = {name: ablation.worth(ablation.kept("score_field", name))["to full"]
+         for name in ("sawtooth1d", "digits2d", "gp1d")}
 plots.worth("score_field", "sawtooth1d")
 
 # %%
@@ -297,7 +300,7 @@ plots.worth("score_field", "digits2d")
 
 # %% [markdown]
 # On curves that jump the best linear answer, which stands for everything learned, has several times the error. The field is not missed there: a
-# linear reading between 128 lattice points is as good. On `gp1d`, a Gaussian field, the
+# linear reading between 128 lattice points is as good, and on digits, whose fields are read linearly by definition, it has nothing to add. On `gp1d`, a Gaussian field, the
 # weights that ship start from the measured Gaussian, and silenced they lose next to nothing: **there the linear part is everything.**
 #
 # ## Where it breaks
@@ -335,7 +338,8 @@ mean, std = posterior.mean.float(), posterior.std.float()
 
 # %%
 shift, size = float(smoother.net.unit.mean), float(smoother.net.unit.std)
-flat = {name: lambda x, s, D=D: shift + size * D(((x - shift) / size)[:, None].to(smoother.device), s / size)[:, 0].cpu()
+flat = {name: lambda x, s, D=D: shift + size * D(
+            ((x - shift) / size)[:, None].to(smoother.device), s / size)[:, 0].cpu()
         for name, D in (("prior", smoother.denoiser()), ("given", smoother.denoiser(smoother.conditioning(six))))}
 rungs = {"exact": ladder(lambda x, s: prior.denoiser()(x.double(), s).float(), guided,
                          lambda x, s: posterior.denoiser()(x.double(), s).float()),
@@ -365,7 +369,8 @@ for p in (64, 256, 1024) if budget != "smoke" else (64, 128):
     ends = samplers.sample(Dp, 10.0 * white(100, (p,), seed=seed).double(), few, method="dpmpp")
     share[p] = (ends.std().item(), lattices(nfd.cell_centres((p,))).std().item())
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
-for i, (name, colour) in enumerate((("white noise at p places", style.BASELINE), ("noise on the lattice", style.MODEL))):
+colours = {"white noise at p places": style.BASELINE, "noise on the lattice": style.MODEL}
+for i, (name, colour) in enumerate(colours.items()):
     ax.plot(list(share), [v[i] / share[64][i] for v in share.values()], "o-", color=colour, label=name)
 last = [v / w for v, w in zip(list(share.values())[-1], share[64], strict=True)]
 ax.set_xscale("log", base=2), ax.set_ylim(0, 1.1), style.legend(ax)
@@ -386,7 +391,8 @@ for name, draws_ in found.items():
     low, high = interval(draws_(coords))
     inside[name] = ((low <= other(coords)[0]) & (other(coords)[0] <= high)).float().mean().item()
 check = Exercises({
-    1: (lambda rows: rows["dpmpp"][1] > 0.9 * rows["dpmpp"][2] or budget == "smoke", "Eight steps nearly do as twenty."),
+    1: (lambda rows: rows["dpmpp"][1] > 0.9 * rows["dpmpp"][2] or budget == "smoke",
+        "Eight steps nearly do as twenty."),
     2: (lambda ratio: ratio < 1 or budget == "smoke", "Are the averages taken of 4 × 4 blocks?"),
     3: (lambda away: away < 0.2 or budget == "smoke", "In units of the values' standard deviation."),
 })

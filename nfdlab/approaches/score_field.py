@@ -283,6 +283,12 @@ class ScoreField(NetworkConfig):
     guide: str = "encoder"                   # how observations at points enter a draw
     linear_guide: str = "gaussian_pigdm"   # how linear observations do
 
+    def __post_init__(self):
+        super().__post_init__()
+        require(self.prior == "white" or self.noise_lengthscale == 0, must='noise_lengthscale: 0, with prior="gaussian".',
+                came=self.noise_lengthscale, why="The measured Gaussian is conditioned on white noise at the lattice.",
+                do='prior="white" takes noise of any lengthscale.')
+
     def fit(self, source: Source | PointSource, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> ScoreFieldPosterior:
         """Train on fresh functions, observed as `views` hides them, or on scattered points of each. Cancelled early,

@@ -270,6 +270,11 @@ def test_a_lattice_of_another_size_is_refused():
     assert "\n  do:   " in str(error.value)
 
 
+def test_a_measured_gaussian_and_smooth_noise_are_refused_together():
+    with pytest.raises(ValueError, match="noise_lengthscale"):
+        ScoreField(prior="gaussian", noise_lengthscale=0.3)
+
+
 # Learning
 
 def error_of(model: ScoreFieldPosterior, problem, sigma: float) -> torch.Tensor:
