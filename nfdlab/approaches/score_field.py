@@ -77,8 +77,8 @@ class LatticeUNet(nn.Module):
 class ScoreFieldNetwork(LatentNetwork):
     """Denoiser of functions known at the lattice, and the field that reads it at any query.
 
-    A latent z (b, c, *side) stands for a function's values at the lattice, x = unit(L z) for noise of covariance L Lᵀ:
-    so noise of a latent is white, and a sampler need not know of L.
+    A latent z (b, c, *side) stands for a function's values at the lattice, x = L z at unit scale, where the noise has
+    covariance L Lᵀ: so noise of a latent is white, and a sampler need not know of L.
     """
 
     amortised = True
@@ -285,8 +285,9 @@ class ScoreField(NetworkConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require(self.prior == "white" or self.noise_lengthscale == 0, must='noise_lengthscale: 0, with prior="gaussian".',
-                came=self.noise_lengthscale, why="The measured Gaussian is conditioned on white noise at the lattice.",
+        require(self.prior == "white" or self.noise_lengthscale == 0, came=self.noise_lengthscale,
+                must='noise_lengthscale: 0, with prior="gaussian".',
+                why="The measured Gaussian is conditioned on white noise at the lattice.",
                 do='prior="white" takes noise of any lengthscale.')
 
     def fit(self, source: Source | PointSource, *, views: Views, budget: Budget, seed: int, device: str = "auto",
