@@ -18,7 +18,7 @@ from ..core import single
 from ..core.checks import require
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
-from ..core.grid import cell_centres, grid_values, interpolate, to_grid
+from ..core.grid import between_points, cell_centres, grid_values, interpolate, to_grid
 from ..core.types import (
     Budget,
     Card,
@@ -140,8 +140,7 @@ class ScoreFieldNetwork(LatentNetwork):
 
     def between(self, coords: Tensor) -> Tensor:
         """The scale of what the field adds at coords (…, d): 0 at the lattice, most halfway between its points."""
-        share = ((coords + 1) * (self.side / 2) - 0.5) % 1
-        return (1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)) * self.open
+        return between_points(coords, self.side) * self.open
 
     def prepare(self, latent: Tensor, conditioning: Conditioning, sigma=None) -> tuple[Tensor, ...]:
         """Noisy latents at sigma, by default the lowest, for all queries: D at the lattice and the field's features."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..core.grid import interpolate
+from ..core.grid import between_points, interpolate
 from ..fields.deepsdf import DeepSDF
 from ..fields.liif import LIIF
 from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_space, halving, space_to_depth, zeroed
@@ -106,9 +106,8 @@ class NodalLatent(Autoencoder):
         return (*super().prepare(latent), self.points(latent))
 
     def away(self, coords: Tensor) -> Tensor:
-        """How far coords (…, d) are from a point of the grid: 0 there, 1 halfway to the next along any axis: (…, 1)."""
-        share = ((coords + 1) * (self.cells * self.per_cell / 2) - 0.5) % 1
-        return 1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)
+        """How far coords (…, d) are from a point of the grid, from 0 to 1: (…, 1)."""
+        return between_points(coords, self.cells * self.per_cell)
 
     def evaluate(self, coords: Tensor, prepared: tuple[Tensor, ...], size: float = 0.0) -> Tensor:
         """The fields at coords (p, d) or (b, p, d): (b, p, c); `size` must be 0."""
