@@ -37,9 +37,10 @@ CONFIGS = {
     ("latent_field", "digits2d"): {"cells": 14, "points_per_cell": 2, "latent_channels": 2, "width": 32,
                                    "widths": (48, 56), "diffusion_batch": 32, "jitter": 0.03,
                                    "autoencoder_share": 0.35, "guide": "linearised_pigdm", "steps": 12},
-    ("sparse_features", "gp2d"): {"width": 48, "depth": 2, "field_width": 32, "steps": 4},
-    ("sparse_features", "stars2d"): {"expansion_side": 32, "calibration_functions": 3072, "depth": 3,
-                                     "field_share": 0.1, "reuse": 4},
+    ("sparse_features", "gp2d"): {"prior": "gaussian", "importance_share": 0.0, "jitter": 0.03,
+                                  "autoencoder_share": 0.6, "refine": 0.0, "steps": 4},
+    ("sparse_features", "stars2d"): {"importance_share": 0.0},
+    ("sparse_features", "shapes3d"): {"tokens": 64, "queries": 384, "batch": 16, "reuse": 3, "lr": 2e-3},
     ("temporal_field", "drift1dt"): {"expansion_side": 40, "expansion_rank": 200, "latent_channels": 28,
                                      "calibration_functions": 32768, "width": 64, "depth": 2, "reuse": 4, "steps": 12},
     ("temporal_field", "two_speed1dt"): {"num_components": 2, "expansion_side": 33, "expansion_rank": 64,
@@ -55,29 +56,23 @@ CONFIGS = {
     ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
                                         "steps": 8},
     ("modulated_field", "styles2d"): {"modulate": "shift", "field_batch": 16, "field_share": 0.25},
-    ("stochastic_field", "gp1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
-                                   "encoder_dilations": (1, 2, 4, 8), "table_side": 64, "knots": 33, "steps": 16},
-    ("stochastic_field", "sawtooth1d"): {"batch": 48, "queries": 32, "head_layers": (64, 2),
-                                         "encoder_dilations": (1, 2, 4, 8), "deep_set_width": 160, "lr": 2e-3,
-                                         "table_side": 256, "knots": 33, "steps": 4},
+    ("stochastic_field", "gp1d"): {"prior": "gaussian", "widths": (32, 48), "depth": 1, "batch": 24,
+                                   "encoder_width": 24, "memory": 8, "field_width": 16, "steps": 12},
+    ("stochastic_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "widths": (64, 64, 72), "steps": 6},
+    ("stochastic_field", "step1d"): {"cells": 32, "points_per_cell": 4, "widths": (48, 48, 48), "steps": 12},
     ("adaptive_sampling", "step1d"): {"latent_channels": 3, "side": 256, "sharpness": 48.0},
     ("adaptive_sampling", "bump2d"): {"latent_channels": 4},
 }
 # the same for pairs that train live and do not ship
 LIVE = {
-    ("stochastic_field", "step1d"): {"queries": 32, "head_layers": (64, 2), "encoder_dilations": (1, 2, 4, 8),
-                                     "deep_set_width": 96, "table_side": 256, "knots": 33, "steps": 16},
-    ("stochastic_field", "terrain2d"): {"calibration_functions": 2048, "batch": 16, "width": 48,
-                                        "encoder_dilations": (1, 2, 4, 2), "knots": 33, "steps": 16},
+    ("stochastic_field", "terrain2d"): {"batch": 16, "widths": (48, 48), "encoder_width": 24, "field_width": 16},
     ("latent_field", "stars2d"): {"autoencoder": "vector", "latent_channels": 24, "guide": "pigdm",
                                   "diffusion_batch": 256, "reuse": 8},
-    ("sparse_features", "moving_disc2dt"): {"calibration_functions": 3072, "reuse": 4, "field_share": 0.15},
 }
 SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 24, "depth": 2},
          "sparse_conditional": {"widths": (32, 48), "batch": 32},
          "modulated_field": {"batch": 64},
-         "sparse_features": {"calibration_functions": 2048, "width": 32, "depth": 2, "field_width": 32,
-                             "batch": 16},
+         "sparse_features": {"field_width": 48, "width": 64, "depth": 3, "batch": 16, "queries": 192},
          "latent_field": {"width": 32, "widths": (32, 48), "depth": 1, "batch": 24, "queries": 128,
                           "num_particles": 256},
          "score_field": {"widths": (32, 48), "depth": 1, "batch": 24, "encoder_width": 24, "field_width": 16},
@@ -85,12 +80,10 @@ SMALL = {"coarse_to_fine": {"calibration_functions": 512, "batch": 12, "width": 
                             "queries": 96},
          "adaptive_sampling": {"width": 32, "batch": 16, "diffusion_batch": 128, "num_particles": 128},
          "weight_diffusion": {"num_fields": 2048, "denoiser_layers": (192, 3)},
-         "stochastic_field": {"width": 32, "batch": 24, "queries": 16, "head_layers": (48, 2),
-                              "encoder_dilations": (1, 2), "calibration_functions": 4096}}
+         "stochastic_field": {"widths": (32, 48), "depth": 1, "batch": 24, "encoder_width": 24, "field_width": 16}}
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
     ("modulated_field", "styles2d"): {"batch": 16, "field_batch": 16},
-    ("stochastic_field", "terrain2d"): {"batch": 16, "calibration_functions": 2048},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
 SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}
@@ -98,7 +91,8 @@ MANY = TrainingViews(usual=32, most=256, tail=0.5)                   # from a fe
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(),
-         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(), "shapes3d": OutlineViews(usual=60, most=120)}
+         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(), 
+         "shapes3d": OutlineViews(usual=60, most=120, outlined=0.8, corners=96)}
 
 
 @dataclass(frozen=True)

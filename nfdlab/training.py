@@ -315,7 +315,9 @@ class _Saved:
             state = torch.load(path, map_location="cpu", weights_only=True)
             tensors, saved = state.pop("module"), cls(**state)
             if same_owner(saved.owner, owner):
-                module.load_state_dict(tensors)
+                there = module.state_dict()
+                module.load_state_dict({key: value.to(there[key].device) if key in there else value
+                                        for key, value in tensors.items()})
         except Exception as error:
             raise ValueError(four_parts(
                 "checkpoint: a file that this training wrote.", str(path),

@@ -2,10 +2,10 @@
 
 Run from the repository's root, on a quiet machine: python tests/bench_decode.py [PART OF A NAME ...] [--repeats 5]
 
-Drawn Fields are asked at a grid of 256 x 256 points (2,048 in 1D, one frame of 128 x 128 of a film). The bare layers
-are those linear layers, modulations (FiLM) and activations of the decoder that need both the point and the draw, run
-on contiguous rows that stay in cache, as many as the decoder has. Both run in turn, on one thread; times are CPU time,
-the least of the repeats.
+Drawn Fields are asked at a grid of 256 x 256 points (2,048 in 1D, 32 a side of a solid, one frame of 128 x 128 of a
+film). The bare layers are those linear layers, modulations (FiLM), attention and activations of the decoder that need
+both the point and the draw, run on contiguous rows that stay in cache, as many as the decoder has. Both run in turn, on
+one thread; times are CPU time, the least of the repeats.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def grid(model) -> Tensor:
     d, film = model.about["d"], model.about["approach"] == "temporal_field"
     if film and d == 3:
         return frame(128)
-    return nfdlab.cell_centres((2048,)) if d == 1 else nfdlab.cell_centres((256, 256))
+    return nfdlab.cell_centres({1: (2048,), 2: (256, 256), 3: (32, 32, 32)}[d])
 
 
 def liif(field) -> tuple[Callable, int]:
@@ -71,16 +71,6 @@ def batched(mlp) -> tuple[Callable, int]:
     return run, len(x)
 
 
-def anchored(net) -> tuple[Callable, int]:
-    """The activation of each neighbour, the last layers, and the linear reading of 16 draws."""
-    field, rank = net.field, net.tokeniser.expansion.rank
-    width = field.place.out_features
-    p = CACHED // width // field.near
-    near, x = torch.randn(p * field.near, width), torch.randn(p, width)
-    a, rows = torch.randn(16, rank), torch.randn(rank, max(1, p // 16))
-    return (lambda: (nn.functional.silu(near), field.answer(x), a @ rows)), p
-
-
 def space_time(autoencoder) -> tuple[Callable, int]:
     """The layers that mix, their modulation and activations, the output, and the linear reconstruction of 16 draws."""
     field, width = autoencoder.field, autoencoder.field.output.in_features
@@ -97,22 +87,19 @@ def space_time(autoencoder) -> tuple[Callable, int]:
     return run, len(x)
 
 
-def queries(net) -> tuple[Callable, int]:
+def queries(field) -> tuple[Callable, int]:
     """The layers of queries that attend to the tokens of one draw."""
-    block, width, p = net.last, net.query.out_features, CACHED // net.query.out_features
-    heads, size = block.others.heads, block.others.size
-    x, x_in = torch.randn(1, p, width), torch.randn(1, p, net.query.in_features)
-    keys = torch.randn(1, heads, net.tokens, size + 4)
+    read = field.read
+    heads, size, p = read.heads, read.size, CACHED // field.query.out_features
+    x, keys = torch.randn(1, p, field.query.in_features), torch.randn(1, heads, field.tokens, size + 5)
 
     def run():
-        h = block.norms[0](net.query(x_in))
-        q = block.others.query(h).unflatten(-1, (heads, size)).transpose(1, 2)
-        q = nn.functional.pad(q, (0, 4))
+        h = field.query(x)
+        q = nn.functional.pad(read.query(h).unflatten(-1, (heads, size)).transpose(1, 2), (0, 5))
         found = nn.functional.scaled_dot_product_attention(q, keys, keys, scale=1.0)[..., :size]
-        h = block.others.output(found.transpose(1, 2).flatten(2))
-        return net.output(block.mlp(block.norms[1](h)))
+        return field.answer(h + read.output(found.transpose(1, 2).flatten(2)))
 
-    return run, len(x[0])
+    return run, p
 
 
 def bare(model) -> tuple[Callable, int] | None:
@@ -122,14 +109,14 @@ def bare(model) -> tuple[Callable, int] | None:
         return liif(net.average.field)
     if name in ("latent_field", "sparse_conditional"):
         return liif(net.autoencoder.decoder.field)
-    if name == "score_field":
+    if name in ("score_field", "stochastic_field"):
         return liif(net.field)
     if name == "modulated_field":
         return siren(net.field, len(net.shape) > 1)
     if name == "weight_diffusion":
         return batched(net.field)
     if name == "sparse_features":
-        return anchored(net)
+        return queries(net.field)
     if name == "temporal_field":
         return space_time(net.autoencoder)
     if name == "adaptive_sampling":

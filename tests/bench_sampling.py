@@ -76,7 +76,7 @@ def main():
           f"{'apart':>9s}")
     for (approach, problem), file in sorted(store.shipped().items()):
         name = f"{approach}--{problem}"
-        if approach in ("coarse_to_fine", "stochastic_field") or args.names and not any(p in name for p in args.names):
+        if approach == "coarse_to_fine" or args.names and not any(p in name for p in args.names):
             continue
         model = store.load(file, device="cpu")
         for n in args.draws:

@@ -28,6 +28,17 @@ def cell_centres(shape: tuple[int, ...], *, dtype=torch.float32, device="cpu") -
     return torch.stack([g.flatten() for g in grids], dim=-1).to(dtype).to(resolve_device(device))
 
 
+def farthest_first(places: Tensor, count: int | None = None) -> Tensor:
+    """`count` of places (p, d), or all, in farthest-point order, the central one first: every beginning of it covers
+    the box evenly. Gonzalez 1985."""
+    chosen = [int(places.square().sum(1).argmin())]
+    gap = torch.cdist(places, places[chosen]).min(1).values
+    while len(chosen) < (len(places) if count is None else count):
+        chosen.append(int(gap.argmax()))
+        gap = torch.minimum(gap, torch.cdist(places, places[chosen[-1:]])[:, 0])
+    return places[chosen]
+
+
 def to_grid(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(…, p, c) on the cell centres of `shape` -> (…, *shape, c)."""
     return values.reshape(*values.shape[:-2], *shape, values.shape[-1])

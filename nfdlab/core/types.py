@@ -248,6 +248,11 @@ class ObservationBatch:
         real = mask[..., None]
         return ObservationBatch(self.coords * real, self.values * real, mask, self.noise_std)
 
+    def repeated(self, times: int) -> "ObservationBatch":
+        """The whole batch several times over, (times b, …)."""
+        parts = (self.coords, self.values, self.mask, self.noise_std)
+        return ObservationBatch(*(t.repeat(times, *[1] * (t.ndim - 1)) for t in parts))
+
     def split(self, size: int) -> "list[ObservationBatch]":
         """Parts of at most `size` functions."""
         parts = (t.split(size) for t in (self.coords, self.values, self.mask, self.noise_std))

@@ -12,12 +12,12 @@ from .table import COUNTS as DEFAULT_COUNTS
 from .table import score
 
 # how many observations each problem is judged at; 0 is the prior
-COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60), "terrain2d": (205,),
-          "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8), "styles2d": (0, 10, 40),
-          "stars2d": (10, 30), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16),
+COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2d": (0, 5, 20, 60, 120),
+          "terrain2d": (205,), "discs2d": (0, 2, 4, 8), "photo2d": (30,), "families1d": (0, 2, 4, 8),
+          "styles2d": (0, 10, 40), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16),
           "digits2d": (8, 16, 32, 64, 128), "head2d": (20, 51, 154)}
 # what real data are judged against: the best linear answer from the same training draws, elsewhere kriging
-RULERS = {"digits2d": "optimal_interpolation", "head2d": "optimal_interpolation"}
+RULERS = {"digits2d": "optimal_interpolation", "head2d": "optimal_interpolation", "shapes3d": "optimal_interpolation"}
 
 
 def whole_frames(*gaps: int) -> dict:
@@ -28,6 +28,8 @@ def whole_frames(*gaps: int) -> dict:
 # other patterns than random places, by label
 CASES = {"powerlaw2d": {0: None, 16: patterns.Random(count=16), 64: patterns.Random(count=64),
                         "grid of 64": patterns.Grid(count=64)},
+         "stars2d": {f"outline of {m}": patterns.Outline(count=m, level=0.0) for m in (10, 24)},
+         "shapes3d": {"surface of 64": patterns.Outline(count=64, level=0.0)},
          "drift1dt": whole_frames(2, 4, 8), "two_speed1dt": whole_frames(3, 5, 7),
          "moving_disc2dt": whole_frames(4, 8)}
 KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum90", "integral90")

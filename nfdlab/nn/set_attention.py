@@ -119,26 +119,25 @@ class SetBlock(nn.Module):
 
 
 class SetTransformer(nn.Module):
-    """F(tokens (b, k, channels), level (b or 1,), observations) -> (b, k, out), of tokens at fixed places (k, d).
+    """F(tokens (b, k, channels), places (k, d), level (b or 1,), observations) -> (b, k, out).
 
     `observations`: features (b or 1, m, features), places (b or 1, m, d) and mask (b or 1, m).
     """
 
-    def __init__(self, places: Tensor, channels: int, out: int, features: int, width: int, depth: int, heads: int):
+    def __init__(self, d: int, k: int, channels: int, out: int, features: int, width: int, depth: int, heads: int):
         super().__init__()
-        lengthscales = doubling_lengthscales(heads, 2 * len(places) ** (-1 / places.shape[1]))
+        lengthscales = doubling_lengthscales(heads, 2 * k ** (-1 / d))
         self.level = Level(width)
         self.input, self.condition = nn.Linear(channels, width), nn.Linear(features, width)
         self.blocks = nn.ModuleList(
             SetBlock(width, lengthscales, width, ("itself", "others", "mlp"), affine=True, identity=True, zero_key=True)
             for _ in range(depth))
         self.output = nn.Sequential(nn.LayerNorm(width), zeroed(nn.Linear(width, out)))
-        self.register_buffer("places", places, persistent=False)
 
-    def forward(self, x: Tensor, level: Tensor, observations: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, places: Tensor, level: Tensor, observations: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         h, level = self.input(x), self.level(level)
-        features, places, mask = observations
+        features, told, mask = observations
         features = self.condition(features)
         for block in self.blocks:
-            h = block(h, self.places[None], level=level, memory=block.others.prepare(features, places, mask))
+            h = block(h, places[None], level=level, memory=block.others.prepare(features, told, mask))
         return self.output(h)

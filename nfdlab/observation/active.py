@@ -17,7 +17,7 @@ from ..core import single
 from ..core.acquisition import ACQUISITIONS, acquisition, conditioned
 from ..core.capabilities import HasSequential
 from ..core.checks import require, require_coords, require_count, require_name, require_number, require_seed
-from ..core.grid import cell_centres
+from ..core.grid import cell_centres, farthest_first
 from ..core.rng import child, stream, uniforms
 from ..core.types import Fields, Fitted, Observations, require_seen
 
@@ -151,16 +151,6 @@ def best(found: Tensor) -> int:
     top = found.max()
     tied = (found >= top - TIED * top.abs()).nonzero()[:, 0]
     return int(tied[len(tied) // 2])
-
-
-def farthest_first(places: Tensor) -> Tensor:
-    """Places (p, d) in farthest-point order, the central one first: every beginning of it covers the box evenly."""
-    chosen = [int(places.square().sum(1).argmin())]
-    gap = torch.cdist(places, places[chosen]).min(1).values
-    while len(chosen) < len(places):
-        chosen.append(int(gap.argmax()))
-        gap = torch.minimum(gap, torch.cdist(places, places[chosen[-1:]])[:, 0])
-    return places[chosen]
 
 
 def interval(seen: Observations | None) -> tuple[float, float]:

@@ -83,13 +83,8 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
             why="A tile is curves or a picture.", do="plots.bands for time alone.")
     times = cell_centres((frames,))[:, 0]
     tiles = (_curves if d == {2} else _pictures)(answers, times, side)
-    width = len(answers) * (side + GAP) + GAP
-    font, out = ImageFont.load_default(11), np.full((frames, side + HEAD + 2 * GAP, width, 3), 255, np.uint8)
-    for i, (name, shown) in enumerate(zip(answers, tiles, strict=True)):
-        left = GAP + i * (side + GAP)
-        head = Image.new("RGB", (side, HEAD), style.PAPER)
-        ImageDraw.Draw(head).text((1, 5), name, fill=colour_of(name), font=font)
-        out[:, :HEAD, left:left + side], out[:, HEAD:HEAD + side, left:left + side] = np.asarray(head), shown
+    out = sheets(list(answers), tiles, below=2 * GAP)
+    width = out.shape[2]
     for j, t in enumerate(times):
         at = GAP + round(float(t + 1) / 2 * (width - 2 * GAP - 3))
         out[j, -GAP:-3, GAP:-GAP] = 225
@@ -97,6 +92,19 @@ def film(answers: Mapping[str, Fields], *, frames: int = 16, rate: float = 8.0, 
         if seen is not None and bool(((seen.coords[:, 0] - t).abs() < NEAR / 2).any()):
             out[j, HEAD + side + 2:HEAD + side + 5, GAP:-GAP] = (0, 114, 178)       # a frame that was seen
     return Film(out, rate)
+
+
+def sheets(names: list[str], tiles: list[np.ndarray], below: int = 0) -> np.ndarray:
+    """Tiles (frames, side, side, 3) beside each other, a name above each, and so many pixels of white below."""
+    frames, side = tiles[0].shape[:2]
+    font, out = ImageFont.load_default(11), np.full(
+        (frames, side + HEAD + below, len(names) * (side + GAP) + GAP, 3), 255, np.uint8)
+    for i, (name, shown) in enumerate(zip(names, tiles, strict=True)):
+        left = GAP + i * (side + GAP)
+        head = Image.new("RGB", (side, HEAD), style.PAPER)
+        ImageDraw.Draw(head).text((1, 5), name, fill=colour_of(name), font=font)
+        out[:, :HEAD, left:left + side], out[:, HEAD:HEAD + side, left:left + side] = np.asarray(head), shown
+    return out
 
 
 def _pictures(answers: Mapping[str, Fields], times: torch.Tensor, side: int) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from second_device import DEVICE, Mixed, second_device
 
 import nfdlab as nfd
 from nfdlab import approaches, problems, store
+from nfdlab.approaches.coarse_to_fine.tiling import wide
 from nfdlab.core.capabilities import HasAsk, HasLatents, HasMoments, HasSequential
 from nfdlab.core.rng import normals
 from nfdlab.core.types import Observations
@@ -22,11 +23,13 @@ from nfdlab.diffusion.denoiser import GaussianPrior
 from nfdlab.diffusion.guidance import METHODS, Measurement, linearised, repaint
 from nfdlab.diffusion.samplers import fresh_noise
 from nfdlab.diffusion.smc import annealed_smc
+from nfdlab.evaluate.ablation import silenced
 from nfdlab.inference.posterior import GUIDES, DecoderError, LatentPosterior
 
 STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
-CLOSE = {"heun": 1e-4}                                  # it divides by the lowest noise level, rounding and all
+# heun divides by the lowest noise level, rounding and all; a crossing goes up the noise levels and down again
+CLOSE = {"heun": 1e-4, "crossed": 1e-3}
 GRID = {1: (9,), 2: (4, 3), 3: (3, 2, 2)}
 
 
@@ -93,6 +96,14 @@ def extras(fitted, ask: dict):
         yield "averages, by its own guide", fitted.draw(ask["averages"], 2, seed=5)(places)
         yield "denoised", fitted.denoise(ask["fields"](fitted.lattice), 0.5, seen)(places)
         yield "score", fitted.score(normals(0, 2, fitted.net.shape, "z"), 0.5, seen).cpu()
+    if fitted.about["approach"] == "stochastic_field":
+        yield "pushed", fitted.push(seen, fitted.noise(2, seed=6))(places)
+    if fitted.about["approach"] == "modulated_field":
+        a, b = fitted.encode(ask["fields"])
+        yield "crossed", fitted.decode(fitted.cross(a, b, torch.tensor([0.3, 0.8]), steps=2))(places)
+        yield "styles mixed", fitted.mix_styles(a[None], b[None], 1)(places)
+    if fitted.about["approach"] == "coarse_to_fine":
+        yield "tiled", wide(fitted, 1, (2,) + (1,) * (places.shape[1] - 1), seed=7, steps=STEPS)(places)
 
 
 def apart(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -176,7 +187,8 @@ def draw_path(approach: str) -> list[Path]:
     """The files that a draw of an approach runs through: its own, and those of guidance where it has guides."""
     guidance = ("diffusion/smc.py", "diffusion/guidance/*.py")
     shared = guidance if issubclass(approaches.get(approach).trained, LatentPosterior) else ()
-    names = ("inference/posterior.py", *shared, f"approaches/{approach}.py", f"approaches/{approach}/*.py")
+    names = ("inference/posterior.py", "inference/lattice.py", *shared, f"approaches/{approach}.py",
+             f"approaches/{approach}/*.py")
     return [file for name in names for file in sorted(Path(nfd.__file__).parent.glob(name))]
 
 
@@ -228,7 +240,35 @@ def test_the_law_runs_nine_lines_in_ten_of_guidance_particles_and_posterior():
         assert len(missing) <= 0.1 * len(all_lines), f"{group}: not run: {', '.join(missing)}"
 
 
+@pytest.mark.parametrize("pair,part", [(("adaptive_sampling", "step1d"), "network"),
+                                       (("score_field", "gp1d"), "field")])
+def test_a_silenced_pair_draws_elsewhere_as_it_does_here(pair, part):
+    """Of the first a linear reading of the latents takes the field's place."""
+    problem, ask = problems.get(pair[1]), questions(pair[1])
+
+    def found(device: str) -> torch.Tensor:
+        return silenced(few(store.shipped()[pair], device), part, problem).draw(ask["seen"], 2, seed=1)(ask["places"])
+
+    expected = found("cpu")
+    with second_device() as device:
+        assert apart(found(device), expected) < 1e-3                         # a regression of 2,048 draws
+
+
 # Training
+
+def test_a_training_is_resumed_elsewhere_as_it_was_left_here(tmp_path):
+    """A checkpoint of the CPU serves on the second device. (Its own tensors cannot be written.)"""
+    def losses(device: str, steps: int, file: str) -> list[float]:
+        found = []
+        nfd.train("sparse_conditional", "gp1d", device=device, watch=lambda step: found.append(step.loss) and False,
+                  budget=nfd.Budget(steps=steps, name="smoke", checkpoint=tmp_path / file))
+        return found
+
+    losses("cpu", 4, "here"), (tmp_path / "there").write_bytes((tmp_path / "here").read_bytes())
+    expected = losses("cpu", 6, "here")
+    with second_device() as device:
+        assert losses(device, 6, "there") == pytest.approx(expected, rel=1e-3) and expected
+
 
 @pytest.mark.parametrize("name", approaches.names())
 def test_training_steps_elsewhere_are_those_of_here(name):

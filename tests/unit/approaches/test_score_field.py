@@ -7,7 +7,7 @@ import torch
 
 import nfdlab as nfd
 from nfdlab import recipes, store
-from nfdlab.approaches.score_field import ScoreField, ScoreFieldPosterior, binned
+from nfdlab.approaches.score_field import ScoreField, ScoreFieldPosterior
 from nfdlab.core.grid import interpolate
 from nfdlab.core.rng import normals
 from nfdlab.core.types import ObservationBatch, Observations
@@ -15,6 +15,7 @@ from nfdlab.diffusion.guidance import Measurement, pigdm, tweedie
 from nfdlab.evaluate.continuity import consistency
 from nfdlab.evaluate.regret import regret
 from nfdlab.evaluate.scores import crps
+from nfdlab.inference.lattice import binned
 
 MINE = [problem for approach, problem in store.shipped() if approach == "score_field"]
 SMALL = {"widths": (16, 16), "depth": 1, "encoder_width": 16, "memory": 8, "field_width": 8}

@@ -5,7 +5,7 @@ import torch
 
 import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
-from nfdlab.core.grid import cell_centres, interpolate, to_grid
+from nfdlab.core.grid import cell_centres, farthest_first, interpolate, to_grid
 from nfdlab.core.rng import child, normals, seeded, stream, uniforms
 from nfdlab.core.types import LinearObservations, ObservationBatch, Observations
 
@@ -167,3 +167,12 @@ def test_the_order_of_linear_observations_means_nothing():
     part = LinearObservations(points, weights * (torch.arange(6) != 2), values).take(torch.tensor([1]))
     assert part.points.shape == (5, 2) and part.m == 1
     torch.testing.assert_close(part.measure(f[[0, 1, 3, 4, 5]]), (weights * (torch.arange(6) != 2) @ f)[1:2])
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_places_in_farthest_point_order_cover_the_box_and_more_only_append(d):
+    """No place is farther from those chosen than they are from each other (Gonzalez 1985)."""
+    places = nfd.cell_centres(({1: 256, 2: 40, 3: 14}[d],) * d)
+    chosen = farthest_first(places, 20)
+    assert torch.equal(farthest_first(places, 30)[:20], chosen) and len(farthest_first(places[:50])) == 50
+    assert torch.cdist(places, chosen).amin(1).max() <= torch.pdist(chosen).min() + 1e-5

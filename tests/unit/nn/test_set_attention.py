@@ -97,19 +97,17 @@ def test_a_block_that_starts_as_the_identity_returns_its_input():
 def test_a_set_has_no_order_and_padding_changes_nothing(m):
     tokens_at = normals(5, 1, (9, 2), "tokens")[0].clamp(-1, 1)
     with seeded(0):
-        net = jostle(SetTransformer(tokens_at, 5, 3, 4, 16, 2, 4).eval(), seed=1)
+        net = jostle(SetTransformer(2, 9, 5, 3, 4, 16, 2, 4).eval(), seed=1)
     x, features, places = normals(0, 2, (9, 5), "x"), normals(1, 1, (6, 4), "told"), normals(2, 1, (6, 2), "places")
     mask, level, turn = torch.arange(6)[None] < m, torch.zeros(1), torch.arange(6).flip(0)
     with torch.no_grad():
-        found = net(x, level, (features, places, mask))
-        again = net(x, level, (features[:, turn], places[:, turn], mask[:, turn]))
-        silent = net(x, level, (torch.where(mask[..., None], features, 99.0), places, mask))
-        cut = net(x, level, (features[:, :max(1, m)], places[:, :max(1, m)], mask[:, :max(1, m)]))
+        found = net(x, tokens_at, level, (features, places, mask))
+        again = net(x, tokens_at, level, (features[:, turn], places[:, turn], mask[:, turn]))
+        silent = net(x, tokens_at, level, (torch.where(mask[..., None], features, 99.0), places, mask))
+        cut = net(x, tokens_at, level, (features[:, :max(1, m)], places[:, :max(1, m)], mask[:, :max(1, m)]))
         order = torch.tensor([3, 1, 4, 0, 5, 8, 2, 6, 7])
-        there, net.places = net.places, net.places[order]
-        moved = net(x[:, order], level, (features, places, mask))
-        net.places = there
+        moved = net(x[:, order], tokens_at[order], level, (features, places, mask))
     for same in (again, silent, cut):
         torch.testing.assert_close(same, found, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(moved, found[:, order], atol=1e-5, rtol=1e-4)
-    assert m == 0 or (net(x, level, (features + 1, places, mask)) - found).abs().max() > 1e-4
+    assert m == 0 or (net(x, tokens_at, level, (features + 1, places, mask)) - found).abs().max() > 1e-4

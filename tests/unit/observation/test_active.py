@@ -10,7 +10,7 @@ from nfdlab.core.acquisition import ACQUISITIONS, acquisition, conditioned
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals
 from nfdlab.core.types import Observations
-from nfdlab.observation.active import POLICIES, Search, best, farthest_first, interval
+from nfdlab.observation.active import POLICIES, Search, best, interval
 
 
 def test_the_exact_posterior_bisects():
@@ -83,8 +83,6 @@ def test_a_search_is_a_value():
     fresh = Search(step.oracle(), d=1, seed=5, policy="random")
     assert torch.equal(fresh.ask(6)[:4], runs["random"].seen.coords) and fresh.m == 0
     assert torch.equal(fresh.tell(fresh.ask(2), torch.zeros(2, 1)).ask(1), fresh.ask(3)[2:])
-    order = farthest_first(nfd.cell_centres((4, 4)))
-    assert len(order.unique(dim=0)) == 16 and float(torch.pdist(order[:4]).min()) >= 1.0
 
 
 def test_adaptive_without_a_prior_bisects_a_step_and_misses_a_bump():

@@ -1,0 +1,106 @@
+"""Surfaces of solids in three coordinates, where a field is zero: shaded stills, and films in which they turn."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import single
+from ..core.checks import require, require_count, require_number
+from ..core.grid import grid_values, interpolate
+from ..core.types import Fields, Observations
+from . import style
+from .film import Film, sheets
+from .matplotlib_figure import require_some
+from .style import Picture, colour_of
+
+GRID, DEPTH = 48, 56                 # points a side at which a field is asked once, and looks along each ray
+FAR, TILT = 1.0, 0.5                 # half the way that a ray goes; how far one looks down on the solid, in radians
+LIGHT = (-0.4, 0.5, 0.77)            # right, up and towards the eye, of unit length
+
+
+def screen(angle: float) -> Tensor:
+    """The axes right, up and towards the eye as rows (3, 3), for a solid turned about its third axis by an angle."""
+    c, s, a, b = math.cos(angle), math.sin(angle), math.cos(TILT), math.sin(TILT)
+    return single.tensor([[c, -s, 0.0], [b * s, b * c, a], [-a * s, -a * c, b]])
+
+
+def shade(values: Tensor, angle: float, side: int) -> tuple[Tensor, Tensor]:
+    """Values on a grid (1, 1, *[GRID]*3), positive inside -> light in [0, 1] and depth along each ray (side, side), the
+    first row on top, seen from infinity; not a number where the ray meets nothing."""
+    axes, line = screen(angle), single.linspace(-FAR, FAR, side)
+    across, up = torch.meshgrid(line, line.flip(0), indexing="xy")
+
+    def at(depth: Tensor) -> Tensor:
+        """Places at depths (side, side, k)."""
+        plane = across[..., None, None] * axes[0] + up[..., None, None] * axes[1]
+        return plane + depth[..., None] * axes[2]
+
+    def asked(places: Tensor) -> Tensor:
+        found = interpolate(values, places.reshape(-1, 3)).reshape(places.shape[:-1])
+        return torch.where((places.abs() <= 1).all(-1), found, -1.0)
+
+    depths = single.linspace(FAR, -FAR, DEPTH).expand(side, side, -1)
+    along = asked(at(depths))
+    inside = along > 0
+    first = inside.float().argmax(-1, keepdim=True).clamp_min(1)
+    before, now = along.gather(-1, first - 1), along.gather(-1, first)
+    share = (before / (before - now)).nan_to_num().clamp(0, 1)
+    depth = depths.gather(-1, first - 1) - share * (2 * FAR / (DEPTH - 1))
+    here, step = at(depth)[:, :, 0], 2.0 / GRID
+    slope = torch.stack([asked(here - step * e) - asked(here + step * e) for e in single.eye(3)], -1)
+    normal = torch.nn.functional.normalize(slope, dim=-1) @ axes.T
+    light = (normal @ single.tensor(list(LIGHT))).clamp(0, 1)
+    hit = inside.any(-1)
+    return torch.where(hit, light, torch.nan), torch.where(hit, depth[..., 0], torch.nan)
+
+
+def _tile(values: Tensor, angle: float, side: int, ink: str, seen: Observations | None) -> np.ndarray:
+    """One tile (side, side, 3) in bytes; observations are dots, but those behind the solid are not shown."""
+    light, depth = shade(values, angle, side)
+    colour = single.tensor([int(ink[i:i + 2], 16) / 255 for i in (1, 3, 5)])
+    picture = (0.75 * colour + light[..., None] * (0.9 - 0.55 * colour)).clamp(0, 1)
+    picture = torch.where(light.isnan()[..., None], single.ones(3), picture)
+    if seen is not None:
+        right, up, near = (seen.coords.cpu().float() @ screen(angle).T).T
+        column, row = (((x / FAR + 1) / 2 * (side - 1)).round().long().clamp(1, side - 2) for x in (right, -up))
+        shown = ~(depth[row, column] > near + 0.15)
+        for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            picture[row[shown] + dy, column[shown] + dx] = 0.0
+    return (255 * picture).byte().numpy()
+
+
+def _grids(answers: Mapping[str, Fields]) -> dict[str, Tensor]:
+    """Each entry's first draw on the grid."""
+    require_some("answers", answers, 'turning({"truth": truth, "a draw": draws[0]}).')
+    d = {fields.d for fields in answers.values()}
+    require(d == {3}, must="fields of (x, y, z).", came=f"d = {sorted(d)}", why="They are shown as solids.",
+            do="plots.film for space and time, plots.row for the plane.")
+    return {name: grid_values(fields[0], GRID)[:, :1].cpu().float() for name, fields in answers.items()}
+
+
+def turning(answers: Mapping[str, Fields], *, frames: int = 24, rate: float = 8.0, side: int = 112,
+            seen: Observations | None = None) -> Film:
+    """A tile for each entry, its name above it: the surface of its first draw, which turns once about the third axis.
+    `seen`: its places are dots."""
+    grids = _grids(answers)
+    require_count(frames, "frames"), require_count(side, "side", 16), require_number(rate, "rate", 0.1, 240.0)
+    angles = [2 * math.pi * i / frames for i in range(frames)]
+    tiles = [np.stack([_tile(values, angle, side, colour_of(name), seen) for angle in angles])
+             for name, values in grids.items()]
+    return Film(sheets(list(answers), tiles), rate)
+
+
+def solids(answers: Mapping[str, Fields], *, angle: float = 0.6, side: int = 160, seen: Observations | None = None,
+           title: str | None = None) -> Picture:
+    """A still of the surfaces of each entry's first draw, side by side."""
+    grids = _grids(answers)
+    require_count(side, "side", 16)
+    figure, (axes,) = style.picture(1, len(answers), size=(2.2 * len(answers), 2.5))
+    for ax, (name, values) in zip(axes, grids.items(), strict=True):
+        ax.imshow(_tile(values, angle, side, colour_of(name), seen))
+        style.dress(ax, title=name, ink=colour_of(name)).set_axis_off()
+    style.headline(figure, title)
+    return figure
