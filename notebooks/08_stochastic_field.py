@@ -72,7 +72,6 @@ stepper, smoother = (
     nfd.load_or_train("stochastic_field", one, budget=few, seed=seed, device=device) for one in (jump, smooth)
 )
 
-
 # %% [markdown]
 # ## Picture
 #

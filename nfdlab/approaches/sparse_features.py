@@ -29,7 +29,7 @@ from ..nn.set_attention import Attention, SetBlock, SetTransformer, doubling_len
 from ..training import Run, Stage, reused
 
 OCTAVES = 4                               # of places
-REFINEMENTS, REFINING_RATE = 30, 0.05     # steps of Adam that make draws meet the observations
+REFINEMENTS, REFINING_RATE = 8, 0.2       # steps of Adam that make draws meet the observations
 EVEN = {1: 128, 2: 24, 3: 14}             # points a side of the even set that stands for a whole function
 CHANGES = {1: 128, 2: 32, 3: 16}          # points a side of the grid on which a function's changes are looked for
 
