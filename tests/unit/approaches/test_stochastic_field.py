@@ -126,7 +126,7 @@ def test_the_last_layer_fits_its_regression():
     weights = torch.cat([last.weight.detach()[:k].flatten(1), last.bias.detach()[:k, None]], 1)
     error = (target - features @ weights.T).square().mean()
     assert features.shape == (64, 4 * 32, 17) and target.shape == (64, 4 * 32, 2)
-    assert error < 0.95 * target.square().mean()
+    assert error < 0.95 * target.square().mean() and abs(float(target.square().mean()) - 1) < 0.25
     fit = torch.linalg.lstsq(features.flatten(0, 1).double(), target.flatten(0, 1).double()).solution
     assert error < 1.3 * (target - features @ fit.float()).square().mean()
 
