@@ -88,7 +88,7 @@ class TokenField(nn.Module):
         return self.answer(query + self.read(query, coords, memory))
 
 
-class TokenDenoiser(nn.Module):
+class TokenTransformer(nn.Module):
     """F of tokens x (n, k, tokens): a set transformer that attends to the observations."""
 
     def __init__(self, d: int, c: int, tokens: int, k: int, width: int, depth: int, heads: int):
@@ -114,7 +114,7 @@ class SparseFeaturesNetwork(LatentNetwork):
         self.unit = Standardise(k)
         self.field = TokenField(d, c, tokens, k, config.field_width, config.field_depth, config.heads)
         prior = None if config.prior == "white" else LatentGaussian(d, c, *STATISTICS[d], self.shape)
-        self.denoiser = Denoiser(TokenDenoiser(d, c, tokens, k, config.width, config.depth, config.heads), prior)
+        self.denoiser = Denoiser(TokenTransformer(d, c, tokens, k, config.width, config.depth, config.heads), prior)
 
     def raw(self, points: ObservationBatch) -> Tensor:
         """Point sets -> tokens as the encoder gives them, (b, k, tokens)."""
@@ -151,12 +151,14 @@ class SparseFeaturesPosterior(LatentPosterior):
     def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> Iterator[SamplerStep]:
         """As `LatentPosterior.path`; where the encoder read observations, the last step meets them, by `refined`."""
-        refine = self.guide(guide, seen) == "encoder" and seen is not None and seen.m > 0
-        for step in super().path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide):
-            if refine and step.index == step.total - 1:
-                x = self.refined(step.x, seen, seed=seed)
-                step = replace(step, x=x, denoised=x)
-            yield step
+        found = super().path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide)
+        if self.guide(guide, seen) != "encoder" or seen is None or seen.m == 0:
+            return found
+        return (self._met(step, seen, seed) if step.index == step.total - 1 else step for step in found)
+
+    def _met(self, step: SamplerStep, seen: Observations, seed: int) -> SamplerStep:
+        x = self.refined(step.x, seen, seed=seed)
+        return replace(step, x=x, denoised=x)
 
     def refined(self, x: Tensor, seen: Observations, *, seed: int) -> Tensor:
         """Latents x (n, *shape) of conditional draws -> the nearest that meet the observations, each with noise of its

@@ -136,8 +136,8 @@ class SetTransformer(nn.Module):
 
     def forward(self, x: Tensor, places: Tensor, level: Tensor, observations: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         h, level = self.input(x), self.level(level)
-        features, told, mask = observations
+        features, given, mask = observations
         features = self.condition(features)
         for block in self.blocks:
-            h = block(h, places[None], level=level, memory=block.others.prepare(features, told, mask))
+            h = block(h, places[None], level=level, memory=block.others.prepare(features, given, mask))
         return self.output(h)

@@ -90,6 +90,7 @@ def record(names: list[str]) -> None:
             values = problems.held_out(problems.get(problem)).draw(1, seed=0)(places)[0]
             kept |= {f"observed/{problem}_x": places.numpy(), f"observed/{problem}_y": values.numpy()}
             recorded.cache_clear(), np.savez_compressed(GOLDEN, **kept)
+        kept = {key: value for key, value in kept.items() if not key.startswith(f"{name}/")}
         resampled = fitted.about["config"].get("guide") == "particles"
         for what in ("prior", "guided" if resampled else "conditional"):
             for seed in range(3):
