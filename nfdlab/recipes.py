@@ -39,7 +39,7 @@ CONFIGS = {
                                    "autoencoder_share": 0.35, "guide": "linearised_pigdm", "steps": 12},
     ("sparse_features", "gp2d"): {"prior": "gaussian", "importance_share": 0.0, "jitter": 0.03,
                                   "autoencoder_share": 0.6, "steps": 6},
-    ("sparse_features", "stars2d"): {"importance_share": 0.0},
+    ("sparse_features", "stars2d"): {"importance_share": 0.0, "steps": 12},
     ("sparse_features", "shapes3d"): {"tokens": 64, "queries": 384, "batch": 16, "reuse": 3, "lr": 2e-3,
                                       "steps": 8},
     ("temporal_field", "drift1dt"): {"expansion_side": 40, "expansion_rank": 200, "latent_channels": 28,

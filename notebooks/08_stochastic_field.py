@@ -253,14 +253,8 @@ figure
 sizes = (2, 8, 32, 128)
 uncertainty = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed)
 
-
-def parts(spots: nfd.Observations, learned_from: int) -> list[float]:
-    """Root mean squares of the aleatoric and the epistemic standard deviation over the box."""
-    found = uncertainty.split(spots, coords, learned_from=learned_from, models=4, draws=32, seed=seed)
-    return [x.square().mean().sqrt().item() for x in found]
-
-
-split = {N: parts(seen, N) for N in sizes}
+how = {"models": 4, "draws": 32, "seed": seed}
+split = {N: [x.square().mean().sqrt().item() for x in uncertainty.split(seen, coords, learned_from=N, **how)] for N in sizes}
 enough = next((N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10), f"more than {sizes[-1]}")
 print(f"epistemic std is below a tenth of aleatoric std from {enough} functions on")
 pd.DataFrame(split, index=["aleatoric", "epistemic"]).T.rename_axis("functions").round(4)
@@ -329,7 +323,8 @@ for name, (data, goal) in known.items():
     found, target = model.draw(data, 64, seed=seed)(coords).cpu(), goal(coords)[0]
     low, high = interval(found)
     inside[name] = ((low <= target) & (target <= high)).float().mean().item()
-    doubt[name] = [*parts(data, 10_000), (found.mean(0) - target).square().mean().sqrt().item(), inside[name]]
+    parts = [x.square().mean().sqrt().item() for x in uncertainty.split(data, coords, learned_from=10_000, **how)]
+    doubt[name] = [*parts, (found.mean(0) - target).square().mean().sqrt().item(), inside[name]]
 print(pd.DataFrame(doubt, index=["aleatoric", "epistemic", "error of the mean", "truths in the band"]).T.round(3))
 check = Exercises({
     1: (lambda rows: 0.7 < rows[8] / rows[32] < 1.4 or budget == "smoke", "jumps(values) of draws at coords."),

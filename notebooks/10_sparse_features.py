@@ -42,9 +42,10 @@ from nfdlab.core.rng import child, normals, stream
 from nfdlab.core.types import ObservationBatch
 from nfdlab.diffusion.noise import white
 from nfdlab.evaluate import ablation
-from nfdlab.evaluate.scores import crps
+from nfdlab.evaluate.scores import crps, overlap
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.jupyter.exercises import Exercises
+from nfdlab.nn.networks import Fourier
 from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
@@ -76,12 +77,6 @@ shaper, smoother = (
 # cell of parameters: what share of the rival's error, 1 − (overlap of the two regions), will the tokens make?
 
 # %%
-def overlap(fields, truth, coords):
-    """Of the region where the mean of fields is positive and the true one: what both cover over what either does."""
-    ours, real = fields(coords).mean(0)[:, 0].cpu() > 0, truth(coords)[0, :, 0] > 0
-    return float((ours & real).sum() / (ours | real).sum().clamp_min(1))
-
-
 def helped(seen):
     """The same observations, the walls of the box, which are outside, and the middle of the points, which is inside."""
     walls = 1.25 * nfd.cell_centres((5,) * seen.coords.shape[1])
@@ -95,7 +90,7 @@ truth = held_out.draw(1, seed=child(seed, "solid"))
 seen = nfd.observe(truth, nfd.patterns.Outline(count=keep, level=0.0), noise_std=0.05, seed=seed)
 rival, draws = nfd.baselines.get("rbf"), model.draw(seen, 32, seed=seed)
 classic = rival.draw(helped(seen), 1, seed=seed)
-missed = {name: 1 - overlap(f, truth, cube) for name, f in (("rbf", classic), ("tokens", draws))}
+missed = {name: 1 - overlap(f(cube).cpu(), truth(cube)[0]).item() for name, f in (("rbf", classic), ("tokens", draws))}
 plots.solids(
     {"truth": truth, "rbf": classic, "a draw": draws[0], "another": draws[1]}, seen=seen,
     title=f"{keep} points: tokens miss {missed['tokens']:.0%}, the spline {missed['rbf']:.0%}: "
@@ -140,19 +135,16 @@ rng, H = stream(seed, "toy"), 32
 with torch.random.fork_rng():
     torch.manual_seed(seed)
     queries = torch.nn.Parameter(torch.randn(16, H))
-    wave = torch.randn(2, H // 2) * 3  # random Fourier features of a place
 
     def perceptron(a, b):
         return torch.nn.Sequential(torch.nn.Linear(a, 2 * H), torch.nn.SiLU(), torch.nn.Linear(2 * H, b))
 
-    point, token, where, out = perceptron(H + 1, 2 * H), perceptron(H, 2 * H), perceptron(H, H), perceptron(H, 1)
+    place = Fourier(2, 4)  # sines and cosines of a place
+    point, token, where, out = (
+        perceptron(*sizes) for sizes in ((place.out + 1, 2 * H), (H, 2 * H), (place.out, H), (H, 1)))
 
 
 # %%
-def place(x):
-    return torch.cat([(x @ wave).sin(), (x @ wave).cos()], -1)
-
-
 def tokens_of(x, y):
     """Points (b, m, 2) and values (b, m, 1) -> 16 tokens each, (b, 16, H)."""
     keys, values = point(torch.cat([place(x), y], -1)).chunk(2, -1)
@@ -273,7 +265,7 @@ for i in range(tasks):
     left = whole.coords[:, 0] < whole.coords[:, 0].median()
     for words, data in (("whole surface", whole), ("half", nfd.Observations(whole.coords[left], whole.values[left], 0.05))):
         for name, f in {"tokens": model.draw(data, 16, seed=i), "rbf": rival.draw(helped(data), 1, seed=i)}.items():
-            rows.append({"seen": words, "": name, "missed": 1 - overlap(f, solid, cube),
+            rows.append({"seen": words, "": name, "missed": 1 - overlap(f(cube).cpu(), solid(cube)[0]).item(),
                          "CRPS": crps(f(cube).cpu(), solid(cube)[0]).item()})
 kept = pd.DataFrame(rows).groupby(["seen", ""], sort=False).mean()
 display(kept.style.format("{:.3f}").set_caption(f"{tasks} solids, {keep} points of the surface or half of them"))
@@ -318,24 +310,19 @@ for m in (4, 24, 200):
         noise_rows[m, words] = {"error / spread": float(squares[0] / squares[1]), "error": float(squares[0])}
 pd.DataFrame(noise_rows).T.style.format("{:.3f}").set_caption(f"{2 * tasks} shapes")
 
-
 # %% [markdown]
 # An honest answer has error / spread near 1; far above, it is too sure. Noise that is not the stated one does the harm.
 #
 # **A shape of another kind.** Training solids are lumps and sheets without holes. *Predict:* what is made of a ring?
 
 # %%
-def ring(coords, part):
-    """Signed distance to a torus, over its truncation, cut to [-1, 1]."""
-    across = torch.stack([coords[..., :2].norm(dim=-1) - 0.4, coords[..., 2]], -1).norm(dim=-1, keepdim=True)
-    values = ((0.14 - across) / 0.25).clamp(-1, 1)
-    return values.expand(1, *values.shape) if coords.ndim == 2 else values
-
-
-strange, found = EvaluatedFields(ring, 1, 3), {}
+strange = EvaluatedFields(lambda x, part: (
+    (0.14 - torch.stack([x[..., :2].norm(dim=-1) - 0.4, x[..., 2]], -1).norm(dim=-1, keepdim=True)) / 0.25
+).clamp(-1, 1).expand(1, *x.shape[-2:-1], 1), 1, 3)  # signed distance to a torus, over its truncation
 touched = nfd.observe(strange, nfd.patterns.Outline(count=96, level=0.0), noise_std=0.05, seed=seed)
 answer = model.draw(touched, 16, seed=seed)
-found = {"tokens": overlap(answer, strange, cube), "rbf": overlap(rival.draw(helped(touched), 1, seed=seed), strange, cube)}
+found = {name: overlap(f(cube).cpu(), strange(cube)[0]).item()
+         for name, f in (("tokens", answer), ("rbf", rival.draw(helped(touched), 1, seed=seed)))}
 check = Exercises({
     1: (lambda rows: rows[12] < 1.2 * rows[24] or budget == "smoke", "CRPS of draws against truth(cube)[0]."),
     2: (lambda sides: sides["hidden"] > sides["touched"] or budget == "smoke", "Keep the points right of the median, and look where none is."),

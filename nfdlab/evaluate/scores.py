@@ -1,8 +1,8 @@
 """Scores of n draws against one true function.
 
 Every score takes draws (…, n, p, c) and truth (…, p, c), values at the same p points, and gives one number for each
-task of the leading axes. Lower is better, except `psnr`. *Fair* means: its expectation is the score of the distribution
-the draws come from, whatever n, so any number of draws measures the same (Ferro 2014).
+task of the leading axes. Lower is better, except `psnr` and `overlap`. *Fair* means: its expectation is the score of
+the distribution the draws come from, whatever n, so any number of draws measures the same (Ferro 2014).
 """
 
 import torch
@@ -111,6 +111,14 @@ def psnr(draws: Tensor, truth: Tensor, *, peak: float | None = None) -> Tensor:
     """
     span = truth.amax((-2, -1)) - truth.amin((-2, -1)) if peak is None else peak
     return 20 * torch.log10(span / rmse(draws, truth))
+
+
+def overlap(draws: Tensor, truth: Tensor, level: float = 0.0) -> Tensor:
+    """Intersection over union of two regions above a level, of the draws' mean and of the truth, all channels: (…,).
+    Higher is better; 1 where both are empty."""
+    ours, real = draws.mean(-3) > level, truth > level
+    both, either = ((a.float().sum((-2, -1))) for a in (ours & real, ours | real))
+    return torch.where(either > 0, both / either.clamp_min(1), 1.0)
 
 
 def variance(draws: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .matplotlib_figure import require_some
 from .style import Picture, colour_of
 
 GRID, DEPTH = 48, 56                 # points a side at which a field is asked once, and looks along each ray
-FAR, TILT = 1.0, 0.5                 # half the way that a ray goes; how far one looks down on the solid, in radians
+FAR, TILT = 0.85, 0.5                # half of what is seen, solids lie near the middle; angle of looking down, radians
 LIGHT = (-0.4, 0.5, 0.77)            # right, up and towards the eye, of unit length
 
 

@@ -138,3 +138,12 @@ def test_the_energy_distance_does_not_grow_with_the_points():
     one, two = torch.randn(2, 8, 3, 2, generator=torch.Generator().manual_seed(2))
     finer = scores.energy_distance(one.repeat_interleave(5, 1), two.repeat_interleave(5, 1))
     torch.testing.assert_close(finer, scores.energy_distance(one, two))
+
+
+def test_overlap_is_what_two_intervals_share_of_what_either_covers():
+    """[0, 0.5) and the mean's [0.25, 0.75) share a third; a task each; nothing on either side is 1."""
+    x = (torch.arange(400) + 0.5)[:, None] / 400
+    truth = torch.stack([(0.5 - x), (0.5 - x), -torch.ones_like(x)])
+    mean = torch.stack([0.25 - (x - 0.5).abs(), 0.5 - x, -torch.ones_like(x)])
+    draws = mean[:, None] + torch.tensor([-3.0, 3.0])[:, None, None]
+    torch.testing.assert_close(scores.overlap(draws, truth), torch.tensor([1 / 3, 1.0, 1.0]))

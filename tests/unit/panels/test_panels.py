@@ -816,7 +816,7 @@ def test_lesson_figures_refuse_the_wrong_dimension():
 
 
 def test_an_ablation_shows_each_arm_by_its_colour_and_says_the_costs_in_full():
-    figure = plots.worth("sparse_features", "gp2d")
+    figure = plots.worth("score_field", "gp1d")
     ax, = figure.axes
     labels = [label.get_text() for label in ax.get_yticklabels()][::-1]
     assert labels[:4] == ["full", "network silenced", "field silenced", "Gaussian draws"]
