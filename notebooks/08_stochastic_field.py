@@ -115,7 +115,8 @@ for ax, (way, values) in zip(axes, bundles.items(), strict=True):
     ax.plot(coords[:, 0], values[:3, :, 0].T, color=ink, lw=style.THIN)
     ax.plot(coords[:, 0], truth(coords)[0, :, 0], color=style.TRUTH, lw=1.2)
     ax.scatter(seen.coords[:, 0], seen.values[:, 0], s=22, c=style.DOT, edgecolors=style.RING, zorder=5)
-    style.dress(ax, title=f"{way}:\n{jumps(values).mean():.1f} ± {jumps(values).std():.1f} jumps", x=problem.card.axes[0])
+    count = jumps(values)
+    style.dress(ax, title=f"{way}:\n{count.mean():.1f} ± {count.std():.1f} jumps", x=problem.card.axes[0])
 style.dress(axes[0], y=f"value ({problem.card.units})")
 figure
 
@@ -140,7 +141,8 @@ for name in ("crps", "energy", "variogram", "spread of what is asked"):
 held = dealing.loc[("sawtooth1d", "place by place"), "interval holds the truth"]
 print(f"place by place, the interval of the number of jumps holds {held:.0%} of the truths (you said {guess:.0%})")
 dealing.style.format("{:.2f}").set_caption(
-    f"Ratios to exact, but for the shares of truths in 90 % intervals (of the number of jumps, of a step's mean). {keep} observations, "
+    f"Ratios to exact, but for the shares of truths in 90 % intervals (of the number of jumps, of a step's mean). "
+    f"{keep} observations, "
     f"{tasks} tasks: a share of 0.90 has a standard error of {(0.09 / tasks) ** 0.5:.2f}")
 
 # %% [markdown]
@@ -194,7 +196,8 @@ for name, width in {"place by place": 1, "with neighbours": 5}.items():
 # %%
 toys |= {"library": model.draw(None, 256, seed=seed)(X).cpu(), "fresh sawtooths": problem.draw(256, seed=1)(X)}
 even = torch.linspace(-0.5, 0.5, 256)
-off = {name: (values.flatten().sort().values.unflatten(0, (256, 32)).mean(1) - even).abs().mean().item() for name, values in toys.items()}
+off = {name: (values.flatten().sort().values.unflatten(0, (256, 32)).mean(1) - even).abs().mean().item()
+       for name, values in toys.items()}
 many = {name: jumps(values).mean().item() for name, values in toys.items()}
 figure, (panes,) = style.picture(1, 4, size=(12, 2.6), sharey=True)
 for ax, (name, values) in zip(panes, toys.items(), strict=True):
@@ -254,8 +257,10 @@ sizes = (2, 8, 32, 128)
 uncertainty = EpistemicUncertainty.of(model, problem, recipes.views_for(problem), functions=256, seed=seed)
 
 how = {"models": 4, "draws": 32, "seed": seed}
-split = {N: [x.square().mean().sqrt().item() for x in uncertainty.split(seen, coords, learned_from=N, **how)] for N in sizes}
-enough = next((N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10), f"more than {sizes[-1]}")
+split = {N: [x.square().mean().sqrt().item() for x in uncertainty.split(seen, coords, learned_from=N, **how)]
+         for N in sizes}
+enough = next((N for N, (aleatoric, epistemic) in split.items() if epistemic < aleatoric / 10),
+              f"more than {sizes[-1]}")
 print(f"epistemic std is below a tenth of aleatoric std from {enough} functions on")
 pd.DataFrame(split, index=["aleatoric", "epistemic"]).T.rename_axis("functions").round(4)
 
@@ -278,11 +283,13 @@ panel
 table = {}
 for one in (problem, jump):
     rivals = {"ours": model if one is problem else stepper,
-              "best linear answer": nfd.baselines.get("optimal_interpolation", one), "kriging": nfd.baselines.get("kriging")}
+              "best linear answer": nfd.baselines.get("optimal_interpolation", one),
+              "kriging": nfd.baselines.get("kriging")}
     table[one.card.name] = compare(rivals, one, counts=(4,), tasks=max(2, tasks // 2), seed=seed).summary(
         intervals=True).xs("mean", level="m")[["crps", "crps_low", "crps_high", "energy", "variogram", "integral90"]]
 display(pd.concat(table).style.format("{:.2f}").set_caption(
-    f"Ratios to exact, and how often the integral's 90 % interval holds the truth; 4 observations, {max(2, tasks // 2)} tasks"))
+    f"Ratios to exact, and how often the integral's 90 % interval holds the truth; 4 observations, "
+    f"{max(2, tasks // 2)} tasks"))
 kept_scores({"sawtooth1d": model, "step1d": stepper, "gp1d": smoother})
 
 # %% [markdown]
@@ -328,8 +335,10 @@ for name, (data, goal) in known.items():
 print(pd.DataFrame(doubt, index=["aleatoric", "epistemic", "error of the mean", "truths in the band"]).T.round(3))
 check = Exercises({
     1: (lambda rows: 0.7 < rows[8] / rows[32] < 1.4 or budget == "smoke", "jumps(values) of draws at coords."),
-    2: (lambda odds: abs(odds["ours"] - odds["exact"]) < 0.2 or budget == "smoke", "Both places at once, within one draw."),
-    3: (lambda spread: spread["highest to one"] > 2 * spread["as drawn"] or budget == "smoke", "One integral a draw, then their std."),
+    2: (lambda odds: abs(odds["ours"] - odds["exact"]) < 0.2 or budget == "smoke",
+        "Both places at once, within one draw."),
+    3: (lambda spread: spread["highest to one"] > 2 * spread["as drawn"] or budget == "smoke",
+        "One integral a draw, then their std."),
 })
 plots.bands(problem.card, truth=strange, seen=spots, model=model.draw(spots, 64, seed=seed),
             title=f"Twice the pitch, 16 observations: the 90 % band holds {inside['twice the pitch']:.0%} of it")

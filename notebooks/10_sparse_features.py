@@ -108,7 +108,8 @@ spread, edge = guesses(cube).std(0)[:, 0].cpu(), truth(cube)[0, :, 0].abs() < 0.
 near = cube[:, 0] < half.coords[:, 0].max()
 wide = [spread[edge & near].mean().item(), spread[edge & ~near].mean().item()]
 print(f"spread of draws near the surface: {wide[0]:.3f} where it was touched, {wide[1]:.3f} where it was not")
-plots.turning({"truth": truth, "a draw": guesses[0], "another": guesses[1], "a third": guesses[2]}, seen=half, frames=12)
+plots.turning({"truth": truth, "a draw": guesses[0], "another": guesses[1], "a third": guesses[2]},
+              seen=half, frames=12)
 
 # %% [markdown]
 # ## Idea in symbols
@@ -172,7 +173,8 @@ toy = {"error over spread": (error.square().mean() / shapes(two).var()).sqrt().i
        "same shape, other points": ((a - b).norm() / (a - a.roll(1, 0)).norm()).item()}
 many = 2 * torch.rand(2, 64, 350, 2, generator=rng) - 1
 one, two = (shaper.encode_points(ObservationBatch.exact(x, shapes(x))).cpu() for x in many)
-library = {"error over spread": ((shaper.decode(one)(square).cpu() - shapes(square)).square().mean() / shapes(square).var()).sqrt().item(),
+wrong = shaper.decode(one)(square).cpu() - shapes(square)
+library = {"error over spread": (wrong.square().mean() / shapes(square).var()).sqrt().item(),
            "same shape, other points": ((one - two).norm() / (one - one.roll(1, 0)).norm()).item()}
 pd.DataFrame({"toy": toy, "library": library}).round(3)
 
@@ -207,8 +209,8 @@ for _ in range(8):
     adam.step()
 with torch.no_grad():
     values = net.field(cube.to(model.device), net.field.prepare(z, net.encoder.anchors))
-    off = {name: (net.field(data.coords, net.field.prepare(x, net.encoder.anchors)) - data.values).square().mean().sqrt().item()
-           for name, x in (("before", start), ("after", z))}
+    fits = {name: net.field(data.coords, net.field.prepare(x, net.encoder.anchors))
+            for name, x in (("before", start), ("after", z))}
 
 # %% [markdown]
 # ## The library's version
@@ -220,8 +222,11 @@ library_ = model.draw(seen, n, seed=seed, steps=steps, sampler="euler")
 assert torch.allclose(values.cpu(), library_(cube).cpu(), atol=1e-3)
 line = torch.stack([torch.linspace(-1, 1, 2001), torch.zeros(2001), torch.zeros(2001)], 1)
 step = library_(line).diff(dim=1).abs().max().item()
-print(f"misfit at the observations: {off['before']:.3f} before the last move, {off['after']:.3f} after; noise {seen.noise_std}")
-print(f"largest difference {(values.cpu() - library_(cube).cpu()).abs().max():.1e}; from one of 2,001 places to the next a value "
+off = {name: (fit - data.values).square().mean().sqrt().item() for name, fit in fits.items()}
+print(f"misfit at the observations: {off['before']:.3f} before the last move, {off['after']:.3f} after; "
+      f"noise {seen.noise_std}")
+print(f"largest difference {(values.cpu() - library_(cube).cpu()).abs().max():.1e}; "
+      f"from one of 2,001 places to the next a value "
       f"moves by {step:.3f} at most")
 plots.solid(solids.card, draws[0], seen=seen, title="A draw, to be turned by hand")
 
@@ -263,7 +268,8 @@ for i in range(tasks):
     solid = held_out.draw(1, seed=child(seed, "task", i))
     whole = nfd.observe(solid, nfd.patterns.Outline(count=keep, level=0.0), noise_std=0.05, seed=i)
     left = whole.coords[:, 0] < whole.coords[:, 0].median()
-    for words, data in (("whole surface", whole), ("half", nfd.Observations(whole.coords[left], whole.values[left], 0.05))):
+    part = nfd.Observations(whole.coords[left], whole.values[left], 0.05)
+    for words, data in (("whole surface", whole), ("half", part)):
         for name, f in {"tokens": model.draw(data, 16, seed=i), "rbf": rival.draw(helped(data), 1, seed=i)}.items():
             rows.append({"seen": words, "": name, "missed": 1 - overlap(f(cube).cpu(), solid(cube)[0]).item(),
                          "CRPS": crps(f(cube).cpu(), solid(cube)[0]).item()})
@@ -282,7 +288,8 @@ kept_scores({"shapes3d": model, "stars2d": shaper, "gp2d": smoother})
 # shapes3d` measured it; the tables are kept with the weights.
 
 # %%
-worth = {name: ablation.worth(ablation.kept("sparse_features", name))["to full"] for name in ("shapes3d", "stars2d", "gp2d")}
+worth = {name: ablation.worth(ablation.kept("sparse_features", name))["to full"]
+         for name in ("shapes3d", "stars2d", "gp2d")}
 plots.worth("sparse_features", "shapes3d")
 
 # %%
@@ -325,8 +332,10 @@ found = {name: overlap(f(cube).cpu(), strange(cube)[0]).item()
          for name, f in (("tokens", answer), ("rbf", rival.draw(helped(touched), 1, seed=seed)))}
 check = Exercises({
     1: (lambda rows: rows[12] < 1.2 * rows[24] or budget == "smoke", "CRPS of draws against truth(cube)[0]."),
-    2: (lambda sides: sides["hidden"] > sides["touched"] or budget == "smoke", "Keep the points right of the median, and look where none is."),
-    3: (lambda errors: max(errors) < 1e-3, "Turn the rows of the observations; then the anchors together with the columns of the latent."),
+    2: (lambda sides: sides["hidden"] > sides["touched"] or budget == "smoke",
+        "Keep the points right of the median, and look where none is."),
+    3: (lambda errors: max(errors) < 1e-3,
+        "Turn the rows of the observations; then the anchors together with the columns of the latent."),
 })
 plots.solids({"truth": strange, "a draw": answer[0], "another": answer[1]}, seen=touched,
              title=f"A ring, 96 points: overlap {found['tokens']:.0%}, of the spline {found['rbf']:.0%}")

@@ -57,7 +57,7 @@ class StochasticField(LatticeConfig):
         "Dutordoir et al. 2023 (neural diffusion processes); Zhang & Wonka 2024 (functional diffusion); Daxberger et "
         "al. 2021 (last-layer Laplace)",
         "whole curves as likely as they should be: integrals, maxima and jumps, not single places alone",
-        "uncertainty about the weights is that of the last layer alone; it is told points, and nothing linear")
+        "uncertainty about the weights is that of the last layer alone; it is given points, and no linear measurements")
     trained: ClassVar[type] = StochasticPosterior
     network: ClassVar[type] = LatticeNetwork
 
