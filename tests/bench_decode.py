@@ -71,22 +71,6 @@ def batched(mlp) -> tuple[Callable, int]:
     return run, len(x)
 
 
-def space_time(autoencoder) -> tuple[Callable, int]:
-    """The layers that mix, their modulation and activations, the output, and the linear reconstruction of 16 draws."""
-    field, width = autoencoder.field, autoencoder.field.output.in_features
-    x, expansions = torch.randn(CACHED // width, width), getattr(autoencoder, "expansions", [])
-    parts = [(torch.randn(16, e.rank), torch.randn(e.rank, len(x) // 16)) for e in expansions]
-    scale, shift = torch.randn(2, width)
-
-    def run():
-        h = nn.functional.silu(torch.addcmul(shift, x, scale))
-        for mix in field.mix:
-            h = h + nn.functional.silu(torch.addcmul(shift, mix(h), scale))
-        return field.output(h), [a @ rows for a, rows in parts]
-
-    return run, len(x)
-
-
 def queries(field) -> tuple[Callable, int]:
     """The layers of queries that attend to the tokens of one draw."""
     read = field.read
@@ -106,7 +90,8 @@ def bare(model) -> tuple[Callable, int] | None:
     """The bare layers of a model's decoder, and for how many points and draws one call stands; None: it has none."""
     name, net = model.about["approach"], model.net
     if name == "coarse_to_fine":
-        return liif(net.average.field)
+        (average, rows), (rest, _) = liif(net.average.field), liif(net.detail.field)
+        return (lambda: (average(), rest())), rows
     if name in ("latent_field", "sparse_conditional"):
         return liif(net.autoencoder.decoder.field)
     if name in ("score_field", "stochastic_field"):
@@ -117,10 +102,10 @@ def bare(model) -> tuple[Callable, int] | None:
         return batched(net.field)
     if name == "sparse_features":
         return queries(net.field)
-    if name == "temporal_field":
-        return space_time(net.autoencoder)
-    if name == "adaptive_sampling":
-        field = net.autoencoder.field
+    if name == "temporal_field" and model.about["config"]["frame_autoencoder"] == "lattice":
+        return liif(net.autoencoder.field)
+    if name in ("adaptive_sampling", "temporal_field"):
+        field = getattr(net.autoencoder, "frame", net.autoencoder).field
         x = torch.randn(CACHED // field.place.out_features, field.place.out_features)
         return (lambda: field.answer(x)), len(x)
     return None

@@ -15,10 +15,11 @@ from torch import Tensor
 from ..core import single
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
-from ..core.types import Budget, Card, Fields, Source, Views, Watch, quiet
+from ..core.types import Budget, Card, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser, GaussianPrior
 from ..inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ..latents.autoencoder import Autoencoder
+from ..latents.box_averages import box_averages
 from ..latents.two_stage import TwoStageLosses
 from ..nn.networks import MLP
 from ..nn.unet import UNet
@@ -121,16 +122,6 @@ class LatentFieldLosses(TwoStageLosses):
         latent = auto.encode(values, by_batch=True)
         latent = latent + config.jitter * single.randn(latent.shape, generator=rng).to(device)
         return (auto(coords.to(device), latent, size.to(device)) - truth).square().mean()
-
-
-def box_averages(fields: Fields, coords: Tensor, size: Tensor, rng: torch.Generator) -> Tensor:
-    """Averages of b fields over boxes of widths (b,) centred at coords (b, q, d): (b, q, c). Each is the mean of one
-    random point in each of the box's 2^d parts; where the width is 0 it is the value at the point."""
-    b, q, d = coords.shape
-    corners = torch.cartesian_prod(*[single.tensor([-0.5, 0.0])] * d).reshape(-1, 1, d)
-    inside = corners + 0.5 * single.rand(b, 2**d, q, d, generator=rng)
-    places = (coords[:, None] + size[:, None, None, None] * inside).clamp(-1, 1)
-    return fields(places.flatten(1, 2)).unflatten(1, (2**d, q)).mean(1)
 
 
 APPROACH = LatentField

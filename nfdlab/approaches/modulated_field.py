@@ -82,7 +82,7 @@ class SetEncoder(nn.Module):
     def __init__(self, config: "ModulatedField", d: int, c: int, out: int):
         super().__init__()
         side, w, cells = config.side, config.encoder_width, config.cells
-        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
+        self.setconv = SetConv(d, c, side, config.setconv_widths)
         reader = GridEncoder(d, self.setconv.channels, side, cells or LAST, out if cells else w, w, dilations=(1,))
         self.reader = reader if cells else nn.Sequential(reader, nn.Flatten(), nn.Linear(w * LAST**d, out))
         self.points = None if cells else DeepSet(d, c, out)

@@ -42,9 +42,11 @@ class SparseConditionalNetwork(AutoencoderNetwork):
         self.side = side = cells * config.points_per_cell
         self.shape = (c * config.points_per_cell**d, *[cells] * d)
         self.autoencoder = NodalLatent(d, c, side, cells, config.field_width, config.octaves)
-        self.setconv = SetConv(d, c, side, tuple(r * 2 / side for r in config.setconv_widths))
-        self.gaussian_channels = GaussianChannels(d, c, side, config.gaussian_rank) if config.gaussian_rank else None
-        channels = self.setconv.channels + 2 * c * bool(config.gaussian_rank)
+        self.setconv = SetConv(d, c, side, config.setconv_widths)
+        channels = self.setconv.channels
+        if config.gaussian_rank:
+            self.gaussian_channels = GaussianChannels(d, c, side, config.gaussian_rank)
+            channels += self.gaussian_channels.channels
         self.encoder = GridEncoder(d, channels, side, cells, w, w, dilations=(1,))
         prior = None if config.prior == "white" else LatentGaussian(d, c, *STATISTICS[d], self.shape)
         self.denoiser = Denoiser(UNet(d, self.shape[0], w, config.widths, config.depth), prior)
@@ -105,13 +107,6 @@ class SparseConditional(NetworkConfig):
 
 class SparseConditionalLosses(LatentLosses):
     """What is measured before training, and the loss of a training step i."""
-
-    def measure(self) -> None:
-        super().measure()
-        channels = self.net.gaussian_channels
-        if channels is not None:
-            draws = [self.run.functions(256, "channels", j)(channels.places) for j in range(self.run.few(16))]
-            channels.calibrate(torch.cat(draws).to(self.run.device), seed=self.run.seed)
 
     def reconstruct(self, i: int) -> Tensor:
         """Error of decoded latents at query points, more of them where the function changes; quadratic below SHARPNESS,

@@ -73,10 +73,10 @@ def interpolate(grid: Tensor, coords: Tensor, cubic: bool = False) -> Tensor:
     return found.flatten(2).mT
 
 
-def between_points(coords: Tensor, side: int) -> Tensor:
-    """How far coords (…, d) are from a point of a grid of `side` cells an axis: 0 there, 1 halfway to the next along
-    any axis: (…, 1)."""
-    share = ((coords + 1) * (side / 2) - 0.5) % 1
+def between_points(coords: Tensor, side: int | tuple[int, ...]) -> Tensor:
+    """How far coords (…, d) are from a point of a grid of `side` cells, one number or one an axis: 0 there, 1 halfway
+    to the next along any axis: (…, 1)."""
+    share = ((coords + 1) * (torch.as_tensor(side).to(coords) / 2) - 0.5) % 1
     return 1 - (1 - 4 * share * (1 - share)).prod(-1, keepdim=True)
 
 

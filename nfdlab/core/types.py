@@ -183,7 +183,7 @@ def require_seen(seen, d: int | None = None, c: int | None = None, *, linear: bo
                 "read point by point.",
             do="Exact posteriors, optimal_interpolation and approaches guided by a likelihood take them: latent_field, "
                "score_field, weight_diffusion, adaptive_sampling; modulated_field, temporal_field and sparse_features "
-               'with guide="linearised" or "particles".')
+               'with guide="linearised" or "particles"; averages over boxes: coarse_to_fine.')
     require(isinstance(seen, Seen), kind=TypeError, must="seen: Observations, or None for the prior.",
             came=seen, why="It needs places, values and their noise.", do="nfdlab.observe(truth, pattern, seed=1).")
     right = d in (None, seen.points.shape[1]) and c in (None, seen.values.shape[1])

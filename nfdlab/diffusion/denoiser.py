@@ -38,22 +38,11 @@ def level_of(sigma, x: Tensor) -> Tensor | float:
 class Conditioning:
     """What a model computes once from observations, for every denoising step of all draws.
 
-    `features` are further arguments of the network F, `prior` what the prior is conditioned on. Where diffusion runs
-    over the standardised residual x of a latent, latent = mean + std · x.
+    `features` are further arguments of the network F, `prior` what the prior is conditioned on.
     """
 
     features: tuple = ()
     prior: Any = None
-    mean: Tensor | float = 0.0
-    std: Tensor | float = 1.0
-
-    def latent(self, x: Tensor) -> Tensor:
-        """The latent of a residual x."""
-        return self.mean + self.std * x
-
-    def residual(self, latent: Tensor) -> Tensor:
-        """The inverse of `latent`."""
-        return (latent - self.mean) / self.std
 
 
 NOTHING = Conditioning()

@@ -93,6 +93,11 @@ class NoiseLevels(nn.Module):
         median = 0.94 * math.sqrt(x.shape[1] / n_eff)
         self.set(scale * low, scale * max(7 * math.sqrt(float(lam[-1])), 10 * low), scale * max(1.0, median) ** 0.5)
 
+    def train_at(self, median: float, width: float) -> None:
+        """Take these training levels in place of the measured ones. What is left open by many observations is far
+        narrower than the data, and is decided at levels of its own size."""
+        self.values[2:] = torch.tensor([median, width], dtype=torch.float64)
+
     def sigmas(self, steps: int) -> Tensor:
         """The levels a sampler visits: (steps + 1,), the last 0."""
         return karras(steps, self.low, self.high)

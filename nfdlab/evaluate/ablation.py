@@ -39,7 +39,7 @@ from ..diffusion.denoiser import NOTHING, Conditioning
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, TrainedModel
 from .cells import fingerprint
 from .results import Table
-from .stamp import cases_of
+from .stamp import RULERS, cases_of
 from .table import compare
 
 FULL, NETWORK, FIELD, GAUSSIAN, OTHER = "full", "network silenced", "field silenced", "Gaussian draws", "other prior"
@@ -159,16 +159,16 @@ def ablate(fitted: TrainedModel, problem: Problem, *, tasks: int = 30, draws: in
            other: TrainedModel | None = None, progress: Callable[[int, int], object] | None = None) -> Table:
     """All arms on the same tasks, at the observations that the problem is judged at, less the prior -> Table.
 
-    Its reference is the exact posterior, or kriging where there is none. `optimal_interpolation` is among the
-    contestants.
+    Its reference is the exact posterior; where there is none, what scores on this problem are compared with (`stamp`).
+    `optimal_interpolation` is among the contestants.
     """
     require(draws <= BASE, must=f"draws: at most {BASE}.", came=draws, why="Gaussians are made of so many.",
             do=f"draws={BASE}, or fewer.")
-    pattern = {m: case for m, case in cases_of(problem) if case is not None}
-    oracle = problem.oracle()
-    rivals = {"optimal_interpolation": baseline("optimal_interpolation", problem), "kriging": baseline("kriging")}
+    pattern = {m: case for m, case in cases_of(problem, fitted.about["approach"]) if case is not None}
+    ruler = None if problem.oracle() is not None else RULERS.get(problem.card.name, "kriging")
+    rivals = {name: baseline(name, problem) for name in ("optimal_interpolation", *([ruler] if ruler else ["kriging"]))}
     return compare({**arms(fitted, problem, other), **rivals}, problem, pattern=pattern, tasks=tasks, draws=draws,
-                   seed=seed, against=None if oracle is not None else rivals["kriging"], progress=progress)
+                   seed=seed, against=None if ruler is None else rivals[ruler], progress=progress)
 
 
 def folder() -> Path:

@@ -17,7 +17,12 @@ COUNTS = {"gp1d": (0, 1, 3, 5, 10, 20, 30), "sawtooth1d": (0, 2, 4, 8, 16), "gp2
           "styles2d": (0, 10, 40), "step1d": (0, 2, 4, 8), "bump2d": (0, 4, 16),
           "digits2d": (8, 16, 32, 64, 128), "head2d": (20, 51, 154)}
 # what is judged without an exact posterior: by the best linear answer from the same training draws, else by kriging
-RULERS = dict.fromkeys(("digits2d", "head2d", "shapes3d", "stars2d"), "optimal_interpolation")
+RULERS = dict.fromkeys(("digits2d", "head2d", "terrain2d", "film2dt", "shapes3d", "stars2d"), "optimal_interpolation")
+
+
+def enlarged(side: int, *factors: int) -> dict:
+    """Pictures of `side` points an axis, seen as averages over blocks of `factors` points."""
+    return {f"×{k}": patterns.BlockAverage(cells=side // k, parts=k) for k in factors}
 
 
 def whole_frames(*gaps: int) -> dict:
@@ -31,7 +36,13 @@ CASES = {"powerlaw2d": {0: None, 16: patterns.Random(count=16), 64: patterns.Ran
          "stars2d": {f"outline of {m}": patterns.Outline(count=m, level=0.0) for m in (10, 24)},
          "shapes3d": {"surface of 64": patterns.Outline(count=64, level=0.0)},
          "drift1dt": whole_frames(2, 4, 8), "two_speed1dt": whole_frames(3, 5, 7),
-         "moving_disc2dt": whole_frames(4, 8)}
+         "moving_disc2dt": whole_frames(4, 8) | {64: patterns.Random(count=64)},
+         "film2dt": {f"every {gap}": patterns.Frames(every=gap) for gap in (2, 4, 8)} | {
+             "5 % of points": patterns.Random(count=819)}}
+# what an approach takes beyond that, on one problem
+PAIRS = {("coarse_to_fine", "head2d"): enlarged(32, 4, 8) | {m: patterns.Random(count=m) for m in (51, 154)},
+         ("coarse_to_fine", "terrain2d"): enlarged(64, 4, 8) | {205: patterns.Random(count=205)}}
+DRAWS = {"film2dt": 32}             # draws of each task, where 64 would take hours
 KEPT = ("crps", "energy", "variogram", "rmse", "spread", "coverage90", "maximum90", "integral90")
 
 
@@ -41,21 +52,21 @@ def stamp(fitted: Fitted, problem: Problem, *, tasks: int = 200, seed: int = 1, 
     about["scores"][metric][m] is a number, m a string as JSON keys are; "mean" and "worst" are over m. What the ratios
     are to is named in about["scores"]["to"].
     """
-    name = problem.card.name
-    rival = RULERS.get(name, "kriging")
+    rival = RULERS.get(problem.card.name, "kriging")
     reference = None if problem.oracle() is not None else baseline(rival, problem)
-    table = score(fitted, problem, counts=COUNTS.get(name), pattern=CASES.get(name, patterns.Random), tasks=tasks,
-                  seed=seed, against=reference, progress=progress)
+    table = score(fitted, problem, pattern=dict(cases_of(problem, fitted.about["approach"])), tasks=tasks, seed=seed,
+                  draws=DRAWS.get(problem.card.name, 64), against=reference, progress=progress)
     kept = {metric: {str(m): round(float(v), 4) for m, v in table.ratio(metric)[metric].items()} for metric in KEPT}
     fitted.about["scores"] = {**kept, "tasks": tasks, "to": "exact posterior" if reference is None else rival}
     return table
 
 
-def cases_of(problem: Problem) -> list[tuple[object, object]]:
-    """The (label, pattern) pairs that a problem is judged at; no pattern is the prior."""
+def cases_of(problem: Problem, approach: str = "") -> list[tuple[object, object]]:
+    """The (label, pattern) pairs that an approach is judged at on a problem; no pattern is the prior."""
     name = problem.card.name
-    if name in CASES:
-        return list(CASES[name].items())
+    cases = PAIRS.get((approach, name), CASES.get(name))
+    if cases is not None:
+        return list(cases.items())
     return [(m, patterns.Random(count=m) if m else None) for m in COUNTS.get(name, DEFAULT_COUNTS[problem.d])]
 
 

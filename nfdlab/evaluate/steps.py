@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from .. import problems
+from ..core.capabilities import record_of
 from ..core.checks import require, require_count, require_seed
 from ..core.grid import cell_centres
 from ..core.rng import child
@@ -36,7 +37,8 @@ def step_curve(fitted: Fitted, problem: Problem, *, steps: Sequence[int] = STEPS
     require(len(steps) > 1, must="steps: at least two numbers of steps.", came=steps, why="A curve compares them.",
             do=f"steps={STEPS}.")
     require_count(tasks, "tasks", 2), require_count(draws, "draws", 2), require_seed(seed)
-    source, points, cases = problems.held_out(problem), cell_centres(GRIDS[problem.d]), cases_of(problem)
+    source, points = problems.held_out(problem), cell_centres(GRIDS[problem.d])
+    cases = cases_of(problem, record_of(fitted).get("approach", ""))
     found = torch.zeros(len(METRICS) + 1, len(cases), tasks, len(steps), dtype=torch.float64)
     for j, (m, case) in enumerate(cases):
         for i in range(tasks):

@@ -4,6 +4,7 @@ Task i with m observations has its own streams, derived from (seed, m, i), so mo
 contestant gets the same ones. Truths come from the side of the problem that training never sees.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
@@ -114,8 +115,8 @@ def measured(draws: Tensor, truth: Tensor, d: int, columns: Sequence[str] = tupl
 
 
 def name_of(fitted) -> str:
-    """Name of a contestant: its approach, else its class in lower case."""
-    return record_of(fitted).get("approach", type(fitted).__name__.lower())
+    """Name of a contestant: its approach, else its class in snake case, which is a baseline's own name."""
+    return record_of(fitted).get("approach", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(fitted).__name__).lower())
 
 
 def _cases(counts, pattern, d: int) -> list[tuple[object, object]]:

@@ -22,7 +22,6 @@ from ..core.types import LinearObservations, ObservationBatch
 
 LEAST_NOISE = 0.005          # standard deviation of the error of interpolating between the points of the grid
 STATISTICS = {1: (128, 40), 2: (48, 112), 3: (16, 96), 4: (8, 96)}       # usual points a side and rank, by dimension
-LEADING = 40                 # principal components by which draws are assigned to the components of a mixture
 RIDGE = 1e-4                 # of the regression of latents on weights, in units of their variance
 OVERSAMPLED = 10             # directions computed beyond those that are kept (randomised singular values)
 
@@ -180,18 +179,6 @@ class KarhunenLoeve(nn.Module):
         away = (draws - self.mean(places)).flatten(1)
         return self.prior().updated(self.rows(places), away, self.residual_variance(places).flatten()).mean
 
-    def log_marginal_likelihood(self, seen: ObservationBatch, posterior: WeightPosterior) -> Tensor:
-        """Log marginal likelihood of the observations of b functions, (b,); `posterior` is `condition(seen)`.
-
-        With D the observations' own variance, −½(rᵀD⁻¹r − hᵀP⁻¹h + log|P| + log|2πD|). Rasmussen & Williams 2006,
-        eq. 2.30.
-        """
-        real = seen.mask[..., None].to(seen.values)
-        variance = seen.noise_std.square().reshape(-1, 1, 1) + self.residual_variance(seen.coords)
-        away = (seen.values - self.mean(seen.coords)).square() / variance + (2 * torch.pi * variance).log()
-        wide = 2 * posterior.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return -0.5 * ((away * real).sum((1, 2)) - (posterior.information * posterior.mean).sum(-1) + wide)
-
     def predict(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the residual included."""
         mean, variance = posterior.predict(self.rows(coords))
@@ -269,14 +256,3 @@ class LatentGaussian(nn.Module):
         posterior = self.expansion.prior() if condition is None else condition
         _, mean, std = self.measurement.condition(posterior, x.flatten(1), torch.as_tensor(sigma, dtype=x.dtype))
         return mean.unflatten(1, self.shape), std.unflatten(1, self.shape)
-
-
-def assign_components(vectors: Tensor, num_components: int, *, seed: int) -> Tensor:
-    """Components (b,) of vectors (b, k), by a mixture of Gaussians fitted to their leading principal components."""
-    from sklearn.mixture import GaussianMixture
-
-    x = vectors.double() - vectors.double().mean(0)
-    with seeded(seed):
-        weights = torch.pca_lowrank(x, q=LEADING, center=False, niter=4)[0] * len(x) ** 0.5          # whitened
-    mixture = GaussianMixture(num_components, max_iter=200, random_state=seed % 2**32)
-    return torch.as_tensor(mixture.fit_predict(weights.cpu().numpy())).to(vectors.device)

@@ -83,29 +83,22 @@ class LatticeUNet(nn.Module):
         return self.both(x, level, features, known)[0]
 
 
-class LatticeNetwork(LatentNetwork):
-    """Denoiser of functions known at the lattice, and the field that reads it at any query.
+class LatticeDenoiser(LatentNetwork):
+    """Denoiser of functions known at a lattice, and the field that reads it at any query, given features on the cells.
 
     A latent z (b, c, *side) stands for a function's values at the lattice, x = L z at unit scale, where the noise has
-    covariance L Lᵀ: so noise of a latent is white, and a sampler need not know of L.
+    covariance L Lᵀ: so noise of a latent is white, and a sampler need not know of L. `conditioning.features` are
+    features (b or 1, w, *cells), and where the noisy functions are known (b or 1, 1, *side).
     """
 
-    amortised = True
-
-    def __init__(self, config: "LatticeConfig", d: int, c: int):
+    def __init__(self, config, d: int, c: int, features: int, prior: nn.Module | None, lengthscale: float = 0.0):
         super().__init__()
-        cells, r, w = config.cells, config.points_per_cell, config.encoder_width
+        cells, r = config.cells, config.points_per_cell
         self.side, self.cells = cells * r, cells
         self.shape = (c, *[self.side] * d)
-        self.unit, self.noise = Standardise(c), LatticeNoise(self.side, config.noise_lengthscale)
-        self.setconv = SetConv(d, c, self.side, tuple(s * 2 / self.side for s in config.setconv_widths))
-        self.encoder = GridEncoder(d, self.setconv.channels, self.side, cells, w, w, dilations=(1,))
-        white = config.prior == "white"
-        self.denoiser = Denoiser(LatticeUNet(d, c, r, w, config.widths, config.depth, config.memory),
-                                 None if white else LatentGaussian(d, c, *STATISTICS[d], self.shape))
+        self.unit, self.noise = Standardise(c), LatticeNoise(self.side, lengthscale)
+        self.denoiser = Denoiser(LatticeUNet(d, c, r, features, config.widths, config.depth, config.memory), prior)
         self.field = LIIF(d, config.memory, c, config.field_width, config.octaves)
-        if config.gaussian_rank:
-            self.gaussian = GaussianPrior(math.prod(self.shape), rank=config.gaussian_rank)
         self.register_buffer("open", single.ones(c))       # error of a linear reading, in standard deviations
         self.silence("field")
 
@@ -114,12 +107,6 @@ class LatticeNetwork(LatentNetwork):
         if part == "field":
             zeroed(self.field.answer[-1])
         return part == "field"
-
-    def grid_values(self, functions: Fields | ObservationBatch) -> Tensor:
-        """Functions at the lattice, (n, c, *side); of functions known by points, averages of those nearest to each
-        lattice point, and those of wider surroundings where there are none."""
-        return grid_values(functions, self.side) if not isinstance(functions, ObservationBatch) else \
-            binned(functions, self.side)[0]
 
     def raw(self, values: Tensor) -> Tensor:
         """Values at the lattice as they are."""
@@ -132,13 +119,6 @@ class LatticeNetwork(LatentNetwork):
     def encode(self, values: Tensor) -> Tensor:
         """Values at the lattice (n, c, *side) -> latents."""
         return self.noise.whiten(self.unit(values))
-
-    def condition(self, observations: ObservationBatch, known: Tensor | None = None) -> Conditioning:
-        """Features of the observations; where the prior is a measured Gaussian, also its posterior. `known`
-        (b or 1, 1, *side) is 0 where noisy functions are not known."""
-        features = self.encoder(self.setconv(observations))
-        known = features.new_ones(1, 1, *self.shape[1:]) if known is None else known
-        return self.conditioned(Conditioning((features, known)), observations)
 
     def at_lattice(self, x: Tensor, sigma, conditioning: Conditioning) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noisy x (b, c, *side) of unit scale at sigma () or (b,) -> prior mean and std, F, the field's features."""
@@ -173,6 +153,36 @@ class LatticeNetwork(LatentNetwork):
         found = interpolate(mean + std * F, coords) + open_ * self.field(coords, memory)
         loss = ((found - values) / scale)[real].square().mean()
         return loss if clean is None else loss + (F - (clean - mean) / std).square().mean()
+
+
+class LatticeNetwork(LatticeDenoiser):
+    """A lattice denoiser that is conditioned on observations at points."""
+
+    amortised = True
+
+    def __init__(self, config: "LatticeConfig", d: int, c: int):
+        cells, r, w = config.cells, config.points_per_cell, config.encoder_width
+        side = cells * r
+        white = config.prior == "white"
+        prior = None if white else LatentGaussian(d, c, *STATISTICS[d], (c, *[side] * d))
+        super().__init__(config, d, c, w, prior, config.noise_lengthscale)
+        self.setconv = SetConv(d, c, side, config.setconv_widths)
+        self.encoder = GridEncoder(d, self.setconv.channels, side, cells, w, w, dilations=(1,))
+        if config.gaussian_rank:
+            self.gaussian = GaussianPrior(math.prod(self.shape), rank=config.gaussian_rank)
+
+    def grid_values(self, functions: Fields | ObservationBatch) -> Tensor:
+        """Functions at the lattice, (n, c, *side); of functions known by points, averages of those nearest to each
+        lattice point, and those of wider surroundings where there are none."""
+        return grid_values(functions, self.side) if not isinstance(functions, ObservationBatch) else \
+            binned(functions, self.side)[0]
+
+    def condition(self, observations: ObservationBatch, known: Tensor | None = None) -> Conditioning:
+        """Features of the observations; where the prior is a measured Gaussian, also its posterior. `known`
+        (b or 1, 1, *side) is 0 where noisy functions are not known."""
+        features = self.encoder(self.setconv(observations))
+        known = features.new_ones(1, 1, *self.shape[1:]) if known is None else known
+        return self.conditioned(Conditioning((features, known)), observations)
 
 
 def binned(points: ObservationBatch, side: int) -> tuple[Tensor, Tensor]:

@@ -150,9 +150,9 @@ def gain(seen: Seen) -> float:
 class LatentNetwork(nn.Module):
     """Base of the networks of latent diffusion: what `LatentPosterior` asks of them.
 
-    `shape` is that of one latent; `denoiser` works on latents of unit scale, or on their standardised residuals;
-    `gaussian` is that of the latents, kept beside a prior of another kind. `amortised` says whether `condition` depends
-    on observations, so that the guide "encoder" is open.
+    `shape` is that of one latent; `denoiser` works on latents of unit scale; `gaussian` is that of the latents, kept
+    beside a prior of another kind; `gaussian_channels`, if there are any, show an encoder the best linear answer.
+    `amortised` says whether `condition` depends on observations, so that the guide "encoder" is open.
     """
 
     shape: tuple[int, ...]
@@ -162,7 +162,7 @@ class LatentNetwork(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.gaussian = None
+        self.gaussian, self.gaussian_channels = None, None
 
     @property
     def covariance(self) -> GaussianPrior | None:
@@ -303,7 +303,7 @@ class LatentPosterior(TrainedModel):
         guide, x = self.guide(guide, seen), self.require_latent(x)
         conditioned = self.require_seen(seen, guide) is not None and guide == "encoder"
         conditioning = self.conditioning(seen) if conditioned else self.unconditional
-        return self.decode(conditioning.latent(x), conditioning)
+        return self.decode(x, conditioning)
 
     def require_latent(self, latent: Tensor) -> Tensor:
         """`latent` if it is finite and of shape (n, *shape), n at least 1; on the device."""
@@ -326,8 +326,7 @@ class LatentPosterior(TrainedModel):
     def values(self, coords: Tensor, x: Tensor) -> Tensor:
         """The prior's fields of x (n, *shape) at coords (p, d): (n, p, c), differentiable in x, some at a time."""
         step = max(1, CHUNK // max(1, len(coords)))
-        return torch.cat([self.net.values(coords, self.unconditional.latent(part), self.unconditional)
-                          for part in x.split(step)])
+        return torch.cat([self.net.values(coords, part, self.unconditional) for part in x.split(step)])
 
     def measurement(self, seen: Seen) -> Measurement:
         """Observations as a measurement of x through the decoder; its noise includes the decoder's own error."""

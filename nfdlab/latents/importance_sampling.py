@@ -4,6 +4,8 @@ Few evenly drawn points meet a small bump or a jump, so a decoder learns it slow
 with the even density, which bounds the weights.
 """
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -11,15 +13,18 @@ from ..core import single
 
 
 def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Functions on a grid (b, c, *[side]*d), even points (b, q, d) -> points (b, q, d) and weights (b, q).
+    """Functions on a grid (b, c, *sides), even points (b, q, d) -> points (b, q, d) and weights (b, q).
 
     The first `share` of the points is replaced by points that lie evenly in cells drawn in proportion to how much the
     function changes between a cell and its neighbours. Weights are even density / density of the mixture, at most
     1 / (1 − share); the mean of weight · h(point) estimates that of h over the box.
     """
     b, q, d = coords.shape
-    side, many = values.shape[-1], round(share * q)
-    change = single.zeros(b, *values.shape[2:])
+    sides, many = values.shape[2:], round(share * q)
+    if many == 0:
+        return coords, torch.ones_like(coords[..., 0])
+    per_unit = single.tensor(sides) / 2                                    # cells in a unit of the coordinates
+    change = single.zeros(b, *sides)
     for axis in range(2, values.ndim):
         step = values.cpu().diff(dim=axis).abs().amax(1)
         n = step.shape[axis - 1]
@@ -27,12 +32,12 @@ def importance_sampled(values: Tensor, coords: Tensor, share: float, rng: torch.
     odds = change.flatten(1) + 1e-6 * (1 + change.flatten(1).amax(1, keepdim=True))
     odds = odds / odds.sum(1, keepdim=True)
     cells = torch.multinomial(odds, many, True, generator=rng)
-    index = torch.stack(torch.unravel_index(cells, (side,) * d), -1)
-    inside = (index + single.rand(b, many, d, generator=rng)) * (2 / side) - 1
+    index = torch.stack(torch.unravel_index(cells, sides), -1)
+    inside = (index + single.rand(b, many, d, generator=rng)) / per_unit - 1
     places = torch.cat([inside, coords[:, many:]], 1)
-    at = ((places + 1) * (side / 2)).long().clamp(0, side - 1)
+    at = torch.minimum(((places + 1) * per_unit).long(), torch.tensor(sides) - 1)
     flat = torch.zeros(b, q, dtype=torch.long)
     for axis in range(d):
-        flat = flat * side + at[..., axis]
+        flat = flat * sides[axis] + at[..., axis]
     kept = many / q
-    return places, 1 / (1 - kept + kept * odds.gather(1, flat) * side**d)
+    return places, 1 / (1 - kept + kept * odds.gather(1, flat) * prod(sides))

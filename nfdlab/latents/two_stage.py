@@ -35,7 +35,8 @@ class LatentLosses(Losses):
 
     @torch.no_grad()
     def measure(self) -> None:
-        """The scale of the latents; of those of unit scale the noise levels and Gaussians."""
+        """The scale of the latents; of those of unit scale the noise levels and Gaussians; the Gaussian that is shown
+        to an encoder, if there is one."""
         net, n = self.net, self.samples[1]
         net.rescale(self.sampled(net.raw, "calibrate"))
         latents, prior = self.sampled(net.encode, "range"), net.denoiser.prior
@@ -43,10 +44,15 @@ class LatentLosses(Losses):
         if net.covariance is not None:
             net.covariance.calibrate(latents)
         if isinstance(prior, LatentGaussian):
-            batches = (self.batch(n, "statistics", j) for j in range(self.run.few(-(-4096 // n))))
+            least = 2 * prior.expansion.rank // n + 1                          # more functions than twice the rank
+            batches = (self.batch(n, "statistics", j) for j in range(max(least, self.run.few(-(-4096 // n)))))
             draws, latents = zip(*((f(prior.places.cpu()), net.encode(v)) for f, v in batches), strict=True)
             latents = torch.cat(latents)
             prior.calibrate(torch.cat(draws).to(latents), latents, seed=child(self.run.seed, "directions"))
+        channels = net.gaussian_channels
+        if channels is not None:
+            draws = [self.run.functions(256, "channels", j)(channels.places) for j in range(self.run.few(16))]
+            channels.calibrate(torch.cat(draws).to(self.run.device), seed=self.run.seed)
 
 
 class TwoStageLosses(LatentLosses):

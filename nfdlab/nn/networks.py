@@ -27,7 +27,14 @@ class Conv2d(nn.Conv2d):
         return self._conv_forward(x.contiguous(memory_format=torch.channels_last), weight, self.bias)
 
 
-CONV = {1: Conv1d, 2: Conv2d, 3: nn.Conv3d}
+class Pointwise(nn.Linear):
+    """The convolution of what has no axes: a linear layer, whatever the size of the kernel."""
+
+    def __init__(self, a: int, b: int, *size: int, **more: int):
+        super().__init__(a, b)
+
+
+CONV = {0: Pointwise, 1: Conv1d, 2: Conv2d, 3: nn.Conv3d}
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
@@ -229,8 +236,3 @@ def depth_to_space(latent: Tensor, c: int, per_cell: int) -> Tensor:
     for axis in range(2, 2 + d):
         parts = parts.flatten(axis, axis + 1)
     return parts
-
-
-def refresh(module: nn.Module, keys) -> None:
-    """A load_state_dict post-hook: recompute what a module derives from its tensors, by its `precompute`."""
-    module.precompute()

@@ -13,12 +13,7 @@ from ..core.checks import require_name
 from .networks import Level, zeroed
 
 NEVER = -1e5                         # the score of padding
-PARTS = ("itself", "others", "mlp", "unused")
-
-
-def even_lengthscales(heads: int, low: float = 0.06, high: float = 1.5) -> Tensor:
-    """Lengthscales of heads, log-even, in units of the box: (heads,)."""
-    return torch.exp(single.linspace(*single.tensor([low, high]).log().tolist(), heads))
+PARTS = ("itself", "others", "mlp")
 
 
 def doubling_lengthscales(heads: int, least: float) -> Tensor:
@@ -79,9 +74,9 @@ class SetBlock(nn.Module):
     """A residual block of a set transformer: its `parts` in turn, each behind its own normalisation.
 
     "itself": the points attend to each other; "others": they attend to a memory that is given; "mlp": two layers at
-    each point; "unused": nothing, a normalisation that weights files hold. A `level` of so many features scales and
-    shifts what goes into each part (Perez et al. 2018); a fresh block ignores it. `affine`: normalisations have
-    weights. `identity`: a fresh block returns its input. `zero_key`: see Attention.
+    each point. A `level` of so many features scales and shifts what goes into each part (Perez et al. 2018); a fresh
+    block ignores it. `affine`: normalisations have weights. `identity`: a fresh block returns its input. `zero_key`:
+    see Attention.
     """
 
     def __init__(self, width: int, lengthscales: Tensor, level: int = 0, parts: tuple[str, ...] = ("itself", "mlp"), *,
@@ -105,8 +100,6 @@ class SetBlock(nn.Module):
         points are real; `memory`: what `others.prepare` makes of other points."""
         film = None if self.film is None else self.film(level)[:, None].chunk(2 * len(self.parts), -1)
         for i, part in enumerate(self.parts):
-            if part == "unused":
-                continue
             h = self.norms[i](x)
             h = h if film is None else h * (1 + film[2 * i]) + film[2 * i + 1]
             if part == "itself":

@@ -68,23 +68,21 @@ def test_what_was_seen_matters(approach, name):
 
 @pytest.mark.parametrize("name", ["gp1d", "sawtooth1d"])
 def test_the_diffusion_of_sparse_conditional_is_no_decoration(name):
-    """Residuals of nought, and latents handed to the next task: at least 4 standard errors worse each.
+    """Latents of nought, and latents handed to the next task: at least 4 standard errors worse each.
 
-    White noise in place of residuals has the right scale but no diffusion made it: it says how much is left open, not
+    White noise in place of latents has the right scale but no diffusion made it: it says how much is left open, not
     which values go together. The variogram score, which sees that, must rise by 3.
     """
     fitted, coords, tasks = asked("sparse_conditional", name)
     given = [fitted.conditioning(seen) for _, seen, _ in tasks]
-    residuals = [list(fitted.path(seen, DRAWS, seed=seed, steps=STEPS))[-1].x for _, seen, seed in tasks]
-    latents = [own.latent(x) for x, own in zip(residuals, given, strict=True)]
+    latents = [list(fitted.path(seen, DRAWS, seed=seed, steps=STEPS))[-1].x for _, seen, seed in tasks]
 
     def scores(latents, score=crps):
         return [float(score(fitted.decode(latent, own)(coords), truth))
                 for latent, own, (truth, _, _) in zip(latents, given, tasks, strict=True)]
 
-    nought = [own.latent(torch.zeros_like(residuals[0])) for own in given]
-    noise = [own.latent(white(DRAWS, fitted.net.shape, seed=seed))
-             for own, (_, _, seed) in zip(given, tasks, strict=True)]
+    nought = [torch.zeros_like(latents[0])] * len(latents)
+    noise = [white(DRAWS, fitted.net.shape, seed=seed) for _, _, seed in tasks]
     assert rise(scores(nought), scores(latents)) > 4
     assert rise(scores(latents[1:] + latents[:1]), scores(latents)) > 4
     assert rise(scores(noise, variogram), scores(latents, variogram)) > 3

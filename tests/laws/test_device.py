@@ -28,8 +28,9 @@ from nfdlab.inference.posterior import GUIDES, DecoderError, LatentPosterior
 
 STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
-# heun divides by the lowest noise level, rounding and all; a crossing goes up the noise levels and down again
-CLOSE = {"heun": 1e-4, "crossed": 1e-3}
+# heun divides by the lowest noise level, guides by the noise of what was measured, rounding and all; a crossing goes up
+# the noise levels and down again
+CLOSE = {"heun": 1e-4, "averages": 3e-5, "crossed": 1e-3}
 GRID = {1: (9,), 2: (4, 3), 3: (3, 2, 2)}
 
 
@@ -102,7 +103,13 @@ def extras(fitted, ask: dict):
         a, b = fitted.encode(ask["fields"])
         yield "crossed", fitted.decode(fitted.cross(a, b, torch.tensor([0.3, 0.8]), steps=2))(places)
         yield "styles mixed", fitted.mix_styles(a[None], b[None], 1)(places)
+    if fitted.about["approach"] == "temporal_field":
+        yield "long", fitted.long(seen, 2, 3, seed=7, steps=STEPS)(places)
+        yield "films side by side", fitted.long(seen, 1, 2, seed=7, steps=STEPS, blended=False)(places)
     if fitted.about["approach"] == "coarse_to_fine":
+        yield "averages", fitted.draw(ask["averages"], 2, seed=5)(places)
+        yield "regression", fitted.draw(seen, 2, seed=5, stages="regression")(places)
+        yield "refined", fitted.refine(fitted.coarse(ask["fields"])[0], 2, seed=6, seen=seen, augmentation=0.1)(places)
         yield "tiled", wide(fitted, 1, (2,) + (1,) * (places.shape[1] - 1), seed=7, steps=STEPS)(places)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import nfdlab as nfd
 from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
-from nfdlab.diffusion.denoiser import Conditioning, Denoiser, GaussianPrior, WhitePrior
+from nfdlab.diffusion.denoiser import Denoiser, GaussianPrior, WhitePrior
 from nfdlab.diffusion.guidance import linearised
 from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
 from nfdlab.exact.normal import Normal
@@ -271,17 +271,3 @@ def test_using_changes_the_guide_and_keeps_the_weights():
     for wrong in ({"guide": "telepathy"}, {"num_particles": 0}, {"steps": 4}):
         with pytest.raises((ValueError, KeyError), match="why:"):
             model.using(**wrong)
-
-
-class WithEncoder(LinearField):
-    """The same, by way of residuals: without observations mean and std are 2, so latents of the prior are 2 + 2x."""
-
-    def condition(self, seen):
-        return Conditioning(mean=torch.full((1, 3), 2.0), std=torch.full((1, 3), 2.0))
-
-
-def test_the_prior_of_a_network_with_an_encoder_is_its_answer_to_no_observations():
-    model, coords = LatentPosterior(WithEncoder(), {**waves("particles").about}, 24), nfd.cell_centres((9,))
-    x = normals(1, 4, (3,))
-    assert torch.allclose(model.values(coords, x), model.decode(2 + 2 * x)(coords), atol=1e-5)
-    assert torch.allclose(model.fields(SEEN, x)(coords), model.decode(2 + 2 * x)(coords), atol=1e-5)

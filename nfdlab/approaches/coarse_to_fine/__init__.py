@@ -1,13 +1,12 @@
-"""Approach 4: diffusion on a coarse lattice, a field for the average detail, diffusion again for the rest of it.
+"""Approach 4: diffusion at the coarse level, a local field for the expected detail, diffusion again for the rest of it.
 
-A function is drawn in three stages. *Coarse values* given the observations, by diffusion on a coarse lattice. The
-*average detail* given these, by a local field: a regression, which has no texture. The *rest of the detail* on a finer
-lattice, by a second diffusion; below that lattice, a Gaussian with the spectrum measured on draws goes on, so that a
-draw is one function at any resolution. With prior="gaussian" each stage starts at the answer of that Gaussian,
-conditioned in closed form, and its network learns what is left.
+A function is drawn in three stages. *Coarse values*, averages over the blocks of a coarse picture, by diffusion given
+the observations. The *average detail* given these and the observations, by a local implicit field: a regression, which
+has no texture. The *rest of the detail* on a fine lattice, by a second diffusion, and a field between its points. What
+is observed may be a coarse picture, scattered points, or both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple, Self
 
@@ -15,72 +14,69 @@ import torch
 from torch import Tensor
 
 from ...core import single
-from ...core.checks import require, require_count, require_name, require_number, require_seed
+from ...core.checks import require, require_name, require_number
 from ...core.config import NetworkConfig
 from ...core.fields import EvaluatedFields
-from ...core.grid import cell_centres, interpolate
-from ...core.rng import child, choose, normals
-from ...core.types import Budget, Card, Fields, Observations, Source, Views, Watch, quiet
-from ...diffusion.denoiser import Conditioning, DenoiseFn
+from ...core.grid import cell_centres, interpolate, to_grid
+from ...core.rng import child, normals
+from ...core.types import (
+    Budget,
+    Card,
+    Fields,
+    LinearObservations,
+    ObservationBatch,
+    Observations,
+    Seen,
+    Source,
+    Views,
+    Watch,
+    quiet,
+)
+from ...diffusion.denoiser import Conditioning, like, stratified_normals
 from ...diffusion.samplers import SamplerStep
+from ...gaussian.karhunen_loeve import LatentGaussian
+from ...inference.lattice import LEAST_OPEN
 from ...inference.posterior import TrainedModel
-from ...training import Losses, Run, Stage, reused
-from .networks import CascadeNetwork, as_grid
-from .spectral import ConditionedPoints, Detail, guided
+from ...latents.box_averages import box_averages
+from ...latents.two_stage import LatentLosses
+from ...training import Run, Stage
+from .networks import CascadeNetwork, block_averages, boxes_of
 
-STAGES = ("all", "mean", "coarse")
-CALIBRATION_SIDE = {1: 128, 2: 64, 3: 16}            # points an axis that spectra are measured on
+STAGES = ("all", "mean", "coarse", "regression")
+HOLES = 0.25                         # share of the coarse pictures in training of which some averages are missing
 
 
 class CascadeState(NamedTuple):
-    """What x on the path holds of n functions: coarse values (n, c, N_C), with the noise of augmentation; the rest of
-    the detail (n, c, N_F); normals of all Fourier modes (n, c, E) and of the observations (n, c, m); amplitude (n,);
-    the augmentation level (n,)."""
+    """What x on the path holds of n functions: coarse values (n, c, *coarse), with the noise of augmentation; the rest
+    of the detail on the fine lattice (n, c, *side); the augmentation level (n,)."""
 
     coarse: Tensor
-    detail: Tensor
-    modes: Tensor
-    observed: Tensor
-    amplitude: Tensor
-    augmentation: Tensor
+    rest: Tensor
+    level: Tensor
 
-    @property
-    def level(self) -> float:
-        """The augmentation level, which all draws share."""
-        return float(self.augmentation[0])
-
-    def pack(self, **parts: Tensor) -> Tensor:
-        """Laid flat (n, …), some parts replaced."""
-        state = self._replace(**parts)
-        return torch.cat([part.reshape(len(part), -1).to(state.coarse) for part in state], 1)
+    def pack(self) -> Tensor:
+        """Laid flat (n, …)."""
+        return torch.cat([part.reshape(len(part), -1).to(self.coarse) for part in self], 1)
 
 
-def by_amplitude(a: Tensor, make: Callable[[float, Tensor], DenoiseFn]) -> DenoiseFn:
-    """One denoiser of draws of amplitudes a (n,), from those of each amplitude: make(amplitude, mask)."""
-    each = [(a == value, make(float(value), a == value)) for value in a.unique()]
+class Context(NamedTuple):
+    """What a network makes of observations, once for all draws: channels on the fine lattice, features on the cells,
+    and the conditioning of the coarse denoiser."""
 
-    def D(x: Tensor, sigma) -> Tensor:
-        out = torch.empty_like(x)
-        for own, denoise in each:
-            out[own] = denoise(x[own], sigma)
-        return out
-
-    return D
+    channels: Tensor
+    features: Tensor
+    coarse: Conditioning
 
 
 @dataclass(frozen=True, eq=False)
 class CascadePosterior(TrainedModel):
-    """A trained cascade: observations -> coarse values -> fine values -> functions. x (n, …) on its path is a
-    `CascadeState`, laid flat."""
+    """A trained cascade: observations -> coarse values -> average detail -> rest of the detail -> functions. x (n, …)
+    on its path is a `CascadeState`, laid flat."""
 
     net: CascadeNetwork = field(repr=False)
 
-    def details(self, s: float) -> Detail:
-        """Fine values given coarse ones that carry noise of std s."""
-        return self.net.lattices.detail(s)
-
     def using(self, **knobs) -> Self:
-        """The same weights, draws stopping after other `stages`: "all", "mean" or "coarse"."""
+        """The same weights, draws stopping after other `stages`: "all", "mean", "coarse" or "regression"."""
         for name in knobs:
             require_name(name, ("stages",), "knob"), self.stages(knobs[name])
         return replace(self, about={**self.about, "config": {**self.about["config"], **knobs}})
@@ -92,154 +88,141 @@ class CascadePosterior(TrainedModel):
     def augmentation(self, level: float | None = None) -> float:
         """The augmentation level of draws; None is that of the config."""
         config = self.about["config"]
-        level, levels = config["augmentation"] if level is None else float(level), config["augmentation_levels"]
-        require(level in levels, must=f"augmentation: one of {tuple(levels)}.", came=f"{level}",
-                why="The network was trained at those levels.", do=f"augmentation={levels[-1]}.")
-        return level
+        return require_number(config["augmentation"] if level is None else level, "augmentation", 0.0,
+                              config["most_augmentation"])
 
-    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+    def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              stages: str | None = None, augmentation: float | None = None) -> EvaluatedFields:
         """n functions given what was seen, as Fields; None gives the prior.
 
         `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion; `stages`: "coarse", drawn
-        coarse values enlarged, "mean", the average detail on them, a regression's answer, or "all"; `augmentation`: std
-        of noise that is added to coarse values before detail is drawn, on which the detail is conditioned. Those of the
-        config unless given.
+        coarse values enlarged bicubically, "mean", the average detail on them, "all", the rest of the detail too, or
+        "regression", the average detail on the coarse values' mean, one best answer; `augmentation`: std of noise that
+        is added to coarse values, of unit scale, before detail is drawn, which is told so. Those of the config unless
+        given.
         """
         for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, stages=stages,
                               augmentation=augmentation):
             x = step.x
         return self.fields(seen, x, stages)
 
-    def path(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
+    def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              stages: str | None = None, augmentation: float | None = None) -> Iterator[SamplerStep]:
         """From noise to coarse values, then from noise to the rest of the detail: a SamplerStep a step, `steps` for
-        each, or one for a mean. `fields(seen, step.denoised)` shows the estimate so far."""
+        each diffusion. `fields(seen, step.denoised)` shows the estimate so far."""
         steps, stages = self.request(n, seed=seed, steps=steps, sampler=sampler), self.stages(stages)
-        points, level = self.condition(seen), 0.0 if stages == "coarse" else self.augmentation(augmentation)
-        total = steps + {"all": steps, "mean": 1, "coarse": 0}[stages]
+        context, level = self.context(seen), self.augmentation(augmentation) * (stages == "all")
+        total, levels = steps * (1 + (stages == "all")), self.net.coarse.noise_levels.sigmas(steps)
 
-        def walk(state: CascadeState) -> Iterator[SamplerStep]:
-            D, levels = self.coarse_denoiser(seen, points, state.amplitude), self.net.coarse.noise_levels.sigmas(steps)
-            for step in self._sample(D, state.coarse, levels, child(seed, "coarse"), sampler):
-                yield replace(step, total=total, x=state.pack(coarse=step.x), denoised=state.pack(coarse=step.denoised))
-            extra = state.augmentation[:, None, None] * normals(seed, n, step.x.shape[1:], "augment")
-            state = state._replace(coarse=step.x + extra.to(step.x))
-            for step in self._detail(points, state, seed, steps, sampler, stages):
-                yield replace(step, index=steps + step.index, total=total)
+        def walk() -> Iterator[SamplerStep]:
+            empty = CascadeState(*(t.to(self.device) for t in (
+                single.zeros(n, *self.net.shape), single.zeros(n, *self.net.detail.shape), single.full((n,), level))))
+            D = self.net.coarse.given(context.coarse)
+            if stages == "regression":                        # the answer to nothing but noise is the mean of all draws
+                with torch.no_grad():
+                    x = empty._replace(coarse=D(empty.coarse, levels[0].to(self.device))).pack()
+                yield SamplerStep(0, 1, single.zeros(()), x, x)
+                return
+            for step in self.sample(D, n, self.net.shape, levels, seed=child(seed, "coarse"), sampler=sampler):
+                yield replace(step, total=total, x=empty._replace(coarse=step.x).pack(),
+                              denoised=empty._replace(coarse=step.denoised).pack())
+            if stages == "all":
+                noise = level * normals(seed, n, self.net.shape, "augment").to(self.device)
+                state = empty._replace(coarse=step.x + noise)
+                for step in self._rest(context, state, seed, steps, sampler):
+                    yield replace(step, index=steps + step.index, total=total)
 
-        return walk(self.start(points, n, level, seed=seed))
+        return walk()
 
-    def condition(self, seen: Observations | None) -> ConditionedPoints:
-        """The spectral prior conditioned on what was seen, in whatever order."""
-        return self.net.lattices.condition(self._sorted(seen))
-
-    def _sorted(self, seen: Observations | None) -> Observations:
-        seen, d, c = self.accepted(seen), self.about["d"], self.about["c"]
-        return Observations.none(d, c) if seen is None or seen.m == 0 else seen.sorted()
-
-    def start(self, points: ConditionedPoints, n: int, augmentation: float, *, seed: int) -> CascadeState:
-        """Of n draws what is known before any diffusion: amplitudes drawn from their posterior, and normals."""
-        (sites, fine), c, prior = (len(x) for x in self.net.places), self.net.c, self.net.spectral_prior
-        which = choose(points.amplitude_log_weights(), n, seed=child(seed, "loudness"))
-        return CascadeState(single.zeros(n, c, sites), single.zeros(n, c, fine), prior.noise(n, seed=seed).flatten(2),
-                            normals(seed, n, (c, points.m), "dots"), prior.amplitudes()[0][which].float(),
-                            single.full((n,), augmentation))
-
-    def _sample(self, denoise: DenoiseFn, like: Tensor, levels: Tensor, seed: int,
-                sampler: str) -> Iterator[SamplerStep]:
-        """x shaped as `like` (n, c, N) from noise around the mean."""
-        with torch.no_grad():
-            mean = denoise(torch.zeros_like(like, device=self.device), levels[0])
-        return self.sample(denoise, len(like), like.shape[1:], levels, seed=seed, sampler=sampler, mean=mean)
+    def observed(self, seen: Seen | None) -> tuple[ObservationBatch, ObservationBatch]:
+        """What was seen of one function: its values at points, and its averages over boxes with the boxes' widths."""
+        seen, d, c = self.accepted(seen, linear=True), self.about["d"], self.about["c"]
+        nothing = ObservationBatch.of([Observations.none(d, c + 1)]).to(self.device)
+        if not isinstance(seen, LinearObservations) or seen.m == 0:
+            return self.observations(None if isinstance(seen, LinearObservations) else seen), nothing
+        seen = seen.to("cpu", torch.float32)
+        middle, width = boxes_of(seen)
+        point, box = width == 0, width > 0
+        points = ObservationBatch.of([Observations(middle[point], seen.values[point], seen.noise_std)])
+        values = torch.cat([seen.values, width[:, None]], 1)[box]              # boxes may share a middle
+        boxes = ObservationBatch(middle[box][None], values[None], box[box][None], points.noise_std)
+        return points.to(self.device), boxes.to(self.device)
 
     @torch.no_grad()
-    def coarse_denoiser(self, seen: Observations | None, points: ConditionedPoints, a: Tensor) -> DenoiseFn:
-        """D of coarse values (n, c, N_C), given the observations, for draws of amplitudes a (n,)."""
-        batch = self.observations(self._sorted(seen))
-        return by_amplitude(a, lambda a, own: self.net.coarse.given(self.net.condition([points], batch, [a])))
+    def context(self, seen: Seen | None) -> Context:
+        """What the network makes of observations: of none if None."""
+        points, averages = self.observed(seen)
+        channels = self.net.channels(points, averages)
+        return Context(channels, *self.net.condition(channels, points))
 
-    def _detail(self, points: ConditionedPoints, state: CascadeState, seed: int, steps: int, sampler: str,
-                stages: str) -> Iterator[SamplerStep]:
-        """The steps after the coarse values: the rest of the detail from noise, or its mean at once, or none."""
+    @torch.no_grad()
+    def detail_conditioning(self, context: Context, state: CascadeState) -> tuple[Tensor, Conditioning]:
+        """Features of the average detail on the coarse values of n draws, and the conditioning of the last denoiser."""
+        memory = self.net.average.encode(state.coarse, state.level, context.features)
+        return memory, self.net.detail_conditioning(memory, context.channels)
+
+    def _rest(self, context: Context, state: CascadeState, seed: int, steps: int,
+              sampler: str) -> Iterator[SamplerStep]:
+        """From noise to the rest of the detail, on coarse values."""
+        denoiser, (_, conditioning) = self.net.detail.denoiser, self.detail_conditioning(context, state)
+        for step in self.sample(denoiser.given(conditioning), len(state.coarse), self.net.detail.shape,
+                                denoiser.noise_levels.sigmas(steps), seed=child(seed, "fine"), sampler=sampler):
+            yield replace(step, x=state._replace(rest=step.x).pack(),
+                          denoised=state._replace(rest=step.denoised).pack())
+
+    def unpacked(self, x: Tensor) -> CascadeState:
+        """x (n, …) of the path, as the state that it holds."""
+        shapes = self.net.shape, self.net.detail.shape
+        sizes = [int(torch.tensor(shape).prod()) for shape in shapes]
+        require(isinstance(x, Tensor) and x.ndim == 2 and x.shape[1] == sum(sizes) + 1 and bool(x.isfinite().all()),
+                must=f"x: finite, of shape (n, {sum(sizes) + 1}).", came=x,
+                why="A row holds coarse values, the rest of the detail, and the augmentation level.",
+                do="The x of a step of `path`.")
+        coarse, rest, level = x.to(self.device, torch.float32).split([*sizes, 1], 1)
+        return CascadeState(coarse.unflatten(1, shapes[0]), rest.unflatten(1, shapes[1]), level[:, 0])
+
+    @torch.no_grad()
+    def fields(self, seen: Seen | None, x: Tensor, stages: str | None = None, *, size: float = 0.0) -> EvaluatedFields:
+        """The functions that x (n, …) of the path stands for, as Fields. Of the average detail also averages over
+        pixels `size` wide, in units of the coordinates."""
+        stages, state, net = self.stages(stages), self.unpacked(x), self.net
+        require(require_number(size, "size", 0.0) == 0 or stages in ("mean", "regression"), came=size,
+                must='size: 0, but for stages="mean" or "regression".', why="Only the average detail knows its pixel.",
+                do='fields(seen, x, "mean", size=0.1); or average a finer picture of the draw.')
         if stages == "coarse":
-            return
-        D, levels = self.detail_denoiser(points, state), self.details(state.level).noise_levels.sigmas(steps)
-        if stages == "all":
-            for step in self._sample(D, state.detail, levels, child(seed, "fine"), sampler):
-                yield replace(step, x=state.pack(detail=step.x), denoised=state.pack(detail=step.denoised))
-        else:
-            with torch.no_grad():                                        # the answer to nothing but noise
-                x = state.pack(detail=D(torch.zeros_like(state.detail, device=self.device), levels[0]))
-            yield SamplerStep(0, 1, single.zeros(()), x, x)
-
-    @torch.no_grad()
-    def detail_denoiser(self, points: ConditionedPoints, state: CascadeState) -> DenoiseFn:
-        """D of the rest of the detail (n, c, N_F), given coarse values and observations."""
-        net, detail, coarse = self.net, self.details(state.level), state.coarse.to(self.device)
-        mean, features = net.fine_mean(coarse, detail)
-        features_of_all, linear = net.detail_conditioning(mean, features).features[0], net.linear(coarse, detail)
-
-        def make(a: float, own: Tensor) -> DenoiseFn:
-            D = net.denoise_detail(detail, Conditioning((features_of_all[own],)))
-            field = net.average.field(points.coords.to(features), features[own]).mT
-            at_observations = field + linear[own] @ points.rows.T.to(linear)
-            target = points.values / a - at_observations.double().cpu()
-            return guided(D, detail.prior, points.rows, points.cholesky_given_fine(a), target)
-
-        return by_amplitude(state.amplitude, make)
-
-    def unpacked(self, x: Tensor, m: int) -> CascadeState:
-        """x (n, …) of the path, as the state that it holds where m points were observed."""
-        (sites, fine), c, modes = (len(p) for p in self.net.places), self.net.c, self.net.spectral_prior.root.numel()
-        *parts, a, s = x.split([c * sites, c * fine, c * modes, c * m, 1, 1], 1)
-        return CascadeState(*(part.unflatten(1, (c, -1)) for part in parts), a[:, 0], s[:, 0])
-
-    @torch.no_grad()
-    def fields(self, seen: Observations | None, x: Tensor, stages: str | None = None) -> EvaluatedFields:
-        """The functions that x (n, …) of the path stands for, as Fields; "coarse" reads coarse values bicubically, as
-        pictures are enlarged, "mean" has no texture."""
-        stages, points, net = self.stages(stages), self.condition(seen), self.net
-        state = self.unpacked(x.to(self.device), points.m)
-        a, grid = state.amplitude, as_grid(state.coarse, net.d)
-        if stages == "coarse":
-            return self.evaluated(lambda coords, part: net.values(
-                interpolate(grid[part], coords, net.d < 3).mT, a[part]), len(x))
-        detail = self.details(state.level)
-        features = net.average.encode(state.coarse, detail.s)
-        fine = state.detail.double().cpu() + net.linear(state.coarse.double().cpu(), detail)
-        modes, observed = ((0.0 if stages == "mean" else 1.0) * z for z in (state.modes, state.observed))
-        weights = modes.unflatten(2, net.spectral_prior.root.shape).cpu()
-        for value in a.unique():
-            own = (a == value).cpu()
-            field = net.average.field(points.coords.to(features), features[own]).mT.double().cpu()
-            values = points.values / float(value) - field
-            weights[own] = points.matheron(weights[own], fine[own], float(value), values, observed[own].cpu())
-        weights, projected = weights.to(self.device), net.average.field.project(features)
-        cells, each = (net.side,) * net.d, weights[0].numel() // weights.shape[2]
+            return self.evaluated(lambda at, part: net.enlarged(at, state.coarse[part], cubic=True), len(x))
+        memory, conditioning = self.detail_conditioning(self.context(seen), state)
+        projected = net.average.field.project(memory)
+        rest = net.detail.prepare(state.rest, conditioning) if stages == "all" else ()
 
         def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
-            found = net.spectral_prior(coords, weights[part]) + net.average.field.read(coords, projected[part], cells)
-            return net.values(found.mT, a[part])
+            found = net.mean(coords, state.coarse[part], projected[part], size)
+            return found + net.detail.evaluate(coords, tuple(t[part] for t in rest)) if rest else found
 
-        return self.evaluated(rule, len(a), each=max(each, 2**net.d * projected.shape[2]))
+        return self.evaluated(rule, len(x), each=2**net.d * projected.shape[2])
 
     @torch.no_grad()
-    def refine(self, coarse: Tensor, n: int, *, seed: int, augmentation: float = 0.0, stages: str = "all",
-               amplitude: float = 1.0, steps: int | None = None) -> EvaluatedFields:
-        """n functions of an amplitude, given coarse values (N_C, c) that carry noise of std `augmentation` in units of
-        the prior."""
-        require_count(n), require_seed(seed), require_number(amplitude, "amplitude", 0.0, open_low=True)
-        require(coarse.shape == (len(self.net.places[0]), self.net.c), came=coarse,
-                must=f"coarse: values ({len(self.net.places[0])}, {self.net.c}) on the coarse lattice.",
-                why="Detail is drawn to coarse values.", do="truth(model.net.places[0])[0].")
-        points, a = self.condition(None), single.full((n,), float(amplitude))
-        units = self.net.units(coarse.expand(n, -1, -1).to(self.device), a.to(self.device))
-        state = self.start(points, n, self.augmentation(augmentation), seed=seed)._replace(coarse=units, amplitude=a)
-        x, steps = state.pack(), self.steps if steps is None else steps
-        for step in self._detail(points, state, seed, steps, "dpmpp", self.stages(stages)):
-            x = step.x
-        return self.fields(None, x, stages)
+    def refine(self, coarse: Tensor, n: int, *, seed: int, seen: Seen | None = None, augmentation: float = 0.0,
+               stages: str = "all", steps: int | None = None) -> EvaluatedFields:
+        """n functions given coarse values (*coarse, c), averages over the blocks of a coarse grid, which carry noise of
+        std `augmentation`, in units of their own standard deviation, and given what else was seen."""
+        steps, stages = self.request(n, seed=seed, steps=steps, sampler="dpmpp"), self.stages(stages)
+        shape = (*self.net.shape[1:], self.net.c)
+        require(isinstance(coarse, Tensor) and coarse.shape == shape and bool(coarse.isfinite().all()), came=coarse,
+                must=f"coarse: finite values {shape} of the coarse grid.", why="Detail is drawn to coarse values.",
+                do="model.coarse(truth)[0].")
+        context, level = self.context(seen), self.augmentation(augmentation)
+        units = self.net.unit(coarse.to(self.device, torch.float32).movedim(-1, 0)[None]).expand(n, *self.net.shape)
+        state = CascadeState(units, units.new_zeros(n, *self.net.detail.shape), units.new_full((n,), level))
+        x = state.pack()
+        if stages == "all":
+            for step in self._rest(context, state, seed, steps, "dpmpp"):
+                x = step.x
+        return self.fields(seen, x, stages)
+
+    def coarse(self, fields: Fields) -> Tensor:
+        """Fields -> their coarse values (n, *coarse, c)."""
+        return block_averages(self.net.grid_values(fields), self.net.coarse_side).movedim(1, -1)
 
 
 @dataclass(frozen=True)
@@ -248,123 +231,165 @@ class CoarseToFine(NetworkConfig):
 
     card: ClassVar[Card] = Card(
         4, "Coarse to fine",
-        "diffuse coarse values, add the average detail by a field, diffuse what regression loses; Fourier modes below",
-        "Saharia et al. 2023 (cascade); Mardani et al. 2023 (residual); Chen et al. 2021 (LIIF); Bar-Tal et al. 2023 "
-        "(tiles)",
-        "detail at many scales: enlarging by any factor, draws whose spectrum is right at every zoom, wide domains",
-        "one spectrum for all places: edges and flat parts are not told apart below the fine lattice; on Gaussian "
-        "fields its closed forms do all the work")
+        "diffuse coarse values, add the expected detail by a local field, diffuse the detail that regression loses",
+        "Saharia et al. 2023 (SR3); Ho et al. 2022 (cascades); Mardani et al. 2023 (residual diffusion); Chen et al. "
+        "2021 (LIIF); Bar-Tal et al. 2023 (tiles)",
+        "enlarging coarse pictures by any factor with detail that is drawn, not blurred; wide domains, by tiles",
+        "two diffusions, two samplers; detail finer than the fine lattice is its mean, not a draw; it is given points "
+        "and averages over boxes, no other measurement")
     trained: ClassVar[type] = CascadePosterior
     network: ClassVar[type] = CascadeNetwork
     choices: ClassVar[dict] = {"stages": STAGES}
-    usual: ClassVar[dict] = {"coarse_side": {1: 16, 2: 8, 3: 4}, "fine_side": {1: 64, 2: 32, 3: 8},
-                             "max_frequency": {1: 64, 2: 64, 3: 8}}
+    usual: ClassVar[dict] = {"cells": {1: 32, 2: 16, 3: 8}, "points_per_cell": {1: 2, 2: 2, 3: 2},
+                             "coarse_side": {1: 16, 2: 8, 3: 4}}
 
-    # "gaussian": both diffusions and the average detail start at a Gaussian whose spectrum is measured on draws;
-    # "white": both denoisers start at a white Gaussian, and the average detail at zero
-    prior: str = "gaussian"
-    coarse_side: int | None = None           # points of the coarse lattice an axis: 16 in 1D, 8 in 2D, 4 in 3D
-    fine_side: int | None = None             # points of the fine lattice an axis: 64 in 1D, 32 in 2D, 8 in 3D
-    # largest frequency that is measured, in half-cycles of the box an axis: 64 in 1D and 2D, 8 in 3D
-    max_frequency: int | None = None
-    # noise conditioning augmentation: std of noise on coarse values in training (Ho et al. 2022)
-    augmentation_levels: tuple[float, ...] = (0.0, 0.1, 0.3)
-    augmentation: float = 0.0                # the level of draws, one of these
-    stages: str = "all"                      # where draws stop: "all", "mean" or "coarse"
-    calibration_functions: int = 2048        # functions that the spectrum is measured on
-    width: int = 32                          # channels of all networks
-    depth: int = 3                           # residual blocks of the encoder of coarse values
-    octaves: int = 3                         # Fourier octaves of the field's local coordinates
-    denoiser_dilations: tuple[int, ...] = (1, 2, 1)  # dilations of the residual blocks of both denoisers
-    batch: int = 16                          # functions in a batch
-    queries: int = 128                       # query points of each function in a training step of the average detail
-    reuse: int = 12                          # training steps of the first diffusion on one batch of observations
-    # shares of the budget: coarse values, average detail, rest of the detail
-    budget_shares: tuple[float, float, float] = (0.2, 0.3, 0.5)
-    unconditional_share: float = 0.1         # share of the functions that are trained without their observations
-    lr: float = 1.5e-3                       # learning rate
-    steps: int = 24                          # sampling steps of each diffusion
+    # "white"; or "gaussian": both diffusions start at Gaussians measured on draws, the coarse one conditioned on points
+    prior: str = "white"
+    cells: int | None = None                 # cells a side on which networks work: 32 in 1D, 16 in 2D, 8 in 3D
+    points_per_cell: int | None = None       # points of the fine lattice per cell and axis, a power of two: 2
+    coarse_side: int | None = None           # blocks of the coarse picture an axis: 16 in 1D, 8 in 2D, 4 in 3D
+    setconv_widths: tuple[float, ...] = (0.7, 2.0, 6.0)  # lengthscales of SetConv, in points of the fine lattice
+    encoder_width: int = 24                  # channels of the observations' encoders on the cells
+    coarse_widths: tuple[int, ...] = (64, 64)  # channels of the coarse U-Net on the blocks, on twice as large ones, ...
+    width: int = 40                          # channels of the average detail
+    dilations: tuple[int, ...] = (1, 2, 1)   # dilations of its residual blocks
+    widths: tuple[int, ...] = (48, 64)       # channels of the second U-Net on the cells, on half of them, ...
+    depth: int = 2                           # residual blocks of both U-Nets on each, on the way down and again up
+    memory: int = 16                         # features on each cell that the last field reads
+    field_width: int = 24                    # channels of both fields
+    octaves: int = 3                         # Fourier octaves of their local coordinates
+    stages: str = "all"                      # where draws stop: "all", "mean", "coarse" or "regression"
+    augmentation: float = 0.0                # noise on coarse values before detail is drawn (Ho et al. 2022)
+    most_augmentation: float = 0.5           # the most of it in training, in standard deviations of coarse values
+    pictured: float = 0.5                    # share of training functions seen as a coarse picture
+    also_points: float = 0.3                 # share of these that are seen at points too
+    unconditional_share: float = 0.1         # share of training functions of which nothing is seen
+    average_share: float = 0.45              # share of the budget for coarse values and the average detail
+    batch: int = 32                          # functions in a batch
+    queries: int = 64                        # query points of each function in a training step
+    lr: float = 2e-3                         # learning rate
+    steps: int = 12                          # sampling steps of each diffusion
 
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> CascadePosterior:
-        """Measure the spectrum, then train each stage on fresh functions, the first observed as `views` hides them.
-        Cancelled early, it returns what it has."""
+        """Learn coarse values and the average detail together, then the rest of the detail, from fresh functions, seen
+        at points as `views` hides them or as a coarse picture. Cancelled early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
         learn = CoarseToFineLosses(self, run, net)
         learn.measure()
-        batch = reused(learn.observed, self.reuse)
-        losses = {"coarse": lambda i: learn.coarse(i, *batch(i)), "average": learn.average, "detail": learn.detail}
-        run.train(net, *(Stage(name, loss, getattr(net, name).parameters(), share, self.lr)
-                         for (name, loss), share in zip(losses.items(), self.budget_shares, strict=True)))
+        first = [*net.encoder.parameters(), *net.coarse.parameters(), *net.average.parameters()]
+        rest = [*net.detail_encoder.parameters(), *net.detail.parameters()]
+        run.train(net, Stage("average", learn.average, first, self.average_share, self.lr, after=learn.measure_rest),
+                  Stage("rest", learn.rest, rest, 1 - self.average_share, self.lr))
         return CascadePosterior(net, run.record("coarse_to_fine", self), self.steps)
 
 
-class CoarseToFineLosses(Losses):
-    """The losses of a training step i, and what is measured before."""
-
-    def measure(self) -> None:
-        """The spectrum, and the noise levels of coarse values."""
-        config, net, run = self.config, self.net, self.run
-        side, count = CALIBRATION_SIDE[run.d], config.calibration_functions
-        grid = cell_centres((side,) * run.d)
-        values = torch.cat([run.functions(min(128, count - i), "spectrum", i)(grid) for i in range(0, count, 128)])
-        net.spectral_prior.calibrate(values, side, seed=child(run.seed, "luck"))
-        net.precompute()
-        net.coarse.noise_levels.calibrate(net.units(run.functions(512, "range")(net.places[0]).to(run.device)).cpu())
-
-    def batch(self, rng: torch.Generator, *use) -> tuple[Fields, Tensor]:
-        """Fresh functions, and their amplitudes (b,), estimated from fine values with a jitter."""
-        fields = self.run.functions(self.config.batch, *use)
-        return fields, self.net.estimated_amplitude(fields, self.net.lattices.detail(0.0), rng)
+class CoarseToFineLosses(LatentLosses):
+    """The losses of a training step i, and what is measured before and between the stages."""
 
     @torch.no_grad()
-    def observed(self, batch: int) -> tuple[Tensor, Conditioning]:
-        """Coarse values, and the conditioning by observations of a batch of functions."""
-        rng = self.run.rng("coarse", batch)
-        fields, a = self.batch(rng, "coarse", batch)
-        seen = self.run.observe(fields, batch).dropped(self.config.unconditional_share, rng)
-        points = [self.net.lattices.condition(Observations(x[k], y[k], float(s))) for x, y, k, s in
-                  zip(seen.coords, seen.values, seen.mask, seen.noise_std, strict=True)]
-        conditioning = self.net.condition(points, seen.to(self.run.device), a.tolist())
-        return self.net.units(fields(self.net.places[0]), a).to(self.run.device), conditioning
+    def measure(self) -> None:
+        """The scale, noise levels and Gaussian of coarse values, and what a linear reading of them leaves."""
+        net, run, prior = self.net, self.run, self.net.coarse.prior
+        batches = [self.batch(64, "measure", j) for j in range(max(4, run.few(64)))]      # more than twice the rank
+        coarse = torch.cat([block_averages(fine, net.coarse_side) for _, fine in batches])
+        net.unit.calibrate(coarse)
+        net.coarse.noise_levels.calibrate(net.unit(coarse))
+        left = [(fine - to_grid(net.enlarged(cell_centres((net.side,) * net.d).to(fine), net.coarse_values(fine)),
+                                (net.side,) * net.d).movedim(-1, 1)) for _, fine in batches[:8]]
+        net.size.copy_(torch.cat(left).transpose(0, 1).flatten(1).std(1).clamp_min(1e-3))
+        if isinstance(prior, LatentGaussian):
+            draws = torch.cat([functions(prior.places.cpu()) for functions, _ in batches])
+            prior.calibrate(draws.to(coarse), net.unit(coarse), seed=child(run.seed, "directions"))
 
-    def coarse(self, i: int, clean: Tensor, conditioning: Conditioning) -> Tensor:
-        """Stage 1: denoise coarse values given observations."""
-        return self.net.coarse.training_loss(clean, self.run.rng("coarse again", i), conditioning)
+    def seen(self, functions: Fields, fine: Tensor, *use) -> tuple[ObservationBatch, ObservationBatch]:
+        """What is seen of b functions: values at points, as the views say; averages over the blocks of coarse pictures
+        of one side, of some functions, some of them with holes; or both."""
+        config, run, net, rng = self.config, self.run, self.net, self.run.rng("pictures", *use)
+        b, d = len(fine), net.d
 
-    def augmented(self, fields: Fields, a: Tensor, rng: torch.Generator) -> tuple[Detail, Tensor, Tensor]:
-        """The detail at a random augmentation level, coarse values that carry so much noise, and fine values."""
-        (sites, fine), levels = self.net.places, self.config.augmentation_levels
-        s = levels[int(torch.randint(len(levels), (), generator=rng))]
-        coarse = self.net.units(fields(sites), a)
-        coarse = (coarse + s * single.randn(coarse.shape, generator=rng)).to(self.run.device)
-        return self.net.lattices.detail(s), coarse, self.net.units(fields(fine), a).to(self.run.device)
+        def chosen(share: float) -> Tensor:
+            return single.rand(b, generator=rng) < share
+
+        points, pictured, also = run.observe(functions, *use), chosen(config.pictured), chosen(config.also_points)
+        nothing = chosen(config.unconditional_share)
+        sides = [s for s in (net.side >> k for k in range(1, 16)) if s >= 2 and net.side % s == 0] or [net.side]
+        side = sides[int(torch.randint(len(sides), (), generator=rng))]
+        values = block_averages(fine, side).flatten(2).mT.cpu()                                    # (b, m, c)
+        values = values + points.noise_std[:, None, None] * single.randn(values.shape, generator=rng)
+        kept = torch.where(chosen(HOLES), single.rand(b, generator=rng), 1.0)[:, None]
+        mask = (single.rand(b, side**d, generator=rng) < kept) & (pictured & ~nothing)[:, None]
+        values = torch.cat([values, single.full((b, side**d, 1), 2 / side)], -1) * mask[..., None]
+        averages = ObservationBatch(cell_centres((side,) * d).expand(b, -1, -1), values, mask, points.noise_std)
+        real = points.mask & ((~pictured | also) & ~nothing)[:, None]
+        points = replace(points, mask=real, values=points.values * real[..., None])
+        return points.to(run.device), averages.to(run.device)
+
+    def augmented(self, fine: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Coarse values with noise of random levels s (b,), and s."""
+        s = self.config.most_augmentation * single.rand(len(fine), generator=rng).square().to(fine)
+        coarse = self.net.coarse_values(fine)
+        return coarse + like(s, coarse) * single.randn(coarse.shape, generator=rng).to(coarse), s
 
     def average(self, i: int) -> Tensor:
-        """Stage 2: squared error of the average detail given coarse values, at random queries and at fine points."""
-        net, many, device, rng = self.net, self.config.queries, self.run.device, self.run.rng("average", i)
-        fields, a = self.batch(rng, "average", i)
-        detail, coarse, values = self.augmented(fields, a, rng)
-        free, fine = self.run.queries(self.config.batch, many, rng), net.places[1]
-        pick = torch.randint(len(fine), (many,), generator=rng)
-        left_free = net.units(fields(free), a).mT.to(device) - net.linear_at(coarse, detail.s, free.to(device))
-        left_fine = (values - net.linear(coarse, detail)).mT[:, pick]
-        both = torch.cat([free, fine[pick].expand(len(free), -1, -1)], 1).to(device)
-        found = net.average.field(both, net.average.encode(coarse, detail.s))
-        return ((found - torch.cat([left_free, left_fine], 1)) / detail.size).square().mean()
+        """Stage 1: denoise coarse values given observations; squared error of the average detail on coarse values, at
+        points and, for half of the functions, averaged over pixels."""
+        config, net, run, rng = self.config, self.net, self.run, self.run.rng("average", i)
+        functions, fine = self.batch(config.batch, "average", i)
+        points, averages = self.seen(functions, fine, "average", i)
+        features, conditioning = net.condition(net.channels(points, averages), points)
+        loss = net.coarse.training_loss(net.coarse_values(fine), rng, conditioning)
+        coarse, s = self.augmented(fine, rng)
+        coords = run.queries(config.batch, config.queries, rng)
+        size = 2 / net.coarse_side * single.rand(config.batch, generator=rng) * (torch.arange(config.batch) % 2)
+        truth = box_averages(functions, coords, size, rng).to(fine)
+        projected = net.average.field.project(net.average.encode(coarse, s, features))
+        found = net.mean(coords.to(fine), coarse, projected, size.to(fine))
+        return loss + ((found - truth) / net.size).square().mean()
 
-    def detail(self, i: int) -> Tensor:
-        """Stage 3: denoise the rest of the detail; the channels of a function share a noise level."""
-        rng = self.run.rng("left", i)
-        detail, coarse, values = self.augmented(*self.batch(rng, "left", i), rng)
-        with torch.no_grad():
-            mean, features = self.net.fine_mean(coarse, detail)
-        denoiser, left = self.net.detail_denoiser(detail), values - mean
-        sigma = denoiser.noise_levels.for_training(single.randn(len(left), generator=rng)).to(left)
-        noise = single.randn(left.shape, generator=rng).to(left)
-        return denoiser.loss(left.flatten(0, 1), sigma.repeat_interleave(self.run.c), noise.flatten(0, 1),
-                             self.net.detail_conditioning(mean, features))
+    @torch.no_grad()
+    def left(self, n: int, *use) -> tuple[Tensor, Tensor, Tensor, ObservationBatch, Conditioning]:
+        """What the average detail leaves of n functions: on the fine lattice (n, c, *side), at free coords (n, q, d)
+        and there (n, q, c); and what is needed for the last denoiser: channels of the observations, features."""
+        net, run, rng = self.net, self.run, self.run.rng("left", *use)
+        functions, fine = self.batch(n, "left", *use)
+        points, averages = self.seen(functions, fine, "left", *use)
+        channels = net.channels(points, averages)
+        coarse, s = self.augmented(fine, rng)
+        memory = net.average.encode(coarse, s, net.condition(channels, points)[0])
+        projected, free = net.average.field.project(memory), run.queries(n, self.config.queries, rng)
+        lattice = (net.side,) * net.d
+        mean = net.mean(cell_centres(lattice).to(fine), coarse, projected)
+        rest = fine - to_grid(mean, lattice).movedim(-1, 1)
+        at = functions(free).to(fine) - net.mean(free.to(fine), coarse, projected)
+        return rest, free.to(fine), at, channels, memory
+
+    @torch.no_grad()
+    def measure_rest(self) -> None:
+        """After stage 1: the scale, noise levels and Gaussian of what the average detail leaves, and what a linear
+        reading of it leaves between the points of the lattice."""
+        detail = self.net.detail
+        rest, free, at, *_ = (torch.cat(parts) for parts in zip(
+            *(self.left(64, "scale", j)[:3] for j in range(self.run.few(16))), strict=True))
+        detail.unit.calibrate(rest)
+        unit = detail.unit(rest)
+        detail.denoiser.noise_levels.calibrate(unit)
+        if detail.covariance is not None:
+            detail.covariance.calibrate(unit)
+        away = interpolate(unit, free) - detail.unit(at.mT).mT
+        detail.open.copy_(away.square().mean((0, 1)).sqrt().clamp_min(LEAST_OPEN))
+
+    def rest(self, i: int) -> Tensor:
+        """Stage 2: denoise what the average detail leaves, at the lattice and at free points."""
+        net, rng = self.net, self.run.rng("rest", i)
+        detail = net.detail
+        rest, free, at, channels, memory = self.left(self.config.batch, "rest", i)
+        clean, values = detail.unit(rest), detail.unit(at.mT).mT
+        sigma = detail.denoiser.noise_levels.for_training(stratified_normals(len(clean), rng)).to(clean)
+        noise = single.randn(clean.shape, generator=rng).to(clean)
+        return detail.loss(clean + like(sigma, clean) * noise, sigma, net.detail_conditioning(memory, channels), free,
+                           values, torch.ones_like(free[..., 0], dtype=torch.bool), clean)
 
 
 APPROACH = CoarseToFine

@@ -142,7 +142,7 @@ def test_two_cells_of_a_kept_table_are_what_the_shipped_weights_do(approach, nam
     """The first two tasks of two cells, computed again: their mean CRPS is the kept one's, within the half width of the
     cell's 95 % interval."""
     table, model, problem = ablation.kept(approach, name), nfd.load(approach, name, device="cpu"), problems.get(name)
-    cases = [(m, case) for m, case in cases_of(problem) if case is not None]
+    cases = [(m, case) for m, case in cases_of(problem, approach) if case is not None]
     arms = ablation.arms(model, problem)
     others = [arm for arm in ablation.ARMS if arm in arms]
     for arm, (m, case) in ((FULL, cases[0]), (others[0], cases[-1])):

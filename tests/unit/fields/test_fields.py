@@ -125,7 +125,7 @@ def test_fast_convolutions_are_torchs(d, function):
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_setconv_by_hand_and_blind_to_order_and_padding(d):
-    net = SetConv(d, 1, 6, (0.3,))
+    net = SetConv(d, 1, 6, (0.9,))
     rng = torch.Generator().manual_seed(0)
     seen = Observations(2 * torch.rand(5, d, generator=rng) - 1, torch.randn(5, 1, generator=rng), 0.1)
     nothing = Observations(torch.zeros(0, d), torch.zeros(0, 1), 0.1)
