@@ -24,7 +24,7 @@ CONFIGS = {
                                   "encoder_width": 24, "memory": 8, "field_width": 8, "queries": 16,
                                   "unconditional_share": 0.5, "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"prior": "gaussian", "coarse_widths": (32,), "widths": (32, 32), "depth": 1,
-                                       "encoder_width": 16, "width": 24, "field_width": 16},
+                                       "encoder_width": 16, "width": 24, "field_width": 16, "steps": 12},
     ("coarse_to_fine", "terrain2d"): {"points_per_cell": 4, "coarse_widths": (48,), "widths": (48, 48), "batch": 16},
     ("coarse_to_fine", "head2d"): {"coarse_widths": (48,), "widths": (48, 48), "pictured": 0.6, "steps": 8},
     ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},

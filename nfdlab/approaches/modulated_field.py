@@ -195,7 +195,7 @@ class ModulatedFieldPosterior(LatentPosterior):
         `inner_steps` steps of gradient descent, by default as many as in training."""
         if not isinstance(functions, ObservationBatch):
             known = self.about["config"].get("points") or 0                          # of a function in training
-            side = max(self.net.set_encoder.setconv.side, round(known ** (1 / functions.d)))
+            side = max(self.net.set_encoder.setconv.shape[0], round(known ** (1 / functions.d)))
             coords = cell_centres((side,) * functions.d).expand(functions.n, -1, -1)
             functions = ObservationBatch.exact(coords, functions(coords))
         functions = functions.to(self.device)
