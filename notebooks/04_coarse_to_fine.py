@@ -429,11 +429,13 @@ figure
 # <details><summary>Solution</summary>
 #
 # ```python
+# from nfdlab.core.types import LinearObservations
+#
 # averages = nfd.observe(truth, Blocks(cells=4, parts=8), noise_std=0.05, seed=1)
 # points = nfd.observe(truth, nfd.patterns.Random(count=60), noise_std=0.05, seed=2)
-# together = nfd.LinearObservations(torch.cat([averages.points, points.coords]),
-#                                   torch.block_diag(averages.weights, torch.eye(60)),
-#                                   torch.cat([averages.values, points.values]), 0.05)
+# together = LinearObservations(torch.cat([averages.points, points.coords]),
+#                               torch.block_diag(averages.weights, torch.eye(60)),
+#                               torch.cat([averages.values, points.values]), 0.05)
 # both = {name: crps(model.draw(s, 32, seed=1)(grid).cpu(), truth(grid)[0]).item()
 #         for name, s in (("averages", averages), ("points", points), ("both", together))}
 # print(both)
