@@ -96,7 +96,8 @@ def asked(who, source, pattern, i, n=16, **how):
 
 
 stages = {"enlarged": "coarse", "regression": "regression", "one draw": "all"}
-answers = {name: [asked(model, heads, Blocks(cells=cells, parts=32 // cells), i, 1, stages=stage) for i in range(2 * tasks)]
+blocks = Blocks(cells=cells, parts=32 // cells)
+answers = {name: [asked(model, heads, blocks, i, 1, stages=stage) for i in range(2 * tasks)]
            for name, stage in stages.items()}
 pictures = {"truth": torch.cat([truth(grid) for truth, *_ in answers["one draw"]])}
 pictures |= {name: torch.cat([f(grid).cpu() for *_, f in found]) for name, found in answers.items()}
@@ -117,9 +118,10 @@ for ax, (name, values) in zip(axes, shown.items(), strict=False):
 inks = style.TRUTH, style.BASELINE, style.SECOND, style.MODEL
 for (name, (k, p)), colour in zip(curves.items(), inks, strict=True):
     axes[4].loglog(k, p, color=colour, lw=2.2 if name == "truth" else 1.5, label=name)
-style.dress(axes[4], title="their spectra", x="waves across the box", y="power"), style.legend(axes[4], loc="lower left")
-style.headline(figure, f"Finer than the blocks: regression keeps {kept['regression']:.0%} of the power (you said {guess:.0%}), "
-               f"a draw {kept['one draw']:.0%}")
+style.dress(axes[4], title="their spectra", x="waves across the box", y="power")
+style.legend(axes[4], loc="lower left")
+style.headline(figure, f"Finer than the blocks: regression keeps {kept['regression']:.0%} of the power "
+               f"(you said {guess:.0%}), a draw {kept['one draw']:.0%}")
 figure
 
 # %% [markdown]
@@ -133,8 +135,8 @@ goal, single = (torch.cat([row[j](grid) for row in found]) for j in (0, 2))
 means = torch.stack([rough.oracle().moments(seen, grid)[0] for _, seen, _ in found])
 nearer = ((single - goal).abs() < (means - goal).abs()).float().mean().item()
 half = ((means - goal).square().mean() / (single - goal).square().mean()).item()
-print(f"{len(goal)} surfaces: squared error of the mean {half:.2f} of a draw's; the draw is nearer at {nearer:.0%} of points, "
-      f"in theory at arctan(2)/π = {atan(2) / pi:.0%}")
+print(f"{len(goal)} surfaces: squared error of the mean {half:.2f} of a draw's; the draw is nearer at "
+      f"{nearer:.0%} of points, in theory at arctan(2)/π = {atan(2) / pi:.0%}")
 
 # %% [markdown]
 # But nothing that is asked of the *whole* (how long a border is, how deep a fold) can be read from the average. Now numbers: enlarged ×4 and ×8, against bicubic
@@ -172,10 +174,10 @@ print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f
 #
 # - $c$, averages over the blocks of a **coarse picture** (8 × 8), by diffusion given $S$: another coarse picture, scattered points, or both.
 # - $m(x; c, S)$, the **expected detail**: $c$ read linearly plus a local field (LIIF), which asks the four cells round $x$ and blends what they say by
-#   areas. It is told the width of the pixel that it stands for. Trained by squared error.
+#   areas. It is given the width of the pixel that it stands for. Trained by squared error.
 # - $r$, the **rest**: $f - m$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $m$. Its scale is its own. Between
 #   the points of the lattice a second field reads it.
-# - **Conditioning augmentation**: in training, $c$ carries noise of standard deviation $s$, and the stages after it are told $s$. Then they do not take errors
+# - **Conditioning augmentation**: in training, $c$ carries noise of standard deviation $s$, and the stages after it are given $s$. Then they do not take errors
 #   of the first for folds.
 #
 # ## Smallest version
@@ -218,8 +220,8 @@ shown = {"truth": fresh, "averages": c, "regression": mean, "a draw": mean + uni
 toy = {name: (torch.cdist(values[:, 0], bank).amin(1) / 32**0.5).mean().item() for name, values in shown.items()}
 figure, (panes,) = style.picture(1, 4, size=(12, 2.6), sharey=True)
 for ax, (name, values) in zip(panes, shown.items(), strict=True):
-    ax.plot(X[:, 0], values[:2, 0].T, color=style.TRUTH if name == "truth" else style.SECOND if name == "regression" else
-            style.MODEL if name == "a draw" else style.BASELINE, lw=1.2)
+    ink = {"truth": style.TRUTH, "regression": style.SECOND, "a draw": style.MODEL}.get(name, style.BASELINE)
+    ax.plot(X[:, 0], values[:2, 0].T, color=ink, lw=1.2)
     style.dress(ax, x=saws.card.axes[0], title=f"{name}: {toy[name]:.3f}")
 style.headline(figure, "Two sawtooths; root mean square distance of 128 to the nearest of 8,192 sawtooths")
 figure
@@ -343,7 +345,7 @@ plots.worth("coarse_to_fine", "head2d")
 #
 # ## Where it breaks
 #
-# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are told
+# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are given
 # augmentation 0, or 0.3. *Predict:* what do they make of the noise?
 
 # %%
@@ -375,8 +377,8 @@ extra, share = (a[32:64].sum() / b[32:64].sum()).item(), (a[32:64].sum() / a[1:6
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
 ax.plot([f"×{s}" for s in scales], off, "o-", color=style.MODEL)
 style.dress(ax, x="scale asked, of 8 × 8", y="|log power ratio|",
-            title=f"Up to ×2 at most {max(off[:2]):.2f}, at ×4 {off[2]:.2f}, at ×16 {off[4]:.1f}: {share:.0e} of a draw's\n"
-            "power lies in waves shorter than two points of its lattice")
+            title=f"Up to ×2 at most {max(off[:2]):.2f}, at ×4 {off[2]:.2f}, at ×16 {off[4]:.1f}: {share:.0e}\n"
+            "of a draw's power lies in waves shorter than two points of its lattice")
 figure
 
 # %% [markdown]

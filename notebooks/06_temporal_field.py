@@ -84,8 +84,8 @@ draws, exact = model.draw(seen, 64, seed=seed), discs.oracle().draw(seen, 64, se
 still = nfd.cell_centres((32, 32))
 moments = nfd.cell_centres((16,))[::3, 0].tolist()
 pictures = {t: torch.cat([torch.full((len(still), 1), t), still], 1) for t in moments}
-rows = {"truth": lambda at: truth(at)[0], "mean of draws": lambda at: draws(at).mean(0), "one draw": lambda at: draws(at)[0],
-        "another draw": lambda at: draws(at)[1]}
+rows = {"truth": lambda at: truth(at)[0], "mean of draws": lambda at: draws(at).mean(0),
+        "one draw": lambda at: draws(at)[0], "another draw": lambda at: draws(at)[1]}
 sharp = {name: torch.cat([show(at) for at in pictures.values()]).clamp(0, 1) for name, show in rows.items()}
 grey = {name: float((4 * values * (1 - values)).mean()) for name, values in sharp.items()}  # 0: all is black or white
 figure, axes = style.picture(4, len(moments), size=(1.5 * len(moments), 6.2))
@@ -94,8 +94,8 @@ for line, (name, show) in zip(axes, rows.items(), strict=True):
         ax.imshow(show(at).reshape(32, 32).cpu(), cmap=style.FIELD_MAP, vmin=0, vmax=1)
         ax.set_xticks([]), ax.set_yticks([])
         style.dress(ax, title=f"t = {t:+.2f}" if name == "truth" else "", y=name if t == moments[0] else None)
-style.headline(figure, f"Grey, neither disc nor ground: mean {grey['mean of draws'] / grey['truth']:.1f} times as much as the truth, "
-               f"a draw {grey['one draw'] / grey['truth']:.1f} times")
+style.headline(figure, f"Grey, neither disc nor ground: mean {grey['mean of draws'] / grey['truth']:.1f} times as much "
+               f"as the truth, a draw {grey['one draw'] / grey['truth']:.1f} times")
 figure
 
 
@@ -163,8 +163,8 @@ with torch.random.fork_rng():
     torch.manual_seed(seed)
     for name in ("diffusion", "regression"):
         layer = torch.nn.TransformerEncoderLayer(96, 4, 192, dropout=0.0, batch_first=True, norm_first=True)
-        nets[name] = torch.nn.ModuleList([torch.nn.Linear(34, 96), torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False),
-                                          torch.nn.Linear(96, 16)])
+        stack = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        nets[name] = torch.nn.ModuleList([torch.nn.Linear(34, 96), stack, torch.nn.Linear(96, 16)])
         nets[name].place = torch.nn.Parameter(0.3 * torch.randn(16, 96))  # which frame it is
 run = lambda net, x, y, kept, level: net[2](net[1](net[0](torch.cat(  # noqa: E731
     [x, y * kept, kept, level.expand_as(kept)], 2)) + net.place))
@@ -192,8 +192,8 @@ with torch.no_grad():
     answer = run(nets["regression"], 0 * y, y, kept, torch.zeros(1, 1, 1))
 wave = {name: (v.to(torch.complex64) @ torch.exp(-1j * torch.pi * nfd.cell_centres((16,))[:, 0]))
         for name, v in (("truth", y), ("regression", answer), ("draws", drawn))}
-speed = {name: (-(w[:, :-1].conj() * w[:, 1:]).sum(1).imag / (w[:, :-1] * w[:, 1:]).abs().sum(1) / math.sin(0.2 * math.pi))
-         for name, w in wave.items()}
+speed = {name: (-(w[:, :-1].conj() * w[:, 1:]).sum(1).imag / (w[:, :-1] * w[:, 1:]).abs().sum(1)
+                / math.sin(0.2 * math.pi)) for name, w in wave.items()}
 toy = {name: v.abs().mean().item() for name, v in speed.items()}
 right = (speed["draws"] > 0).float().mean().item()
 print({name: round(value, 2) for name, value in toy.items()}, f"; of the draws {right:.0%} turn to the right")
@@ -270,7 +270,8 @@ for every in (2, 4, 8):
         some = nfd.observe(crop, Frames(every=every), noise_std=0.05, seed=i)
         found = {"straight lines": lines.draw(some, 1, seed=i), "ours": filmer.draw(some, 16, seed=i)}
         shown.setdefault(every, (crop, some, found))
-        rows.append({"every": every, **{name: crps(f(sparse).cpu(), crop(sparse)[0]).item() for name, f in found.items()}})
+        scores = {name: crps(f(sparse).cpu(), crop(sparse)[0]).item() for name, f in found.items()}
+        rows.append({"every": every, **scores})
 real = pd.DataFrame(rows).groupby("every").mean()
 real["ratio"] = real["ours"] / real["straight lines"]
 crop, some, found = shown[4]
@@ -321,15 +322,15 @@ for s in range(3 * tasks):
     case = discs.draw(1, seed=child(seed, "bounce", s))
     two = nfd.observe(case, Frames(every=8), noise_std=0.05, seed=s)
     bounced = {}
-    for name, f in (("truth", case), ("exact", discs.oracle().draw(two, 16, seed=s)), ("ours", model.draw(two, 16, seed=s)),
-                    ("exact, again", discs.oracle().draw(two, 16, seed=s + 1000))):
+    for name, f in (("truth", case), ("exact", discs.oracle().draw(two, 16, seed=s)),
+                    ("ours", model.draw(two, 16, seed=s)), ("exact, again", discs.oracle().draw(two, 16, seed=s + 1000))):
         step = tracks(f)[:, :9].diff(dim=1)  # up to the second frame seen
         turned = (step[:, 0] * step[:, -1] < 0) & (torch.minimum(step[:, 0].abs(), step[:, -1].abs()) > 0.02)
         bounced[name] = float(turned.any(-1).float().mean())
     rows.append(bounced)
 table = pd.DataFrame(rows)
-print(f"share of films with a bounce in the gap: truth {table['truth'].mean():.2f}, exact draws {table['exact'].mean():.2f}, "
-      f"ours {table['ours'].mean():.2f} ({len(table)} films); film by film ours are "
+print(f"share of films with a bounce in the gap: truth {table['truth'].mean():.2f}, "
+      f"exact draws {table['exact'].mean():.2f}, ours {table['ours'].mean():.2f} ({len(table)} films); film by film ours are "
       f"{(table['ours'] - table['exact']).abs().mean():.2f} from exact, other exact draws "
       f"{(table['exact, again'] - table['exact']).abs().mean():.2f}")
 table.round(2)
@@ -341,9 +342,10 @@ table.round(2)
 other = discs.draw(1, seed=child(seed, "second"))
 pair = EvaluatedFields(lambda coords, part: torch.maximum(truth(coords), other(coords)), 1, 3)
 strange = nfd.observe(pair, Frames(every=4), noise_std=0.05, seed=seed)
-takes, usual = model.draw(strange, 16, seed=seed), model.draw(nfd.observe(truth, Frames(every=4), seed=seed), 16, seed=seed)
+plain = nfd.observe(truth, Frames(every=4), seed=seed)
+takes, usual = model.draw(strange, 16, seed=seed), model.draw(plain, 16, seed=seed)
 light = {name: f(cube).clamp_min(0).mean().item() for name, f in (("truth", pair), ("draws", takes))}
-off = {"two discs": (strange, takes), "one disc": (nfd.observe(truth, Frames(every=4), seed=seed), usual)}
+off = {"two discs": (strange, takes), "one disc": (plain, usual)}
 off = {name: (f(s.coords).cpu().mean(0) - s.values).square().mean().sqrt().item() for name, (s, f) in off.items()}
 figure, (axes,) = style.picture(1, 3, size=(8.6, 3.0))
 for ax, (name, f) in zip(axes, {"two discs": pair, "one draw": takes[0], "another": takes[1]}.items(), strict=True):
@@ -362,7 +364,8 @@ figure
 # %%
 chain, seams = nfd.patterns.Random(count=30), (-0.5, -1 / 6, 1 / 6, 0.5)
 glimpses = nfd.observe(wheel.draw(1, seed=seed), chain, noise_std=0.05, seed=seed)
-strips = {name: roller.long(glimpses, 4, 3, seed=seed, blended=on) for name, on in (("blended", True), ("each by itself", False))}
+strips = {name: roller.long(glimpses, 4, 3, seed=seed, blended=on)
+          for name, on in (("blended", True), ("each by itself", False))}
 step = {name: seam_jump(f, seams, step=0.004) for name, f in strips.items()}
 figure, axes = style.picture(2, 1, size=(7.4, 4.6))
 for (ax,), (name, f) in zip(axes, strips.items(), strict=True):
@@ -370,7 +373,8 @@ for (ax,), (name, f) in zip(axes, strips.items(), strict=True):
               cmap=style.FIELD_MAP, extent=(0, 48, -1, 1))
     style.dress(ax, title=f"{name}: a step across a seam is {step[name]:.1f} times one elsewhere", x="frame", y="x")
 check = Exercises({
-    1: (lambda scores: scores[model.steps] < 1.15 * min(scores.values()) or budget == "smoke", "CRPS by number of steps."),
+    1: (lambda scores: scores[model.steps] < 1.15 * min(scores.values()) or budget == "smoke",
+        "CRPS by number of steps."),
     2: (lambda both: both["scattered"] < both["first frame"] or budget == "smoke", "As many points either way?"),
     3: (lambda gap: gap < 0.5 or budget == "smoke", "Compare with the distance between two exact draws."),
 })

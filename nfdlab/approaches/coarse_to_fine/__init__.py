@@ -98,7 +98,7 @@ class CascadePosterior(TrainedModel):
         `sampler`: euler, heun, dpmpp or ancestral; `steps` noise levels of each diffusion; `stages`: "coarse", drawn
         coarse values enlarged bicubically, "mean", the average detail on them, "all", the rest of the detail too, or
         "regression", the average detail on the coarse values' mean, one best answer; `augmentation`: std of noise that
-        is added to coarse values, of unit scale, before detail is drawn, which is told so. Those of the config unless
+        is added to coarse values, of unit scale, before detail is drawn given that level. Those of the config unless
         given.
         """
         for step in self.path(seen, n, seed=seed, steps=steps, sampler=sampler, stages=stages,

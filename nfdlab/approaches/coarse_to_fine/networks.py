@@ -47,7 +47,7 @@ def boxes_of(seen: LinearObservations) -> tuple[Tensor, Tensor]:
 
 
 class AverageDetail(nn.Module):
-    """The expected detail, a local field (LIIF) told its pixel: (coarse values of unit scale, which carry noise of std
+    """The expected detail, a local field (LIIF) given its pixel: (coarse values of unit scale, which carry noise of std
     s, features of the observations on the cells) -> values at any query, in units of what a linear reading leaves."""
 
     def __init__(self, d: int, c: int, features: int, cells: int, width: int, dilations: tuple[int, ...],
