@@ -330,7 +330,8 @@ for s in range(3 * tasks):
     rows.append(bounced)
 table = pd.DataFrame(rows)
 print(f"share of films with a bounce in the gap: truth {table['truth'].mean():.2f}, "
-      f"exact draws {table['exact'].mean():.2f}, ours {table['ours'].mean():.2f} ({len(table)} films); film by film ours are "
+      f"exact draws {table['exact'].mean():.2f}, ours {table['ours'].mean():.2f} ({len(table)} films); "
+      "film by film ours are "
       f"{(table['ours'] - table['exact']).abs().mean():.2f} from exact, other exact draws "
       f"{(table['exact, again'] - table['exact']).abs().mean():.2f}")
 table.round(2)

@@ -1,4 +1,4 @@
-"""Averages of fields over boxes: what a field that is given its pixel is trained on (LIIF's cells, Chen et al. 2021)."""
+"""Averages of fields over boxes: what a field that is given its pixel learns from (LIIF's cells, Chen et al. 2021)."""
 
 import torch
 from torch import Tensor
