@@ -48,8 +48,10 @@ CONFIGS = {
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "vector", "latent_channels": 4, "field_width": 48,
                                            "sharpness": 8.0, "jitter": 0.003, "frame_noise": 0.1,
                                            "field_share": 0.12, "widths": (96,), "depth": 4, "batch": 48,
-                                           "encoder_width": 48, "noise_levels": (0.2, 1.8)},
-    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 96, "steps": 8},
+                                           "encoder_width": 96, "encoder_depth": 3, "noise_draws": 2,
+                                           "noise_levels": (0.12, 1.8)},
+    ("temporal_field", "film2dt"): {"batch": 8, "frame_side": 32, "gaussian_rank": 96, "field_share": 0.04,
+                                    "noise_levels": (0.3, 1.8), "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,
@@ -92,8 +94,8 @@ SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}
 MANY = TrainingViews(usual=32, most=256, tail=0.5)                   # from a few pixels to a quarter of a picture
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
-         "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(),
-         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(usual=1000),
+         "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(whole=0.5, fixed=0.1),
+         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(whole=0.45, fixed=0.1, usual=1000),
          "shapes3d": OutlineViews(usual=60, most=120, outlined=0.8, corners=96)}
 
 

@@ -162,10 +162,12 @@ for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging")
 #
 # ## Which notebook next?
 #
-# In this order each builds on those before:
+# In this order each builds on those before. Who has met neither neural fields nor diffusion begins with the two primers:
 #
 # | the question | open |
 # |---|---|
+# | What does a network from coordinates to values buy? (primer) | `00b_neural_field_primer` |
+# | How does noise become a draw? (primer) | `00c_diffusion_primer` |
 # | What is the best possible answer, and how do you know it? (no network) | `00a_problems_and_rulers` |
 # | How good can a guess from sparse data be, and how close are we? | `05_sparse_conditional` |
 # | What does looking closer cost? | `01_latent_field` |

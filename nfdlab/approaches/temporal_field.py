@@ -32,10 +32,9 @@ from ..latents.autoencoder import VectorAutoencoder
 from ..latents.importance_sampling import importance_sampled
 from ..latents.two_stage import LatentLosses
 from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_space, space_to_depth, zeroed
-from ..nn.video import VideoUNet, by_film, by_frame
+from ..nn.video import FrameEncoder, VideoUNet, by_film, by_frame
 from ..training import Run, Stage, reused
 
-VECTOR_CELLS = 4                         # cells a side to which observations of a frame are halved for a vector
 LONGEST = 1024                           # numbers in a film's latents whose covariance is kept
 ROUNDING = 1e-4                          # of times in a window, beyond its ends
 
@@ -143,38 +142,42 @@ class TemporalNetwork(AutoencoderNetwork):
         vector, w, side = config.frame_autoencoder == "vector", config.encoder_width, config.frame_side
         self.autoencoder = (VectorFrames if vector else LatticeFrames)(d, c, config)
         self.shape = self.autoencoder.shape
-        grid, rank = (config.frames, *[side] * (d - 1)), config.gaussian_rank
-        self.cell_means = CellMeans(d, c, grid)
+        self.cell_means, beside = CellMeans(d, c, (config.frames, *[side] * (d - 1))), 0
+        if config.gaussian_rank:
+            of_cell = max(1, STATISTICS[d][0] // config.cells)
+            self.gaussian_channels = GaussianChannels(d, c, STATISTICS[d][0], config.gaussian_rank,
+                                                      (config.frames, *[config.cells * of_cell] * (d - 1)))
+            beside, self.cells = self.gaussian_channels.channels * of_cell ** (d - 1), config.cells
         channels = self.cell_means.channels
-        if rank:
-            self.gaussian_channels = GaussianChannels(d, c, STATISTICS[d][0], rank, grid)
-            channels += self.gaussian_channels.channels
-        cells = min(VECTOR_CELLS, side) if vector else config.cells
-        self.encoder = GridEncoder(d - 1, channels, side, cells, w, w, dilations=(1,))
-        self.summary = nn.Sequential(nn.Flatten(), nn.Linear(w * cells ** (d - 1), w)) if vector else nn.Identity()
+        if vector:
+            inputs = channels * side ** (d - 1) + beside * config.cells ** (d - 1)
+            self.encoder = FrameEncoder(inputs, w, config.encoder_depth, config.frames)
+        else:
+            self.encoder = GridEncoder(d - 1, channels, side, config.cells, w, w, dilations=(1,), beside=beside)
         white, size = config.prior == "white", prod(self.shape)
         self.gaussian = GaussianPrior(size) if white and size <= LONGEST else None
         prior = None if white else LatentGaussian(d, c, *STATISTICS[d], self.shape)
         space = 0 if vector else d - 1
         widths = config.widths if space else config.widths[:1]
-        self.denoiser = Denoiser(VideoUNet(space, self.shape[0], w + vector * self.shape[0], widths, config.depth,
-                                           config.frames), prior)
+        self.denoiser = Denoiser(VideoUNet(space, self.shape[0], w, widths, config.depth, config.frames), prior)
 
     def grid_values(self, fields: Fields) -> Tensor:
         """Films at the points of all frames, (n, c, frames, *side)."""
         shape = self.autoencoder.points
         return to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1)
 
-    def condition(self, observations: ObservationBatch) -> Conditioning:
-        """Features of the observations at each frame (b, w, frames, *cells); where the prior is a measured Gaussian,
-        also its posterior."""
-        channels, b = self.cell_means(observations), len(observations.coords)
-        if self.gaussian_channels is not None:
-            channels = torch.cat([channels, self.gaussian_channels(observations)], 1)
-        features = by_film(self.summary(self.encoder(by_frame(channels))), b)
-        if isinstance(self.autoencoder, VectorFrames):               # what a frame that was seen whole is encoded to
-            with torch.no_grad():
-                features = torch.cat([features, self.encode(channels[:, 1:1 + self.autoencoder.c])], 1)
+    @torch.no_grad()
+    def channels(self, observations: ObservationBatch) -> tuple[Tensor, Tensor | None]:
+        """Observations as channels of each frame, (b frames, k, *sides), and what a measured Gaussian makes of them, on
+        the cells. Nothing in them is learned."""
+        means, gaussian = by_frame(self.cell_means(observations)), self.gaussian_channels
+        return means, None if gaussian is None else space_to_depth(by_frame(gaussian(observations)), self.cells)
+
+    def condition(self, observations: ObservationBatch, channels: tuple | None = None) -> Conditioning:
+        """Features of the observations at each frame (b, w, frames, *cells), of their `channels` if there are any yet;
+        where the prior is a measured Gaussian, also its posterior."""
+        channels = self.channels(observations) if channels is None else channels
+        features = by_film(self.encoder(*channels), len(observations.coords))
         return self.conditioned(Conditioning((features,)), observations)
 
 
@@ -234,6 +237,7 @@ class TemporalField(NetworkConfig):
     # directions of a Gaussian measured on draws, whose posterior mean and std are shown to the encoder; 0: none
     gaussian_rank: int = 0
     encoder_width: int = 32                  # channels of the observations' encoder
+    encoder_depth: int = 2                   # its blocks with attention among the frames, if these are vectors
     # channels of the video denoiser on the cells, on half of them, ...; of a vector the first alone counts
     widths: tuple[int, ...] = (48, 64)
     depth: int = 2                           # its residual blocks on each, on the way down and again on the way up
@@ -248,6 +252,7 @@ class TemporalField(NetworkConfig):
     field_batch: int = 16                    # films in a batch of the field
     batch: int = 16                          # films in a batch of the denoiser
     reuse: int = 2                           # denoising steps on one batch of films and observations
+    noise_draws: int = 1                     # how often each film of a batch is noised for a step
     # noise levels in training, ln sigma ~ N(ln median, width²): low, since seen frames leave little open
     noise_levels: tuple[float, float] = (0.4, 1.8)
     queries: int = 192                       # query points of each film in a training step of the field
@@ -267,8 +272,7 @@ class TemporalField(NetworkConfig):
         run.train(net, Stage("field", learn.reconstruct, net.autoencoder.parameters(), self.field_share, 2 * self.lr,
                              after=learn.measure),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), [
-                      *net.encoder.parameters(), *net.summary.parameters(), *net.denoiser.parameters()],
-                        1 - self.field_share, self.lr))
+                      *net.encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr))
         return TemporalPosterior(net, run.record("temporal_field", self, **DecoderError.record(learn.errors())),
                                  self.steps)
 
@@ -293,14 +297,17 @@ class TemporalLosses(LatentLosses):
         return (weights[..., None].to(latent) * errors.square()).mean()
 
     @torch.no_grad()
-    def observed(self, batch: int) -> tuple[Tensor, ObservationBatch]:
-        """Latents of a batch of films, and what is observed of them."""
+    def observed(self, batch: int) -> tuple[Tensor, ObservationBatch, tuple]:
+        """Latents of a batch of films, what is observed of them, and its channels."""
         films, values = self.batch(self.config.batch, "diffuse", batch)
-        return self.net.encode(values), self.run.observe(films, batch).to(self.run.device)
+        seen = self.run.observe(films, batch).to(self.run.device)
+        return self.net.encode(values), seen, self.net.channels(seen)
 
-    def diffuse(self, i: int, latent: Tensor, seen: ObservationBatch) -> Tensor:
+    def diffuse(self, i: int, latent: Tensor, seen: ObservationBatch, channels: tuple) -> Tensor:
         """Stage 2: denoise the latents of all frames given observations of the film."""
-        return self.net.denoiser.training_loss(latent, self.run.rng("noise", i), self.net.condition(seen))
+        rng, given = self.run.rng("noise", i), self.net.condition(seen, channels)
+        losses = [self.net.denoiser.training_loss(latent, rng, given) for _ in range(self.config.noise_draws)]
+        return torch.stack(losses).mean()
 
     @torch.no_grad()
     def errors(self) -> Tensor:

@@ -1,10 +1,14 @@
 """Files that appear whole or not at all."""
 
+import glob
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+ABANDONED = 3600.0       # seconds after which a part that nobody wrote to is what a killed writer left
 
 
 @contextmanager
@@ -12,9 +16,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A new file beside `path`, to be written in the block; at its end it takes the place of `path`.
 
     Where the block fails, what was there stays. Each writer has a file of its own. A link still points where it did,
-    and permissions are those of the old file, or what is usual for a new one.
+    and permissions are those of the old file, or what is usual for a new one. What writers killed long ago left of
+    theirs is removed.
     """
     target = Path(path).resolve()
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        with suppress(OSError):                                    # another writer may be removing it too
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
     part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
     try:
         part.touch()

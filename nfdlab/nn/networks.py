@@ -123,14 +123,16 @@ class MLP(nn.Module):
 class MLPBlock(nn.Module):
     """A residual block of two linear layers, as `ConvBlock` is of convolutions."""
 
-    def __init__(self, width: int, given: int):
+    def __init__(self, width: int, given: int = 0):
         super().__init__()
         self.norm, self.one, self.two = nn.LayerNorm(width), nn.Linear(width, width), zeroed(nn.Linear(width, width))
-        self.film = nn.Linear(given, 2 * width)
+        self.film = nn.Linear(given, 2 * width) if given else None
 
-    def forward(self, x: Tensor, given: Tensor) -> Tensor:
-        scale, shift = self.film(given).chunk(2, -1)
-        h = self.one(nn.functional.silu(self.norm(x))) * (1 + scale) + shift
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        h = self.one(nn.functional.silu(self.norm(x)))
+        if self.film is not None:
+            scale, shift = self.film(given).chunk(2, -1)
+            h = h * (1 + scale) + shift
         return x + self.two(nn.functional.silu(h))
 
 

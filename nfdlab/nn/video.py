@@ -61,6 +61,24 @@ class VideoUNet(nn.Module):
         return by_film(self.output(h), b)
 
 
+class FrameEncoder(nn.Module):
+    """Channels (b frames, …) of each of the frames -> features (b frames, width): dense layers within a frame, whose
+    first adds up what single observations say, then `depth` blocks with attention among the frames of a film."""
+
+    def __init__(self, inputs: int, width: int, depth: int, frames: int):
+        super().__init__()
+        self.frames = frames
+        self.input = nn.Sequential(nn.Linear(inputs, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.blocks = nn.ModuleList(nn.ModuleList([MLPBlock(width), FrameAttention(width, frames)])
+                                    for _ in range(depth))
+
+    def forward(self, *channels: Tensor | None) -> Tensor:
+        h = self.input(torch.cat([c.flatten(1) for c in channels if c is not None], 1))
+        for block, attention in self.blocks:
+            h = attention(block(h), len(h) // self.frames)
+        return h
+
+
 class FrameAttention(nn.Module):
     """Residual multi-head attention among the frames of each cell, (b frames, width, *cells) -> the same; a fresh one
     adds nothing. A learned bias for each distance in time takes the place of the frames' numbers (Shaw et al. 2018)."""

@@ -34,6 +34,26 @@ CLAIMS = {
         "errors[1] < errors[0] and roughness[1] < 0.95",
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
         "Which of the two is *too sure*?": "worlds.loc[sure, 'coverage90'] < 0.7 < worlds['coverage90'].iloc[0]"},
+    "00b_neural_field_primer": {
+        "Two of them follow the curve": "missed['relu'] > 0.4 and max(missed['fourier'], missed['siren']) < 0.1",
+        "ReLU learns from slow to fast, one wave after the other":
+        "list(learned['relu'].values())[-1].argsort(descending=True).tolist() == [0, 1, 2, 3, 4]",
+        "The ReLU slope is a staircase": "off['relu'] > 0.5 > 0.2 > max(off['fourier'], off['siren'])",
+        "The best field still misses\nmuch between the samples":
+        "0.3 < min(e[1] for e in errors.values()) and errors[15.0][0] < 0.1 < errors[2.0][0]",
+        "Kriging wins, and every SIREN was fitted well": "scores.index[0] == 'kriging'",
+        "The loss says all is well": "broken[10][0] < 0.05 and broken[10][1] > 5 * broken[1][1]"},
+    "00c_diffusion_primer": {
+        "all of it is in the start": "same > 0.97 and all(abs(share - 0.3) < 0.05 for share in shares.values())",
+        "The loss does not go to nought, and should not": "0.5 < sum(losses[-100:]) / 100 < 0.9",
+        "One more line of code, no further call of the network, and second order":
+        "need['second order'] < 0.6 * need['first order'] and error['second order'][32] / error['second order'][64] > 3",
+        "Two humps, with odds close to Bayes'": "abs(left_found - left_exact) < 0.1",
+        "The exact denoiser itself fails, so it is the sampler's fault":
+        "abs(outcome['20 … 0.02'][0] - 0.3) < 0.05 and abs(outcome['20 … 0.02'][1] - 1) < 0.1 "
+        "and outcome['start at 0.3'][0] < 0.22 and outcome['start at 0.3'][1] < 0.8 and outcome['stop at 0.6'][1] < 0.9",
+        "Fresh data against fresh data is the floor": "table.index[-1] == 'one normal hump' "
+        "and table['mean']['diffusion, learned'] < 0.5 * table['mean']['one normal hump']"},
     "01_latent_field": {
         "how closely you look should cost nothing until you look": "drawing < 5 and asking[1024] > 50 * asking[32]",
         "than the autoencoder.** That is the stage to blame here":

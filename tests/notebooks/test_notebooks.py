@@ -17,6 +17,7 @@ from nfdlab.jupyter.page import html
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 LESSONS = lessons(FOLDER)
 TOURS = {"00_start_here", "11_bake_off"}                       # a tour and a comparison have headings of their own
+PRIMERS = {"00b_neural_field_primer", "00c_diffusion_primer"}  # they build what the lessons take from the library
 FULL = [p for p in LESSONS if p.stem not in TOURS]
 HEADINGS = ["Question", "Picture", "Idea in symbols", "Smallest version", "The library's version", "Turn the knobs",
             "Against the others", "Who does the work?", "Where it breaks", "Exercises", "Further reading"]
@@ -67,18 +68,20 @@ def test_one_typed_parameters_cell(path):
 def test_headings_are_those_of_every_lesson(path):
     found = re.findall(r"^## (.+)$", prose(path), re.M)
     wanted = [h for h in HEADINGS if h != "Who does the work?" or not path.stem.startswith("00")]     # of an approach
+    if path.stem in PRIMERS:
+        wanted.insert(1, wanted.pop(wanted.index("Smallest version")))                                # build, then look
     assert [next((h for h in HEADINGS if f.startswith(h)), f) for f in found] == wanted
 
 
 @each_lesson
 def test_it_stays_readable(path):
     cells, sources = lesson(path).cells, code(path)
-    assert len(cells) <= 34, f"{len(cells)} cells"
+    assert len(cells) <= (25 if path.stem in PRIMERS else 34), f"{len(cells)} cells"
     long = [s.splitlines()[0] for s in sources if len(s.splitlines()) > 30]
     assert not long, f"cells over 30 lines: {long}"
     kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
     definitions = [n.name for s in sources for n in ast.parse(s).body if isinstance(n, kinds)]
-    assert len(definitions) <= 2, f"definitions: {definitions}"
+    assert len(definitions) <= (6 if path.stem in PRIMERS else 2), f"definitions: {definitions}"
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# "), "the title comes first"
 
 

@@ -1,10 +1,12 @@
 """Files that appear whole or not at all: failures, links, permissions, many writers."""
 
+import os
 import threading
+import time
 
 import pytest
 
-from nfdlab.core.files import replacing, write_text
+from nfdlab.core.files import ABANDONED, replacing, write_text
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path):
@@ -35,3 +37,15 @@ def test_writers_do_not_disturb_each_other(tmp_path):
     for thread in threads:
         thread.join()
     assert path.read_text() in texts and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_writer_left_goes_after_an_hour(tmp_path):
+    """Parts of other files, and of a writer that may still be writing, stay."""
+    old, new, other = (tmp_path / name for name in (".a[1].txt.11.aaaa.part", ".a[1].txt.12.bbbb.part",
+                                                    ".a[1].txt2.11.aaaa.part"))
+    for part, age in ((old, 2 * ABANDONED), (new, ABANDONED / 2), (other, 2 * ABANDONED)):
+        part.write_text("half")
+        os.utime(part, (time.time() - age,) * 2)
+    write_text(tmp_path / "a[1].txt", "whole")
+    assert not old.exists() and new.exists() and other.exists()
+    assert (tmp_path / "a[1].txt").read_text() == "whole"
