@@ -275,7 +275,7 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
 @app.command()
 def sync(check: Annotated[bool, Option("--check", help="Only say what is stale; exit code 1 if anything.")] = False,
          source: Annotated[str, Option("--from", help="py, or ipynb after editing notebooks alone.")] = "py"):
-    """Make notebooks agree with their .py files, and the tables of README and APPROACHES with what they tell of."""
+    """Make notebooks agree with their .py files, and tables and links between lessons with what they tell of."""
     from . import pairs, tables
     from .jupyter.lessons import home, lessons
     from .terminal import console
@@ -286,7 +286,7 @@ def sync(check: Annotated[bool, Option("--check", help="Only say what is stale; 
         stale = pairs.check(folder) + tables.check(root)
         console.print("\n".join([*stale, "Run `nfdlab sync`."]) if stale else f"{fresh} are fresh.")
         raise typer.Exit(int(bool(stale)))
-    changed = pairs.sync(folder, source) + tables.sync(root)
+    changed = tables.sync(root) + pairs.sync(folder, source)
     console.print("\n".join(f"wrote {p.name}" for p in changed) or f"{fresh} were fresh already.")
 
 

@@ -3,6 +3,7 @@
 A table stands between `<!-- name: begin -->` and `<!-- name: end -->`. Nothing else in those files is touched.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from . import approaches, problems, recipes, store
 from .core.checks import require
 from .core.files import write_text
 from .jupyter.lessons import lessons, title
+
+# the order in which each lesson builds on those before, and where a lesson says so
+WAY = ("00_start_here", "00b_neural_field_primer", "00c_diffusion_primer", "00a_problems_and_rulers",
+       "05_sparse_conditional", "01_latent_field", "09_modulated_field", "02_weight_diffusion", "03_score_field",
+       "08_stochastic_field", "04_coarse_to_fine", "06_temporal_field", "10_sparse_features", "07_adaptive_sampling",
+       "11_bake_off")
+SIGNPOST = re.compile(r"^(# # [^\n]+\n#\n)(?:# \*(?:before|next): [^\n]+\*\n#\n)?", re.M)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -122,10 +130,26 @@ def problem_list(root: Path) -> str:
     return table(["problem", "in", "what", "exact posterior", "approaches"], rows)
 
 
+def in_order(folder: Path) -> list[Path]:
+    """Lessons in the order in which each builds on those before; those that are not on the way come last."""
+    place = {stem: i for i, stem in enumerate(WAY)}
+    return sorted(lessons(folder), key=lambda path: place.get(path.stem, len(WAY)))
+
+
+def signposted(folder: Path) -> dict[Path, str]:
+    """The text of each lesson, with a line under its title that leads to the lessons before and after it."""
+    order, texts = in_order(folder), {}
+    for before, path, after in zip([None, *order[:-1]], order, [*order[1:], None], strict=True):
+        links = [f"{words} [`{p.stem}`]({p.stem}.ipynb)" for words, p in (("before:", before), ("next:", after)) if p]
+        line = f"# *{' · '.join(links)}*\n#\n" if links else ""
+        texts[path] = SIGNPOST.sub(lambda m, line=line: m[1] + line, path.read_text(encoding="utf-8"), count=1)
+    return texts
+
+
 def lesson_list(root: Path) -> str:
-    """Lessons by their titles."""
+    """Lessons by their titles, in the order of the way."""
     rows = []
-    for path in lessons(root / "notebooks"):
+    for path in in_order(root / "notebooks"):
         heading = title(path)
         rows.append(f"- [`{path.stem}`](notebooks/{path.stem}.ipynb) {heading.partition('·')[2].strip() or heading}")
     return "\n".join(rows)
@@ -138,8 +162,8 @@ TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
 
 
 def written(root: Path) -> dict[Path, str]:
-    """The files that hold tables, as many as there are, with all of them made anew."""
-    texts: dict[Path, str] = {}
+    """The files that hold tables, as many as there are, with all of them made anew, and lessons with their way."""
+    texts: dict[Path, str] = signposted(root / "notebooks")
     for name, (file, make) in TABLES.items():
         path, begin, end = root / file, f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         if not path.exists():                        # a folder of lessons alone has no tables
@@ -155,7 +179,7 @@ def written(root: Path) -> dict[Path, str]:
 
 def check(root: Path) -> list[str]:
     """One line for every file whose tables are stale."""
-    return [f"{path.name}: its tables are not what cards, lessons and weights say" for path, text in
+    return [f"{path.name}: tables or links are not what cards, lessons and weights say" for path, text in
             written(root).items() if path.read_text(encoding="utf-8") != text]
 
 

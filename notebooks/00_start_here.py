@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 00 · Start here: what can eight numbers tell about a whole curve?
 #
+# *next: [`00b_neural_field_primer`](00b_neural_field_primer.ipynb)*
+#
 # ![truth, eight observations, exact band, model band](pictures/00_start_here.png)
 #
 # A five-minute tour of nfdlab. ▶ *Run ▸ Run All Cells*, read downwards, then drag a slider.

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 00a · Problems and rulers: what is the best possible answer, and how do you know it?
 #
+# *before: [`00c_diffusion_primer`](00c_diffusion_primer.ipynb) · next: [`05_sparse_conditional`](05_sparse_conditional.ipynb)*
+#
 # ![four kinds of curve, the same places seen, and all the curves that are still possible](pictures/00a_problems_and_rulers.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 00b · Neural fields: what does a network from coordinates to values buy?
 #
+# *before: [`00_start_here`](00_start_here.ipynb) · next: [`00c_diffusion_primer`](00c_diffusion_primer.ipynb)*
+#
 # ![one curve, fitted by three networks](pictures/00b_neural_field_primer.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 00c · Diffusion: how does noise become a draw?
 #
+# *before: [`00b_neural_field_primer`](00b_neural_field_primer.ipynb) · next: [`00a_problems_and_rulers`](00a_problems_and_rulers.ipynb)*
+#
 # ![particles from noise to data, by the exact denoiser and by a learned one](pictures/00c_diffusion_primer.png)
 #
 # ## Question
@@ -41,7 +43,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-import nfdlab as nfd
 from nfdlab.core.rng import normals
 from nfdlab.diffusion import samplers
 from nfdlab.diffusion.denoiser import Denoiser, WhitePrior
@@ -85,7 +86,7 @@ def learned(x, sigma):
 
 adam, losses = torch.optim.Adam(net.parameters(), 3e-3), []
 rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, train_steps)
-for step in range(train_steps):
+for _ in range(train_steps):
     clean = data(512, rng)
     sigma = torch.exp(1.5 * torch.randn(512, generator=rng) - 0.5)
     noisy = clean + sigma[:, None] * torch.randn(512, 1, generator=rng)
@@ -261,7 +262,7 @@ for method, mine in ends.items():
 second = nn.Sequential(nn.Linear(3, 64), *copy.deepcopy(net)[1:])  # one input more; the other layers as they are
 adam, reading_error = torch.optim.Adam(second.parameters(), 3e-3), 0.8
 rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, train_steps)
-for step in range(train_steps):
+for _ in range(train_steps):
     clean = data(512, rng)
     reading = clean + reading_error * torch.randn(512, 1, generator=rng)  # what is observed
     sigma = torch.exp(1.5 * torch.randn(512, 1, generator=rng) - 0.5)

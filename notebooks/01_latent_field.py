@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 01 · Latent diffusion with a neural-field decoder
 #
+# *before: [`05_sparse_conditional`](05_sparse_conditional.ipynb) · next: [`09_modulated_field`](09_modulated_field.ipynb)*
+#
 # ![one draw at four resolutions, and what each cost](pictures/01_latent_field.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 02 · Weights as data: fit a network to each function, diffuse the networks
 #
+# *before: [`09_modulated_field`](09_modulated_field.ipynb) · next: [`03_score_field`](03_score_field.ipynb)*
+#
 # ![two fitted networks and the network half-way between them, from one initialisation and permuted](pictures/02_weight_diffusion.png)
 #
 # ## Question

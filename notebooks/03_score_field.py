@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 03 · The field predicts the score: diffusion in function space
 #
+# *before: [`02_weight_diffusion`](02_weight_diffusion.ipynb) · next: [`08_stochastic_field`](08_stochastic_field.ipynb)*
+#
 # ![white noise loses its meaning as one looks closer, smooth noise does not](pictures/03_score_field.png)
 #
 # ## Question

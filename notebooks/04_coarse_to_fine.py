@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 04 · Coarse to fine: diffusion on what is large, a field for the detail
 #
+# *before: [`08_stochastic_field`](08_stochastic_field.ipynb) · next: [`06_temporal_field`](06_temporal_field.ipynb)*
+#
 # ![truth, an average answer and a whole draw, and their three spectra](pictures/04_coarse_to_fine.png)
 #
 # ## Question

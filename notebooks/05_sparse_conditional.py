@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 05 · From sparse observations to a field: encoder, conditional diffusion, neural field
 #
+# *before: [`00a_problems_and_rulers`](00a_problems_and_rulers.ipynb) · next: [`01_latent_field`](01_latent_field.ipynb)*
+#
 # ![exact band and model band on top of each other](pictures/05_sparse_conditional.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 06 · Frames as latents: diffusion over a film, and a field that knows every moment
 #
+# *before: [`04_coarse_to_fine`](04_coarse_to_fine.ipynb) · next: [`10_sparse_features`](10_sparse_features.ipynb)*
+#
 # ![four moments of a film, the ghost that an average shows, and two draws that each go one way](pictures/06_temporal_field.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 07 · Looking where draws disagree: the diffusion says where, the field says what
 #
+# *before: [`10_sparse_features`](10_sparse_features.ipynb)*
+#
 # ![a small hill found in sixteen looks, and missed by a grid of as many](pictures/07_adaptive_sampling.png)
 #
 # ## Question

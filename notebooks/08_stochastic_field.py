@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 08 · A stochastic field: which places move together
 #
+# *before: [`03_score_field`](03_score_field.ipynb) · next: [`04_coarse_to_fine`](04_coarse_to_fine.ipynb)*
+#
 # ![the same values at each place, dealt to the draws in four ways](pictures/08_stochastic_field.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 09 · One field for all: meta-learned latents that shift its sines, and diffusion over the latents
 #
+# *before: [`01_latent_field`](01_latent_field.ipynb) · next: [`02_weight_diffusion`](02_weight_diffusion.ipynb)*
+#
 # ![a curve whose first layers are shifted by a square's latent, the others by a sine's](pictures/09_modulated_field.png)
 #
 # ## Question

@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 10 · Points as tokens: diffusion over sparse features, and a field that reads them
 #
+# *before: [`06_temporal_field`](06_temporal_field.ipynb) · next: [`07_adaptive_sampling`](07_adaptive_sampling.ipynb)*
+#
 # ![a solid from 64 points of its surface, by interpolation and by tokens](pictures/10_sparse_features.png)
 #
 # ## Question

@@ -35,6 +35,7 @@ from ..nn.networks import CONV, ConvBlock, GridEncoder, Standardise, depth_to_sp
 from ..nn.video import FrameEncoder, VideoUNet, by_film, by_frame
 from ..training import Run, Stage, reused
 
+VECTOR_CELLS = 4                         # cells a side to which observations of a frame are halved for a vector
 LONGEST = 1024                           # numbers in a film's latents whose covariance is kept
 ROUNDING = 1e-4                          # of times in a window, beyond its ends
 
@@ -150,8 +151,9 @@ class TemporalNetwork(AutoencoderNetwork):
             beside, self.cells = self.gaussian_channels.channels * of_cell ** (d - 1), config.cells
         channels = self.cell_means.channels
         if vector:
-            inputs = channels * side ** (d - 1) + beside * config.cells ** (d - 1)
-            self.encoder = FrameEncoder(inputs, w, config.encoder_depth, config.frames)
+            more = 1 + self.shape[0] + beside * config.cells ** (d - 1)
+            self.encoder = FrameEncoder(d - 1, channels, more, side, min(VECTOR_CELLS, side), w, config.encoder_depth,
+                                        config.frames)
         else:
             self.encoder = GridEncoder(d - 1, channels, side, config.cells, w, w, dilations=(1,), beside=beside)
         white, size = config.prior == "white", prod(self.shape)
@@ -168,10 +170,16 @@ class TemporalNetwork(AutoencoderNetwork):
 
     @torch.no_grad()
     def channels(self, observations: ObservationBatch) -> tuple[Tensor, Tensor | None]:
-        """Observations as channels of each frame, (b frames, k, *sides), and what a measured Gaussian makes of them, on
-        the cells. Nothing in them is learned."""
-        means, gaussian = by_frame(self.cell_means(observations)), self.gaussian_channels
-        return means, None if gaussian is None else space_to_depth(by_frame(gaussian(observations)), self.cells)
+        """Observations as channels of each frame, (b frames, k, *sides), and beside them, what a measured Gaussian makes
+        of them, on the cells; and where latents are vectors, those of frames that were seen whole."""
+        means, gaussian = self.cell_means(observations), self.gaussian_channels
+        beside = None if gaussian is None else space_to_depth(by_frame(gaussian(observations)), self.cells)
+        if isinstance(self.autoencoder, VectorFrames):
+            whole = (means[:, :1] > 0).flatten(3).all(3)                          # (b, 1, frames)
+            latent = self.encode(means[:, 1:1 + self.autoencoder.c]) * whole
+            more = by_frame(torch.cat([whole.to(latent), latent], 1))
+            beside = more if beside is None else torch.cat([more, beside.flatten(1)], 1)
+        return by_frame(means), beside
 
     def condition(self, observations: ObservationBatch, channels: tuple | None = None) -> Conditioning:
         """Features of the observations at each frame (b, w, frames, *cells), of their `channels` if there are any yet;

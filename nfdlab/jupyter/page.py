@@ -24,6 +24,7 @@ POLICY = ("default-src 'none'; img-src data: blob:; font-src data:; style-src 'u
           "script-src 'unsafe-inline' 'unsafe-eval'; worker-src blob:")       # plotly compiles its 3D code
 REMOTE = re.compile(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//|@import""", re.I)
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.I)
+LESSON = re.compile(r"""(<a\b[^>]*?\bhref=["'][^"':/]+)\.ipynb(["'])""", re.I)     # beside it: there a report, too
 KINDS = {"svg": "image/svg+xml", "webp": "image/webp", "png": "image/png", "jpeg": "image/jpeg"}
 
 
@@ -61,7 +62,7 @@ def formula(latex: str, block: bool = False) -> str:
 def markdown(source: str, folder: Path, attachments: dict | None = None) -> str:
     """Markdown to HTML, with the pictures of `folder` inside."""
     renderer = Prose(escape=False, embed_images=True, path=str(folder), attachments=attachments or {})
-    return offline(MarkdownWithMath(renderer=renderer).render(source))
+    return LESSON.sub(r"\1.html\2", offline(MarkdownWithMath(renderer=renderer).render(source)))
 
 
 def offline(html: str) -> str:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import single
-from .networks import CONV, ConvBlock, Level, MLPBlock, zeroed
+from .networks import CONV, ConvBlock, GridEncoder, Level, MLPBlock, space_to_depth, zeroed
 
 
 def by_frame(film: Tensor) -> Tensor:
@@ -62,18 +62,21 @@ class VideoUNet(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """Channels (b frames, …) of each of the frames -> features (b frames, width): dense layers within a frame, whose
-    first adds up what single observations say, then `depth` blocks with attention among the frames of a film."""
+    """Channels (b frames, k, *side) of each of the frames, and (b frames, more) beside them -> features
+    (b frames, width): convolutions of stride 2 within a frame, down to `cells` a side, then `depth` blocks with
+    attention among the frames of a film."""
 
-    def __init__(self, inputs: int, width: int, depth: int, frames: int):
+    def __init__(self, d: int, channels: int, more: int, side: int, cells: int, width: int, depth: int, frames: int):
         super().__init__()
-        self.frames = frames
-        self.input = nn.Sequential(nn.Linear(inputs, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
+        self.frames, self.side = frames, max(cells, side // 2)
+        self.within = GridEncoder(d, channels * (side // self.side) ** d, self.side, cells, width, width, dilations=())
+        self.join = nn.Linear(width * cells**d + more, width)
         self.blocks = nn.ModuleList(nn.ModuleList([MLPBlock(width), FrameAttention(width, frames)])
                                     for _ in range(depth))
 
-    def forward(self, *channels: Tensor | None) -> Tensor:
-        h = self.input(torch.cat([c.flatten(1) for c in channels if c is not None], 1))
+    def forward(self, channels: Tensor, more: Tensor) -> Tensor:
+        h = self.within(space_to_depth(channels, self.side)).flatten(1)
+        h = self.join(torch.cat([h, more], 1))
         for block, attention in self.blocks:
             h = attention(block(h), len(h) // self.frames)
         return h

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ipywidgets import HTML, Image, Layout, SelectionSlider, VBox
+from ipywidgets import Image, Layout, SelectionSlider, VBox
 
 from .kernel import headless
 from .matplotlib_figure import stack

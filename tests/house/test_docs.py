@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nfdlab as nfd
 from nfdlab import tables
+from nfdlab.jupyter.lessons import lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,25 @@ def test_a_stale_table_is_seen_and_mended(tmp_path):
     assert len(tables.check(tmp_path)) == 2 and len(tables.sync(tmp_path)) == 2
     for name in ("README.md", "APPROACHES.md"):
         assert (tmp_path / name).read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_lessons_lead_from_the_first_to_the_last(tmp_path):
+    """Each to the next one and back, all of them; a link that was changed is seen and mended."""
+    folder = ROOT / "notebooks"
+    found = {p.stem: dict(re.findall(r"(before|next): \[`\w+`\]\((\w+)\.ipynb\)", p.read_text(encoding="utf-8")))
+             for p in lessons(folder)}
+    seen = ["00_start_here"]
+    while "next" in found[seen[-1]]:
+        seen.append(found[seen[-1]]["next"])
+        assert found[seen[-1]]["before"] == seen[-2]
+    assert sorted(seen) == sorted(found) and seen[1:3] == ["00b_neural_field_primer", "00c_diffusion_primer"]
+
+    shutil.copytree(folder, tmp_path / "notebooks", ignore=shutil.ignore_patterns("pictures"))
+    first = tmp_path / "notebooks" / "00_start_here.py"
+    whole = first.read_text(encoding="utf-8")
+    first.write_text(whole.replace("00b_neural_field_primer.ipynb", "01_latent_field.ipynb", 1), encoding="utf-8")
+    assert [p.name for p in tables.sync(tmp_path)] == ["00_start_here.py"]
+    assert first.read_text(encoding="utf-8") == whole
 
 
 def test_readmes_python_runs():

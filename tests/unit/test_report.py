@@ -12,7 +12,7 @@ from lesson_text import write
 
 from nfdlab import report
 from nfdlab.jupyter.mathml import mathml
-from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html
+from nfdlab.jupyter.page import PLOTLY, SWEEP, WIDGET, html, markdown
 
 FRAMES = [base64.b64encode(f"<svg xmlns='http://www.w3.org/2000/svg'><text>{k}</text></svg>".encode()).decode()
           for k in range(4)]
@@ -93,6 +93,11 @@ def test_nothing_is_fetched_from_elsewhere():
     assert "kept" in soup.main.text
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert policy.startswith("default-src 'none'") and "http" not in policy
+
+
+def test_a_link_to_a_lesson_leads_to_its_report():
+    page = str(markdown("[next](01_latent_field.ipynb), [web](https://a.org/x.ipynb), [file](data.csv)", Path(".")))
+    assert 'href="01_latent_field.html"' in page and "https://a.org/x.ipynb" in page and "data.csv" in page
 
 
 def test_pictures_of_the_folder_are_inside_and_solutions_stay_folded(tmp_path):
