@@ -571,11 +571,17 @@ plots.benchmark(
 #
 # ## Further reading
 #
-# - Rasmussen & Williams 2006, *Gaussian processes for machine learning*: eqs. 2.25 and 2.26 are the smallest version.
-# - Gneiting & Raftery 2007, *Strictly proper scoring rules, prediction, and estimation*: why a score must reward the right
+# - Rasmussen & Williams 2006, *Gaussian processes for machine learning*
+#   ([gaussianprocess.org/gpml](https://gaussianprocess.org/gpml)): eqs. 2.25 and 2.26 are the smallest version.
+# - Gneiting & Raftery 2007, *Strictly proper scoring rules, prediction, and estimation*
+#   ([10.1198/016214506000001437](https://doi.org/10.1198/016214506000001437)): why a score must reward the right
 #   distribution, and the CRPS.
-# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees lost roughness.
-# - Castro & Nowak 2008, *Minimax bounds for active learning*: bisection when measurements are noisy.
-# - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*: the exact denoiser of a finite
-#   set (their appendix B.3), and the samplers used here.
-# - Song et al. 2021, *Maximum likelihood training of score-based diffusion models*: what a denoiser's regret costs.
+# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*
+#   ([10.1175/MWR-D-14-00269.1](https://doi.org/10.1175/MWR-D-14-00269.1)): a score that sees lost roughness.
+# - Castro & Nowak 2008, *Minimax bounds for active learning*
+#   ([10.1109/TIT.2008.920189](https://doi.org/10.1109/TIT.2008.920189)): bisection when measurements are noisy.
+# - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*
+#   ([2206.00364](https://arxiv.org/abs/2206.00364)): the exact denoiser of a finite set (their appendix B.3), and the
+#   samplers used here.
+# - Song et al. 2021, *Maximum likelihood training of score-based diffusion models*
+#   ([2101.09258](https://arxiv.org/abs/2101.09258)): what a denoiser's regret costs.

@@ -367,16 +367,16 @@ check = Exercises({
 #
 # ## Further reading
 #
-# - Rahaman et al. 2019, *On the spectral bias of neural networks* ([1806.08734](https://arxiv.org/abs/1806.08734)): slow waves first.
+# - Rahaman et al. 2019, *On the spectral bias of neural networks* ([1806.08734](https://arxiv.org/abs/1806.08734)):
+#   slow waves first.
 # - Tancik et al. 2020, *Fourier features let networks learn high frequency functions in low dimensional domains*
 #   ([2006.10739](https://arxiv.org/abs/2006.10739)): why sines of the place help.
 # - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*
 #   ([2006.09661](https://arxiv.org/abs/2006.09661)): SIREN, its start, and slopes.
-# - Park et al. 2019, *DeepSDF* ([1901.05103](https://arxiv.org/abs/1901.05103)): a latent beside the place, one network for many shapes.
-# - Xie et al. 2022, *Neural fields in visual computing and beyond* ([2111.11426](https://arxiv.org/abs/2111.11426)): the whole subject.
-#
-# **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field learn slow waves first? What do Fourier
-# features change, and what does a SIREN change? What does "any resolution" promise, and what does it not? Why does a field fitted
-# to twelve numbers need a prior?
-#
-# Next: `00c_diffusion_primer`, how noise becomes a draw.
+# - Park et al. 2019, *DeepSDF* ([1901.05103](https://arxiv.org/abs/1901.05103)): a latent beside the place, one
+#   network for many shapes.
+# - Xie et al. 2022, *Neural fields in visual computing and beyond* ([2111.11426](https://arxiv.org/abs/2111.11426)):
+#   the whole subject.  **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field
+#   learn slow waves first? What do Fourier features change, and what does a SIREN change? What does "any resolution"
+#   promise, and what does it not? Why does a field fitted to twelve numbers need a prior?  Next:
+#   `00c_diffusion_primer`, how noise becomes a draw.

@@ -477,11 +477,15 @@ check = Exercises({
 #
 # ## Further reading
 #
-# - Rombach et al. 2022, *High-resolution image synthesis with latent diffusion models*, arXiv 2112.10752: diffuse latents, not pixels; scale
-#   them first.
-# - Chen et al. 2024, *Image neural field diffusion models*, arXiv 2406.07480: a field as the decoder, trained at many resolutions.
-# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*, arXiv 2012.09161: the local field,
-#   and the width of a pixel as its input.
-# - Song et al. 2023, *Pseudoinverse-guided diffusion models for inverse problems*: ΠGDM.
-# - Chung et al. 2023, *Diffusion posterior sampling for general noisy inverse problems*, arXiv 2209.14687: DPS.
-# - Lopez-Paz & Oquab 2017, *Revisiting classifier two-sample tests*, arXiv 1610.06545: draws that a classifier can tell apart.
+# - Rombach et al. 2022, *High-resolution image synthesis with latent diffusion models*
+#   ([2112.10752](https://arxiv.org/abs/2112.10752)): diffuse latents, not pixels; scale them first.
+# - Chen et al. 2024, *Image neural field diffusion models* ([2406.07480](https://arxiv.org/abs/2406.07480)): a field
+#   as the decoder, trained at many resolutions.
+# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*
+#   ([2012.09161](https://arxiv.org/abs/2012.09161)): the local field, and the width of a pixel as its input.
+# - Song et al. 2023, *Pseudoinverse-guided diffusion models for inverse problems*
+#   ([openreview.net/forum?id=9_gsMA8MRKQ](https://openreview.net/forum?id=9_gsMA8MRKQ)): ΠGDM.
+# - Chung et al. 2023, *Diffusion posterior sampling for general noisy inverse problems*
+#   ([2209.14687](https://arxiv.org/abs/2209.14687)): DPS.
+# - Lopez-Paz & Oquab 2017, *Revisiting classifier two-sample tests* ([1610.06545](https://arxiv.org/abs/1610.06545)):
+#   draws that a classifier can tell apart.

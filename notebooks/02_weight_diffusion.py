@@ -444,9 +444,16 @@ plots.row(
 #
 # ## Further reading
 #
-# - Erkoç et al. 2023, *HyperDiffusion*: an MLP fitted to each shape, all from one initialisation; diffusion over the flat weights.
-# - Peebles et al. 2022, *Learning to learn with generative models of neural network checkpoints*: one token a layer.
-# - Zeng et al. 2025, *Generative modeling of weights: generalization or memorization?*: nearest neighbours, and noise as a rival.
-# - Ainsworth et al. 2023, *Git Re-Basin*: undo the permutation, and networks can be averaged again.
-# - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*: the layer of sines.
-# - Del Moral, Doucet & Jasra 2006, *Sequential Monte Carlo samplers*: particles under a likelihood that is raised step by step.
+# - Erkoç et al. 2023, *HyperDiffusion* ([2303.17015](https://arxiv.org/abs/2303.17015)): an MLP fitted to each shape,
+#   all from one initialisation; diffusion over the flat weights.
+# - Peebles et al. 2022, *Learning to learn with generative models of neural network checkpoints*
+#   ([2209.12892](https://arxiv.org/abs/2209.12892)): one token a layer.
+# - Zeng et al. 2025, *Generative modeling of weights: generalization or memorization?*
+#   ([2506.07998](https://arxiv.org/abs/2506.07998)): nearest neighbours, and noise as a rival.
+# - Ainsworth et al. 2023, *Git Re-Basin* ([2209.04836](https://arxiv.org/abs/2209.04836)): undo the permutation, and
+#   networks can be averaged again.
+# - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*
+#   ([2006.09661](https://arxiv.org/abs/2006.09661)): the layer of sines.
+# - Del Moral, Doucet & Jasra 2006, *Sequential Monte Carlo samplers*
+#   ([10.1111/j.1467-9868.2006.00553.x](https://doi.org/10.1111/j.1467-9868.2006.00553.x)): particles under a
+#   likelihood that is raised step by step.

@@ -456,9 +456,15 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
 #
 # ## Further reading
 #
-# - Dutordoir et al. 2023, *Neural diffusion processes*: a set transformer that denoises functions at any points; conditions by RePaint.
-# - Lim et al. 2023, *Score-based diffusion models in function space*: why the noise must be a function.
-# - Chung et al. 2023, *Diffusion posterior sampling*, and Song et al. 2023, *Pseudoinverse-guided diffusion*: two rungs of the ladder.
-# - Lugmayr et al. 2022, *RePaint*: going back to repeat it.
-# - Boys et al. 2023, *Tweedie moment projected diffusions*: the covariance that a denoiser implies.
-# - Mardani et al. 2023, *Residual corrective diffusion modeling*: start from a regression, learn the rest.
+# - Dutordoir et al. 2023, *Neural diffusion processes* ([2206.03992](https://arxiv.org/abs/2206.03992)): a set
+#   transformer that denoises functions at any points; conditions by RePaint.
+# - Lim et al. 2023, *Score-based diffusion models in function space*
+#   ([2302.07400](https://arxiv.org/abs/2302.07400)): why the noise must be a function.
+# - Chung et al. 2023, *Diffusion posterior sampling* ([2209.14687](https://arxiv.org/abs/2209.14687)), and Song et
+#   al. 2023, *Pseudoinverse-guided diffusion*
+#   ([openreview.net/forum?id=9_gsMA8MRKQ](https://openreview.net/forum?id=9_gsMA8MRKQ)): two rungs of the ladder.
+# - Lugmayr et al. 2022, *RePaint* ([2201.09865](https://arxiv.org/abs/2201.09865)): going back to repeat it.
+# - Boys et al. 2023, *Tweedie moment projected diffusions* ([2310.06721](https://arxiv.org/abs/2310.06721)): the
+#   covariance that a denoiser implies.
+# - Mardani et al. 2023, *Residual corrective diffusion modeling* ([2309.15214](https://arxiv.org/abs/2309.15214)):
+#   start from a regression, learn the rest.

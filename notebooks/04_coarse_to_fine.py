@@ -466,9 +466,13 @@ figure
 #
 # ## Further reading
 #
-# - Saharia et al. 2023, *Image super-resolution via iterative refinement* (SR3, arXiv 2104.07636): diffusion given a coarse picture.
-# - Ho et al. 2022, *Cascaded diffusion models for high fidelity image generation* (arXiv 2106.15282): stage after stage, and noise
-#   on what a stage is conditioned on.
-# - Mardani et al. 2023, *Residual corrective diffusion modeling* (arXiv 2309.15214): regression first, diffusion of what it leaves.
-# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function* (arXiv 2012.09161): four corners, and the pixel's width.
-# - Bar-Tal et al. 2023, *MultiDiffusion* (arXiv 2302.08113): tiles that are blended at every step.
+# - Saharia et al. 2023, *Image super-resolution via iterative refinement*
+#   ([2104.07636](https://arxiv.org/abs/2104.07636)): SR3, diffusion given a coarse picture.
+# - Ho et al. 2022, *Cascaded diffusion models for high fidelity image generation*
+#   ([2106.15282](https://arxiv.org/abs/2106.15282)): stage after stage, and noise on what a stage is conditioned on.
+# - Mardani et al. 2023, *Residual corrective diffusion modeling* ([2309.15214](https://arxiv.org/abs/2309.15214)):
+#   regression first, diffusion of what it leaves.
+# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*
+#   ([2012.09161](https://arxiv.org/abs/2012.09161)): four corners, and the pixel's width.
+# - Bar-Tal et al. 2023, *MultiDiffusion* ([2302.08113](https://arxiv.org/abs/2302.08113)): tiles that are blended at
+#   every step.

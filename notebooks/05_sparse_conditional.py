@@ -452,10 +452,15 @@ check = Exercises({
 #
 # ## Further reading
 #
-# - Gordon et al. 2020, *Convolutional conditional neural processes*: observations as density and mean on a grid.
-# - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*: the denoiser language, the
-#   preconditioning, the noise levels.
-# - Lu et al. 2022, *DPM-Solver++*: second order for one evaluation a step.
-# - Ronneberger et al. 2015, *U-Net*: convolutions on a grid and on coarser ones, added on the way up.
-# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*: the local field.
-# - Rasmussen & Williams 2006, *Gaussian processes for machine learning*: the best linear answer, and kriging.
+# - Gordon et al. 2020, *Convolutional conditional neural processes* ([1910.13556](https://arxiv.org/abs/1910.13556)):
+#   observations as density and mean on a grid.
+# - Karras et al. 2022, *Elucidating the design space of diffusion-based generative models*
+#   ([2206.00364](https://arxiv.org/abs/2206.00364)): the denoiser language, the preconditioning, the noise levels.
+# - Lu et al. 2022, *DPM-Solver++* ([2211.01095](https://arxiv.org/abs/2211.01095)): second order for one evaluation a
+#   step.
+# - Ronneberger et al. 2015, *U-Net* ([1505.04597](https://arxiv.org/abs/1505.04597)): convolutions on a grid and on
+#   coarser ones, added on the way up.
+# - Chen, Liu & Wang 2021, *Learning continuous image representation with local implicit image function*
+#   ([2012.09161](https://arxiv.org/abs/2012.09161)): the local field.
+# - Rasmussen & Williams 2006, *Gaussian processes for machine learning*
+#   ([gaussianprocess.org/gpml](https://gaussianprocess.org/gpml)): the best linear answer, and kriging.

@@ -437,8 +437,13 @@ figure
 #
 # ## Further reading
 #
-# - Ho et al. 2022, *Video diffusion models* (arXiv 2204.03458): blocks within a frame, attention between frames.
-# - Voleti et al. 2022, *MCVD* (arXiv 2205.09853): frames hidden at random, so that one network predicts, fills in and forecasts.
-# - Du et al. 2024, *CoNFiLD*: a neural field with one latent a moment, and diffusion over the latents.
-# - Chen et al. 2022, *VideoINR* (arXiv 2206.04647): a field in space and time between two frames.
-# - Bar-Tal et al. 2023, *MultiDiffusion* (arXiv 2302.08113): windows that are blended at every step.
+# - Ho et al. 2022, *Video diffusion models* ([2204.03458](https://arxiv.org/abs/2204.03458)): blocks within a frame,
+#   attention between frames.
+# - Voleti et al. 2022, *MCVD* ([2205.09853](https://arxiv.org/abs/2205.09853)): frames hidden at random, so that one
+#   network predicts, fills in and forecasts.
+# - Du et al. 2024, *CoNFiLD* ([2403.05940](https://arxiv.org/abs/2403.05940)): a neural field with one latent a
+#   moment, and diffusion over the latents.
+# - Chen et al. 2022, *VideoINR* ([2206.04647](https://arxiv.org/abs/2206.04647)): a field in space and time between
+#   two frames.
+# - Bar-Tal et al. 2023, *MultiDiffusion* ([2302.08113](https://arxiv.org/abs/2302.08113)): windows that are blended
+#   at every step.

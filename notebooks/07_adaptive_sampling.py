@@ -511,9 +511,17 @@ pd.DataFrame(left).T.round(3)
 #
 # ## Further reading
 #
-# - MacKay 1992, *Information-based objective functions for active data selection*: mutual information, and why variance is its Gaussian case.
-# - Nolan et al. 2025, *Active diffusion subsampling*: diffusion draws choose the next pixels or lines of a scan.
-# - Elata, Michaeli & Elad 2024, *AdaSense*: the next measurement along the draws' principal directions.
-# - Chopin 2002, *A sequential particle filter method for static models*: reweight, and move only when few particles count.
-# - Martel et al. 2021, *ACORN*: a field refined block by block where it has detail.
-# - Nijholt et al. 2019, *Adaptive*: the library without a prior that is the rival here.
+# - MacKay 1992, *Information-based objective functions for active data selection*
+#   ([10.1162/neco.1992.4.4.590](https://doi.org/10.1162/neco.1992.4.4.590)): mutual information, and why variance is
+#   its Gaussian case.
+# - Nolan et al. 2025, *Active diffusion subsampling* ([2406.14388](https://arxiv.org/abs/2406.14388)): diffusion
+#   draws choose the next pixels or lines of a scan.
+# - Elata, Michaeli & Elad 2024, *AdaSense* ([2407.08256](https://arxiv.org/abs/2407.08256)): the next measurement
+#   along the draws' principal directions.
+# - Chopin 2002, *A sequential particle filter method for static models*
+#   ([10.1093/biomet/89.3.539](https://doi.org/10.1093/biomet/89.3.539)): reweight, and move only when few particles
+#   count.
+# - Martel et al. 2021, *ACORN* ([2105.02788](https://arxiv.org/abs/2105.02788)): a field refined block by block where
+#   it has detail.
+# - Nijholt et al. 2019, *Adaptive* ([10.5281/zenodo.1182437](https://doi.org/10.5281/zenodo.1182437)): the library
+#   without a prior that is the rival here.

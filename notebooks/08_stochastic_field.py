@@ -399,9 +399,16 @@ plots.bands(problem.card, truth=strange, seen=spots, model=model.draw(spots, 64,
 #
 # ## Further reading
 #
-# - Han, Zheng & Zhou 2022, *CARD: classification and regression diffusion models*: a diffusion for one number at each place.
-# - Dutordoir et al. 2023, *Neural diffusion processes*: all places diffused together, by attention.
-# - Zhang & Wonka 2024, *Functional diffusion*: noise that is a function, so that draws have any resolution.
-# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*: a score that sees how places are correlated.
-# - Schefzik, Thorarinsdottir & Gneiting 2013, *Ensemble copula coupling*: values at a place kept, and dealt anew by ranks.
-# - Daxberger et al. 2021, *Laplace redux*: epistemic uncertainty of the last layer, after training.
+# - Han, Zheng & Zhou 2022, *CARD: classification and regression diffusion models*
+#   ([2206.07275](https://arxiv.org/abs/2206.07275)): a diffusion for one number at each place.
+# - Dutordoir et al. 2023, *Neural diffusion processes* ([2206.03992](https://arxiv.org/abs/2206.03992)): all places
+#   diffused together, by attention.
+# - Zhang & Wonka 2024, *Functional diffusion* ([2311.15435](https://arxiv.org/abs/2311.15435)): noise that is a
+#   function, so that draws have any resolution.
+# - Scheuerer & Hamill 2015, *Variogram-based proper scoring rules*
+#   ([10.1175/MWR-D-14-00269.1](https://doi.org/10.1175/MWR-D-14-00269.1)): a score that sees how places are
+#   correlated.
+# - Schefzik, Thorarinsdottir & Gneiting 2013, *Ensemble copula coupling*
+#   ([1302.7149](https://arxiv.org/abs/1302.7149)): values at a place kept, and dealt anew by ranks.
+# - Daxberger et al. 2021, *Laplace redux* ([2106.14806](https://arxiv.org/abs/2106.14806)): epistemic uncertainty of
+#   the last layer, after training.

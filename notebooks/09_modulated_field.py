@@ -545,12 +545,18 @@ figure
 #
 # ## Further reading
 #
-# - Dupont et al. 2022, *From data to functa: your data point is a function and you can treat it like one*, arXiv 2201.12204: one SIREN, shifts
-#   by one linear map, generative models of the latents.
-# - Bauer et al. 2023, *Spatial functa: scaling functa to ImageNet classification and generation*, arXiv 2302.03130: latents on a grid.
-# - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*, arXiv 1810.03642: latents by a few steps of gradient descent (CAVIA).
-# - Li et al. 2017, *Meta-SGD: learning to learn quickly for few-shot learning*, arXiv 1707.09835: the sizes of the steps are learned too.
-# - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*, arXiv 2006.09661: SIREN.
-# - Karras, Laine & Aila 2019, *A style-based generator architecture for generative adversarial networks*, arXiv 1812.04948: styles
-#   that are mixed layer by layer.
-# - Song, Meng & Ermon 2021, *Denoising diffusion implicit models*, arXiv 2010.02502: from one sample to another by way of the noise.
+# - Dupont et al. 2022, *From data to functa: your data point is a function and you can treat it like one*
+#   ([2201.12204](https://arxiv.org/abs/2201.12204)): one SIREN, shifts by one linear map, generative models of the
+#   latents.
+# - Bauer et al. 2023, *Spatial functa: scaling functa to ImageNet classification and generation*
+#   ([2302.03130](https://arxiv.org/abs/2302.03130)): latents on a grid.
+# - Zintgraf et al. 2019, *Fast context adaptation via meta-learning*
+#   ([1810.03642](https://arxiv.org/abs/1810.03642)): latents by a few steps of gradient descent (CAVIA).
+# - Li et al. 2017, *Meta-SGD: learning to learn quickly for few-shot learning*
+#   ([1707.09835](https://arxiv.org/abs/1707.09835)): the sizes of the steps are learned too.
+# - Sitzmann et al. 2020, *Implicit neural representations with periodic activation functions*
+#   ([2006.09661](https://arxiv.org/abs/2006.09661)): SIREN.
+# - Karras, Laine & Aila 2019, *A style-based generator architecture for generative adversarial networks*
+#   ([1812.04948](https://arxiv.org/abs/1812.04948)): styles that are mixed layer by layer.
+# - Song, Meng & Ermon 2021, *Denoising diffusion implicit models* ([2010.02502](https://arxiv.org/abs/2010.02502)):
+#   from one sample to another by way of the noise.

@@ -405,8 +405,11 @@ plots.solids({"truth": strange, "a draw": answer[0], "another": answer[1]}, seen
 #
 # ## Further reading
 #
-# - Zhang et al. 2023, *3DShape2VecSet*: shapes as sets of latent vectors, diffusion over the sets.
-# - Lee et al. 2019, *Set transformer*: attention with no order.
-# - Bardsley et al. 2014, *Randomize-then-optimize*: draws by solving a least-squares problem with noise of its own for each.
+# - Zhang et al. 2023, *3DShape2VecSet* ([2301.11445](https://arxiv.org/abs/2301.11445)): shapes as sets of latent
+#   vectors, diffusion over the sets.
+# - Lee et al. 2019, *Set transformer* ([1810.00825](https://arxiv.org/abs/1810.00825)): attention with no order.
+# - Bardsley et al. 2014, *Randomize-then-optimize* ([10.1137/140964023](https://doi.org/10.1137/140964023)): draws by
+#   solving a least-squares problem with noise of its own for each.
 # - Williams & Fitzgibbon 2007, *Gaussian process implicit surfaces*: the classical rival, told of inside and outside.
-# - Park et al. 2019, *DeepSDF*: shapes as signed distance, read by a network.
+# - Park et al. 2019, *DeepSDF* ([1901.05103](https://arxiv.org/abs/1901.05103)): shapes as signed distance, read by a
+#   network.

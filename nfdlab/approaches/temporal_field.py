@@ -20,6 +20,7 @@ from ..core.fields import EvaluatedFields
 from ..core.grid import between_points, cell_centres, interpolate, take, to_grid
 from ..core.types import Budget, Card, Fields, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser, GaussianPrior
+from ..diffusion.schedule import EVEN
 from ..encoders.grid_channels import CellMeans
 from ..fields.in_time import around, between
 from ..fields.liif import LIIF
@@ -143,19 +144,15 @@ class TemporalNetwork(AutoencoderNetwork):
         vector, w, side = config.frame_autoencoder == "vector", config.encoder_width, config.frame_side
         self.autoencoder = (VectorFrames if vector else LatticeFrames)(d, c, config)
         self.shape = self.autoencoder.shape
-        self.cell_means, beside = CellMeans(d, c, (config.frames, *[side] * (d - 1))), 0
-        if config.gaussian_rank:
-            of_cell = max(1, STATISTICS[d][0] // config.cells)
-            self.gaussian_channels = GaussianChannels(d, c, STATISTICS[d][0], config.gaussian_rank,
-                                                      (config.frames, *[config.cells * of_cell] * (d - 1)))
-            beside, self.cells = self.gaussian_channels.channels * of_cell ** (d - 1), config.cells
+        grid, rank = (config.frames, *[side] * (d - 1)), config.gaussian_rank
+        self.cell_means = CellMeans(d, c, grid)
         channels = self.cell_means.channels
-        if vector:
-            more = 1 + self.shape[0] + beside * config.cells ** (d - 1)
-            self.encoder = FrameEncoder(d - 1, channels, more, side, min(VECTOR_CELLS, side), w, config.encoder_depth,
-                                        config.frames)
-        else:
-            self.encoder = GridEncoder(d - 1, channels, side, config.cells, w, w, dilations=(1,), beside=beside)
+        if rank:
+            self.gaussian_channels = GaussianChannels(d, c, STATISTICS[d][0], rank, grid)
+            channels += self.gaussian_channels.channels
+        self.encoder = FrameEncoder(
+            d - 1, channels, 1 + self.shape[0], side, min(VECTOR_CELLS, side), w, config.encoder_depth, config.frames,
+        ) if vector else GridEncoder(d - 1, channels, side, config.cells, w, w, dilations=(1,))
         white, size = config.prior == "white", prod(self.shape)
         self.gaussian = GaussianPrior(size) if white and size <= LONGEST else None
         prior = None if white else LatentGaussian(d, c, *STATISTICS[d], self.shape)
@@ -169,17 +166,16 @@ class TemporalNetwork(AutoencoderNetwork):
         return to_grid(fields(cell_centres(shape)), shape).movedim(-1, 1)
 
     @torch.no_grad()
-    def channels(self, observations: ObservationBatch) -> tuple[Tensor, Tensor | None]:
-        """Observations as channels of each frame, (b frames, k, *sides), and beside them, what a measured Gaussian makes
-        of them, on the cells; and where latents are vectors, those of frames that were seen whole."""
+    def channels(self, observations: ObservationBatch) -> tuple[Tensor, ...]:
+        """Observations as channels of each frame, (b frames, k, *sides), with what a measured Gaussian makes of them;
+        where latents are vectors, also those of frames that were seen whole, (b frames, 1 + k), 0 of others."""
         means, gaussian = self.cell_means(observations), self.gaussian_channels
-        beside = None if gaussian is None else space_to_depth(by_frame(gaussian(observations)), self.cells)
-        if isinstance(self.autoencoder, VectorFrames):
-            whole = (means[:, :1] > 0).flatten(3).all(3)                          # (b, 1, frames)
-            latent = self.encode(means[:, 1:1 + self.autoencoder.c]) * whole
-            more = by_frame(torch.cat([whole.to(latent), latent], 1))
-            beside = more if beside is None else torch.cat([more, beside.flatten(1)], 1)
-        return by_frame(means), beside
+        channels = means if gaussian is None else torch.cat([means, gaussian(observations)], 1)
+        if not isinstance(self.autoencoder, VectorFrames):
+            return (by_frame(channels),)
+        whole = (means[:, :1] > 0).reshape(len(means), 1, means.shape[2], -1).all(3)         # (b, 1, frames)
+        latent = self.encode(means[:, 1:1 + self.autoencoder.c]) * whole
+        return by_frame(channels), by_frame(torch.cat([whole.to(latent), latent], 1))
 
     def condition(self, observations: ObservationBatch, channels: tuple | None = None) -> Conditioning:
         """Features of the observations at each frame (b, w, frames, *cells), of their `channels` if there are any yet;
@@ -261,8 +257,9 @@ class TemporalField(NetworkConfig):
     batch: int = 16                          # films in a batch of the denoiser
     reuse: int = 2                           # denoising steps on one batch of films and observations
     noise_draws: int = 1                     # how often each film of a batch is noised for a step
-    # noise levels in training, ln sigma ~ N(ln median, width²): low, since seen frames leave little open
-    noise_levels: tuple[float, float] = (0.4, 1.8)
+    # noise levels in training, ln sigma ~ N(ln median, width²); None: ln sigma even over all levels, since what frames
+    # say is learned at high ones, and what they leave open, which is little, at low ones
+    noise_levels: tuple[float, float] | None = None
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
     steps: int = 12                          # sampling steps
@@ -290,7 +287,7 @@ class TemporalLosses(LatentLosses):
 
     def measure(self) -> None:
         super().measure()
-        self.net.denoiser.noise_levels.train_at(*self.config.noise_levels)
+        self.net.denoiser.noise_levels.train_at(*(self.config.noise_levels or EVEN))
 
     def reconstruct(self, i: int) -> Tensor:
         """Stage 1: encode films, decode them at query points, many of which lie where the film changes."""

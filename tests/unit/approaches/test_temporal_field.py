@@ -11,6 +11,7 @@ from nfdlab.approaches.temporal_field import TemporalField, TemporalPosterior
 from nfdlab.core.grid import blend
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import ObservationBatch, Observations
+from nfdlab.diffusion.schedule import EVEN
 from nfdlab.evaluate.continuity import consistency, flicker, seam_jump
 from nfdlab.evaluate.regret import regret
 from nfdlab.evaluate.scores import crps
@@ -135,16 +136,21 @@ def test_observations_have_no_order_padding_changes_nothing_and_time_matters(kin
         assert (denoised(other) - plain).abs().max() > 1e-3
 
 
-def test_of_a_frame_that_was_seen_whole_the_vector_is_told():
+def test_of_frames_that_were_seen_whole_the_vectors_are_given():
+    """Of the others, of which a point is missing, nothing is."""
     model = untrained(2, "vector")
     film, lattice = model.draw(None, 1, seed=0), nfd.cell_centres(model.net.autoencoder.points)
-    told, = model.conditioning(Observations(lattice, film(lattice)[0], 0.0)).features
-    torch.testing.assert_close(told[:, -6:], model.encode(film), atol=1e-4, rtol=1e-4)
+    third = 2 * model.net.autoencoder.points[1]
+    seen = Observations(lattice, film(lattice)[0], 0.0).take(torch.arange(len(lattice)) != third)
+    whole, *given = model.net.channels(ObservationBatch.of([seen]))[1].T
+    assert whole.tolist() == [1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    torch.testing.assert_close(torch.stack(given), whole * model.encode(film)[0], atol=1e-4, rtol=1e-4)
 
 
 def test_levels_of_training_are_the_configs_and_a_gaussian_shown_to_the_encoder_is_measured():
     net = fitted("drift1dt", 2, "smoke", gaussian_rank=20, noise_levels=(0.2, 1.5)).net
     assert (net.denoiser.noise_levels.median, net.denoiser.noise_levels.width) == pytest.approx((0.2, 1.5))
+    assert fitted("drift1dt", 2, "smoke").net.denoiser.noise_levels.width == EVEN[1]
     assert 0.5 < net.gaussian_channels.modes.square().sum(1).mean() < 1.5          # of a film of unit variance
 
 
