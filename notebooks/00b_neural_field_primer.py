@@ -376,7 +376,8 @@ check = Exercises({
 # - Park et al. 2019, *DeepSDF* ([1901.05103](https://arxiv.org/abs/1901.05103)): a latent beside the place, one
 #   network for many shapes.
 # - Xie et al. 2022, *Neural fields in visual computing and beyond* ([2111.11426](https://arxiv.org/abs/2111.11426)):
-#   the whole subject.  **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field
-#   learn slow waves first? What do Fourier features change, and what does a SIREN change? What does "any resolution"
-#   promise, and what does it not? Why does a field fitted to twelve numbers need a prior?  Next:
-#   `00c_diffusion_primer`, how noise becomes a draw.
+#   the whole subject.
+#
+# **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field learn slow waves first? What do Fourier
+# features change, and what does a SIREN change? What does "any resolution" promise, and what does it not? Why does a field fitted
+# to twelve numbers need a prior?
