@@ -569,6 +569,10 @@ plots.benchmark(
 #
 # </details>
 #
+# **Five questions.** What makes an answer the best possible one? Why is a mean not a draw? Why does measuring where
+# draws are split in half leave about a half? When do fewer frames tell more? What does a ratio of 1.00 mean where
+# nobody knows the exact posterior?
+#
 # ## Further reading
 #
 # - Rasmussen & Williams 2006, *Gaussian processes for machine learning*

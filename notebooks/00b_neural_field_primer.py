@@ -365,6 +365,10 @@ check = Exercises({
 #
 # </details>
 #
+# **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field learn slow waves first? What do Fourier
+# features change, and what does a SIREN change? What does "any resolution" promise, and what does it not? Why does a field fitted
+# to twelve numbers need a prior?
+#
 # ## Further reading
 #
 # - Rahaman et al. 2019, *On the spectral bias of neural networks* ([1806.08734](https://arxiv.org/abs/1806.08734)):
@@ -377,7 +381,3 @@ check = Exercises({
 #   network for many shapes.
 # - Xie et al. 2022, *Neural fields in visual computing and beyond* ([2111.11426](https://arxiv.org/abs/2111.11426)):
 #   the whole subject.
-#
-# **Five questions.** What goes into a neural field, and what comes out? Why does a ReLU field learn slow waves first? What do Fourier
-# features change, and what does a SIREN change? What does "any resolution" promise, and what does it not? Why does a field fitted
-# to twelve numbers need a prior?

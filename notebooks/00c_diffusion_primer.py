@@ -415,6 +415,9 @@ figure
 #
 # </details>
 #
+# **Five questions.** What does a denoiser say, and why is its loss never nought? What does the score have to do with it? Where is the
+# randomness of a draw? What does the second order change, and what does it cost? How do observations enter?
+#
 # ## Further reading
 #
 # - Sohl-Dickstein et al. 2015, *Deep unsupervised learning using nonequilibrium thermodynamics*
@@ -427,6 +430,3 @@ figure
 # - Lu et al. 2022, *DPM-Solver++* ([2211.01095](https://arxiv.org/abs/2211.01095)): the second order.
 # - Efron 2011, *Tweedie's formula and selection bias*
 #   ([10.1198/jasa.2011.tm11181](https://doi.org/10.1198/jasa.2011.tm11181)): what a denoiser knows of the score.
-#
-# **Five questions.** What does a denoiser say, and why is its loss never nought? What does the score have to do with it? Where is the
-# randomness of a draw? What does the second order change, and what does it cost? How do observations enter?

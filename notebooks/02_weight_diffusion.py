@@ -442,6 +442,11 @@ plots.row(
 #
 # </details>
 #
+# **Five questions.** Why must all fits start from one initialisation? What does permuting the neurons of a network
+# change, and what does it not? How would you see that draws are copies of the training functions? What costs nothing
+# when a Gaussian takes the place of the diffusion, and what does that say? When is a network for each function worth
+# its hundreds of numbers?
+#
 # ## Further reading
 #
 # - Erkoç et al. 2023, *HyperDiffusion* ([2303.17015](https://arxiv.org/abs/2303.17015)): an MLP fitted to each shape,

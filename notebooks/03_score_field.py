@@ -454,6 +454,10 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
 #
 # </details>
 #
+# **Five questions.** Why does white noise average out when one looks at more places, and which noise does not? What
+# does a denoiser know of the score? Why do the rungs of the ladder differ most near the data? How was it measured
+# that the field adds nothing here? Which questions can one prior answer without training anew?
+#
 # ## Further reading
 #
 # - Dutordoir et al. 2023, *Neural diffusion processes* ([2206.03992](https://arxiv.org/abs/2206.03992)): a set

@@ -464,6 +464,10 @@ figure
 #
 # </details>
 #
+# **Five questions.** What does regression lose, and in which of the spectra is it seen? Why is noise added to coarse
+# values before detail is drawn on them? What does the field need a pixel's width for? Why do tiles that are drawn by
+# themselves not fit? What is finer than the lattice, a draw or a mean?
+#
 # ## Further reading
 #
 # - Saharia et al. 2023, *Image super-resolution via iterative refinement*

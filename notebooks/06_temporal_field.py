@@ -435,6 +435,10 @@ figure
 #
 # </details>
 #
+# **Five questions.** Why is the mean of all possible films a ghost? What can attention between frames do that blocks
+# within them cannot? Why is one frame in five blind for the wheel, and one in seven not? How do films that are longer
+# than those of the training hang together? When is a line between two frames good enough?
+#
 # ## Further reading
 #
 # - Ho et al. 2022, *Video diffusion models* ([2204.03458](https://arxiv.org/abs/2204.03458)): blocks within a frame,

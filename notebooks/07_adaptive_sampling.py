@@ -509,6 +509,10 @@ pd.DataFrame(left).T.round(3)
 #
 # </details>
 #
+# **Five questions.** Why is where draws disagree a good place to look, and when is it not? Why does looking
+# adaptively gain nothing on a Gaussian? How close does the step come to bisection? What will a prior never look for?
+# When would you plan all looks beforehand?
+#
 # ## Further reading
 #
 # - MacKay 1992, *Information-based objective functions for active data selection*

@@ -397,6 +397,10 @@ plots.bands(problem.card, truth=strange, seen=spots, model=model.draw(spots, 64,
 #
 # </details>
 #
+# **Five questions.** What can be right at every place and wrong for the curve? What is ω, and what stays the same
+# when it does? How can the values at each place be kept and dealt anew? Which scores see the difference, and which do
+# not? Which part of the uncertainty falls with more training?
+#
 # ## Further reading
 #
 # - Han, Zheng & Zhou 2022, *CARD: classification and regression diffusion models*

@@ -403,6 +403,10 @@ plots.solids({"truth": strange, "a draw": answer[0], "another": answer[1]}, seen
 #
 # </details>
 #
+# **Five questions.** Where in the network does one see that a set has no order? What do two clouds of points of one
+# shape have in common here? What is lost with fewer tokens? Why does each draw meet the observations with noise of
+# its own? When is a lattice the better choice?
+#
 # ## Further reading
 #
 # - Zhang et al. 2023, *3DShape2VecSet* ([2301.11445](https://arxiv.org/abs/2301.11445)): shapes as sets of latent

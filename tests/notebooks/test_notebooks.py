@@ -112,3 +112,9 @@ def test_its_pair_is_small_and_its_pictures_are_there(path):
 @each_full_lesson
 def test_it_has_three_exercises_with_folded_solutions(path):
     assert len(solutions(lesson(path).cells)) >= 3
+
+
+@each_full_lesson
+def test_five_questions_come_before_the_reading_list(path):
+    asked = prose(path).partition("**Five questions.**")[2].partition("## Further reading")[0]
+    assert asked.count("?") == 5 and asked.strip().endswith("?")
