@@ -76,20 +76,27 @@ def list_():
 
 
 @app.command(cls=NameValue)
-def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its beginning 05, or a path.")],
+def run(notebook: Annotated[str | None, Argument(help="05_sparse_conditional, its beginning 05, or a path.")] = None,
         parameter: Annotated[list[str] | None, Option(
             "-p", "--parameter", metavar="NAME VALUE", help="Set a parameter of the lesson; repeat at will.")] = None,
         out: Annotated[Path, Option("-o", "--out", file_okay=False, help="Folder for the report.")] = Path("reports"),
-        timeout: Annotated[int, Option(help="Seconds that one cell may take.")] = 1800):
+        timeout: Annotated[int, Option(help="Seconds that one cell may take.")] = 1800,
+        every: Annotated[bool, Option("--all", help="All lessons, and a page that leads to them. The same command "
+                                                    "goes on after a stop.")] = False,
+        jobs: Annotated[int | None, Option(min=1, help="With --all: lessons at once; one a core by default.")] = None):
     """Run a lesson from top to bottom and write a report that opens anywhere, with no network."""
     from .jupyter import lessons
     from .terminal import bar, console, interruptible, show_parameters
 
+    if (notebook is None) != every:
+        raise typer.BadParameter("one lesson, nfdlab run 05, or nfdlab run --all")
     try:
         given = dict(p.split("=", 1) for p in parameter or ())
     except ValueError:
-        show_parameters(notebook)
+        show_parameters(notebook or "00")
         raise typer.BadParameter("-p takes a name and a value: -p seed 3") from None
+    if every:
+        return run_every(given, out, jobs, timeout)
     lessons.validate(lessons.lesson_parameters(lessons.find(notebook, lessons.home() / "notebooks")), given)
 
     from . import report
@@ -100,6 +107,17 @@ def run(notebook: Annotated[str, Argument(help="05_sparse_conditional, its begin
     console.print(f"[bold]{written.html}[/]  {written.html.stat().st_size / 1e6:.1f} MB, {written.seconds:.0f} s",
                   soft_wrap=True)
     console.print(f"{written.notebook}  the same as a notebook, executed", style="dim", soft_wrap=True)
+
+
+def run_every(given: dict, out: Path, jobs: int | None, timeout: int) -> None:
+    """Run all lessons and say where the page is that leads to their reports."""
+    from .course import run_all
+    from .terminal import bar, console, interruptible
+
+    with (interruptible(lambda: "Stopped; reports that are there are kept."),
+          bar("running all lessons", "lessons") as progress):
+        page = run_all(given, out, jobs=jobs, timeout=timeout, progress=progress)
+    console.print(f"[bold]{page}[/]", soft_wrap=True)
 
 
 @app.command()

@@ -96,9 +96,9 @@ class NoiseLevels(nn.Module):
         self.set(scale * low, scale * max(7 * math.sqrt(float(lam[-1])), 10 * low), scale * max(1.0, median) ** 0.5)
 
     def train_at(self, median: float, width: float) -> None:
-        """Take these training levels in place of the measured ones; a width as large as that of EVEN is even in ln sigma,
-        from `low` to `high`. What is left open by many observations is far narrower than the data, and is decided at
-        levels of its own size; what observations say is learned at high ones, where x says nothing."""
+        """Take these training levels in place of the measured ones; a width as large as that of EVEN is even in
+        ln sigma, from `low` to `high`. What observations say is learned at high levels, where x says nothing; what they
+        leave open is narrow, and is decided at levels of its own size."""
         self.values[2:] = torch.tensor([median, width], dtype=torch.float64)
 
     def sigmas(self, steps: int) -> Tensor:
