@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 from . import approaches, problems, recipes, store
 from .core.checks import require
 from .core.files import write_text
@@ -155,10 +157,22 @@ def lesson_list(root: Path) -> str:
     return "\n".join(rows)
 
 
+def first_pictures(root: Path) -> str:
+    """The titles of each lesson's first picture, from the picture's own description."""
+    rows = []
+    for path in in_order(root / "notebooks"):
+        picture = root / "notebooks" / "pictures" / f"{path.stem}.png"
+        if picture.exists():
+            with Image.open(picture) as image:
+                said = [line for line in image.info.get("Description", "").split("\n") if re.search(r"\d.*\w\w|%", line)]
+                rows.append([f"`{path.stem}`", " · ".join(said)])
+    return table(["lesson", "its first picture says"], rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
     "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "rivals": ("APPROACHES.md", rivals),
-    "problems": ("APPROACHES.md", problem_list)}
+    "problems": ("APPROACHES.md", problem_list), "pictures": ("notebooks/TEACHING.md", first_pictures)}
 
 
 def written(root: Path) -> dict[Path, str]:
