@@ -164,7 +164,7 @@ def first_pictures(root: Path) -> str:
         picture = root / "notebooks" / "pictures" / f"{path.stem}.png"
         if picture.exists():
             with Image.open(picture) as image:
-                said = [line for line in image.info.get("Description", "").split("\n") if re.search(r"\d.*\w\w|%", line)]
+                said = [line for line in image.info.get("Description", "").split("\n") if re.search(r"\d", line) and "t =" not in line]
                 rows.append([f"`{path.stem}`", " · ".join(said)])
     return table(["lesson", "its first picture says"], rows)
 

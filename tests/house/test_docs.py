@@ -20,7 +20,7 @@ def test_a_stale_table_is_seen_and_mended(tmp_path):
     """A number changed by hand in each file; everything outside the tables stays as it was."""
     for name in ("README.md", "APPROACHES.md"):
         shutil.copy(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("pictures"))
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     for name in ("README.md", "APPROACHES.md"):
         path = tmp_path / name
         path.write_text(path.read_text(encoding="utf-8").replace("| `sparse_conditional` |", "| `sparse` |", 1))
@@ -40,7 +40,7 @@ def test_lessons_lead_from_the_first_to_the_last(tmp_path):
         assert found[seen[-1]]["before"] == seen[-2]
     assert sorted(seen) == sorted(found) and seen[1:3] == ["00b_neural_field_primer", "00c_diffusion_primer"]
 
-    shutil.copytree(folder, tmp_path / "notebooks", ignore=shutil.ignore_patterns("pictures"))
+    shutil.copytree(folder, tmp_path / "notebooks")
     first = tmp_path / "notebooks" / "00_start_here.py"
     whole = first.read_text(encoding="utf-8")
     first.write_text(whole.replace("00b_neural_field_primer.ipynb", "01_latent_field.ipynb", 1), encoding="utf-8")
