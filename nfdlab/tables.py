@@ -164,8 +164,9 @@ def first_pictures(root: Path) -> str:
         picture = root / "notebooks" / "pictures" / f"{path.stem}.png"
         if picture.exists():
             with Image.open(picture) as image:
-                said = [line for line in image.info.get("Description", "").split("\n") if re.search(r"\d", line) and "t =" not in line]
-                rows.append([f"`{path.stem}`", " · ".join(said)])
+                titles = image.info.get("Description", "").split("\n")
+            said = [line for line in titles if re.search(r"\d", line) and "t =" not in line]
+            rows.append([f"`{path.stem}`", " · ".join(said)])
     return table(["lesson", "its first picture says"], rows)
 
 

@@ -215,9 +215,8 @@ print({name: round(value, 2) for name, value in toy.items()}, f"; of the draws {
 net, n, q = model.net, 4, cube
 with torch.no_grad():
     batch = model.observations(seen)
-    channels = net.cell_means(batch)  # (1, channels, frames, 16, 16)
-    each = net.summary(net.encoder(channels.transpose(1, 2).flatten(0, 1)))  # (frames, features)
-    features = torch.cat([each.T[None], net.encode(channels[:, 1:2])], 1)  # and what a whole frame is encoded to
+    channels, whole = net.channels(batch)  # (frames, channels, 16, 16); the latents of frames that were seen whole
+    features = net.encoder(channels, whole).T[None]  # (1, features, frames)
     sigmas = model.sigmas(model.steps)
     z = sigmas[0] * normals(seed, n, net.shape, "white").to(model.device)
     z = samplers.sample(lambda x, s: x / (1 + s**2) + s / (1 + s**2).sqrt() * net.denoiser.net(

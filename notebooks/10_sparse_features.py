@@ -52,12 +52,12 @@ from nfdlab.panels import LossWatch, plots, style
 
 if budget == "smoke":
     tasks, toy_steps = 1, 8
-solids, stars, gauss = (nfd.problems.get(name) for name in ("shapes3d", "stars2d", "gp2d"))
+solids, stars = (nfd.problems.get(name) for name in ("shapes3d", "stars2d"))
 held_out, cube, square = nfd.problems.held_out(solids), nfd.cell_centres((24,) * 3), nfd.cell_centres((48, 48))
 
 # %% [markdown]
 # With `budget = "reference"` the next cell opens the weights that ship with the package. `"lesson"` trains the first of
-# the three here, in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
+# the two here, in two minutes of one core, with a live loss curve and a button to stop (the other gets a few steps).
 
 # %%
 watch = LossWatch("tokens, then diffusion over them")
@@ -65,9 +65,7 @@ if budget != "reference":
     display(watch)
 model = nfd.load_or_train("sparse_features", solids, budget=budget, seed=seed, device=device, watch=watch)
 few = budget if budget == "reference" else "smoke"
-shaper, smoother = (
-    nfd.load_or_train("sparse_features", one, budget=few, seed=seed, device=device) for one in (stars, gauss)
-)
+shaper = nfd.load_or_train("sparse_features", stars, budget=few, seed=seed, device=device)
 
 
 # %% [markdown]
@@ -277,12 +275,12 @@ for i in range(tasks):
                          "CRPS": crps(f(cube).cpu(), solid(cube)[0]).item()})
 kept = pd.DataFrame(rows).groupby(["seen", ""], sort=False).mean()
 display(kept.style.format("{:.3f}").set_caption(f"{tasks} solids, {keep} points of the surface or half of them"))
-kept_scores({"shapes3d": model, "stars2d": shaper, "gp2d": smoother})
+kept_scores({"shapes3d": model, "stars2d": shaper})
 
 # %% [markdown]
 # Half a surface is where the tokens help most: what was not touched has to be imagined, and they have seen other solids. The second table was measured over more
-# tasks when the weights were made: noise 0.05, points of the outline for shapes and solids, random places for `gp2d`; ratios to the best linear answer, which has the training
-# shapes' mean and covariance, and to the exact posterior. On `gp2d` with many observations the tokens are not precise enough, and kriging is better.
+# tasks when the weights were made: noise 0.05, points of the outline; ratios to the best linear answer, which has the training shapes' mean
+# and covariance.
 #
 # ## Who does the work?
 #
@@ -291,7 +289,7 @@ kept_scores({"shapes3d": model, "stars2d": shaper, "gp2d": smoother})
 
 # %%
 worth = {name: ablation.worth(ablation.kept("sparse_features", name))["to full"]
-         for name in ("shapes3d", "stars2d", "gp2d")}
+         for name in ("shapes3d", "stars2d")}
 plots.worth("sparse_features", "shapes3d")
 
 # %%
@@ -300,8 +298,7 @@ plots.worth("sparse_features", "stars2d")
 
 # %% [markdown]
 # On solids and outlines the best linear answer, which stands for everything that was learned, has more error. But a Gaussian with the mean and covariance of the draws
-# costs a tenth on solids and nothing that can be measured on outlines: there the gain is in mean and spread, not in shape. On `gp2d` the best linear answer
-# is better than the tokens.
+# costs a tenth on solids and nothing that can be measured on outlines: there the gain is in mean and spread, not in shape.
 #
 # ## Where it breaks
 #

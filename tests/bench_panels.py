@@ -42,7 +42,7 @@ PANELS = {
     "07 looking bump2d": 'looking(nfd.load("adaptive_sampling", "bump2d"), nfd.problems.get("bump2d"), looks=6)',
     "08 stochastic_field gp1d": EXPLORE.format("stochastic_field", "gp1d", ", count=4"),
     "09 modulated_field sawtooth1d": EXPLORE.format("modulated_field", "sawtooth1d", ", count=6"),
-    "10 sparse_features gp2d": EXPLORE.format("sparse_features", "gp2d", ", count=40, draws=8")}
+    "10 sparse_features stars2d": EXPLORE.format("sparse_features", "stars2d", ", count=24, draws=8")}
 IMPORTS = """import os
 import ipywidgets as W
 import nfdlab as nfd

@@ -38,6 +38,7 @@ from ..training import Run, Stage, reused
 
 VECTOR_CELLS = 4                         # cells a side to which observations of a frame are halved for a vector
 LONGEST = 1024                           # numbers in a film's latents whose covariance is kept
+LATE = 1 << 20                           # number of the first late training step, so that its films are fresh
 ROUNDING = 1e-4                          # of times in a window, beyond its ends
 
 
@@ -260,6 +261,8 @@ class TemporalField(NetworkConfig):
     # noise levels in training, ln sigma ~ N(ln median, width²); None: ln sigma even over all levels, since what frames
     # say is learned at high ones, and what they leave open, which is little, at low ones
     noise_levels: tuple[float, float] | None = None
+    late_levels: tuple[float, float] | None = None  # those of the last part of the training, if it has any of its own
+    late_share: float = 0.25                 # share of the denoiser's budget for that part
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
     steps: int = 12                          # sampling steps
@@ -273,11 +276,16 @@ class TemporalField(NetworkConfig):
         net = run.build(self)
         learn = TemporalLosses(self, run, net, samples=(16, 16))
         net.rescale(learn.sampled(net.raw, "first"))
-        batch = reused(learn.observed, self.reuse)
-        run.train(net, Stage("field", learn.reconstruct, net.autoencoder.parameters(), self.field_share, 2 * self.lr,
-                             after=learn.measure),
-                  Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), [
-                      *net.encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr))
+        batch, weights = reused(learn.observed, self.reuse), [*net.encoder.parameters(), *net.denoiser.parameters()]
+        rest, late = 1 - self.field_share, self.late_share if self.late_levels else 0.0
+        stages = [Stage("field", learn.reconstruct, net.autoencoder.parameters(), self.field_share, 2 * self.lr,
+                        after=learn.measure),
+                  Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), weights, rest * (1 - late), self.lr,
+                        after=learn.lower)]
+        if late:
+            stages.append(Stage("diffuse late", lambda i: learn.diffuse(LATE + i, *batch(LATE + i)), weights,
+                                rest * late, self.lr / 2))
+        run.train(net, *stages)
         return TemporalPosterior(net, run.record("temporal_field", self, **DecoderError.record(learn.errors())),
                                  self.steps)
 
@@ -288,6 +296,11 @@ class TemporalLosses(LatentLosses):
     def measure(self) -> None:
         super().measure()
         self.net.denoiser.noise_levels.train_at(*(self.config.noise_levels or EVEN))
+
+    def lower(self) -> None:
+        """Before the last stage: its noise levels."""
+        if self.config.late_levels:
+            self.net.denoiser.noise_levels.train_at(*self.config.late_levels)
 
     def reconstruct(self, i: int) -> Tensor:
         """Stage 1: encode films, decode them at query points, many of which lie where the film changes."""

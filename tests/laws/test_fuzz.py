@@ -43,7 +43,7 @@ PATIENCE = 10.0                      # seconds of the processor that one input m
 KINDS = (ValueError, TypeError, KeyError, IndexError, OSError)         # that a refusal may be
 MODELS = {"score_field": "gp1d", "sparse_conditional": "gp1d", "stochastic_field": "sawtooth1d",
           "modulated_field": "families1d", "weight_diffusion": "families1d", "adaptive_sampling": "step1d",
-          "temporal_field": "two_speed1dt", "coarse_to_fine": "powerlaw2d", "sparse_features": "gp2d",
+          "temporal_field": "two_speed1dt", "coarse_to_fine": "powerlaw2d", "sparse_features": "stars2d",
           "latent_field": "discs2d"}
 DOORS = {}
 

@@ -392,3 +392,13 @@ def test_a_run_that_is_told_to_end_leaves_no_folder_and_no_kernel(number, tmp_pa
         for _ in range(50):
             os.kill(kernel, 0)
             time.sleep(0.1)
+
+
+def test_run_takes_one_lesson_or_all_of_them(nfd, repository, monkeypatch, tmp_path):
+    for words in ((), ("00", "--all")):
+        assert nfd("run", *words).exit_code == 2
+    asked = []
+    monkeypatch.setattr("nfdlab.course.run_all", lambda *given, **more: asked.append((given, more)) or tmp_path / "a")
+    assert nfd("run", "--all", "-p", "seed", "3", "--jobs", "2", "-o", tmp_path / "out").exit_code == 0
+    (given, more), = asked
+    assert given == ({"seed": "3"}, tmp_path / "out") and more["jobs"] == 2

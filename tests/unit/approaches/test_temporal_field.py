@@ -151,6 +151,8 @@ def test_levels_of_training_are_the_configs_and_a_gaussian_shown_to_the_encoder_
     net = fitted("drift1dt", 2, "smoke", gaussian_rank=20, noise_levels=(0.2, 1.5)).net
     assert (net.denoiser.noise_levels.median, net.denoiser.noise_levels.width) == pytest.approx((0.2, 1.5))
     assert fitted("drift1dt", 2, "smoke").net.denoiser.noise_levels.width == EVEN[1]
+    late = fitted("drift1dt", 2, "smoke", late_levels=(0.1, 1.2)).net.denoiser.noise_levels
+    assert (late.median, late.width) == pytest.approx((0.1, 1.2))
     assert 0.5 < net.gaussian_channels.modes.square().sum(1).mean() < 1.5          # of a film of unit variance
 
 
