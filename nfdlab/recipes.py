@@ -10,6 +10,7 @@ from .core.checks import require, require_seed
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Approach, Budget, Problem, Source, Watch, quiet
+from .diffusion.schedule import EVEN
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 from .problems.arrays import Arrays
 
@@ -47,9 +48,8 @@ CONFIGS = {
                                            "sharpness": 8.0, "jitter": 0.003, "frame_noise": 0.1,
                                            "field_share": 0.08, "widths": (96,), "depth": 4, "batch": 48,
                                            "encoder_width": 64, "encoder_depth": 3, "noise_draws": 2,
-                                           "late_levels": (0.05, 1.8), "late_share": 0.22},
-    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 96, "field_share": 0.033, "late_levels": (0.3, 1.6),
-                                    "late_share": 0.18, "steps": 8},
+                                           "noise_levels": EVEN, "late_levels": (0.05, 1.8), "late_share": 0.22},
+    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 96, "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,
@@ -95,7 +95,7 @@ MANY = TrainingViews(usual=32, most=256, tail=0.5)                   # from a fe
 VIEWS = {"terrain2d": TrainingViews(usual=300, most=400, uneven=0.2, other_noise=0.2), "gp2d": TrainingViews(usual=80),
          "styles2d": TrainingViews(usual=80), "stars2d": OutlineViews(usual=60, most=120),
          "drift1dt": FrameViews(), "two_speed1dt": FrameViews(), "moving_disc2dt": FrameViews(whole=0.5, fixed=0.1),
-         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(whole=0.45, fixed=0.1, usual=1000),
+         "digits2d": MANY, "head2d": MANY, "film2dt": FrameViews(usual=1000),
          "shapes3d": OutlineViews(usual=60, most=120, outlined=0.8, corners=96)}
 
 

@@ -20,7 +20,6 @@ from ..core.fields import EvaluatedFields
 from ..core.grid import between_points, cell_centres, interpolate, take, to_grid
 from ..core.types import Budget, Card, Fields, ObservationBatch, Observations, Source, Views, Watch, quiet
 from ..diffusion.denoiser import Conditioning, Denoiser, GaussianPrior
-from ..diffusion.schedule import EVEN
 from ..encoders.grid_channels import CellMeans
 from ..fields.in_time import around, between
 from ..fields.liif import LIIF
@@ -258,11 +257,11 @@ class TemporalField(NetworkConfig):
     batch: int = 16                          # films in a batch of the denoiser
     reuse: int = 2                           # denoising steps on one batch of films and observations
     noise_draws: int = 1                     # how often each film of a batch is noised for a step
-    # noise levels in training, ln sigma ~ N(ln median, width²); None: ln sigma even over all levels, since what frames
-    # say is learned at high ones, and what they leave open, which is little, at low ones
+    # noise levels in training, ln sigma ~ N(ln median, width²); None: those that fit the films' own spread
     noise_levels: tuple[float, float] | None = None
-    late_levels: tuple[float, float] | None = None  # those of the last part of the training, if it has any of its own
-    late_share: float = 0.25                 # share of the denoiser's budget for that part
+    # those of the last part of the training, if not None: low, since seen frames leave little open
+    late_levels: tuple[float, float] | None = (0.4, 1.8)
+    late_share: float = 0.2                  # share of the denoiser's budget for that part
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
     steps: int = 12                          # sampling steps
@@ -295,7 +294,8 @@ class TemporalLosses(LatentLosses):
 
     def measure(self) -> None:
         super().measure()
-        self.net.denoiser.noise_levels.train_at(*(self.config.noise_levels or EVEN))
+        if self.config.noise_levels:
+            self.net.denoiser.noise_levels.train_at(*self.config.noise_levels)
 
     def lower(self) -> None:
         """Before the last stage: its noise levels."""
