@@ -71,6 +71,7 @@ class FrameEncoder(nn.Module):
         self.frames, self.side = frames, max(cells, side // 2)
         self.within = GridEncoder(d, channels * (side // self.side) ** d, self.side, cells, width, width, dilations=())
         self.join = nn.Linear(width * cells**d + more, width)
+        nn.init.normal_(self.join.weight[:, -more:], std=more**-0.5)       # few numbers among many, that say most
         self.blocks = nn.ModuleList(nn.ModuleList([MLPBlock(width), FrameAttention(width, frames)])
                                     for _ in range(depth))
 
