@@ -142,6 +142,7 @@ def signposted(folder: Path) -> dict[Path, str]:
     """The text of each lesson, with a line under its title that leads to the lessons before and after it."""
     order, texts = in_order(folder), {}
     for before, path, after in zip([None, *order[:-1]], order, [*order[1:], None], strict=True):
+        after = None if after and after.stem not in WAY and path.stem in WAY else after     # its lesson stays as it is
         links = [f"{words} [`{p.stem}`]({p.stem}.ipynb)" for words, p in (("before:", before), ("next:", after)) if p]
         line = f"# *{' · '.join(links)}*\n#\n" if links else ""
         texts[path] = SIGNPOST.sub(lambda m, line=line: m[1] + line, path.read_text(encoding="utf-8"), count=1)

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "nfdlab"
 RANKS = ["core weights", "exact nn", "problems observation fields encoders diffusion training", "gaussian", "latents",
          "inference", "approaches baselines", "store recipes", "loading", "evaluate", "panels", "jupyter",
-         "pairs", "tables", "report doctor terminal", "cli"]
+         "pairs", "tables", "report doctor terminal", "course", "cli"]
 RANK = {unit: i for i, line in enumerate(RANKS) for unit in line.split()}
 TRUTH = {"problems", "observation", "evaluate", "baselines"}
 LEARNERS = ("gaussian", "latents", "inference", "approaches")

@@ -316,7 +316,7 @@ def test_sync_and_its_check(nfd, repository):
     approaches = repository / "APPROACHES.md"
     approaches.write_text(approaches.read_text(encoding="utf-8").replace("| 5 |", "| 6 |"), encoding="utf-8")
     result = nfd("sync", "--check")
-    assert result.exit_code == 1 and "APPROACHES.md: its tables" in result.output and "ipynb" not in result.output
+    assert result.exit_code == 1 and "APPROACHES.md: tables" in result.output and "ipynb" not in result.output
     assert "wrote APPROACHES.md" in nfd("sync").output and nfd("sync", "--check").exit_code == 0
     (repository / "notebooks" / "05_deep.py").write_text(lesson("x = 3"), encoding="utf-8")
     result = nfd("sync", "--check")

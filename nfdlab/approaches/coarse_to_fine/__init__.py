@@ -265,8 +265,6 @@ class CoarseToFine(NetworkConfig):
     also_points: float = 0.3                 # share of these that are seen at points too
     unconditional_share: float = 0.1         # share of training functions of which nothing is seen
     average_share: float = 0.45              # share of the budget for coarse values and the average detail
-    # noise levels in training, ln sigma ~ N(ln median, width²): low, since a coarse picture leaves little open
-    noise_levels: tuple[float, float] = (0.3, 1.8)
     batch: int = 32                          # functions in a batch
     queries: int = 64                        # query points of each function in a training step
     lr: float = 2e-3                         # learning rate
@@ -298,7 +296,6 @@ class CoarseToFineLosses(LatentLosses):
         coarse = torch.cat([block_averages(fine, net.coarse_side) for _, fine in batches])
         net.unit.calibrate(coarse)
         net.coarse.noise_levels.calibrate(net.unit(coarse))
-        net.coarse.noise_levels.train_at(*self.config.noise_levels)
         left = [(fine - to_grid(net.enlarged(cell_centres((net.side,) * net.d).to(fine), net.coarse_values(fine)),
                                 (net.side,) * net.d).movedim(-1, 1)) for _, fine in batches[:8]]
         net.size.copy_(torch.cat(left).transpose(0, 1).flatten(1).std(1).clamp_min(1e-3))
@@ -378,7 +375,6 @@ class CoarseToFineLosses(LatentLosses):
         detail.unit.calibrate(rest)
         unit = detail.unit(rest)
         detail.denoiser.noise_levels.calibrate(unit)
-        detail.denoiser.noise_levels.train_at(*self.config.noise_levels)
         if detail.covariance is not None:
             detail.covariance.calibrate(unit)
         away = interpolate(unit, free) - detail.unit(at.mT).mT
