@@ -293,8 +293,8 @@ near = (fine[:, 0].abs() < 0.15), (x[:, 0].abs() < 0.15)
 ax.plot(fine[near[0]], curve(fine)[0][near[0]], color=style.TRUTH, lw=style.THIN)
 ax.plot(fine[near[0]], shown[near[0]], color=style.MODEL, lw=style.THICK, alpha=0.8)
 ax.plot(x[near[1]], y[near[1]], "o", ms=4, mfc=style.DOT, mec=style.RING)
-style.dress(ax, x="x", title=f"Frequency ×10: error {broken[10][0]:.2f} at the samples, {broken[10][1]:.2f} between them "
-                             f"(×1: {broken[1][0]:.2f}, {broken[1][1]:.2f})")
+style.dress(ax, x="x", title=f"Frequency ×10: error {broken[10][0]:.2f} at the samples, "
+            f"{broken[10][1]:.2f} between them (×1: {broken[1][0]:.2f}, {broken[1][1]:.2f})")
 figure
 
 # %% [markdown]
@@ -311,7 +311,7 @@ figure
 # %%
 check = Exercises({
     1: (lambda share: 0.9 < share <= 1.001, "Train longer: steps=4000, and look at the last of `periods`."),
-    2: (lambda error: error < missed["relu"], "Scale the place before the first layer: a polygon bends more often then."),
+    2: (lambda error: error < missed["relu"], "Scale the place before the first layer."),
     3: (lambda off: off < 0.1, "Fit `field(x)` to y and, by torch.autograd.grad, its slope to the curve's slope."),
 })
 

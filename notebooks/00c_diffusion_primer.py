@@ -227,8 +227,8 @@ figure, ((ax,),) = style.picture(size=(8.2, 2.8))
 for (name, curve), shade in zip(error.items(), (style.BASELINE, style.TRUTH), strict=True):
     ax.loglog(list(curve), list(curve.values()), marker="o", ms=4, color=shade, label=name)
 ax.set_xticks(counts, counts), ax.minorticks_off()
-style.dress(ax, x="steps", y="error of an end", title=f"An error of 0.01 takes {need['first order']} steps of first order, "
-                                                      f"{need['second order']} of second")
+style.dress(ax, x="steps", y="error of an end",
+            title=f"Error 0.01 takes {need['first order']} steps of first order, {need['second order']} of second")
 style.legend(ax, loc="lower left")
 figure
 
@@ -309,8 +309,8 @@ for n in (2, 3, 4, 6, 8, 12, 24):
     ax.hist(found, 120, range=(-3, 3), density=True, color=style.MODEL, alpha=0.6)
     density = torch.exp(-((line - middle) ** 2) / (2 * width**2)) / (width * (2 * torch.pi) ** 0.5) @ chance
     ax.plot(line, density, color=style.TRUTH, lw=style.THIN)
-    style.dress(ax, x="x", y="density", title=f"{n} steps: {left.float().mean():.0%} left, humps {wide:.2f} times as wide "
-                                              "as they should be")
+    style.dress(ax, x="x", y="density", title=f"{n} steps: {left.float().mean():.0%} left, "
+                f"humps {wide:.2f} times as wide as they should be")
     knob[n] = page
 panel = Flipbook("steps", knob, start=8)
 panel
@@ -355,7 +355,7 @@ table.style.format("{:.3f}").set_caption("distance to fresh data, mean and stand
 check = Exercises({
     1: (lambda n: n <= 24, "Compare the medians in `error`; second order needs fewer."),
     2: (lambda share: 0.25 < share < 0.35, "The shares come from the clean numbers that are shown in training."),
-    3: (lambda odds: abs(odds - left_exact) < 0.12, "p(reading | x₀) ∝ exp(−(reading − x₀)²/(2·0.8²)): weigh 4096 clean numbers."),
+    3: (lambda odds: abs(odds - left_exact) < 0.12, "Weigh 4096 clean numbers by exp(−(reading − x₀)²/(2·0.8²))."),
 })
 
 cases = {"20 … 0.02": (20.0, 0.02), "start at 0.3": (0.3, 0.02), "stop at 0.6": (20.0, 0.6)}
