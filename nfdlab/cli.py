@@ -109,6 +109,13 @@ def run(notebook: Annotated[str | None, Argument(help="05_sparse_conditional, it
     console.print(f"{written.notebook}  the same as a notebook, executed", style="dim", soft_wrap=True)
 
 
+@app.command()
+def gallery(out: Annotated[Path, Option("-o", "--out", file_okay=False, help="Folder of the site.")] = Path("site"),
+            jobs: Annotated[int | None, Option(min=1, help="Lessons at once; one a core by default.")] = None):
+    """All lessons, executed, as a static site for those who only look. The same command goes on after a stop."""
+    run_every({}, out, jobs, 1800)
+
+
 def run_every(given: dict, out: Path, jobs: int | None, timeout: int) -> None:
     """Run all lessons and say where the page is that leads to their reports."""
     from .course import run_all
@@ -288,6 +295,24 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
     (out / "bench.png").write_bytes(benchmark(table.ranking()).png())
     console.print(f"{out / 'bench.csv'}  {len(table.rows)} rows, with ranking.csv and bench.png", style="dim")
     raise typer.Exit(int(bool(table.failed)))
+
+
+@app.command("bake-off")
+def bake_off(seconds: Annotated[float, Option(min=1.0, help="Seconds of one core to train each.")] = 60.0,
+             tasks: Annotated[int, Option(min=1, help="Tasks for each problem, pattern and number.")] = 16,
+             jobs: Annotated[int | None, Option(min=1, help="Processes; one a core by default.")] = None,
+             out: Annotated[Path, Option("-o", "--out", help="The folder for all that is made.")] = Path("bake_off")):
+    """Train all approaches equally long on six problems, score them, say which to take. Resumes after a stop."""
+    from .evaluate import bake_off as bakes
+    from .evaluate import guide
+    from .terminal import console, interruptible, phases
+
+    kept = f"Stopped; what is finished is kept in {out}; the same command resumes from there."
+    with interruptible(lambda: kept), phases("bake-off") as progress:
+        found = bakes.run(out, seconds=seconds, tasks=tasks, jobs=jobs, progress=progress)
+    for branch in guide.branches(found):
+        console.print(f"{branch.need}: [bold]{branch.take}[/], {branch.because}", soft_wrap=True)
+    console.print(f"{out / 'scores.csv'}  {len(found.bench.rows)} rows, with costs.csv and pictures.npz", style="dim")
 
 
 @app.command()

@@ -3,22 +3,25 @@
 A report that was made of the same lesson with the same parameters is kept, so the same command goes on after a stop.
 """
 
+import base64
 import hashlib
-import os
+import io
+import re
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from joblib import cpu_count
-from joblib.externals.loky import as_completed, get_reusable_executor
+from PIL import Image
 
 from . import __version__, report
 from .core.checks import require, require_count
 from .core.files import write_text
-from .core.processes import end_with_parent
+from .core.processes import side_by_side
 from .jupyter.lessons import home, lesson_parameters, title, validate
-from .jupyter.page import html
+from .jupyter.page import html, picture
 from .tables import in_order
 
 KEY = "nfdlab_report"                # of a notebook's metadata: what its report was made of
@@ -54,21 +57,13 @@ def run_all(parameters: dict[str, Any] | None = None, out_dir: str | Path = "rep
 
 def _executed(todo: dict[Path, dict], out: Path, jobs: int, timeout: int, progress) -> dict[Path, str]:
     """Run lessons in processes; what was said of those that failed."""
-    if not todo:
-        return {}
-    threads = str(max(1, cpu_count() // jobs))
-    pool = get_reusable_executor(max_workers=jobs, timeout=20, env={"OMP_NUM_THREADS": threads},
-                                 initializer=end_with_parent, initargs=(os.getpid(),))
     failed: dict[Path, str] = {}
-    try:
-        waiting = {pool.submit(_run, path, given, out, timeout): path for path, given in todo.items()}
-        for done, future in enumerate(as_completed(waiting), 1):
-            if future.exception() is not None:
-                failed[waiting[future]] = f"{waiting[future].stem}: {future.exception()}"
-            progress(done)
-    except BaseException:
-        pool.shutdown(wait=True, kill_workers=True)
-        raise
+    each = ((path, given, out, timeout) for path, given in todo.items())
+    for done, ((path, *_), _, error) in enumerate(side_by_side(
+            _run, each, max(1, jobs), threads=max(1, cpu_count() // max(1, jobs))), 1):
+        if error is not None:
+            failed[path] = f"{path.stem}: {error}"
+        progress(done)
     return failed
 
 
@@ -99,13 +94,29 @@ def _made(path: Path, given: dict, out: Path) -> dict:
 
 
 def _index(paths: list[Path], out: Path, given: dict) -> str:
-    """The page that leads to the reports, in the order of the way."""
-    rows = ["# nfdlab: the lessons", "", "| report | what it asks | seconds |", "|---|---|---|"]
+    """The page that leads to the reports, in the order of the way: a picture and a question each."""
+    rows = ["# nfdlab: the lessons", "", "Sparse observations become a distribution over continuous functions: ten ways to "
+            "marry a neural field and a diffusion model, with the exact answer next to every picture.", "",
+            '<div class="cards">']
     for path in paths:
         heading, own = title(path), {k: v for k, v in given.items() if k in lesson_parameters(path)}
         made = _made(path, own, out)
-        name = f"[{path.stem}]({path.stem}.html)" if made else path.stem
-        rows.append(f"| {name} | {heading.partition('·')[2].strip() or heading} | {made.get('seconds', 'failed')} |")
+        asks = escape(re.sub(r"[*_`$]", "", heading.partition("·")[2].strip() or heading))
+        inside = f"{_thumbnail(path)}<b>{path.stem}</b><span>{asks}</span><small>{made.get('seconds', 'failed')} s</small>"
+        rows.append(f'<a class="card" href="{path.stem}.html">{inside}</a>' if made else
+                    f'<div class="card">{inside.replace("failed s", "failed")}</div>')
     chosen = ", ".join(f"{k} = {v!r}" for k, v in given.items()) or "their own parameters"
-    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join(rows))])
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join([*rows, "</div>"]))])
     return html(page, out, f"Lessons run with {chosen} by nfdlab {__version__}.")
+
+
+def _thumbnail(path: Path) -> str:
+    """A lesson's picture, made small, inside an `<img>`; nothing where there is none."""
+    source = path.parent / "pictures" / f"{path.stem}.png"
+    if not source.exists():
+        return ""
+    held = io.BytesIO()
+    with Image.open(source) as image:
+        image.thumbnail((640, 480))
+        image.convert("RGB").save(held, "webp", quality=80)
+    return picture("image/webp", base64.b64encode(held.getvalue()).decode(), "")

@@ -5,7 +5,9 @@ A table stands between `<!-- name: begin -->` and `<!-- name: end -->`. Nothing 
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from textwrap import indent
 
 from PIL import Image
 
@@ -91,6 +93,30 @@ def work(root: Path) -> str:
     return f"{found}\n\n**The network adds nothing that can be measured**: {', '.join(idle) or 'nowhere'}."
 
 
+def which(root: Path, folder: str = "notebooks/", kinds: bool = False) -> str:
+    """Which one to take, by kind of data and by need, from the bake-off that is kept; links to lessons in `folder`."""
+    from .evaluate import bake_off, guide
+
+    found, rows = bake_off.kept(), []
+    for branch in [guide.by_kind(found, kind) for kind in bake_off.PROBLEMS] if kinds else guide.branches(found):
+        take = f"`{branch.take}`"
+        if branch.take in approaches.names():
+            take = f"[{take}]({folder}{approaches.card(branch.take).order:02d}_{branch.take}.ipynb)"
+        problem = bake_off.PROBLEMS.get(branch.need)
+        rows.append([branch.need + (f" (`{problem}`)" if problem else ""), take,
+                     ", ".join(f"`{name}`" for name in branch.also) or "–", branch.because])
+    return table(["data or need", "take", "cannot be told from it", "because"], rows)
+
+
+def extremes(root: Path) -> str:
+    """Each approach's best and worst problem in the bake-off that is kept."""
+    from .evaluate import bake_off, guide
+
+    return table(["approach", "best on", "worst on"], [
+        [f"`{name}`", f"`{row.iloc[0]}` {row.iloc[1]:.2f}", f"`{row.iloc[2]}` {row.iloc[3]:.2f}"]
+        for name, row in guide.extremes(bake_off.kept()).iterrows()])
+
+
 def rivals(root: Path) -> str:
     """The classical baselines on the problems where a network must win, as they are kept."""
     from .evaluate.ranking import kept_rivals
@@ -173,6 +199,8 @@ def first_pictures(root: Path) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
+    "which": ("README.md", which), "extremes": ("APPROACHES.md", extremes),
+    "which kind": ("notebooks/00_start_here.py", partial(which, folder="", kinds=True)),
     "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "rivals": ("APPROACHES.md", rivals),
     "problems": ("APPROACHES.md", problem_list), "pictures": ("notebooks/TEACHING.md", first_pictures)}
 
@@ -188,8 +216,9 @@ def written(root: Path) -> dict[Path, str]:
         require(text.count(begin) == text.count(end) == 1 and text.index(begin) < text.index(end),
                 must=f"{file}: a place for the table {name!r}.", came=str(path),
                 why="Tables are written between two comments, and nothing else is touched.", do=f"{begin}, {end}.")
-        head, rest = text.split(begin)
-        texts[path] = f"{head}{begin}\n{make(root)}\n{end}{rest.split(end)[1]}"
+        mark = "# " if path.suffix == ".py" else ""      # prose of a lesson
+        (head, rest), made = text.split(begin), indent(make(root), mark)
+        texts[path] = f"{head}{begin}\n{made}\n{mark}{end}{rest.split(end)[1]}"
     return texts
 
 

@@ -45,11 +45,18 @@ def interruptible(message: Callable[[], str]):
 @contextmanager
 def bar(title: str, unit: str):
     """A progress bar; yields progress(done, total)."""
+    with phases(title, unit) as progress:
+        yield lambda done, total: progress(title, done, total)
+
+
+@contextmanager
+def phases(title: str, unit: str = ""):
+    """A progress bar of several phases; yields progress(words, done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
                TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=aside) as shown:
         task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        yield lambda words, done, total: shown.update(task, description=words, completed=done, total=total)
 
 
 @contextmanager

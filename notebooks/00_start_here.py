@@ -181,6 +181,15 @@ for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging")
 # | What happened between the frames? | `06_temporal_field` |
 # | What if there is no grid? | `10_sparse_features` |
 # | Where would you look next? | `07_adaptive_sampling` |
+# | Which one should I use? | `11_bake_off` |
 #
 # Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact
-# answer, and breaks it. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.
+# answer, and breaks it. Letters and words are in `GLOSSARY.md`. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.
+#
+# ## Which approach for which data?
+#
+# All ten after a minute of training each, on the same observations; `11_bake_off` says how, and what to take where few points, clumps, speed
+# or calibration decide.
+#
+# <!-- which kind: begin -->
+# <!-- which kind: end -->

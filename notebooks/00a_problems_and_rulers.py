@@ -48,6 +48,7 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
 from nfdlab.evaluate.table import compare
+from nfdlab.jupyter.exercises import Exercises
 from nfdlab.panels import plots, style
 
 if budget == "smoke":  # nothing is trained here: a budget is a number of tasks
@@ -128,7 +129,7 @@ pd.Series(left, name="spread left").sort_values().to_frame().style.format("{:.0%
 #
 # ## Smallest version
 #
-# For smooth Gaussian curves with kernel $e^{-r^2/2\ell^2}$, the textbook's formula, dense and from nothing. Where a curve has
+# For smooth Gaussian curves with kernel $e^{-|x - x'|^2/2\ell^2}$, the textbook's formula, dense and from nothing. Where a curve has
 # one number or two, write down all the curves there are, weigh each, and average: no algebra, and no doubt.
 
 # %%
@@ -498,6 +499,11 @@ plots.benchmark(
 # %%
 from nfdlab.evaluate.ranking import kept_rivals
 
+check = Exercises({
+    1: (lambda odds: max(abs(odds[gap] - 0.5) for gap in (10, 15)) < 0.1, "How far does the pattern turn in a gap?"),
+    2: (lambda sure: sure[0.0] > 0.999 and sure[0.0] > sure[0.5] > sure[2.0], "Count on which side the jump is likelier."),
+    3: (lambda left: 0 <= left[1] < left[0] or keep == 0, "Root mean square of the standard deviation on the line."),
+})
 known = kept_rivals().ranking().set_index(["problem", "contestant"])
 linear_ = known["crps"].unstack()["optimal_interpolation"]
 plots.benchmark(
@@ -517,21 +523,25 @@ plots.benchmark(
 #
 # ## Exercises
 #
-# **1 · Turn a knob.** One frame in five is blind. Is one in ten, or one in fifteen? Why?
+# **1 · Turn a knob.** One frame in five is blind. Is one in ten, or one in fifteen? Why? `check(1, odds)` takes the odds of
+# the first direction by gap.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
+# odds = {}                                                     # a whole number of half turns: no way to tell
 # for gap in (9, 10, 11, 15):
 #     film = wheel.prior.parts[0].draw(1, seed=seed)
 #     posterior = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=seed))
-#     print(gap, f"{posterior.log_weights.exp()[0]:.2f}")         # a whole number of half turns: no way to tell
-#     assert gap not in (10, 15) or abs(posterior.log_weights.exp()[0] - 0.5) < 0.1
+#     odds[gap] = posterior.log_weights.exp()[0].item()
+# print({gap: round(share, 2) for gap, share in odds.items()})
+# check(1, odds)
 # ```
 #
 # </details>
 #
 # **2 · Change a line.** Let the measurements of the step be noisy. After one in the middle, how sure can one be of the side?
+# `check(2, sure)` takes the mean of the larger chance, by noise.
 #
 # <details><summary>Solution</summary>
 #
@@ -545,12 +555,13 @@ plots.benchmark(
 #         chances.append(max(below, 1 - below))
 #     sure[noise] = sum(chances) / len(chances)
 # print({noise: round(chance, 2) for noise, chance in sure.items()})
-# assert sure[0.0] > 0.999 and sure[0.0] > sure[0.5] > sure[2.0]
+# check(2, sure)
 # ```
 #
 # </details>
 #
 # **3 · Write a piece.** Make a world of your own, say a chirp of unknown pitch and place, with its exact posterior.
+# `check(3, (before, after))` takes its spread before and after observations.
 #
 # <details><summary>Solution</summary>
 #
@@ -563,7 +574,7 @@ plots.benchmark(
 # truth = world.draw(1, seed=seed)
 # seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
 # before, after = (Exact(world).moments(s, line)[1].square().mean().sqrt().item() for s in (None, seen))
-# assert after < before or keep == 0
+# check(3, (before, after))
 # plots.fans({f"chirp: {after / before:.0%} left": (truth, seen, Exact(world).draw(seen, 64, seed=seed))})
 # ```
 #

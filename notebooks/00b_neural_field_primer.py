@@ -19,7 +19,7 @@
 #
 # A *neural field* is a network whose input is a place and whose output is the value there. It is one function, stored in
 # weights instead of an array. This primer fits one curve with three such networks, in thirty lines, and looks at what they learn
-# first, at what lies between the samples, and at slopes. No diffusion yet: that is `00c_diffusion_primer`.
+# first, at what lies between the samples, and at slopes. Nothing is drawn yet: that is `00c_diffusion_primer`.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*; it takes half a minute.
 
@@ -149,13 +149,13 @@ figure
 #
 # ## Idea in symbols
 #
-# A field is $f_\theta : \mathbb{R}^d \to \mathbb{R}^c$, fitted by
+# A field is $f_\theta : \mathbb{R}^d \to \mathbb{R}$, fitted by
 #
 # $$\min_\theta \sum_i \lVert f_\theta(x_i) - y_i \rVert^2, \qquad
-# f_\theta(x) = W_3\,\sigma(W_2\,\sigma(W_1 \gamma(x) + b_1) + b_2) + b_3 .$$
+# f_\theta(x) = W_3\,\varphi(W_2\,\varphi(W_1 \gamma(x) + b_1) + b_2) + b_3 .$$
 #
-# With $\gamma(x) = x$ and $\sigma = \mathrm{ReLU}$ small steps change slow waves first. This is *spectral bias* (Rahaman et al.
-# 2019). Fourier features change $\gamma$ to $(\sin Bx, \cos Bx)$; a SIREN changes $\sigma$ to $\sin(\omega \cdot)$. Both put
+# With $\gamma(x) = x$ and $\varphi = \mathrm{ReLU}$ small steps change slow waves first. This is *spectral bias* (Rahaman et al.
+# 2019). Fourier features change $\gamma$ to $(\sin Bx, \cos Bx)$; a SIREN changes $\varphi$ to $\sin(\omega_0 \cdot)$. Both put
 # fast waves within reach of the first step.
 #
 # *Predict:* the five waves are equally high. Which will the ReLU network know first, and will it know the fastest at the end?
@@ -246,7 +246,7 @@ panel
 
 # %% [markdown]
 # 32 samples of 16 periods are two a period, the least that tells a wave from a slower one (Nyquist). The best field still misses
-# much between the samples. No frequency is right for the samples alone; it is a *prior*, chosen by hand. (Fast sines turn a small
+# much between the samples. No frequency is right for the samples alone; it is a *prior*, what one believes before the samples, chosen by hand. (Fast sines turn a small
 # change of weights into a large one of values, so beyond 15 the steps are made smaller in proportion.)
 #
 # ## Against the others
@@ -273,7 +273,7 @@ scores.style.format("{:.2f}").set_caption(f"error between 12 samples, mean and s
 # %% [markdown]
 # Kriging wins, and every SIREN was fitted well. A network that is fitted to twelve numbers knows these twelve numbers. What lies
 # between them must come from *other curves of the same kind*: from a prior, learned. That is what the ten lessons do: a network
-# learns from many functions which functions there are, a diffusion draws one that fits the samples, and a field, which you have
+# learns from many functions which functions there are, a generative model draws one that fits the samples, and a field, which you have
 # now met, says what it is anywhere.
 #
 # ## Where it breaks
@@ -301,7 +301,7 @@ figure
 # The loss says all is well. So a field is never judged where it was fitted.
 #
 # **When to use a field:** values at scattered places; slopes; more coordinates than an array can hold; one network for many functions,
-# chosen by a latent. **When not:** to interpolate a few numbers; there kriging is better and says how sure it is. **Cost:** a
+# chosen by a few numbers, its *latent*. **When not:** to interpolate a few numbers; there kriging is better and says how sure it is. **Cost:** a
 # few hundred small steps for one function, a thousandth of that once a network has learned to choose the field for you.
 #
 # ## Exercises

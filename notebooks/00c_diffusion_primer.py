@@ -17,8 +17,8 @@
 #
 # **How does noise become a draw?**
 #
-# A generative model turns random numbers into things that look as if they came from the data. Diffusion does it with one skill, and that
-# skill is ordinary regression: take a noisy thing, say what the clean one was. This primer does it for single numbers, where
+# A generative model turns random numbers into things that look as if they came from the data. Diffusion can do one thing, and that
+# is ordinary regression: take a noisy thing, say what the clean one was. This primer does it for single numbers, where
 # everything can be seen and the best possible network is a formula: thirty lines to train, thirty to draw.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*; it takes half a minute.
@@ -65,8 +65,8 @@ def data(n, rng):
 # %% [markdown]
 # ## Smallest version
 #
-# **Noise.** Take a clean number $x_0$ and add normal noise of size $\sigma$: $x = x_0 + \sigma\varepsilon$. **The denoising loss.** A
-# network sees $x$ and $\sigma$ and says what $x_0$ was; the loss is its squared error. **Training** is that, at random $\sigma$.
+# **Noise.** Take a clean number $z_0$ and add normal noise of size $\sigma$: $z = z_0 + \sigma\varepsilon$. **The denoising loss.** A
+# network sees $z$ and $\sigma$ and says what $z_0$ was; the loss is its squared error. **Training** is that, at random $\sigma$.
 
 # %%
 torch.manual_seed(seed)
@@ -76,12 +76,12 @@ net = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), n
 spread = data(4096, rng).std()  # of the data
 
 
-def learned(x, sigma):
-    """The denoiser D(x, sigma) of x (n, 1): the network's guess of the clean number."""
-    sigma = torch.as_tensor(sigma).expand(len(x))[:, None]
+def learned(z, sigma):
+    """The denoiser D(z, sigma) of z (n, 1): the network's guess of the clean number."""
+    sigma = torch.as_tensor(sigma).expand(len(z))[:, None]
     size = (sigma**2 + spread**2).sqrt()
     skip, out = spread**2 / size**2, sigma * spread / size
-    return skip * x + out * net(torch.cat([x / size, sigma.log() / 4], 1))
+    return skip * z + out * net(torch.cat([z / size, sigma.log() / 4], 1))
 
 
 adam, losses = torch.optim.Adam(net.parameters(), 3e-3), []
@@ -98,23 +98,23 @@ print(f"loss: {sum(losses[:20]) / 20:.2f} at first, {sum(losses[-100:]) / 100:.2
 
 
 # %% [markdown]
-# Line by line. `net` takes two numbers, the noisy $x$ and the noise level, and gives one. `learned` wraps it so that each number the net
-# sees and gives is about one in size (Karras et al. 2022): at little noise $x$ itself is a good guess and is passed on (`skip`
+# Line by line. `net` takes two numbers, the noisy $z$ and the noise level, and gives one. `learned` wraps it so that each number the net
+# sees and gives is about one in size (Karras et al. 2022): at little noise $z$ itself is a good guess and is passed on (`skip`
 # near 1); at much noise the net answers alone (`out` near `spread`). In the loop: 512 fresh clean numbers; a noise level for each,
 # log-normal around 0.6; the noise; the loss, weighted so that all levels count alike; one step of Adam.
 #
 # The loss does not go to nought, and should not: from a noisy number nobody can tell the clean one. The best guess is the mean of
-# all clean numbers that could have been, $D^*(x, \sigma) = \mathbb{E}[x_0 \mid x]$. For two normal humps that is a formula, `exact`.
+# all clean numbers that could have been, $D^*(z, \sigma) = \mathbb{E}[z_0 \mid z]$. For two normal humps that is a formula, `exact`.
 #
 # **Sampling.** Start from pure noise at a high level. Ask for the guess, walk a little of the way to it, to a lower level; ask again.
 
 # %%
-def exact(x, sigma):
-    """The best denoiser there can be: the mean of the clean number, given x (n, 1)."""
-    sigma = torch.as_tensor(sigma, dtype=x.dtype).expand(len(x))[:, None]
+def exact(z, sigma):
+    """The best denoiser there can be: the mean of the clean number, given z (n, 1)."""
+    sigma = torch.as_tensor(sigma, dtype=z.dtype).expand(len(z))[:, None]
     total = sigma**2 + width**2
-    odds = (chance.log() - (x - middle) ** 2 / (2 * total)).softmax(1)  # which hump it came from
-    return (odds * (middle * sigma**2 + x * width**2) / total).sum(1, keepdim=True)
+    odds = (chance.log() - (z - middle) ** 2 / (2 * total)).softmax(1)  # which hump it came from
+    return (odds * (middle * sigma**2 + z * width**2) / total).sum(1, keepdim=True)
 
 
 sigmas = karras(levels, lowest, highest)  # from highest to lowest, then 0
@@ -123,13 +123,13 @@ noise = highest * normals(seed, 1024, (1,), "start")
 
 @torch.no_grad()
 def walk(denoise, sigmas):
-    """From noise to data: x at every level, (levels + 1, n)."""
-    x = noise / highest * sigmas[0]
-    found = [x]
+    """From noise to data: z at every level, (levels + 1, n)."""
+    z = noise / highest * sigmas[0]
+    found = [z]
     for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
-        guess_now = denoise(x, now)
-        x = guess_now + then / now * (x - guess_now)
-        found.append(x)
+        guess_now = denoise(z, now)
+        z = guess_now + then / now * (z - guess_now)
+        found.append(z)
     return torch.stack(found)[:, :, 0]
 
 
@@ -151,7 +151,7 @@ for ax, (name, path), shade in zip(axes[0], paths.items(), (style.EXACT, style.M
     ax.plot(path[:, :60], color=shade, lw=style.THIN, alpha=style.DRAW_ALPHA)
     style.dress(ax, x="step", title=f"{name}: {shares[name]:.0%} end left (right is {chance[0]:.0%})")
 axes[0, 0].set_ylim(-5, 5)
-axes[0, 0].set_ylabel("x", fontsize=style.FONT)
+axes[0, 0].set_ylabel("z", fontsize=style.FONT)
 print(f"You said {guess:.0%}. {same:.1%} of the starts end in the same hump with both.")
 figure
 
@@ -160,7 +160,7 @@ figure
 #
 # ## Idea in symbols
 #
-# What is left to learn is the guess $D(x, \sigma)$. *Predict:* at little noise, which clean number is the best guess for $x = 0$? And at
+# What is left to learn is the guess $D(z, \sigma)$. *Predict:* at little noise, which clean number is the best guess for $z = 0$? And at
 # much noise?
 
 # %%
@@ -174,7 +174,7 @@ for ax, sigma in zip(axes[0], (0.2, 0.7, 2.0), strict=True):
     ax.plot(line, line, color=style.BASELINE, lw=style.THIN, ls=(0, (4, 3)))
     ax.plot(line, best, color=style.EXACT, lw=style.THICK)
     ax.plot(line, mine, color=style.MODEL, lw=style.THIN)
-    style.dress(ax, x="noisy x", title=f"σ = {sigma:g}: learned off by {off:.3f}")
+    style.dress(ax, x="noisy z", title=f"σ = {sigma:g}: learned off by {off:.3f}")
 axes[0, 0].set_ylim(-2.2, 2.2)
 axes[0, 0].set_ylabel("guess of the clean number", fontsize=style.FONT)
 figure
@@ -184,21 +184,21 @@ figure
 # Blue is the formula, orange the network, which was never given it; grey is the noisy number itself. At little noise the guess is in the
 # nearer hump, at much noise it is the mean of everything.
 #
-# Noisy data have a density $p_\sigma(x)$. Its *score* $\nabla \log p_\sigma$ points to where there is more data, and a denoiser knows it
+# Noisy data have a density $p_\sigma(z)$. Its *score* $\nabla \log p_\sigma$ points to where there is more data, and a denoiser knows it
 # (Tweedie's formula):
 #
-# $$\nabla_x \log p_\sigma(x) = \frac{D^*(x, \sigma) - x}{\sigma^2} .$$
+# $$\nabla_z \log p_\sigma(z) = \frac{D^*(z, \sigma) - z}{\sigma^2} .$$
 #
-# Move every point along $\frac{dx}{d\sigma} = -\sigma\,\nabla_x \log p_\sigma(x) = \frac{x - D(x, \sigma)}{\sigma}$ as $\sigma$ falls, and their
+# Move every point along $\frac{\mathrm{d}z}{\mathrm{d}\sigma} = -\sigma\,\nabla_z \log p_\sigma(z) = \frac{z - D(z, \sigma)}{\sigma}$ as $\sigma$ falls, and their
 # density stays $p_\sigma$ all the way down to the data's own. This is the *probability-flow ODE* (Song et al. 2021). `walk` is a solver of
-# it. If $D$ stood still during a step from $s$ to $t$, the solution would be exact:
+# it. If $D$ stood still during a step from $\sigma$ to the next level $\sigma'$, the solution would be exact:
 #
-# $$x_t = D + \tfrac{t}{s}\,(x_s - D) .$$
+# $$z' = D + \tfrac{\sigma'}{\sigma}\,(z - D) .$$
 #
 # $D$ moves a little. **DPM-Solver++(2M)**, the kit's usual sampler, lets it move on a straight line in $\lambda = -\ln\sigma$, through this
-# guess $D_s$ and the one before, $D_r$. With $h = \ln\frac{s}{t}$ and $h' = \ln\frac{r}{s}$ it puts, in place of $D$,
+# guess $D$ and the one before, $D_-$, of the level $\sigma_-$. With $\Delta = \ln\frac{\sigma}{\sigma'}$ and $\Delta_- = \ln\frac{\sigma_-}{\sigma}$ it puts, in place of $D$,
 #
-# $$D_s + \tfrac{h}{2h'}\,(D_s - D_r) ,$$
+# $$D + \tfrac{\Delta}{2\Delta_-}\,(D - D_-) ,$$
 #
 # the line's value in the middle of the step. One more line of code, no further call of the network, and second order (Lu et al. 2022).
 # *Predict:* how many steps does each need for an error of a hundredth?
@@ -207,13 +207,13 @@ figure
 @torch.no_grad()
 def dpm(denoise, sigmas):
     """As `walk`, of second order: only the end (n,)."""
-    x, before = noise / highest * sigmas[0], None
+    z, before = noise / highest * sigmas[0], None
     for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
-        guess_now = used = denoise(x, now)
+        guess_now = used = denoise(z, now)
         if before is not None and then > 0:
             used = guess_now + (now / then).log() / (2 * (before[1] / now).log()) * (guess_now - before[0])
-        x, before = used + then / now * (x - used), (guess_now, now)
-    return x[:, 0]
+        z, before = used + then / now * (z - used), (guess_now, now)
+    return z[:, 0]
 
 
 true_end, counts = dpm(exact, karras(400, lowest, highest)), (4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -239,8 +239,8 @@ figure
 # `samplers.sample` (the solvers). They hold no secret: on the numbers of this lesson they are what was written here.
 
 # %%
-bare = nn.Identity()  # the lesson's network, called as the library calls one: F(x scaled, ln(sigma)/4)
-bare.forward = lambda x, level: net(torch.cat([x, level[:, None].expand(len(x), 1)], 1))
+bare = nn.Identity()  # the lesson's network, called as the library calls one: F(z scaled, ln(sigma)/4)
+bare.forward = lambda z, level: net(torch.cat([z, level[:, None].expand(len(z), 1)], 1))
 library = Denoiser(bare, WhitePrior(float(spread)))
 some = 3 * normals(seed, 64, (1,), "some")
 with torch.no_grad():
@@ -252,7 +252,7 @@ for method, mine in ends.items():
     print(f"{method}: the library's draws and ours differ by at most {(theirs - mine).abs().max():.0e}")
 
 # %% [markdown]
-# For a function the number $x$ becomes its values on a lattice, or a latent vector, the network becomes a U-Net, and the data are draws
+# For a function the number $z$ becomes its values on a *lattice*, an even grid, or a latent vector, the network becomes a U-Net, and the data are draws
 # of a problem. Nothing else changes. What makes the ten lessons interesting is *what* is noised, and who reads it out anywhere.
 #
 # **Observations** enter the simplest way there is: as one more input of the network. *Predict:* somebody reads a clean number with an
@@ -272,10 +272,10 @@ for _ in range(train_steps):
     adam.zero_grad(), loss.backward(), adam.step(), rate.step()
 
 
-def given_reading(x, sigma, reading=0.0):  # D(x, sigma), given a reading
+def given_reading(z, sigma, reading=0.0):  # D(z, sigma), given a reading
     size = (sigma**2 + spread**2).sqrt()
-    inputs = torch.cat([x / size, (sigma.log() / 4).expand(len(x), 1), torch.full_like(x, reading)], 1)
-    return spread**2 / size**2 * x + sigma * spread / size * second(inputs)
+    inputs = torch.cat([z / size, (sigma.log() / 4).expand(len(z), 1), torch.full_like(z, reading)], 1)
+    return spread**2 / size**2 * z + sigma * spread / size * second(inputs)
 
 
 posterior = dpm(given_reading, karras(24, lowest, highest))
@@ -309,7 +309,7 @@ for n in (2, 3, 4, 6, 8, 12, 24):
     ax.hist(found, 120, range=(-3, 3), density=True, color=style.MODEL, alpha=0.6)
     density = torch.exp(-((line - middle) ** 2) / (2 * width**2)) / (width * (2 * torch.pi) ** 0.5) @ chance
     ax.plot(line, density, color=style.TRUTH, lw=style.THIN)
-    style.dress(ax, x="x", y="density", title=f"{n} steps: {left.float().mean():.0%} left, "
+    style.dress(ax, x="z", y="density", title=f"{n} steps: {left.float().mean():.0%} left, "
                 f"humps {wide:.2f} times as wide as they should be")
     knob[n] = page
 panel = Flipbook("steps", knob, start=8)
@@ -355,7 +355,7 @@ table.style.format("{:.3f}").set_caption("distance to fresh data, mean and stand
 check = Exercises({
     1: (lambda n: n <= 24, "Compare the medians in `error`; second order needs fewer."),
     2: (lambda share: 0.25 < share < 0.35, "The shares come from the clean numbers that are shown in training."),
-    3: (lambda odds: abs(odds - left_exact) < 0.12, "Weigh 4096 clean numbers by exp(−(reading − x₀)²/(2·0.8²))."),
+    3: (lambda odds: abs(odds - left_exact) < 0.12, "Weigh 4096 clean numbers by exp(−(reading − z₀)²/(2·0.8²))."),
 })
 
 cases = {"20 … 0.02": (20.0, 0.02), "start at 0.3": (0.3, 0.02), "stop at 0.6": (20.0, 0.6)}
@@ -366,7 +366,7 @@ for ax, (name, (top, bottom)) in zip(axes[0], cases.items(), strict=True):
     outcome[name] = (found < -0.25).float().mean().item(), found[found > -0.25].std().item() / width
     ax.hist(found, 80, range=(-3, 3), density=True, color=style.EXACT, alpha=0.6)
     ax.plot(line, density, color=style.TRUTH, lw=style.THIN)
-    style.dress(ax, x="x", title=f"{name}: {outcome[name][0]:.0%} left, width ×{outcome[name][1]:.2f}")
+    style.dress(ax, x="z", title=f"{name}: {outcome[name][0]:.0%} left, width ×{outcome[name][1]:.2f}")
 figure
 
 # %% [markdown]
@@ -375,7 +375,7 @@ figure
 # narrow. So levels are measured from the data (`NoiseLevels` in `nfdlab.diffusion.schedule`), and not copied from a paper on pictures.
 #
 # **When to use diffusion:** where there are several answers, or a mean that cannot be. **When not:** where everything is Gaussian; the
-# posterior is linear algebra then (`00a`). **Cost:** one call of the network a step, eight to twenty steps a draw.
+# answer is linear algebra then (`00a`). **Cost:** one call of the network a step, eight to twenty steps a draw.
 #
 # ## Exercises
 #

@@ -108,14 +108,14 @@ figure
 # %% [markdown]
 # ## Idea in symbols
 #
-# 1. **Compress.** An encoder $E$ and a field $F$ are trained together so that $F(x;\, E(f)) \approx f(x)$ at random places
+# 1. **Compress.** An encoder $E$ and a field $f_z$ are trained together so that $f_{E(f)}(x) \approx f(x)$ at random places
 #    $x$. The latent $z = E(f)$ has two numbers on each of 14 × 14 cells, half as many as a digit has pixels, brought to unit scale.
 # 2. **Learn the distribution of latents.** A denoiser learns $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$, as
-#    $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, N(z_\sigma, \sigma)$: the best guess from the noisy latent
-#    alone, plus what a U-Net $N$ adds.
-# 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $F(\cdot\,; z)$ anywhere.
+#    $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma)$: the best guess from the noisy latent
+#    alone, plus what a U-Net $F$ adds.
+# 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $f_z$ anywhere.
 # 4. **Guide.** Observations $y_i = f(x_i) + s\,\varepsilon$ were no part of the training. They enter through the decoder: with $J = \partial
-#    F(x_i; z)/\partial z$ each $D$ becomes $D + \sigma^2 (\partial D/\partial z)^\top J^\top (r^2 J J^\top + s^2)^{-1} (y - F(x; D))$, $r^2 =
+#    f_z(x_i)/\partial z$ each $D$ becomes $D + \sigma^2 (\partial D/\partial z)^\top J^\top (r^2 J J^\top + s^2)^{-1} (y - f_D(x))$, $r^2 =
 #    \sigma^2/(1 + \sigma^2)$ being what a white latent leaves open (ΠGDM). Here $J$ is taken once, at the most probable latent. Averages over
 #    blocks enter in the same way.
 #
@@ -344,7 +344,7 @@ pd.DataFrame(guides).T.style.format("{:.2f}").set_caption(f"{keep} pixels, 16 dr
 #
 # Discs. Three bars, measured apart: what the latent loses; how far draws of the prior lie from fresh discs (blue: other fresh
 # discs); and the answer to four observations, as a ratio to the exact posterior's. Three numbers make a disc, the posterior has humps
-# and edges, and nothing is linear: here observations enter by sequential Monte Carlo (`particles`), which needs a latent of few numbers.
+# and edges, and nothing is linear: here observations weight and move many draws (the guide `particles`), which needs a latent of few numbers.
 
 # %%
 found = {"discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}

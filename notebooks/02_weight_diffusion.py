@@ -44,6 +44,7 @@ from nfdlab.evaluate.scores import energy_distance
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.evaluate.table import compare
 from nfdlab.fields.batched_mlp import BatchedMLP, fit, nearest
+from nfdlab.jupyter.exercises import Exercises
 from nfdlab.panels import LossWatch, plots, style
 
 smoke = budget == "smoke"
@@ -119,16 +120,16 @@ plots.bands(
 #
 # 1. **Fit, all at once.** Each training function $f_i$ gets weights $\theta_i$, from one shared $\theta_0$ and held near it:
 #
-# $$\theta_i = \arg\min_\theta \; \frac{1}{p} \sum_x \rho\big(f_\theta(x) - f_i(x)\big) + \lambda \|\theta - \theta_0\|^2 ,$$
+# $$\theta_i = \arg\min_\theta \; \frac{1}{m} \sum_x \psi\big(f_\theta(x) - f_i(x)\big) + \beta \|\theta - \theta_0\|^2 ,$$
 #
-# with $\rho$ a square near zero and an absolute value far away, for the jumps. Thousands of fields are one batched product.
+# with $\psi$ a square near zero and an absolute value far away, for the jumps. Thousands of fields are one batched product.
 #
 # 2. **Diffuse.** Each number is standardised over the training set; a residual MLP learns the denoiser $D(z, \sigma)$ of the
 # flat vectors. It starts from what a Gaussian of the same covariance $C$ would answer,
 # $\mu + C (C + \sigma^2)^{-1} (z - \mu)$, and learns the rest.
 #
-# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(u)$; observations weight the noise by the likelihood of
-# the rendered field, $\exp(-\sum_j (y_j - f_{G(u)}(x_j))^2 / 2 s^2)$. Sequential Monte Carlo raises it step by step: particles are
+# 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(\omega)$; observations weight the noise by the likelihood of
+# the rendered field, $\exp(-\sum_j (y_j - f_{G(\omega)}(x_j))^2 / 2 s^2)$. Sequential Monte Carlo raises it step by step: particles are
 # resampled by their weights, and moved.
 #
 # Take the MLP away and the Gaussian is left. It is the rival that must stand beside every diffusion of weights.
@@ -167,6 +168,10 @@ with torch.no_grad():
     values = torch.bmm(hidden, W3[..., None]) + b3[:, None]
 
 # %% [markdown]
+# > **How this differs from the papers.** HyperDiffusion (Erkoç et al. 2023) fits 36,737 weights to each of some thousand shapes, and a
+# > transformer after G.pt (Peebles et al. 2022), which reads a layer at a time, denoises them; here a network has a few hundred weights, all
+# > fits are one batch, and an MLP denoises the flat vector, beginning at a Gaussian. They draw shapes; here draws also answer observations.
+#
 # ## The library's version
 #
 # One line, and the same numbers.
@@ -391,6 +396,13 @@ plots.row(
     f"prior's energy distance {prior:.3f}",
 )
 
+# %%
+check = Exercises({
+    1: (lambda leaves: leaves["permuted"][3] > leaves["one initialisation"][3] or smoke, "Seven places, ends included."),
+    2: (lambda away: away["random"] > away["shared"] or smoke, 'The distance of "random" to fresh waves, with the others.'),
+    3: (lambda far: far[1.0] > far[0.3] > far[0.0] or smoke, "The median distance at each level of noise."),
+})
+
 # %% [markdown]
 # **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several
 # kinds, and a thing that can be asked anywhere is wanted. **When not:** when one field with a small latent a function will do
@@ -400,21 +412,23 @@ plots.row(
 # ## Exercises
 #
 # **1 · Turn a knob.** Walk from one fit to the other, θ = (1 − t)·θ₁ + t·θ₂. How far does the walk leave the straight line
-# between the two curves, from one initialisation and permuted?
+# between the two curves, from one initialisation and permuted? `check(1, leaves)` takes seven distances for each name.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# ends = mlp(shared, coords)
+# ends, leaves = mlp(shared, coords), {}
 # for name, (a, b) in {"one initialisation": shared, "permuted": permuted}.items():
-#     walk = [(mlp(((1 - t) * a + t * b)[None], coords)[0] - (1 - t) * ends[0] - t * ends[1]).square().mean().sqrt().item()
+#     leaves[name] = [(mlp(((1 - t) * a + t * b)[None], coords)[0] - (1 - t) * ends[0] - t * ends[1]).square().mean().sqrt().item()
 #             for t in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)]
-#     print(name, [round(v, 2) for v in walk])             # nought at the ends, where they are the same two curves
+#     print(name, [round(v, 2) for v in leaves[name]])     # nought at the ends, where they are the same two curves
+# check(1, leaves)
 # ```
 #
 # </details>
 #
 # **2 · Change a line.** Begin every fit at an initialisation of its own (`initialisation="random"`). Is that as bad as permuting?
+# `check(2, away)` takes the energy distances, with one for "random".
 #
 # <details><summary>Solution</summary>
 #
@@ -422,22 +436,26 @@ plots.row(
 # own = nfd.train(WeightDiffusion(**tiny, initialisation="random"), problem, budget=live, seed=seed, device=device)
 # away["random"] = energy_distance(own.draw(None, 500, seed=seed)(coords), real).item()
 # print({start: round(v, 3) for start, v in away.items()})
+# check(2, away)
 # ```
 #
 # </details>
 #
 # **3 · Write a piece.** The cheapest rival of all: take a training network and add noise to its weights. Which noise makes
-# draws that are as far from the training set as fresh functions are, and how good are they?
+# draws that are as far from the training set as fresh functions are, and how good are they? `check(3, far)` takes the
+# median distance to the nearest training function, by noise.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # learned, rng = twins["shared"].training_functions(problem), torch.Generator().manual_seed(seed)
 # latents = twins["shared"].encode(learned[:100], seed=seed)
+# far = {}
 # for level in (0.0, 0.1, 0.3, 1.0):
 #     jumbled = twins["shared"].decode(latents + level * torch.randn(latents.shape, generator=rng).to(latents))(coords)
-#     near = nearest(jumbled, learned(coords))[0].median().item()
-#     print(f"noise {level}: nearest training function {near:.3f}, energy distance {energy_distance(jumbled, real).item():.4f}")
+#     far[level] = nearest(jumbled, learned(coords))[0].median().item()
+#     print(f"noise {level}: nearest {far[level]:.3f}, energy distance {energy_distance(jumbled, real).item():.4f}")
+# check(3, far)
 # ```
 #
 # </details>

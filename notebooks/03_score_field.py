@@ -76,7 +76,7 @@ sawyer, smoother = (
 # %% [markdown]
 # ## Picture
 #
-# Noise of size 1 is added to a smooth function, and the **exact** denoiser takes it away. We ask at 16, 64, 256 and 1024
+# Noise of size 1 is added to a smooth function, and the *exact* denoiser takes it away. We ask at 16, 64, 256 and 1024
 # places. White noise is drawn afresh at each place; smooth noise is a function, with half the data's length scale. *Predict, and write it
 # down* as `guess` in the cell of parameters: what share of its error does white noise keep from 16 to 1024 places?
 
@@ -137,19 +137,19 @@ plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
 # %% [markdown]
 # ## Idea in symbols
 #
-# A function $f$ gets noise at the lattice, $x = f(X) + \sigma L\varepsilon$; with $L = 1$ it is white. One network answers for
-# any place $q$, given the noisy lattice and the observations $S$:
+# A function $f$ gets noise at the lattice, $z = f(X) + \sigma L\varepsilon$; with $L = 1$ it is white. One network answers for
+# any place $x$, given the noisy lattice and the observations $S$:
 #
-# $$D(q \mid x, \sigma, S) = \frac{x(q)}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(q) + a(q)\, G(q), \qquad
-# \nabla_x \log p_\sigma(x) = (L L^\top)^{-1} \big(D(X) - x\big) / \sigma^2 .$$
+# $$D(x \mid z, \sigma, S) = \frac{z(x)}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(x) + w(x)\, \mathrm{net}(x), \qquad
+# \nabla_z \log p_\sigma(z) = (L L^\top)^{-1} \big(D(X) - z\big) / \sigma^2 .$$
 #
 # - $F$ is a **U-Net** on the lattice, which also sees the observations as channels; between lattice points it is read linearly.
-# - $G$ is a **neural field** that reads features of the U-Net at $q$; $a(q)$ is 0 at the lattice and most halfway between.
+# - $\mathrm{net}$ is a **neural field** that reads features of the U-Net at $x$; $w(x)$ is 0 at the lattice and most halfway between.
 #
-# A sampler walks the lattice down the noise levels, $\mathrm{d}x/\mathrm{d}\sigma = (x - D)/\sigma$; then any query asks the last
-# lattice once. **Guidance.** Of linear observations $y = A x + s\,\varepsilon$ the network was told nothing. Each $D$ becomes
-# $D + \sigma^2 (\partial D/\partial x)^\top A^\top (A C A^\top + s^2)^{-1} (y - A D)$: $C$ is what a Gaussian with the data's covariance,
-# measured once, leaves open at this $\sigma$, and the network's own slope carries the misfit back to $x$.
+# A sampler walks the lattice down the noise levels, $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$; then any query asks the last
+# lattice once. **Guidance.** Of linear observations $y = A z + s\,\varepsilon$ the network was told nothing. Each $D$ becomes
+# $D + \sigma^2 (\partial D/\partial z)^\top A^\top (A C A^\top + s^2)^{-1} (y - A D)$: $C$ is what a Gaussian with the data's covariance,
+# measured once, leaves open at this $\sigma$, and the network's own slope carries the misfit back to $z$.
 
 # %% [markdown]
 # ## Smallest version
@@ -354,14 +354,14 @@ assert rungs["exact"]["Tweedie"][0] < rungs["exact"]["RePaint ×5"][0] < rungs["
 assert not rungs["exact"]["naive"][0] < 1e3
 
 # %% [markdown]
-# The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement informs the rest of $x$ too
+# The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement informs the rest of $z$ too
 # late; RePaint goes back and repeats it, and fits the noise of the observations; DPS pushes by a fixed length; ΠGDM takes what is left to
-# be white. **Naive guidance explodes**: it takes $D(x)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
-# known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial x$, and is right; so is ΠGDM with the
+# be white. **Naive guidance explodes**: it takes $D(z)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
+# known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial z$, and is right; so is ΠGDM with the
 # measured covariance, at a fraction of the cost, which is what the digits above were guided by; and so is a conditional denoiser (amortised). What
 # spread they lack, twenty ancestral steps took.
 #
-# **White noise under the query-scale slider.** Sample the prior with the exact denoiser and white noise at $p$ places, from
+# **White noise under the query-scale slider.** Sample the prior with the exact denoiser and white noise at $m$ places, from
 # $\sigma = 10$ down: at 64 places nearly all is drowned in that. *Predict:* the spread at 1024 places?
 
 # %%
@@ -439,7 +439,7 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
 #
 # </details>
 #
-# **3 · Write a piece.** Check the score of the smooth field by hand: for a Gaussian it is $-(K + \sigma^2)^{-1} x$. How far is the network's,
+# **3 · Write a piece.** Check the score of the smooth field by hand: for a Gaussian it is $-(C + \sigma^2)^{-1} z$. How far is the network's,
 # relatively? `check(3, away)`.
 #
 # <details><summary>Solution</summary>

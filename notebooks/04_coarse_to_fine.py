@@ -172,12 +172,12 @@ print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f
 #
 # A function is drawn in stages, each given the one before and the observations $S$:
 #
-# $$p(f \mid S) = \int p(c \mid S)\; p(r \mid c, S)\, \mathrm{d}c, \qquad f = m(\,\cdot\,; c, S) + r .$$
+# $$p(f \mid S) = \int p(c \mid S)\; p(\tilde f \mid c, S)\, \mathrm{d}c, \qquad f = \bar f(\,\cdot\,; c, S) + \tilde f .$$
 #
 # - $c$, averages over the blocks of a **coarse picture** (8 × 8), by diffusion given $S$: another coarse picture, scattered points, or both.
-# - $m(x; c, S)$, the **expected detail**: $c$ read linearly plus a local field (LIIF), which asks the four cells round $x$ and blends what they say by
+# - $\bar f(x; c, S)$, the **expected detail**: $c$ read linearly plus a local field (LIIF), which asks the four cells round $x$ and blends what they say by
 #   areas. It is given the width of the pixel that it stands for. Trained by squared error.
-# - $r$, the **rest**: $f - m$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $m$. Its scale is its own. Between
+# - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. Its scale is its own. Between
 #   the points of the lattice a second field reads it.
 # - **Conditioning augmentation**: in training, $c$ carries noise of standard deviation $s$, and the stages after it are given $s$. Then they do not take errors
 #   of the first for folds.

@@ -111,16 +111,16 @@ plots.ladder(
 # Let $S = \{(x_i, y_i)\}$ be the observations. Three parts, each small:
 #
 # 1. **A local latent.** $z$ holds the values of the function at 128 points, four in each of 32 cells, in units of their standard
-#    deviation. A *field* decodes it: $f(x) = \mathrm{lin}(z, x) + a(x)\,\mathrm{net}(z \text{ near } x,\, x)$, linear interpolation plus what a
-#    local network adds between the points; $a$ is 0 at the points.
-# 2. **An encoder.** $r(S)$ are features on the same cells: SetConv channels (how many observations near here, and their mean),
+#    deviation. A *field* decodes it: $f(x) = \mathrm{lin}(z, x) + w(x)\,\mathrm{net}(z \text{ near } x,\, x)$, linear interpolation plus what a
+#    local network adds between the points; $w$ is 0 at the points.
+# 2. **An encoder.** $e(S)$ are features on the same cells: SetConv channels (how many observations near here, and their mean),
 #    then convolutions. Any number of observations gives features of the same shape, none too.
 # 3. **A conditional diffusion.** Add noise at a level $\sigma$, $z_\sigma = z + \sigma \varepsilon$, and let a network learn the mean of the clean
 #    latent, given the noisy one *and the observations*; then walk from much noise to none:
 #
-# $$D(z_\sigma, \sigma, r) \approx \mathbb{E}[z \mid z_\sigma,\; S], \qquad
-#   \frac{\mathrm{d}z}{\mathrm{d}\sigma} = \frac{z - D(z, \sigma, r)}{\sigma}, \qquad
-#   D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma, r).$$
+# $$D(z_\sigma, \sigma, e) \approx \mathbb{E}[z \mid z_\sigma,\; S], \qquad
+#   \frac{\mathrm{d}z}{\mathrm{d}\sigma} = \frac{z - D(z, \sigma, e)}{\sigma}, \qquad
+#   D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma, e).$$
 #
 # The last formula is the one denoiser of this kit with a white prior: the best guess from the noisy latent alone, plus what the
 # network $F$ adds. There is no kriging inside, and nobody tells the method that curves are sawtooths.
@@ -147,21 +147,21 @@ def channels(seen):  # SetConv: (b, m) observations -> density and local mean at
     return torch.stack([density / (1 + density), unit * total / (density + 0.1)], 1)
 
 
-def denoise(z, sigma, r):  # D(z, sigma, r) for z (b, 64), sigma (b, 1), r (b, 2, 64)
+def denoise(z, sigma, e):  # D(z, sigma, e) for z (b, 64), sigma (b, 1), e (b, 2, 64)
     total = (1 + sigma**2).sqrt()
     stack = torch.stack([z / total, (sigma.log() / 4).expand_as(z)], 1)
-    return z / total**2 + sigma / total * net(torch.cat([stack, r], 1))[:, 0]
+    return z / total**2 + sigma / total * net(torch.cat([stack, e], 1))[:, 0]
 
 
 # %%
 adam, rng, losses = torch.optim.Adam(net.parameters(), 2e-3), stream(seed, "toy"), []
 for i in range(toy_steps):
     fields = problem.draw(64, seed=child(seed, "toy", i))
-    clean, r = unit * fields(grid[:, None])[..., 0], channels(views(fields, seed=child(seed, "toy views", i)))
+    clean, e = unit * fields(grid[:, None])[..., 0], channels(views(fields, seed=child(seed, "toy views", i)))
     sigma = torch.exp(1.4 * torch.randn(64, 1, generator=rng))
     noisy = clean + sigma * torch.randn(clean.shape, generator=rng)
     weight = (1 + sigma**2) / sigma**2  # Karras et al. 2022: every level counts alike
-    loss = (weight * (denoise(noisy, sigma, r) - clean).square()).mean()
+    loss = (weight * (denoise(noisy, sigma, e) - clean).square()).mean()
     adam.zero_grad()
     loss.backward()
     adam.step()
@@ -175,9 +175,9 @@ for i in range(3 * tasks):
     target = problem.draw(1, seed=child(seed, "toy task", i))
     some = nfd.observe(target, nfd.patterns.Random(count=4), noise_std=0.05, seed=i)
     with torch.no_grad():
-        r, z = channels(ObservationBatch.of([some])).expand(64, -1, -1), 20 * white(64, (64,), seed=i)
+        e, z = channels(ObservationBatch.of([some])).expand(64, -1, -1), 20 * white(64, (64,), seed=i)
         for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
-            z = torch.lerp(denoise(z, s.expand(64, 1), r), z, float(t / s))
+            z = torch.lerp(denoise(z, s.expand(64, 1), e), z, float(t / s))
     answers = {"toy": (z / unit)[..., None], **{name: one.draw(some, 64, seed=i)(grid[:, None]) for name, one in
                {"exact": oracle, "best linear answer": linear, "library": model}.items()}}
     rows.append({name: crps(values, target(grid[:, None])[0]).item() for name, values in answers.items()})
@@ -192,19 +192,19 @@ toy.to_frame(f"CRPS over exact, m = 4, {3 * tasks} tasks").round(2)
 # > **How this differs from the papers.** Observations enter by SetConv, as in Gordon et al. 2020; the loss, the noise levels and
 # > the preconditioning are those of Karras et al. 2022; the field is LIIF (Chen et al. 2021) with an anchor: it passes through the
 # > latent's values. Latent diffusions (Rombach et al. 2022) learn their latent; here it is read off the function, which costs
-# > nothing to train. Nothing is conditioned by guidance: the network is given the observations.
+# > nothing to train. Nothing pulls the sampler from outside: the network is given the observations.
 #
 # And the library's own draw, in plain PyTorch: encoder, noise levels, solver (DPM-Solver++, second order), field.
 
 # %%
 n, steps, parts, auto = 4, 12, model.net, model.net.autoencoder
 with torch.no_grad():
-    r = parts.encoder(parts.setconv(ObservationBatch.of([seen]).to(model.device)))
+    e = parts.encoder(parts.setconv(ObservationBatch.of([seen]).to(model.device)))
     sigmas, before = model.sigmas(steps), None
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
     for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
         total = (1 + s**2).sqrt()
-        F = parts.denoiser.net(z / total, (s.log() / 4).expand(1), r)
+        F = parts.denoiser.net(z / total, (s.log() / 4).expand(1), e)
         clean = guess = z / total**2 + s / total * F
         if t == 0:
             z = clean
@@ -394,7 +394,7 @@ check = Exercises({
 # there, where the local field extends the wrong one of two slopes; no sawtooth does. (c) is the lesson: **an amortised model answers with the confidence of the world it
 # was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
 #
-# **When to use it:** many tasks of one kind, any number and layout of observations, sharp and calibrated answers at once.
+# **When to use it:** many tasks of one kind, any number and layout of observations, sharp answers that are not too sure.
 # **When not:** one task only (training costs more than kriging), or data unlike any you can train on. **Cost:** the minutes of
 # training are in the table above; no fitting at the time of asking.
 #

@@ -144,15 +144,15 @@ figure
 # ## Idea in symbols
 #
 # Each of the 16 frames becomes a latent $z_t$: of a disc four numbers, found by an autoencoder; of a film the values on a lattice, gathered by cell. A **video
-# denoiser** works on all of them together, $Z = (z_1, \dots, z_{16})$, given what was observed, $y$, at any moment and place:
+# denoiser** works on all of them together, $Z = (z_1, \dots, z_{16})$, given what was observed, $S$, at any moment and place:
 #
-# $$D(Z_\sigma, \sigma, y) = \frac{Z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(Z_\sigma, \sigma, e(y)\big),
-# \qquad f(t, x) = g\big(x;\, z(t)\big).$$
+# $$D(Z_\sigma, \sigma, S) = \frac{Z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(Z_\sigma, \sigma, e(S)\big),
+# \qquad f(t, x) = f_{z(t)}(x).$$
 #
-# - $e(y)$: each observation counts in its cell of its frame (how many, their mean, their offset), then convolutions within each frame.
+# - $e(S)$: each observation counts in its cell of its frame (how many, their mean, their offset), then convolutions within each frame.
 # - $F$ alternates blocks *within* a frame and attention *between* the frames of each cell, which knows their distance in time (video diffusion, Ho et al. 2022).
 # - In training, frames are hidden at random: gaps, single sensors, scattered points, everything after a moment (MCVD, Voleti et al. 2022). So one network answers all.
-# - $g$, the **field**, decodes the latents at any moment: cubic or linear between the frames, plus a learned correction. All it knows is $Z$.
+# - $f_z$, the **field**, decodes the latents at any moment: cubic or linear between the frames, plus a learned correction. All it knows is $Z$.
 #
 # ## Smallest version
 #

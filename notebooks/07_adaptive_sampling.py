@@ -47,6 +47,7 @@ from nfdlab.core.rng import child, stream
 from nfdlab.evaluate.active_learning import learning_curves, score_now, shrinkage
 from nfdlab.evaluate.stamp import kept_scores
 from nfdlab.fields.refining import render_adaptive
+from nfdlab.jupyter.exercises import Exercises
 from nfdlab.observation.active import Search, interval
 from nfdlab.panels import LossWatch, plots, style
 from nfdlab.panels.active_figure import promised, regret, show_posterior
@@ -115,10 +116,11 @@ figure
 #
 # ## Idea in symbols
 #
-# With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where
+# With observations $S$ so far and draws $f_1 \dots f_n \sim p(f \mid S)$ of a generative model, look where the **acquisition function** $a$ is
+# largest:
 #
 # $$x^\star = \arg\max_x a(x), \qquad a(x) = \operatorname{Var}_i f_i(x) \quad\text{or}\quad
-# a(x) = H\Big[\frac1n \sum_i N(f_i(x), s^2)\Big] - H\big[N(0, s^2)\big],$$
+# a(x) = H\Big[\frac1n \sum_i \mathcal{N}(f_i(x), s^2)\Big] - H\big[\mathcal{N}(0, s^2)\big],$$
 #
 # the **variance** of the draws or the **mutual information** of reading and function, in nats ($s$ is the noise of a reading); or the
 # variance that a reading is expected to remove elsewhere (**expected error reduction**). For a step all three are highest
@@ -127,7 +129,7 @@ figure
 #
 # Then the draws must be conditioned on the reading. An autoencoder represents a field by a short vector $z$, a diffusion learns the
 # distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$: most looks change weights
-# only; where the effective sample size is small, particles are resampled and moved by MCMC. One network, $f(x, z)$, decodes.
+# only; where the effective sample size is small, particles are resampled and moved by MCMC. One network, $f_z(x)$, decodes.
 #
 # ## Smallest version
 #
@@ -158,6 +160,10 @@ print(
 )
 
 # %% [markdown]
+# > **How this differs from the papers.** Nolan et al. 2025 choose the next pixel or column *while* sixteen draws of a pixel diffusion are being
+# > denoised, by their spread; here draws are finished first, and looks may be anywhere. AdaSense (Elata et al. 2024) takes the draws' principal
+# > directions as linear measurements; here a look is one place. Both guide by the measurements' gradient; here particles are weighted, since a step has none.
+#
 # ## The library's version
 #
 # `Search` asks, reads, tells, round any model at all: the acquisition of its draws is the same function as above. *Predict:* the
@@ -282,7 +288,7 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# **The negative control.** A Gaussian surface. Its posterior covariance, $K - K_S (K_{SS} + s^2)^{-1} K_S^\top$, has no values in
+# **The negative control.** A Gaussian surface. Its posterior covariance, $C - C_S (C_{SS} + s^2)^{-1} C_S^\top$, has no values in
 # it: where to look does not depend on what was read, so all looks could have been planned at once. *Predict:* does looking where
 # draws disagree beat looks at random? Does it beat a grid?
 
@@ -454,6 +460,12 @@ for guide in ("particles", "dps"):
         "interval left": sum(widths) / len(widths),
         "spread of the draws' jumps": sum(wide) / len(wide),
     }
+check = Exercises({
+    1: (lambda factors: abs(factors[64] - 0.5) < 0.1 and factors[2] > factors[64] or budget == "smoke",
+        "The column `each` of `shrinkage`, for 2, 4, 16 and 64 draws."),
+    2: (lambda apart: apart > 0.02, "The smallest distance between the four looks."),
+    3: (lambda end: end.m == looks and (end.seen.coords[:, 0] > 0).sum() >= looks // 8, "Return the search at its end."),
+})
 pd.DataFrame(left).T.round(3)
 
 # %% [markdown]
@@ -466,25 +478,31 @@ pd.DataFrame(left).T.round(3)
 #
 # ## Exercises
 #
-# **1 · Turn a knob.** How many draws does the bisection need?
+# **1 · Turn a knob.** How many draws does the bisection need? `check(1, factors)` takes the factor a look, by draws.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
+# factors = {}
 # for n in (2, 4, 16, 64):
 #     table_ = learning_curves({"exact": {"fitted": step.oracle(), "draws": n}}, step, looks=5, tasks=steps, seed=seed, draws=8)
-#     print(n, shrinkage(table_).round(3).iloc[0].to_dict(), "theory", round(1 / 2 + n / (2 * (n + 1) * (n + 2)), 3))
+#     factors[n] = shrinkage(table_)["each"].iloc[0]
+#     print(n, round(factors[n], 3), "theory", round(1 / 2 + n / (2 * (n + 1) * (n + 2)), 3))
+# check(1, factors)
 # ```
 #
 # </details>
 #
 # **2 · Change a line.** Take four looks at a time, chosen before any is read. Are they apart, and what does the haste cost?
+# `check(2, apart)` takes the smallest distance between two of them.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # hasty = Search(model, d=2, seed=seed, looks=looks)
-# print("four at once:", hasty.ask(4).round(decimals=2).tolist(), "nearest two", torch.pdist(hasty.ask(4)).min().item())
+# apart = torch.pdist(hasty.ask(4)).min().item()
+# print("four at once:", hasty.ask(4).round(decimals=2).tolist(), "nearest two", apart)
+# check(2, apart)
 # for _ in range(looks // 4):
 #     hasty = hasty.look(truth, 4)
 # print("RMSE four at a time", score_now(hasty, truth), "one at a time", score_now(Search(model, d=2, seed=seed).run(truth, looks), truth))
@@ -493,7 +511,7 @@ pd.DataFrame(left).T.round(3)
 # </details>
 #
 # **3 · Write a piece.** A policy of your own: every fourth look at random, the others by mutual information. Does it find the right-hand hill
-# in spite of the wall?
+# in spite of the wall? `check(3, end)` takes the search at its end.
 #
 # <details><summary>Solution</summary>
 #
@@ -505,6 +523,7 @@ pd.DataFrame(left).T.round(3)
 #
 # end = Search(model, d=2, seed=seed, looks=looks, particles=walled, policy=careful).run(right)
 # print(f"highest reading {end.seen.values.max():.2f}, RMSE {score_now(end, right):.3f}: contact alone does not mend the prior")
+# check(3, end)
 # ```
 #
 # </details>

@@ -15,7 +15,7 @@
 #
 # ## Question
 #
-# **Can every point be calibrated and the whole be wrong?**
+# **Can every point be calibrated and the whole be wrong?** (*Calibrated*: of the 90 % bands, 90 % hold the truth.)
 #
 # A field can be stochastic: $f(x, \omega)$ with $\omega$ random. Draw many $\omega$, and at each place you get the distribution of
 # $f(x)$. But who asks for single places? The mean of a stretch, the highest point, the number of jumps are questions about the
@@ -155,10 +155,10 @@ dealing.style.format("{:.2f}").set_caption(
 # ## Idea in symbols
 #
 # $\omega$ is white noise at the points of a **lattice**, a vector of independent standard normals: one seed, one $\omega$. A denoiser $D$, told the
-# observations $S$, carries it down the noise levels *as a whole*, and a **neural field** $g$ reads the function that arrives at any place:
+# observations $S$, carries it down the noise levels *as a whole*, and a **neural field** $f_z$ reads the function that arrives at any place:
 #
 # $$\frac{\mathrm{d}z}{\mathrm{d}\sigma} = \frac{z - D(z, \sigma, S)}{\sigma}, \qquad z(\sigma_{\max}) = \sigma_{\max}\, \omega, \qquad
-# f(x, \omega) = g\big(x, z(0)\big).$$
+# f(x, \omega) = f_{z(0)}(x).$$
 #
 # The flow has no noise of its own, so $f$ is a *function* of $x$ and of $\omega$, and continuous in both. What the observations leave open
 # is all in $\omega$. $D$ is a U-Net, which sees neighbours; that is how it learns which places move together.

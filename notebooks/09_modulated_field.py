@@ -145,24 +145,24 @@ figure
 #
 # ## Idea in symbols
 #
-# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega (W_l h_l + b_l) \odot (1 + S_l z) + M_l z\big)$, $h_0 = x$, and
-# $f_z(x) = w \cdot h_L + c$. All functions share $W, b, w, c, M, S$. The latent $z$ of one function shifts the sines by $M_l z$ and scales their
-# inputs by $1 + S_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on
+# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega_0 (W_l h_l + b_l) \odot (1 + \Gamma_l z) + M_l z\big)$, $h_0 = x$, and
+# $f_z(x)$ is linear in the last $h$. All functions share $W, b, M, \Gamma$. The latent $z$ of one function shifts the sines by $M_l z$ and scales their
+# inputs by $1 + \Gamma_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on
 # each cell of a grid, interpolated at $x$.
 #
-# **Latents by gradient descent** (CAVIA). Given $p$ scattered points $(x_i, y_i)$ of a function, three steps from zero, of learned sizes $\alpha$:
+# **Latents by gradient descent** (CAVIA). Given $m$ scattered points $(x_i, y_i)$ of a function, three steps from zero, of learned sizes $\alpha$:
 #
-# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1p \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
+# $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1m \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
 # The loss is the error of $f_{z_3}$ at *other* points of the same function. Its gradient goes back through all three steps, so the field and
 # $\alpha$ become such that three steps suffice. No function need ever be seen whole.
 #
 # **Diffusion over latents** of unit scale. The denoiser is the best guess of a standard normal, plus what a network adds:
 #
-# $$D(z, \sigma) = \frac{z}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z, \sigma, r, g).$$
+# $$D(z, \sigma) = \frac{z}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(z, \sigma, e(S), \nabla_z \log p(S \mid f_z)\big).$$
 #
-# Observations $S$ enter twice: $r(S)$ are features from a set encoder, and $g$ is the slope of the log likelihood through the
-# field, $\nabla_z \log p(S \mid f_z)$, compressed. Or they do not enter the network at all: draws of the prior are weighted and
+# Observations $S$ enter twice: $e(S)$ are features from a set encoder, and beside them is the slope of the log likelihood through the
+# field, compressed. Or they do not enter the network at all: draws of the prior are weighted and
 # moved by how well their fields fit (*particles*). Waves do this: what is left open may be several kinds at once, far apart, and
 # weighing finds all of them.
 #
@@ -256,7 +256,7 @@ style.headline(figure, "RMS distance to the nearest wave: " + ", ".join(f"{name}
 figure
 
 # %% [markdown]
-# Energy distances are to fresh waves, in thousandths. They ask mostly for the right mean and spread, which the
+# The *energy distance*, how far two sets of draws are from each other, is to fresh waves, in thousandths. They ask mostly for the right mean and spread, which the
 # Gaussian's latents have by construction; the distance to the nearest of 20 000 waves asks whether a curve is one. By both the toy is the better.
 # "Fitted by the toy" is what the field makes of real waves' own latents: no diffusion over them can be better.
 #

@@ -114,17 +114,17 @@ plots.turning({"truth": truth, "a draw": guesses[0], "another": guesses[1], "a t
 # %% [markdown]
 # ## Idea in symbols
 #
-# A function $f$ is known at any points $(x_i, f(x_i))$. Learned queries $q_k$, at learned places $p_k$, attend to them; what comes out are
+# A function $f$ is known at any points $(x_i, f(x_i))$. Learned queries $q_k$, at learned places $\xi_k$, attend to them; what comes out are
 # **tokens**, a set of $K$ short vectors, and a field reads the tokens in the same way:
 #
-# $$z_k = E\Big(\sum_i \operatorname{softmax}_i\big(q_k \cdot \kappa(x_i, f(x_i)) - \gamma\,|p_k - x_i|^2\big)\, v(x_i, f(x_i))\Big), \qquad
-# f(x) \approx g\Big(x, \sum_k \operatorname{softmax}_k\big(\tilde q(x) \cdot \tilde\kappa(z_k) - \tilde\gamma\,|x - p_k|^2\big)\, \tilde v(z_k)\Big).$$
+# $$z_k = \mathrm{net}\Big(\sum_i \operatorname{softmax}_i\big(q_k \cdot \kappa(x_i, f(x_i)) - \beta\,|\xi_k - x_i|^2\big)\, v(x_i, f(x_i))\Big), \qquad
+# f(x) \approx \mathrm{net}\Big(x, \sum_k \operatorname{softmax}_k\big(\tilde q(x) \cdot \tilde\kappa(z_k) - \tilde\beta\,|x - \xi_k|^2\big)\, \tilde v(z_k)\Big).$$
 #
 # Both are trained together to give $f$ back at other places. Then a set transformer $D(z, \sigma, S)$ learns to denoise tokens, attending among them and
 # to the sparse observations $S$, themselves a set. A draw: noise → tokens given $S$ → a field, asked anywhere. No step knows a grid. Attention reads
 # a point only so well; so the last step moves the tokens $\hat z$ of each draw until the field meets the observations, each with noise of its own:
 #
-# $$z = \arg\min_z\; \frac{|y + s\,\varepsilon - f_z(x)|^2}{s^2 + e^2} + \frac{|z - \hat z|^2}{r^2}, \qquad e \text{ the error of the field},\; r = 0.6 .$$
+# $$z = \arg\min_z\; \frac{|y + s\,\varepsilon - f_z(x)|^2}{s^2 + \delta^2} + \frac{|z - \hat z|^2}{r^2}, \qquad \delta \text{ the error of the field},\; r = 0.6 .$$
 #
 # ## Smallest version
 #

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import single
-from ..core.checks import require_count, require_number
+from ..core.checks import require, require_count, require_number
 from ..core.config import NetworkConfig
 from ..core.fields import EvaluatedFields
 from ..core.grid import blend, cell_centres
@@ -294,8 +294,11 @@ class ModulatedFieldLosses(LatentLosses):
 
     def errors(self, n: int, *use, learn: bool = False) -> Tensor:
         """The field's errors at some of the points of n functions, when the latent is found from the others."""
-        points, total = self.batch(n, *use)[1], self.config.points
-        context = int(total * (0.25 + 0.5 * single.rand((), generator=self.run.rng("context", *use))))
+        points = self.batch(n, *use)[1]
+        total = min(self.config.points, int(points.mask.sum(1).max()))
+        require(total >= 2, must="Functions known by at least two points each.", came=f"{total}",
+                why="A latent is found from some of them and judged at the others.", do="A source with more points.")
+        context = max(1, int(total * (0.25 + 0.5 * single.rand((), generator=self.run.rng("context", *use)))))
         latent = self.net.raw(points.take(slice(context)), learn=learn)
         rest = points.take(slice(context, None))
         return (self.net.field(rest.coords, latent) - rest.values)[rest.mask]

@@ -5,21 +5,19 @@ is made from those files in the order of the grid, so it is the same, byte for b
 interruptions. One run at a time in a folder.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
 from joblib import cpu_count
-from joblib.externals.loky import FIRST_COMPLETED, get_reusable_executor, wait
 
 from .. import approaches, baselines, store
 from .. import problems as places
 from ..core.checks import require, require_count, require_name, require_number
 from ..core.files import write_text
-from ..core.processes import end_with_parent
+from ..core.processes import side_by_side
 from ..observation.observing import observe
 from ..observation.patterns import ALL
 from ..recipes import knobs
@@ -30,7 +28,6 @@ from .results import RATIOS, SHARES
 from .table import COUNTS, REFERENCE, TWIN
 
 SCORES = (*RATIOS, *SHARES)
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def bench(contestants: Sequence[str] | None = None, problems: Sequence[str] | None = None, *,
@@ -101,25 +98,12 @@ def _compute(todo: list[Cell], folder: Path, jobs: int, progress) -> dict[str, s
     failed = {}
     if not todo:
         progress(0)
-        return failed
-    queue, waiting, jobs, done = iter(todo), {}, min(jobs, len(todo)), 0
-
-    def pool():                                      # a new one if a process of the last was killed
-        return get_reusable_executor(max_workers=jobs, timeout=20, env=ONE_THREAD, initializer=end_with_parent,
-                                     initargs=(os.getpid(),))
-
-    try:
-        while done < len(todo):
-            waiting |= {pool().submit(run, cell, folder): cell for cell in islice(queue, 2 * jobs - len(waiting))}
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                cell, error, done = waiting.pop(future), future.exception(), done + 1
-                said = future.result()[1] if error is None else type(error).__name__    # out of memory, say
-                if said:
-                    failed[cell.name] = said
-                progress(done)
-    except BaseException:
-        pool().shutdown(wait=True, kill_workers=True)
-        raise
+    for done, ((cell, _), result, error) in enumerate(side_by_side(run, ((c, folder) for c in todo), min(
+            jobs, max(1, len(todo)))), 1):
+        said = result[1] if error is None else type(error).__name__              # out of memory, say
+        if said:
+            failed[cell.name] = said
+        progress(done)
     return {cell.name: failed[cell.name] for cell in todo if cell.name in failed}
 
 

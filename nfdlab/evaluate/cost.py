@@ -1,15 +1,18 @@
 """Cost of a posterior: seconds to fit, milliseconds a draw, query points a second, against the matmul ceiling."""
 
+import json
 import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..core.capabilities import record_of
 from ..core.checks import require_coords, require_count, require_seed
+from ..core.processes import temporary_folder
 from ..core.rng import normals
 from ..core.types import Fitted, Observations
 
@@ -64,3 +67,15 @@ def _fastest(work: Callable[[], object], runs: int = RUNS) -> float:
     """Seconds of the fastest of some runs."""
     wait = torch.cuda.synchronize if torch.cuda.is_available() else (lambda: None)
     return min(timeit.repeat(lambda: (work(), wait()), number=1, repeat=runs))
+
+
+def peak_memory(work: Callable[[], object]) -> int:
+    """Most bytes that torch's tensors on the CPU held at one time during `work`, less what they held before."""
+    with temporary_folder() as folder:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            work()
+        seen.export_chrome_trace(str(folder / "trace.json"))
+        events = json.loads((folder / "trace.json").read_text(encoding="utf-8"))["traceEvents"]
+    found = sorted((e["ts"], e["args"]["Bytes"], e["args"]["Total Allocated"]) for e in events
+                   if e.get("name") == "[memory]" and e["args"]["Device Type"] == 0)
+    return max((held for _, _, held in found), default=0) - (found[0][2] - found[0][1] if found else 0)

@@ -1,7 +1,9 @@
 """One set of dependencies, told three times: pyproject.toml, constraints.txt and environment.yml agree."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
@@ -38,6 +40,15 @@ def test_conda_installs_the_project_itself_with_the_same_constraints():
     python = next(Requirement(d) for d in conda["dependencies"] if isinstance(d, str) and d.startswith("python"))
     assert f">={PROJECT['requires-python'].removeprefix('>=')}" in str(python.specifier)
     assert [d for d in conda["dependencies"] if isinstance(d, str) and not d.startswith("python")] == ["pip"]
+
+
+def test_binder_has_a_python_that_will_do_and_installs_the_project_with_the_same_constraints():
+    conda = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
+    python = next(d for d in conda["dependencies"] if d.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.partition("=")[2])
+    script = ROOT / ".binder" / "postBuild"
+    assert os.access(script, os.X_OK) and subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert "pip install --no-cache-dir -e . -c constraints.txt\n" in script.read_text(encoding="utf-8")
 
 
 def test_what_runs_here_has_every_direct_dependency():

@@ -115,6 +115,19 @@ def test_it_has_three_exercises_with_folded_solutions(path):
 
 
 @each_full_lesson
+def test_every_exercise_is_checked_and_the_text_says_so(path):
+    """Each solution hands its answer to `check`."""
+    found, asked = "\n".join(solutions(lesson(path).cells)), re.sub(r"<details>.*?</details>", "", prose(path), flags=re.S)
+    assert all(f"check({number}, " in found for number in (1, 2, 3)) and "`check(" in asked
+
+
+@pytest.mark.parametrize("path", [p for p in LESSONS if re.match(r"\d\d_", p.stem) and p.stem != "00_start_here"],
+                         ids=lambda p: p.stem)
+def test_it_says_how_it_differs_from_the_papers(path):
+    assert re.search(r"^> \*\*How this differs from (the papers|published comparisons)\.\*\* ", prose(path), re.M)
+
+
+@each_full_lesson
 def test_five_questions_come_before_the_reading_list(path):
     asked = prose(path).partition("**Five questions.**")[2].partition("## Further reading")[0]
     assert asked.count("?") == 5 and asked.strip().endswith("?")

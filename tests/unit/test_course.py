@@ -1,10 +1,15 @@
 """All lessons at once: a report each, a page that leads to them, and going on after a stop."""
 
+import base64
+import io
+
 import pytest
 from bs4 import BeautifulSoup
 from lesson_text import write
+from PIL import Image
 
 from nfdlab import course
+from nfdlab.jupyter.page import REMOTE
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +33,20 @@ def test_a_lesson_that_fails_costs_no_other_its_report(made):
 
 def test_the_page_leads_to_the_reports_that_are_there(made):
     soup = BeautifulSoup((made[1] / "index.html").read_text(encoding="utf-8"), "html.parser")
-    assert [a["href"] for a in soup.main.table.find_all("a")] == ["01_one.html", "02_two.html"]
+    assert [a["href"] for a in soup.main.find_all("a", class_="card")] == ["01_one.html", "02_two.html"]
     assert "03_bad" in soup.main.text and "failed" in soup.main.text and "seed = '3'" in soup.footer.text
+
+
+def test_the_page_shows_each_lessons_picture_small(tmp_path):
+    """Inside the page itself, which asks for nothing from elsewhere."""
+    (tmp_path / "pictures").mkdir()
+    write(tmp_path, "01_one", "print('one', seed)")
+    Image.new("RGB", (2000, 1000), "red").save(tmp_path / "pictures" / "01_one.png")
+    page = course.run_all({}, tmp_path / "out", folder=tmp_path, jobs=1).read_text(encoding="utf-8")
+    card = BeautifulSoup(page, "html.parser").main.find("a", class_="card")
+    with Image.open(io.BytesIO(base64.b64decode(card.img["src"].partition("base64,")[2]))) as image:
+        assert image.size == (640, 320)
+    assert not REMOTE.search(page)
 
 
 def test_what_is_there_is_kept_and_what_changed_is_made_anew(made):
