@@ -299,7 +299,7 @@ def bench(contestants: Annotated[str | None, Option(help="Names or weights files
 
 @app.command("bake-off")
 def bake_off(seconds: Annotated[float, Option(min=1.0, help="Seconds of one core to train each.")] = 60.0,
-             tasks: Annotated[int, Option(min=1, help="Tasks for each problem, pattern and number.")] = 16,
+             tasks: Annotated[int, Option(min=1, help="Tasks for each problem, pattern and number.")] = 12,
              jobs: Annotated[int | None, Option(min=1, help="Processes; one a core by default.")] = None,
              out: Annotated[Path, Option("-o", "--out", help="The folder for all that is made.")] = Path("bake_off")):
     """Train all approaches equally long on six problems, score them, say which to take. Resumes after a stop."""

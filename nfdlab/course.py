@@ -95,16 +95,17 @@ def _made(path: Path, given: dict, out: Path) -> dict:
 
 def _index(paths: list[Path], out: Path, given: dict) -> str:
     """The page that leads to the reports, in the order of the way: a picture and a question each."""
-    rows = ["# nfdlab: the lessons", "", "Sparse observations become a distribution over continuous functions: ten ways to "
-            "marry a neural field and a diffusion model, with the exact answer next to every picture.", "",
-            '<div class="cards">']
+    says = ("Sparse observations become a distribution over continuous functions: ten ways to marry a neural field "
+            "and a diffusion model, with the exact answer next to every picture.")
+    rows = ["# nfdlab: the lessons", "", says, "", '<div class="cards">']
     for path in paths:
         heading, own = title(path), {k: v for k, v in given.items() if k in lesson_parameters(path)}
         made = _made(path, own, out)
         asks = escape(re.sub(r"[*_`$]", "", heading.partition("·")[2].strip() or heading))
-        inside = f"{_thumbnail(path)}<b>{path.stem}</b><span>{asks}</span><small>{made.get('seconds', 'failed')} s</small>"
+        took = f"{made['seconds']} s" if made else "failed"
+        inside = f"{_thumbnail(path)}<b>{path.stem}</b><span>{asks}</span><small>{took}</small>"
         rows.append(f'<a class="card" href="{path.stem}.html">{inside}</a>' if made else
-                    f'<div class="card">{inside.replace("failed s", "failed")}</div>')
+                    f'<div class="card">{inside}</div>')
     chosen = ", ".join(f"{k} = {v!r}" for k, v in given.items()) or "their own parameters"
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("\n".join([*rows, "</div>"]))])
     return html(page, out, f"Lessons run with {chosen} by nfdlab {__version__}.")

@@ -10,7 +10,6 @@ from .core.checks import require, require_seed
 from .core.fields import EvaluatedFields
 from .core.rng import child, normals, uniforms
 from .core.types import Approach, Budget, Problem, Source, Watch, quiet
-from .diffusion.schedule import EVEN
 from .observation.training_views import FrameViews, OutlineViews, TrainingViews
 from .problems.arrays import Arrays
 
@@ -49,7 +48,7 @@ CONFIGS = {
                                            "sharpness": 8.0, "jitter": 0.003, "frame_noise": 0.1,
                                            "field_share": 0.08, "widths": (96,), "depth": 4, "batch": 48,
                                            "encoder_width": 64, "encoder_depth": 3, "noise_draws": 2,
-                                           "noise_levels": EVEN, "late_levels": (0.05, 1.8), "late_share": 0.22},
+                                           "late_levels": (0.05, 1.8), "late_share": 0.22},
     ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 96, "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",

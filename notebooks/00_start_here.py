@@ -27,8 +27,9 @@ keep: int = 8  # how many observations are seen
 # %% [markdown]
 # ## A problem makes functions
 #
-# Smooth random curves. Each is a *function*, not an array: it answers at any place, and at any number of places. Everything
-# in the kit that stands for curves, the truth, the exact answer, a model's draws, is asked the same way.
+# A *problem* is a recipe for random functions. `gp1d` makes smooth curves (*gp*: Gaussian process, the values at any places are jointly
+# normal). Its equation, printed below, says that two values are the more alike the nearer their places are; that rule is the *kernel*.
+# Each curve is a *function*, not an array: it has a value at every place of *the box*, from −1 to 1.
 
 # %%
 import torch
@@ -45,7 +46,8 @@ truth(anywhere).flatten()
 # %% [markdown]
 # ## Hide most of it
 #
-# Eight places, a little noise on each value. That is all anyone gets to see from here on.
+# A *pattern* chooses the places that are seen, here eight at random. Each value gets a little noise. These *observations* are all that
+# anyone gets to see from here on.
 
 # %%
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
@@ -56,9 +58,10 @@ seen.coords.shape, seen.values.shape, seen.noise_std
 #
 # *Predict:* eight observations, a smooth curve. Is there one answer?
 #
-# No: there are many curves through these observations. For this problem the right distribution over them is known in closed form
-# (blue). The model, a neural field driven by diffusion, was never given that formula; it was trained on curves with most of
-# each hidden, and answers in orange.
+# No: many curves pass near these observations. Their distribution, given the observations, is the *posterior*. For this problem it is
+# known as a formula: the *exact posterior* (blue; `oracle` in the code). The model (orange) was never given that formula. It was
+# trained on curves with most of each hidden; it joins a neural field and diffusion, which the next two lessons explain. A *draw* is one
+# curve of many that could be, all equally likely (thin lines). A *band* holds 90 % of the draws at each place.
 
 # %%
 model = (
@@ -69,7 +72,7 @@ model = (
 exact = problem.oracle().draw(seen, 64, seed=seed)
 draws = model.draw(seen, 64, seed=seed)
 line = nfd.cell_centres((256,))
-spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]
+spread = [f(line).var(0).mean().sqrt().item() for f in (exact, draws)]  # standard deviation of the draws
 plots.bands(
     problem.card,
     truth=truth,
@@ -83,9 +86,9 @@ plots.bands(
 # %% [markdown]
 # ## Look closer
 #
-# *Predict:* what will one orange curve look like under a lens of 32? A staircase, a blur, or a curve?
+# *Predict:* what will one orange curve look like when it is enlarged 32 times? A staircase, a blur, or a curve?
 #
-# Asking a draw more finely does not draw again. The value at a place never depends on what else was asked.
+# To ask a draw at more places is not to draw again. Its value at a place never depends on the other places that are asked.
 
 # %%
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
@@ -100,9 +103,11 @@ plots.ladder(
 # %% [markdown]
 # ## How good is it?
 #
-# Not by eye. The *fair CRPS* compares, place by place, the distribution of the draws with the truth. On average it is lowest where the
-# distribution at each place is right, so the exact posterior's value is the best that anything can reach. (How places hang
-# together it does not see; lesson 08 is about that.) One task is mostly chance, so we take several and divide: 1.00 is the best possible.
+# Not by eye. The *CRPS* (continuous ranked probability score) is, at each place, the mean distance of the draws to the truth, less half
+# of their mean distance to each other. On average it is lowest where the distribution at each place is right, so the exact
+# posterior's value is the best that anything can reach. (It does not see how the values at different places belong together; lesson 08
+# is about that.) The CRPS of one *task* (a function with its observations) is mostly chance, so we take several, and divide by the exact
+# posterior's CRPS: 1.00 is the best possible. *Kriging* is the classical method: Gaussian process regression, its kernel fitted to each task.
 
 # %%
 from nfdlab.evaluate.table import compare
@@ -110,7 +115,6 @@ from nfdlab.evaluate.table import compare
 rivals = {
     "model": model,
     "kriging": nfd.baselines.get("kriging"),
-    "nearest": nfd.baselines.get("nearest"),
 }
 table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 8, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
@@ -124,8 +128,8 @@ plots.ratios(
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how close. Try: one observation; all observations in a clump (`clusters`); `scale` at 32; then the
-# problem `sawtooth1d`, where the mean of all answers is not an answer, and `digits2d`, which is real.
+# How much is seen, which pattern, how noisy, how close. Try: one observation; all in clumps (pattern `clusters`); `scale` at 32; then the
+# problem `sawtooth1d`, curves with jumps, where the mean of all possible curves is not a possible curve, and `digits2d`, real digits.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
@@ -134,9 +138,9 @@ panel
 # %% [markdown]
 # ## Your own data
 #
-# Rows of a table, an array, a csv or an image: values at places, in your own units, scaled to the box and back. Nine
-# readings of a thermometer over a day; what was it at half past ten? The model knows one kind of curve, those it was trained on, and
-# nobody says that temperatures are of that kind. Kriging fits its kernel to the readings. *Predict:* do the two agree?
+# Values at places, in your own units: a table, an array, a csv file or an image. The kit scales them to the box and back. Nine readings of
+# a thermometer over a day (hour, °C): how warm was it at half past ten? The model knows only the kind of curve that it was trained on,
+# and temperatures need not be of that kind. Kriging fits its kernel to the readings. *Predict:* do the two agree?
 
 # %%
 from nfdlab.problems.arrays import observations
@@ -159,12 +163,12 @@ for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging")
     print(f"half past ten by {name}: {celsius.mean():.1f} °C, give or take {celsius.std():.1f}")
 
 # %% [markdown]
-# For readings of your own, train on curves like yours (`nfd.train`), or take kriging; lesson 05 measures what it costs to use a
-# model of another kind of curve.
+# Where the two differ, believe kriging: it was fitted to these readings. For readings of your own, train a model on curves like yours
+# (`nfd.train`), or take kriging; lesson 05 measures what it costs to use a model of another kind of curve.
 #
 # ## Which notebook next?
 #
-# In this order each builds on those before. Who has met neither neural fields nor diffusion begins with the two primers:
+# In this order each builds on those before it. In ninety minutes: the two primers, then 05.
 #
 # | the question | open |
 # |---|---|
@@ -183,13 +187,13 @@ for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging")
 # | Where would you look next? | `07_adaptive_sampling` |
 # | Which one should I use? | `11_bake_off` |
 #
-# Each lesson asks one question, shows the smallest version of the idea in thirty lines, measures it against the exact
-# answer, and breaks it. Letters and words are in `GLOSSARY.md`. A report of any of them, to read without a kernel or a network: `nfdlab run 05` in a shell.
+# Each lesson asks one question, builds the smallest version of the idea in a few lines, measures it, and shows where it breaks.
+# `GLOSSARY.md` explains letters and words. In a shell, `nfdlab run 05` writes a report of lesson 05, which any browser opens.
 #
 # ## Which approach for which data?
 #
-# All ten after a minute of training each, on the same observations; `11_bake_off` says how, and what to take where few points, clumps, speed
-# or calibration decide.
+# The ten approaches of lessons 01 to 10, after a minute of training each, on the same observations. `11_bake_off` says how, and which
+# to choose when observations are few or in clumps, when it must be fast, or when the bands must be right.
 #
 # <!-- which kind: begin -->
 # <!-- which kind: end -->

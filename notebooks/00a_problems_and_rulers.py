@@ -18,9 +18,9 @@
 # **What is the best possible answer, and how do you know it?**
 #
 # Somebody hides most of a function from you. How good can a guess be? No network can tell you, and no test set: a bad score
-# may mean a bad model, or a question nobody could answer. This lesson has no network in it. It meets the problems of the
-# kit, hides data, and watches the *exact posterior*: the right distribution over what is still possible. Everything the
-# other lessons train is measured against it.
+# may mean a bad model, or a question nobody could answer. This lesson has no network in it. It shows the problems of the
+# kit, hides data, and computes the *exact posterior*: the right distribution over what is still possible. Where it is
+# known, the networks of the other lessons are measured against it.
 #
 # You need PyTorch, nothing else. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -31,12 +31,13 @@ device: str = "auto"  # auto | cpu | cuda
 keep: int = 5  # how many observations are seen
 pattern: str = "random"  # random | grid | block | lines | clusters | border
 tasks: int = 8  # how many tasks each number in the tables is averaged over
+guess: str = "block"  # your prediction, see the patterns
 
 # %% [markdown]
 # ## Picture
 #
-# Four kinds of random curve. Each is observed at the same few places, with the same small noise. *Predict:* the observations lie
-# at the same places in all four pictures. Is as much left open in each?
+# Four kinds of random curve, all observed at the same few places, with the same small noise. *Predict:* do the observations
+# leave equally much open in each?
 
 # %%
 import pandas as pd
@@ -70,10 +71,10 @@ plots.fans(
 )
 
 # %% [markdown]
-# Black is the truth. Every blue line is a curve that explains the observations as well as it should: a draw of the exact posterior.
-# What observations tell depends on the world they come from, so there is no best answer without a *prior*: which functions there
-# are, and how often each. The kit's problems are such worlds. Blue names: the posterior is known exactly. Grey: real data,
-# or shapes without a formula, where nobody knows it. (One more, `arrays`, is your own data.)
+# Black is the truth. Every blue line is a draw of the exact posterior: a curve that fits the observations up to their noise. What
+# observations tell depends on which curves there are, so there is no best answer without a *prior*: which functions there are,
+# and how often each. Each problem of the kit is such a prior, a small world. In the next picture, blue names: the posterior is
+# known exactly. Grey: real data, or shapes without a formula, where nobody knows it. (One more, `arrays`, is your own data.)
 
 # %%
 problems = {name: nfd.problems.get(name) for name in nfd.problems.names() if name != "arrays"}
@@ -95,10 +96,11 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# A *pattern* says where a function is observed. It knows how many coordinates there are, and in films and other space-time problems
-# that the first of them is time. One pattern follows the field itself: `outline` observes near a contour.
+# A *pattern* says where a function is observed, in any number of coordinates; in films and other space-time problems the first of
+# them is time. One pattern follows the function itself: `outline` observes near a contour.
 #
-# *Predict:* eight observations of a smooth curve, placed in six ways. Which leaves most open?
+# *Predict, and write it down* as `guess` in the cell of parameters: eight observations of a smooth curve, placed in six ways: `grid`,
+# `random`, `border`, `block`, `lines`, `clusters`. Which way leaves most open?
 
 # %%
 kinds = [problems[name] for name in ("gp1d", "discs2d", "drift1dt")]
@@ -112,25 +114,27 @@ for name in ("grid", "random", "border", "block", "lines", "clusters"):
     stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
     left[name] = torch.stack(stds).mean().sqrt().item()
 pd.Series(left, name="spread left").sort_values().to_frame().style.format("{:.0%}").set_caption(
-    f"gp1d, 8 observations, {4 * tasks} curves"
+    f"gp1d, 8 observations, {4 * tasks} curves: {max(left, key=left.get)} leaves most (you said {guess})"
 )
 
 # %% [markdown]
+# Observations close together tell nearly the same thing, and leave other stretches open.
+#
 # ## Idea in symbols
 #
 # A *prior* $p(f)$ says which functions there are. Observations $y_i = f(x_i) + s\,\varepsilon_i$ weigh each of them by how well it
-# explains what was seen, and nothing else does:
+# explains what was seen:
 #
 # $$p(f \mid y) \;\propto\; p(f)\, \exp\Big(-\sum_i \frac{(y_i - f(x_i))^2}{2 s^2}\Big).$$
 #
-# That is Bayes' rule. In three kinds of world one can carry it out: *Gaussian* functions, where it is linear algebra; a
-# *few parameters*, where one can try them all; and mixtures of those. The *exact denoiser* comes with it: seen through
-# noise of size $\sigma$, the posterior mean of the clean values, $D^*(z, \sigma) = \mathbb{E}[f \mid f + \sigma\varepsilon = z,\; y]$.
+# That is Bayes' rule. It can be computed for three kinds of prior: *Gaussian* functions, where it is linear algebra; functions of
+# a *few parameters*, where one can try them all; and mixtures of those. The *exact denoiser* comes with it, the mean of the
+# clean values, given the noisy ones and the observations: $D^*(z, \sigma) = \mathbb{E}[f \mid f + \sigma\varepsilon = z,\; y]$.
 #
 # ## Smallest version
 #
-# For smooth Gaussian curves with kernel $e^{-|x - x'|^2/2\ell^2}$, the textbook's formula, dense and from nothing. Where a curve has
-# one number or two, write down all the curves there are, weigh each, and average: no algebra, and no doubt.
+# For smooth Gaussian curves, the textbook's formula, written out. Their kernel, the covariance of the values at two places, is
+# $e^{-|x - x'|^2/2\ell^2}$. Where one or two numbers say the whole curve: list all the curves, weigh each, and average.
 
 # %%
 smallest = {name: nfd.observe(problems[name].draw(1, seed=seed), layout, noise_std=0.05, seed=seed)
@@ -155,19 +159,19 @@ for name, params, rule in (("step1d", steps, lambda p, x: (x > p).float()),
 for name, (mean, std) in mine.items():
     library = problems[name].oracle().moments(smallest[name], line)
     off = [(a - b[:, 0]).abs().mean().item() for a, b in zip((mean, std), library, strict=True)]
-    assert max(off) < (1e-4 if name == "gp1d" else 0.01)                   # of a tooth, a cell being 1 / 400
+    assert max(off) < (1e-4 if name == "gp1d" else 0.01)                   # a tooth is 1 high; 400 × 400 were tried
     print(f"{name}: mean and spread differ from the library's by {off[0]:.0e} and {off[1]:.0e}")
 
 # %% [markdown]
 # ## The library's version
 #
-# `problem.oracle()` is that answer as something to ask: `draw(seen, n, seed=)` gives n functions, `moments` mean and
+# `problem.oracle()` is the exact posterior as an object: `draw(seen, n, seed=)` gives n functions, `moments` mean and
 # spread, `at(seen, places)` the joint distribution at some places. Three discoveries with it.
 #
 # ### One: a mean is not a draw
 #
-# Three observations of a sawtooth. The posterior mean has the smallest squared error that anything can have. *Predict:* count the
-# jumps of more than half a tooth in the truth, in each draw, and in the mean of the draws.
+# Three observations of a sawtooth. On average no answer has a smaller squared error than the posterior mean. *Predict:* how many
+# jumps of more than half a tooth are in the truth, in each draw, and in the mean of the draws?
 
 # %%
 saw, three, fine = problems["sawtooth1d"], nfd.patterns.Random(count=3), nfd.cell_centres((2048,))
@@ -202,14 +206,14 @@ plots.bands(
 
 
 # %% [markdown]
-# The mean wins on squared error by being a curve that cannot occur, smoother than any truth. Squared error therefore
+# The mean wins on squared error by being a curve that cannot occur: its jumps are averaged away. Squared error therefore
 # cannot tell whether an answer looks like a truth. So the kit scores *distributions*: many draws against one truth.
 #
 # ### Two: where to measure
 #
-# A step up at an unknown place, no noise. Each measurement says "left" or "right". *Predict:* how much is left after eight,
-# at random, on a grid, in the middle of what is left? And if you may not compute the middle, and only have $N = 5$ draws
-# of the posterior: measure where they are split in half.
+# A step up at an unknown place, no noise. Each measurement says whether the step is to the left or to the right. *Predict:* how
+# much of the box is still open after eight measurements: at random places, on a grid, each in the middle of what is open? And if
+# you only have $N = 5$ draws of the posterior, and measure where half of them have made their step?
 
 # %%
 def still_open(seen):
@@ -275,13 +279,13 @@ style.legend(ax, loc="lower left")
 figure
 
 # %% [markdown]
-# For odd $N$ the median of $N$ draws leaves $(N+3)/(2(N+2))$ on average: with one draw two thirds, with many a half. Draws
-# alone tell where to measure, and nobody needs a formula for the posterior.
+# For odd $N$ a measurement at the median of $N$ draws leaves $(N+3)/(2(N+2))$ of the length on average: with one draw two thirds,
+# with many a half. So draws alone tell where to measure; no formula for the posterior is needed.
 #
 # ### Three: the wagon wheel
 #
 # A pattern drifts forwards or backwards, and only every $g$-th frame is seen, whole. *Predict:* the more frames the better?
-# What will the exact posterior's odds of the right direction be, for $g = 1, 2, \dots, 8$?
+# What will the exact posterior's odds of the right direction be (its probability, from 0 to 1), for $g = 1, 2, \dots, 8$?
 
 # %%
 wheel, odds = problems["two_speed1dt"], {}
@@ -308,8 +312,8 @@ style.dress(
 figure
 
 # %% [markdown]
-# Fewer frames can tell *more*: in five frames the pattern turns by half, and half a turn forwards is half a turn backwards.
-# *Predict:* at $g = 5$ the posterior is two-humped. What does a draw look like, and what does the mean of all draws?
+# Fewer frames can tell *more*: in five frames the pattern makes half a turn, and half a turn forwards looks like half a turn
+# backwards. *Predict:* at $g = 5$ the posterior has two humps. What does a draw look like, and the mean of all draws?
 
 # %%
 from nfdlab.evaluate.continuity import gradient
@@ -342,7 +346,7 @@ plots.pages(
 #
 # Diffusion learns one thing, the denoiser $D(z, \sigma)$. Here it is known, `oracle.at(seen, places).denoiser()`, and the
 # library's samplers take it as they take a network. *Predict:* start from pure noise, follow the exact denoiser down the
-# noise levels. Will the ends have the posterior's mean and spread?
+# noise levels. Will these samples have the posterior's mean and spread?
 
 # %%
 from nfdlab.diffusion.noise import white
@@ -371,15 +375,15 @@ plots.bands(gp.card, truth=shown[0], seen=shown[1], exact=shown[3], sampled=show
             title=f"256 samples, no network: spread {rows['gp1d']['spread, to the exact']:.2f} of the exact one")
 
 # %% [markdown]
-# The draws are the posterior's, up to what 256 of them can tell. So a network that equals the exact denoiser needs nothing
-# else, and *Where it breaks* measures how far a wrong denoiser is from it.
+# Mean and spread are the posterior's, as nearly as 256 samples can tell. So a network that learns the exact denoiser needs
+# nothing else. *Where it breaks* measures how far a wrong denoiser is from it.
 #
 # ## Turn the knobs
 #
 # The exact posterior under the sliders. Left and right are two sets of draws of it, so every difference between them is chance,
-# and the two scores below the picture show how much chance one task holds. Try: no observations at all; one observation; the pattern
-# `clusters`; then the problems `sawtooth1d` with `view` on draws, `two_speed1dt` with `frames` and one in 5, and `styles2d`
-# with few observations. A problem without an exact posterior says so.
+# and the two scores below the picture show how much of one task's score is chance. Try: no observations at all; one observation;
+# the pattern `clusters`; then the problems `sawtooth1d` with `view` on draws, `two_speed1dt` with `frames` and one in 5, and
+# `styles2d` with few observations. A problem without an exact posterior says so.
 
 # %%
 smooth = nfd.problems.get("gp1d")
@@ -389,10 +393,11 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Three rulers, on the same tasks for everybody. The *CRPS ratio*: the error of a distribution, over that of exact draws.
-# 1.00 is the best possible, and on average nobody is below. *Coverage*: how often the truth lies in the 90 % band; 0.90 is
-# right. *Spread*: how wide the answer is, over how wide it should be. *Predict:* kriging fits a Gaussian field to the observations.
-# On which of these three problems will it lose most?
+# Three rulers, on the same tasks for everybody. The *CRPS* is the error of a distribution at a place: the mean distance of draws to
+# the truth, minus half of their mean distance to each other. Its *ratio* to that of exact draws: 1.00 is the best possible, and
+# on average nobody is below. *Coverage*: how often the truth lies in the band of 90 % of the draws; 0.90 is right. *Spread*: how
+# wide the answer is, over how wide it should be. (`rmse`: the error of the mean. `variogram`: see lesson 08.) *Predict:* kriging
+# fits a Gaussian field to the observations. On which of these three problems will it lose most?
 
 # %%
 rows, tables = [], {}
@@ -420,14 +425,14 @@ pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.f
     f"means over the numbers of observations, {tasks} tasks at each")
 
 # %% [markdown]
-# `exact, again` is a second set of exact draws. How far it strays from 1.00 is what so few tasks leave uncertain, and any
-# claim finer than that needs more of them. An interpolation is one curve, so its spread and coverage are nought, however
-# close it is. Kriging says how sure it is; look at its spread where the world is not the one it fits.
+# Kriging loses most on sawtooths, which jump; look at its spread there. `exact, again` is a second set of exact draws: how far it is
+# from 1.00 is chance, and a finer claim needs more tasks. An interpolation is one curve, so its spread and coverage are zero,
+# however close it is.
 #
 # ## Where it breaks
 #
-# **The wrong world.** A posterior is right for its own prior. *Predict:* hand the exact posterior half the true length-scale,
-# or twice. Which mistake costs more? Which of the two is *too sure*? And at which noise level is its denoiser worst?
+# **The wrong prior.** A posterior is right for its own prior only. *Predict:* give the exact posterior half the true
+# lengthscale, or twice. Which mistake costs more? Which of the two is *too sure*? And at which noise level is its denoiser worst?
 
 # %%
 from nfdlab.evaluate.regret import regret
@@ -458,9 +463,12 @@ style.legend(ax)
 figure
 
 # %% [markdown]
-# **No world known.** Nobody knows the prior of real hills, digits or wavy shapes, so nobody has their exact posterior. The
-# kit then takes its ratios to kriging. That is a rival, not a bound: below 1.00 is possible there, and 1.00 is no praise.
-# Coverage needs no exact answer and remains a ruler. *Predict:* does a plain interpolation beat kriging anywhere?
+# Twice the lengthscale is too sure: it expects smoother curves, and its narrow band misses too many truths. (In the last picture
+# 1 means: the wrong denoiser's squared error is twice the least possible one.)
+#
+# **No prior known.** Nobody knows the prior of real hills, digits or wavy shapes, so nobody has their exact posterior. The
+# kit then takes its ratios to kriging. That is a rival, not a bound: less than 1.00 is possible, and 1.00 only means as good as
+# kriging. Coverage needs no exact answer and remains a ruler. *Predict:* does a plain interpolation beat kriging anywhere?
 
 # %%
 rows, covered = [], {}
@@ -501,7 +509,7 @@ from nfdlab.evaluate.ranking import kept_rivals
 
 check = Exercises({
     1: (lambda odds: max(abs(odds[gap] - 0.5) for gap in (10, 15)) < 0.1, "How far does the pattern turn in a gap?"),
-    2: (lambda sure: sure[0.0] > 0.999 and sure[0.0] > sure[0.5] > sure[2.0], "Count on which side the jump is likelier."),
+    2: (lambda sure: sure[0.0] > 0.999 and sure[0.0] > sure[0.5] > sure[2.0], "On which side is the jump likelier?"),
     3: (lambda left: 0 <= left[1] < left[0] or keep == 0, "Root mean square of the standard deviation on the line."),
 })
 known = kept_rivals().ranking().set_index(["problem", "contestant"])
@@ -513,18 +521,18 @@ plots.benchmark(
 )
 
 # %% [markdown]
-# On digits and shapes, far ahead: what all have in common is most of it. On heads and films a patch may come from anywhere, so mean and
-# covariance are nearly stationary, and kriging finds them by itself. On the ball both have more than twice the exact error: that
-# is the room a network has.
+# On digits and shapes, far ahead: they are much alike, and mean and covariance say how. On heads and films a patch may come from
+# anywhere, so mean and covariance are nearly alike at all places, and kriging finds them by itself. On the ball both have more
+# than twice the exact error: so much is left for a network to gain.
 #
-# **When to use an exact posterior:** to know what is possible, to test a sampler, a score or a pattern before any training.
+# **When to use an exact posterior:** to know what is possible, to test a sampler, a ruler or a pattern before any training.
 # **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one evaluation of every curve
 # there is.
 #
 # ## Exercises
 #
-# **1 · Turn a knob.** One frame in five is blind. Is one in ten, or one in fifteen? Why? `check(1, odds)` takes the odds of
-# the first direction by gap.
+# **1 · Turn a knob.** One frame in five cannot tell the direction. Can one in ten, or one in fifteen? Why? `check(1, odds)` takes
+# the odds of the first direction by gap.
 #
 # <details><summary>Solution</summary>
 #
@@ -541,7 +549,7 @@ plots.benchmark(
 # </details>
 #
 # **2 · Change a line.** Let the measurements of the step be noisy. After one in the middle, how sure can one be of the side?
-# `check(2, sure)` takes the mean of the larger chance, by noise.
+# `check(2, sure)` takes, for each noise, the mean probability of the likelier side.
 #
 # <details><summary>Solution</summary>
 #
@@ -599,4 +607,4 @@ plots.benchmark(
 #   ([2206.00364](https://arxiv.org/abs/2206.00364)): the exact denoiser of a finite set (their appendix B.3), and the
 #   samplers used here.
 # - Song et al. 2021, *Maximum likelihood training of score-based diffusion models*
-#   ([2101.09258](https://arxiv.org/abs/2101.09258)): what a denoiser's regret costs.
+#   ([2101.09258](https://arxiv.org/abs/2101.09258)): what a denoiser's error costs.

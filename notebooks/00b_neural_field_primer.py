@@ -17,9 +17,9 @@
 #
 # **What does a network from coordinates to values buy?**
 #
-# A *neural field* is a network whose input is a place and whose output is the value there. It is one function, stored in
-# weights instead of an array. This primer fits one curve with three such networks, in thirty lines, and looks at what they learn
-# first, at what lies between the samples, and at slopes. Nothing is drawn yet: that is `00c_diffusion_primer`.
+# A *neural field*, *field* for short, is a network whose input is a place (its coordinates) and whose output is the value there. It is
+# one function, stored in weights instead of an array. What is gained by that? This primer fits one curve with three such networks, in
+# thirty lines, and looks at what they learn first, at what lies between the samples, and at slopes.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*; it takes half a minute.
 
@@ -33,8 +33,8 @@ frequency: float = 15.0  # of Fourier features and of sines, in radians per unit
 guess: str = "relu"  # your prediction, see the first picture
 
 # %% [markdown]
-# The curve is a sum of five waves of equal height, of 1, 2, 4, 8 and 16 periods across the box. So we know what there is to learn,
-# wave by wave.
+# The curve is a sum of five waves of equal height, of 1, 2, 4, 8 and 16 periods across the box, the interval from −1 to 1. So we know,
+# wave by wave, what there is to learn.
 
 # %%
 from itertools import pairwise
@@ -54,6 +54,7 @@ if budget == "smoke":  # a budget is a number of steps here
     steps = 60
 periods = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
 phases = torch.tensor([0.3, 1.1, 2.5, 4.0, 5.2])
+# a curve of the kit: it answers at any places
 curve = EvaluatedFields(lambda x, part: torch.sin(torch.pi * periods * x + phases).sum(-1)[None, :, None], 1, 1)
 x = nfd.cell_centres((samples,))  # places in [-1, 1], (samples, 1)
 y = curve(x)[0]
@@ -99,15 +100,15 @@ def fit(field, x, y, steps, look=lambda step: None, lr=2e-3):
 
 # %% [markdown]
 # Line by line. `layers` are three linear layers, 1 → 96 → 96 → 1: a place goes in, a value comes out, and any number of places can
-# be asked at once, because each row is a place of its own. Between the layers stands a nonlinearity, and there the three kinds differ:
+# be asked at once, because each row is a place of its own. The three kinds differ in what happens before and between the layers:
 #
-# - `"relu"`: `torch.relu`. The network is a polygon: straight pieces, with a bend where a unit switches on.
-# - `"fourier"`: the place is first turned into sines and cosines of `waves`, 48 random frequencies, and the ReLU network works on
+# - `"relu"`: `torch.relu` between the layers. The curve is made of straight pieces, with a bend where a hidden unit switches on.
+# - `"fourier"`: the place is first turned into sines and cosines with 48 random frequencies (`waves`), and the ReLU network works on
 #   these *Fourier features* (Tancik et al. 2020).
-# - `"siren"`: `torch.sin(frequency * …)` in place of ReLU (Sitzmann et al. 2020). `bound` is their start: weights so small that the
-#   input of each sine keeps the same spread from layer to layer.
+# - `"siren"`: `torch.sin(frequency * …)` in place of ReLU (Sitzmann et al. 2020). `bound` is that paper's initialisation: random
+#   weights of such a size that the input of the sines has the same standard deviation in each layer.
 #
-# `fit` is the usual loop: squared error at the samples, Adam, one step. `look` lets us watch.
+# `fit` is the usual training loop: squared error at the samples, and Adam. `look` is called before each step, so that we can watch.
 #
 # ## Picture
 #
@@ -126,13 +127,13 @@ for kind in kinds:
     field = Field(kind, frequency)
 
     def look(step, field=field, found=learned[kind]):
-        if step & (step - 1) == 0:  # 0, 1, 2, 4, 8, …
+        if step & (step - 1) == 0:  # at steps 0, 1, 2, 4, 8, …
             with torch.no_grad():
                 off = ((basis.conj() * field(x)).mean(0) - goal).abs() / goal.abs()
-            found[max(step, 0.5)] = 1 - off
+            found[max(step, 0.5)] = 1 - off  # a logarithmic axis has no 0
 
     fields[kind] = fit(field, x, y, steps, look)
-    look(0 if steps == 0 else 1 << (steps - 1).bit_length())
+    look(0 if steps == 0 else 1 << (steps - 1).bit_length())  # and once at the end
 with torch.no_grad():
     answers = {kind: field(fine) for kind, field in fields.items()}
 missed = {kind: ((v - curve(fine)[0]).square().mean() / y.var()).sqrt().item() for kind, v in answers.items()}
@@ -145,7 +146,8 @@ print(f"You said {guess}; the furthest is {max(missed, key=missed.get)}.")
 figure
 
 # %% [markdown]
-# All three networks have about the same number of weights and saw the same 128 numbers. Two of them follow the curve.
+# All three networks saw the same 128 numbers, and `relu` and `siren` have equally many weights. Two of them follow the curve. (*Error* is
+# the root mean square error, in units of the curve's spread, its standard deviation.)
 #
 # ## Idea in symbols
 #
@@ -154,11 +156,12 @@ figure
 # $$\min_\theta \sum_i \lVert f_\theta(x_i) - y_i \rVert^2, \qquad
 # f_\theta(x) = W_3\,\varphi(W_2\,\varphi(W_1 \gamma(x) + b_1) + b_2) + b_3 .$$
 #
-# With $\gamma(x) = x$ and $\varphi = \mathrm{ReLU}$ small steps change slow waves first. This is *spectral bias* (Rahaman et al.
-# 2019). Fourier features change $\gamma$ to $(\sin Bx, \cos Bx)$; a SIREN changes $\varphi$ to $\sin(\omega_0 \cdot)$. Both put
-# fast waves within reach of the first step.
+# $\theta$ stands for all weights $W$ and biases $b$, $\varphi$ for the activation between the layers, $\gamma$ for what is done to the
+# place first. With $\gamma(x) = x$ and $\varphi = \mathrm{ReLU}$, training learns slow waves first. This is *spectral bias* (Rahaman et al.
+# 2019). Fourier features change $\gamma(x)$ to $(\sin Bx, \cos Bx)$, where $B$ is `waves`; a SIREN changes $\varphi(h)$ to
+# $\sin(\omega_0 h)$, where $\omega_0$ is `frequency`.
 #
-# *Predict:* the five waves are equally high. Which will the ReLU network know first, and will it know the fastest at the end?
+# *Predict:* the five waves are equally high. Which will the ReLU network learn first, and will it have learned the fastest at the end?
 
 # %%
 figure, axes = style.picture(1, 3, size=(9.6, 2.7), sharey=True)
@@ -173,13 +176,13 @@ style.legend(axes[0, 2], loc="lower right")
 figure
 
 # %% [markdown]
-# ReLU learns from slow to fast, one wave after the other. The other two have no such order, and that is why nearly every neural field
-# since 2020 has sines somewhere.
+# ReLU learns from slow to fast, one wave after the other. The other two do not need that long for the fast ones, and that is why many
+# neural fields have sines somewhere.
 #
 # ## The library's version
 #
-# `nfdlab.fields.siren.Siren` is the same network, its start as the paper derives it. Written out, it has no secret. What the kit
-# calls *Fields* is anything that answers at any places; `EvaluatedFields` makes one of a rule.
+# `nfdlab.fields.siren.Siren` is the same network, initialised as the paper derives it. The cell writes it out and checks that both give
+# the same. The kit calls *Fields* whatever answers at any places; `EvaluatedFields` makes one of a Python function.
 
 # %%
 torch.manual_seed(seed)
@@ -191,15 +194,17 @@ assert torch.allclose(h @ siren.output.weight.T + siren.output.bias, siren(x), a
 
 fit(siren, x, y, steps)
 mine = EvaluatedFields(lambda coords, part: siren(coords).detach()[None], 1, 1)
+# 32::65: of 64 × 65 places these are the 64
 coarse, dense = mine(nfd.cell_centres((64,)))[0], mine(nfd.cell_centres((64 * 65,)))[0, 32::65]
 assert torch.allclose(coarse, dense, atol=1e-5), "a place's value depends on no other place"
 print(f"asked at 64 places and at {64 * 65:,}: the same values where they meet, to {(coarse - dense).abs().max():.0e}")
 
 # %% [markdown]
-# **Any resolution** is therefore no feature that somebody built: whoever asks chooses the places. It does not mean that there is
-# detail at any resolution. Between samples a field says what its weights say, and nobody checked that.
+# **Any resolution** therefore comes for free: whoever asks chooses the places. It does not mean that the detail is right at any
+# resolution. Between the samples a field has some value too, but no loss has compared it with the curve.
 #
-# **Slopes** come with it, by `torch.autograd`. *Predict:* the curve's slope is known. The ReLU field is a polygon; what will its slope look like?
+# **Slopes** come with it, by `torch.autograd`. *Predict:* the curve's slope is known. The ReLU field is made of straight pieces; what
+# will its slope look like?
 
 # %%
 window = torch.linspace(-0.25, 0.25, 600)[:, None].requires_grad_()
@@ -216,14 +221,13 @@ axes[0, 0].set_ylabel("slope", fontsize=style.FONT)
 figure
 
 # %% [markdown]
-# The ReLU slope is a staircase. A SIREN's slope is again a SIREN, so it can be fitted to slopes, and to equations in them: this is how
-# *physics-informed* networks work.
+# The ReLU slope is a staircase. A SIREN's slope is again made of sines, so a SIREN can be fitted to slopes too (exercise 3).
 #
 # ## Turn the knobs
 #
-# One SIREN for each frequency, fitted to a quarter of the samples. Drag from left to right. Too low: slow waves only. Too high:
-# every sample is met, and the field swings between them. *Predict:* is there a frequency at which 32 samples are enough for a wave of 16
-# periods?
+# Seven SIRENs, one for each frequency, each fitted to a quarter of the samples. Drag the slider from left to right. Too low a frequency:
+# only slow waves are learned. Too high: the field meets every sample, and swings between them. *Predict:* is there a frequency at which
+# 32 samples are enough for a wave of 16 periods?
 
 # %%
 few = slice(None, None, 4)
@@ -245,14 +249,15 @@ panel = Flipbook("frequency", knob, start=f"{frequency:g}" if f"{frequency:g}" i
 panel
 
 # %% [markdown]
-# 32 samples of 16 periods are two a period, the least that tells a wave from a slower one (Nyquist). The best field still misses
-# much between the samples. No frequency is right for the samples alone; it is a *prior*, what one believes before the samples, chosen by hand. (Fast sines turn a small
-# change of weights into a large one of values, so beyond 15 the steps are made smaller in proportion.)
+# 32 samples over 16 periods are two for each period; with fewer, a fast wave looks like a slower one (Nyquist). The best field still misses
+# much between the samples. The samples alone do not say which frequency is right. It is a *prior*, what one assumes about the curve
+# before any sample is seen, and here it was chosen by hand. (Above 15 the learning rate is made smaller in proportion.)
 #
 # ## Against the others
 #
-# Curves that somebody hides from us are the subject of this kit. Twelve noisy values of a smooth random curve. *Predict:* a SIREN
-# fitted to the twelve, a straight line between them, or kriging, which is the best linear answer: who is closest?
+# This kit is about curves of which only a few values are seen. Here: twelve noisy values of a smooth random curve. *Predict:* who comes
+# closest to the curve: a SIREN fitted to the twelve, straight lines between them (`linear`), the nearest value, or kriging, at each place
+# a weighted mean of the twelve, with weights that follow from the kernel?
 
 # %%
 problem, tasks, rows = nfd.problems.get("gp1d"), 3 if budget == "smoke" else 8, []
@@ -271,10 +276,10 @@ scores = pd.DataFrame(rows, columns=["who", "error"]).groupby("who")["error"].ag
 scores.style.format("{:.2f}").set_caption(f"error between 12 samples, mean and standard error of {tasks} curves")
 
 # %% [markdown]
-# Kriging wins, and every SIREN was fitted well. A network that is fitted to twelve numbers knows these twelve numbers. What lies
-# between them must come from *other curves of the same kind*: from a prior, learned. That is what the ten lessons do: a network
-# learns from many functions which functions there are, a generative model draws one that fits the samples, and a field, which you have
-# now met, says what it is anywhere.
+# Kriging wins, and every SIREN was fitted well. A network that is fitted to twelve numbers knows these twelve numbers only. What lies
+# between them must come from *other curves of the same kind*: from a prior that is learned. That is what the ten lessons do: a network
+# learns from many functions which functions there are; a *generative* model, one that makes new examples, draws one that fits the
+# samples; and a field, which you have now met, gives its value at any place.
 #
 # ## Where it breaks
 #
@@ -298,11 +303,11 @@ style.dress(ax, x="x", title=f"Frequency ×10: error {broken[10][0]:.2f} at the 
 figure
 
 # %% [markdown]
-# The loss says all is well. So a field is never judged where it was fitted.
+# The loss says all is well. So judge a field between its samples, never at them.
 #
 # **When to use a field:** values at scattered places; slopes; more coordinates than an array can hold; one network for many functions,
-# chosen by a few numbers, its *latent*. **When not:** to interpolate a few numbers; there kriging is better and says how sure it is. **Cost:** a
-# few hundred small steps for one function, a thousandth of that once a network has learned to choose the field for you.
+# which takes a few numbers more, the *latent*, that say which function is meant. **When not:** to interpolate a few numbers; there
+# kriging is better and says how sure it is. **Cost:** here a few hundred training steps for each function.
 #
 # ## Exercises
 #
@@ -330,7 +335,7 @@ check = Exercises({
 #
 # </details>
 #
-# **2 · Change a line.** Give the ReLU network the place twenty times larger. What happens to its error, and why?
+# **2 · Change a line.** Multiply the place by 20 before the ReLU network sees it. What happens to its error, and why?
 #
 # <details><summary>Solution</summary>
 #

@@ -17,9 +17,9 @@
 #
 # **How does noise become a draw?**
 #
-# A generative model turns random numbers into things that look as if they came from the data. Diffusion can do one thing, and that
-# is ordinary regression: take a noisy thing, say what the clean one was. This primer does it for single numbers, where
-# everything can be seen and the best possible network is a formula: thirty lines to train, thirty to draw.
+# A generative model turns random numbers into examples that look as if they came from the data. *Diffusion* does that by removing
+# noise, a little at a time. All that its network has to learn is ordinary regression: given something noisy, say what the clean one was.
+# This primer does it for single numbers, where the best possible network is known as a formula: thirty lines to train, thirty to draw.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*; it takes half a minute.
 
@@ -34,7 +34,7 @@ highest: float = 20.0  # the highest noise level
 guess: float = 0.5  # your prediction, see the first picture
 
 # %% [markdown]
-# The data are single numbers of two kinds: three in ten lie near −1.5, the others near 1, each with a spread of 0.25.
+# The data are single numbers of two kinds: three in ten lie near −1.5, the others near 1, each kind with a standard deviation of 0.25.
 
 # %%
 import copy
@@ -65,8 +65,9 @@ def data(n, rng):
 # %% [markdown]
 # ## Smallest version
 #
-# **Noise.** Take a clean number $z_0$ and add normal noise of size $\sigma$: $z = z_0 + \sigma\varepsilon$. **The denoising loss.** A
-# network sees $z$ and $\sigma$ and says what $z_0$ was; the loss is its squared error. **Training** is that, at random $\sigma$.
+# **Noise.** Take a clean number $z_0$ and add noise: $z = z_0 + \sigma\varepsilon$, with $\varepsilon$ standard normal. $\sigma$ is the
+# *noise level*. **The denoising loss.** A network, the *denoiser*, sees $z$ and $\sigma$ and says what $z_0$ was; the loss is its squared
+# error. **Training** repeats that, each time at random $\sigma$.
 
 # %%
 torch.manual_seed(seed)
@@ -79,7 +80,7 @@ spread = data(4096, rng).std()  # of the data
 def learned(z, sigma):
     """The denoiser D(z, sigma) of z (n, 1): the network's guess of the clean number."""
     sigma = torch.as_tensor(sigma).expand(len(z))[:, None]
-    size = (sigma**2 + spread**2).sqrt()
+    size = (sigma**2 + spread**2).sqrt()  # standard deviation of z
     skip, out = spread**2 / size**2, sigma * spread / size
     return skip * z + out * net(torch.cat([z / size, sigma.log() / 4], 1))
 
@@ -88,9 +89,9 @@ adam, losses = torch.optim.Adam(net.parameters(), 3e-3), []
 rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, train_steps)
 for _ in range(train_steps):
     clean = data(512, rng)
-    sigma = torch.exp(1.5 * torch.randn(512, generator=rng) - 0.5)
+    sigma = torch.exp(1.5 * torch.randn(512, generator=rng) - 0.5)  # a level for each number
     noisy = clean + sigma[:, None] * torch.randn(512, 1, generator=rng)
-    weight = (sigma**2 + spread**2) / (sigma * spread) ** 2
+    weight = (sigma**2 + spread**2) / (sigma * spread) ** 2  # so that every level counts alike
     loss = (weight[:, None] * (learned(noisy, sigma) - clean).square()).mean()
     adam.zero_grad(), loss.backward(), adam.step(), rate.step()
     losses.append(loss.item())
@@ -98,15 +99,16 @@ print(f"loss: {sum(losses[:20]) / 20:.2f} at first, {sum(losses[-100:]) / 100:.2
 
 
 # %% [markdown]
-# Line by line. `net` takes two numbers, the noisy $z$ and the noise level, and gives one. `learned` wraps it so that each number the net
-# sees and gives is about one in size (Karras et al. 2022): at little noise $z$ itself is a good guess and is passed on (`skip`
-# near 1); at much noise the net answers alone (`out` near `spread`). In the loop: 512 fresh clean numbers; a noise level for each,
-# log-normal around 0.6; the noise; the loss, weighted so that all levels count alike; one step of Adam.
+# Line by line. `net` takes two numbers, the noisy $z$ and the logarithm of the noise level, and gives one. `learned` wraps it so that
+# all numbers that go into the net or come out of it are about 1 in size (Karras et al. 2022). At little noise $z$ itself is a good
+# guess and is passed on (`skip` near 1); at much noise the net answers alone (`out` near `spread`). In the loop: 512 fresh clean
+# numbers; a random noise level for each, around 0.6; the noise; the loss; one step of Adam.
 #
-# The loss does not go to nought, and should not: from a noisy number nobody can tell the clean one. The best guess is the mean of
-# all clean numbers that could have been, $D^*(z, \sigma) = \mathbb{E}[z_0 \mid z]$. For two normal humps that is a formula, `exact`.
+# The loss does not go to nought, and should not: it cannot be zero, because many clean numbers can give the same noisy one. The best
+# guess is their mean, weighted by how likely each is: $D^*(z, \sigma) = \mathbb{E}[z_0 \mid z]$. For two normal humps it is a formula, `exact`.
 #
-# **Sampling.** Start from pure noise at a high level. Ask for the guess, walk a little of the way to it, to a lower level; ask again.
+# **Sampling** makes new numbers. Start from pure noise at a high level. Ask the denoiser for its guess, go a part of the way to it, which
+# is a lower noise level, and ask again.
 
 # %%
 def exact(z, sigma):
@@ -114,11 +116,12 @@ def exact(z, sigma):
     sigma = torch.as_tensor(sigma, dtype=z.dtype).expand(len(z))[:, None]
     total = sigma**2 + width**2
     odds = (chance.log() - (z - middle) ** 2 / (2 * total)).softmax(1)  # which hump it came from
+    # the mean in each hump, weighted by the odds
     return (odds * (middle * sigma**2 + z * width**2) / total).sum(1, keepdim=True)
 
 
 sigmas = karras(levels, lowest, highest)  # from highest to lowest, then 0
-noise = highest * normals(seed, 1024, (1,), "start")
+noise = highest * normals(seed, 1024, (1,), "start")  # 1024 starts
 
 
 @torch.no_grad()
@@ -135,12 +138,13 @@ def walk(denoise, sigmas):
 
 # %% [markdown]
 # `karras` lists the noise levels, closer together where they are low. In `walk`, a step to the level `then` keeps the share
-# `then / now` of the distance to the guess. At the last step that is nothing, and the guess itself is the draw.
+# `then / now` of the distance to the guess. At the last step that share is 0, and the guess itself is the draw.
 #
 # ## Picture
 #
 # *Predict, and write it down* as `guess` in the cell of parameters: all paths start in one wide hump of noise and end in two. Which share
-# will end in the left one? And will the learned denoiser send the same noise to the same end as the exact one?
+# will end in the left one? And will the learned denoiser send the same noise to the same end as the exact one? (The share in
+# brackets is the correct one, that of the data.)
 
 # %%
 paths = {"exact": walk(exact, sigmas), "learned": walk(learned, sigmas)}
@@ -149,7 +153,7 @@ same = ((paths["exact"][-1] < -0.25) == (paths["learned"][-1] < -0.25)).float().
 figure, axes = style.picture(1, 2, size=(9.6, 3.2), sharey=True)
 for ax, (name, path), shade in zip(axes[0], paths.items(), (style.EXACT, style.MODEL), strict=True):
     ax.plot(path[:, :60], color=shade, lw=style.THIN, alpha=style.DRAW_ALPHA)
-    style.dress(ax, x="step", title=f"{name}: {shares[name]:.0%} end left (right is {chance[0]:.0%})")
+    style.dress(ax, x="step", title=f"{name}: {shares[name]:.0%} end left (correct: {chance[0]:.0%})")
 axes[0, 0].set_ylim(-5, 5)
 axes[0, 0].set_ylabel("z", fontsize=style.FONT)
 print(f"You said {guess:.0%}. {same:.1%} of the starts end in the same hump with both.")
@@ -160,7 +164,7 @@ figure
 #
 # ## Idea in symbols
 #
-# What is left to learn is the guess $D(z, \sigma)$. *Predict:* at little noise, which clean number is the best guess for $z = 0$? And at
+# All that is learned is the guess $D(z, \sigma)$. *Predict:* at little noise, which clean number is the best guess for $z = 0$? And at
 # much noise?
 
 # %%
@@ -182,26 +186,28 @@ figure
 
 # %% [markdown]
 # Blue is the formula, orange the network, which was never given it; grey is the noisy number itself. At little noise the guess is in the
-# nearer hump, at much noise it is the mean of everything.
+# nearer hump; the more noise there is, the closer it comes to the mean of all data.
 #
-# Noisy data have a density $p_\sigma(z)$. Its *score* $\nabla \log p_\sigma$ points to where there is more data, and a denoiser knows it
-# (Tweedie's formula):
+# Noisy data have a density $p_\sigma(z)$. The slope of its logarithm, $\nabla \log p_\sigma$, is called the *score*. It points to where there
+# is more data, and whoever has the denoiser has the score (Tweedie's formula):
 #
 # $$\nabla_z \log p_\sigma(z) = \frac{D^*(z, \sigma) - z}{\sigma^2} .$$
 #
 # Move every point along $\frac{\mathrm{d}z}{\mathrm{d}\sigma} = -\sigma\,\nabla_z \log p_\sigma(z) = \frac{z - D(z, \sigma)}{\sigma}$ as $\sigma$ falls, and their
-# density stays $p_\sigma$ all the way down to the data's own. This is the *probability-flow ODE* (Song et al. 2021). `walk` is a solver of
-# it. If $D$ stood still during a step from $\sigma$ to the next level $\sigma'$, the solution would be exact:
+# density stays $p_\sigma$ all the way down to the data's own. This is the *probability-flow ODE*, an ordinary differential equation (Song
+# et al. 2021). `walk` solves it by Euler's method, in straight steps. If $D$ did not change during a step from $\sigma$ to the next level
+# $\sigma'$, this would be exact:
 #
 # $$z' = D + \tfrac{\sigma'}{\sigma}\,(z - D) .$$
 #
-# $D$ moves a little. **DPM-Solver++(2M)**, the kit's usual sampler, lets it move on a straight line in $\lambda = -\ln\sigma$, through this
-# guess $D$ and the one before, $D_-$, of the level $\sigma_-$. With $\Delta = \ln\frac{\sigma}{\sigma'}$ and $\Delta_- = \ln\frac{\sigma_-}{\sigma}$ it puts, in place of $D$,
+# But $D$ does change a little. **DPM-Solver++(2M)**, the kit's usual sampler, takes it for a straight line in $\lambda = -\ln\sigma$, through
+# this guess $D$ and the one before, $D_-$, at the level $\sigma_-$. With $\Delta = \ln\frac{\sigma}{\sigma'}$ and
+# $\Delta_- = \ln\frac{\sigma_-}{\sigma}$ it puts, in place of $D$,
 #
 # $$D + \tfrac{\Delta}{2\Delta_-}\,(D - D_-) ,$$
 #
-# the line's value in the middle of the step. One more line of code, no further call of the network, and second order (Lu et al. 2022).
-# *Predict:* how many steps does each need for an error of a hundredth?
+# the line's value in the middle of the step. One more line of code, no further call of the network, and second order (Lu et al. 2022):
+# twice as many steps leave about a quarter of the error, not half. *Predict:* how many steps does each need for an error of 0.01?
 
 # %%
 @torch.no_grad()
@@ -236,12 +242,12 @@ figure
 # ## The library's version
 #
 # The same three pieces, for functions instead of numbers: `Denoiser` (the wrapping and the loss), `karras` (the levels),
-# `samplers.sample` (the solvers). They hold no secret: on the numbers of this lesson they are what was written here.
+# `samplers.sample` (the solvers). The cell checks that, on the numbers of this lesson, they give the same as the code above.
 
 # %%
 bare = nn.Identity()  # the lesson's network, called as the library calls one: F(z scaled, ln(sigma)/4)
 bare.forward = lambda z, level: net(torch.cat([z, level[:, None].expand(len(z), 1)], 1))
-library = Denoiser(bare, WhitePrior(float(spread)))
+library = Denoiser(bare, WhitePrior(float(spread)))  # `skip` and `out` for data of this spread
 some = 3 * normals(seed, 64, (1,), "some")
 with torch.no_grad():
     assert torch.allclose(library(some, torch.tensor(0.7)), learned(some, 0.7), atol=1e-5)
@@ -252,11 +258,12 @@ for method, mine in ends.items():
     print(f"{method}: the library's draws and ours differ by at most {(theirs - mine).abs().max():.0e}")
 
 # %% [markdown]
-# For a function the number $z$ becomes its values on a *lattice*, an even grid, or a latent vector, the network becomes a U-Net, and the data are draws
-# of a problem. Nothing else changes. What makes the ten lessons interesting is *what* is noised, and who reads it out anywhere.
+# For a function, the number $z$ becomes a latent, or the function's values on a *lattice*, an even grid; the network becomes a *U-Net*
+# (convolutions on the grid and on coarser ones); and the data are draws of a problem. Nothing else changes. The ten lessons differ in
+# *what* gets the noise, and in how a field then gives its value at any place.
 #
-# **Observations** enter the simplest way there is: as one more input of the network. *Predict:* somebody reads a clean number with an
-# error of 0.8 and says 0.0. Is the answer 0.0?
+# **Observations** enter in the simplest way: as one more input of the network. *Predict:* somebody measures a clean number, with an error
+# of standard deviation 0.8, and reads 0.0. Is the clean number near 0.0?
 
 # %%
 second = nn.Sequential(nn.Linear(3, 64), *copy.deepcopy(net)[1:])  # one input more; the other layers as they are
@@ -283,7 +290,7 @@ weights = chance * torch.exp(-(middle**2) / (2 * (width**2 + reading_error**2)))
 left_exact, left_found = (weights / weights.sum())[0].item(), (posterior < -0.25).float().mean().item()
 figure, ((ax,),) = style.picture(size=(8.2, 2.6))
 ax.hist(posterior, 80, range=(-3, 3), density=True, color=style.MODEL, alpha=0.6)
-small = width * reading_error / (width**2 + reading_error**2) ** 0.5
+small = width * reading_error / (width**2 + reading_error**2) ** 0.5  # a hump's width, given the reading
 bell = torch.exp(-((line - middle * (small / width) ** 2) ** 2) / (2 * small**2)) / (small * (2 * torch.pi) ** 0.5)
 ax.plot(line, bell @ (weights / weights.sum()), color=style.EXACT, lw=style.THICK)
 style.dress(ax, x="clean number", y="density",
@@ -291,12 +298,12 @@ style.dress(ax, x="clean number", y="density",
 figure
 
 # %% [markdown]
-# Two humps, with odds close to Bayes'; what is missing is training. Regression would have answered their mean, a number that no data
-# has. That is the whole of lesson 05, with a curve in place of the number and a field to read it.
+# Two humps, with odds close to Bayes' rule (blue), which weighs each clean number by how well it explains the reading. Regression would
+# have answered their mean, without a word about two humps. Lesson 05 does the same as here, with a curve in place of the number.
 #
 # ## Turn the knobs
 #
-# Draws of the learned denoiser by the number of steps. *Predict:* at how many steps do the humps have the right width?
+# Draws of the learned denoiser for several numbers of steps. *Predict:* at how many steps do the humps have the right width?
 
 # %%
 knob, off_by = {}, {}
@@ -318,9 +325,10 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Three ways to make 1024 new numbers from 4096 given ones: one normal hump, fitted; an old number with a little noise (a kernel density
-# of Silverman's width); and the diffusion. The ruler is the *Wasserstein distance*, how far numbers must be moved on average to
-# become fresh data; in one dimension one sorts both. Fresh data against fresh data is the floor.
+# Three ways to make 1024 new numbers. Two learn from 4096 given ones: one fitted normal hump; and a *kernel density*, an old number plus
+# a little noise, whose size follows Silverman's rule. The third, the diffusion, has seen more: fresh data in every training step. We
+# measure the *Wasserstein distance*: how far the numbers must be moved, on average, to become fresh data (here: sort both, and pair
+# them). Fresh data against fresh data is the floor.
 
 # %%
 given, rows = data(4096, rng), []
@@ -342,13 +350,12 @@ table = pd.DataFrame(rows).groupby("made by")["distance"].agg(["mean", "sem"]).s
 table.style.format("{:.3f}").set_caption("distance to fresh data, mean and standard error of 10 samples")
 
 # %% [markdown]
-# In one dimension a kernel density would do as well with a better width. It stops working at a handful of numbers; the denoiser
-# does not, because it is a network, and a picture of 784 numbers is denoised by the same loss.
+# For single numbers the classical ways are simpler. The denoising loss works unchanged for pictures of 784 numbers (lesson 05).
 #
 # ## Where it breaks
 #
-# **Too few steps** you have seen. **The wrong range of noise.** *Predict:* start at noise of size 0.3 instead of 20. Which humps come out,
-# and in which shares? And what if the lowest level is 0.6?
+# **Too few steps:** you have seen it above. **The wrong range of noise.** *Predict:* start at noise level 0.3 instead of 20. Which humps
+# come out, and in which shares? And what if the lowest level is 0.6?
 
 # %%
 # the exercises' checks
@@ -370,18 +377,19 @@ for ax, (name, (top, bottom)) in zip(axes[0], cases.items(), strict=True):
 figure
 
 # %% [markdown]
-# The exact denoiser itself fails, so it is the sampler's fault: at noise of size 0.3 the data are not yet drowned, and a start that
-# forgets them gets odds, places and widths wrong; with a lowest level of 0.6 the last guess is a mean of what could still be, and the humps are too
-# narrow. So levels are measured from the data (`NoiseLevels` in `nfdlab.diffusion.schedule`), and not copied from a paper on pictures.
+# The exact denoiser itself fails, so it is the sampler's fault. At noise level 0.3 noisy data still have two humps, but the start is one
+# hump around 0, so odds, places and widths come out wrong. At a lowest level of 0.6 the last guess is a mean of all clean numbers that
+# are still possible, so the humps are too narrow. The kit therefore measures its levels on the data (`NoiseLevels` in
+# `nfdlab.diffusion.schedule`) and does not copy them from a paper on pictures.
 #
-# **When to use diffusion:** where there are several answers, or a mean that cannot be. **When not:** where everything is Gaussian; the
-# answer is linear algebra then (`00a`). **Cost:** one call of the network a step, eight to twenty steps a draw.
+# **When to use diffusion:** where several answers are possible and their mean is none of them. **When not:** where everything is
+# Gaussian (normal); there the answer is linear algebra (`00a`). **Cost:** one call of the network a step, eight to twenty steps a draw.
 #
 # ## Exercises
 #
 # `check(n, answer)` says whether an answer holds.
 #
-# **1 · Turn a knob.** How many steps of second order give a median error below 0.01? Read it off.
+# **1 · Turn a knob.** How many steps of second order give a median error below 0.01? Read it off the figure.
 #
 # <details><summary>Solution</summary>
 #
@@ -415,7 +423,7 @@ figure
 #
 # </details>
 #
-# **Five questions.** What does a denoiser say, and why is its loss never nought? What does the score have to do with it? Where is the
+# **Five questions.** What does a denoiser say, and why is its loss never zero? What does the score have to do with it? Where is the
 # randomness of a draw? What does the second order change, and what does it cost? How do observations enter?
 #
 # ## Further reading

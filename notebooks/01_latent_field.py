@@ -19,7 +19,7 @@
 #
 # A model that draws pictures pixel by pixel pays for every pixel in every step. Here the diffusion never sees a pixel: it
 # draws a *latent*, a few hundred numbers, and a neural field turns the latent into a function that can be asked anywhere. So
-# how closely you look should cost nothing until you look. Does it? And since no observation enters the training, one model
+# how closely you look should cost nothing until you look. Is that so? And since no observation enters the training, one model
 # should answer many kinds of question: make a new digit, complete one from a few pixels, sharpen a coarse one. How well?
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
@@ -106,18 +106,20 @@ figure
 
 
 # %% [markdown]
+# The draw is a latent: its cost does not depend on how closely one looks. The cost of asking grows with the number of points.
+#
 # ## Idea in symbols
 #
-# 1. **Compress.** An encoder $E$ and a field $f_z$ are trained together so that $f_{E(f)}(x) \approx f(x)$ at random places
-#    $x$. The latent $z = E(f)$ has two numbers on each of 14 × 14 cells, half as many as a digit has pixels, brought to unit scale.
-# 2. **Learn the distribution of latents.** A denoiser learns $D(z_\sigma, \sigma) \approx \mathbb{E}[z \mid z + \sigma\varepsilon]$, as
-#    $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma)$: the best guess from the noisy latent
-#    alone, plus what a U-Net $F$ adds.
+# 1. **Compress.** An encoder $E$ and a field $f_z$, together an *autoencoder*, are trained so that $f_{E(f)}(x) \approx f(x)$ at random
+#    places $x$. The latent $z = E(f)$ has two numbers on each of 14 × 14 cells, half as many as a digit has pixels, brought to unit scale.
+# 2. **Learn the distribution of latents.** With $z_\sigma = z + \sigma\varepsilon$, a denoiser learns $D(z_\sigma, \sigma) \approx
+#    \mathbb{E}[z \mid z_\sigma]$, as $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma)$: the
+#    best guess if latents were white, plus what a U-Net $F$ adds.
 # 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $f_z$ anywhere.
-# 4. **Guide.** Observations $y_i = f(x_i) + s\,\varepsilon$ were no part of the training. They enter through the decoder: with $J = \partial
-#    f_z(x_i)/\partial z$ each $D$ becomes $D + \sigma^2 (\partial D/\partial z)^\top J^\top (r^2 J J^\top + s^2)^{-1} (y - f_D(x))$, $r^2 =
-#    \sigma^2/(1 + \sigma^2)$ being what a white latent leaves open (ΠGDM). Here $J$ is taken once, at the most probable latent. Averages over
-#    blocks enter in the same way.
+# 4. **Guide.** *Guidance* steers the sampler towards observations $y_i = f(x_i) + s\,\varepsilon$ that were no part of the training. With
+#    $J = \partial f_z(x_i)/\partial z$, the slope of the decoder, each $D$ becomes $D + \sigma^2 (\partial D/\partial z)^\top J^\top (r^2 J
+#    J^\top + s^2)^{-1} (y - f_D(x))$. Here $r^2 = \sigma^2/(1 + \sigma^2)$ is the squared error of that best guess. This is ΠGDM (Song et
+#    al. 2023), with $J$ taken once, at the most probable latent. Averages over blocks enter in the same way.
 #
 # The field is also given the *width* of the pixel that it is asked for, and answers with the average over it.
 
@@ -125,7 +127,8 @@ figure
 # ## Smallest version
 #
 # From nothing, on discs of unknown place and size: an encoder to four numbers, a field of these numbers and a place, and a
-# denoiser of the four numbers. *Predict:* which of the two stages is to blame if a draw is no good disc?
+# denoiser of the four numbers. The *energy distance* of draws to fresh discs is twice the mean distance between the two sets, minus
+# the mean distances inside each: zero for equal distributions. *Predict:* if a draw is not a good disc, which stage is to blame?
 
 # %%
 def dense(*sizes):
@@ -143,7 +146,7 @@ for i in range(toy_steps):  # stage 1: the autoencoder
     some, x = discs.draw(64, seed=child(seed, "toy", i)), 2 * torch.rand(64, 128, 2, generator=rng) - 1
     z = encoder(some(grid)[..., 0])
     z = (z - z.mean(0)) / z.std(0)
-    near = z + 0.05 * torch.randn(z.shape, generator=rng)  # a latent nearby means a disc nearby
+    near = z + 0.05 * torch.randn(z.shape, generator=rng)  # similar latents, similar discs
     values = field(torch.cat([x, near[:, None].expand(-1, 128, -1)], -1))
     loss = (values - some(x)).square().mean()
     adam.zero_grad()
@@ -185,15 +188,15 @@ plots.pages(discs.card, {f"{name}: {1e3 * toy[name]:.1f}": EvaluatedFields(
     title="One draw of each, Gaussian over the toy's latents; energy distance to discs, in thousandths")
 
 # %% [markdown]
-# Nought is the best, up to the chance of 256 draws, about one. Discs that were only encoded and decoded are already far away: **a draw is never better
-# than the autoencoder.** That is the stage to blame here, and on four numbers even a Gaussian does as well as the toy's diffusion. The
-# library's autoencoder loses less, and digits, below, are where a Gaussian fails.
+# Zero is the best, up to the chance in 256 draws, about one. Discs that were only encoded and decoded are already far away, and
+# **draws, which pass the same decoder, are seldom better than the autoencoder.** That is the stage to blame here, and on four
+# numbers even a Gaussian does as well as the toy's diffusion. Digits, below, are where a Gaussian fails.
 #
 # > **How this differs from the papers.** Rombach et al. 2022 compress pictures by a convolutional autoencoder with a penalty that keeps
-# > latents near a normal distribution; here latents are scaled, and a little noise on them while the field learns does the same.
-# > Their decoder gives pixels; Chen et al. 2024 (image neural fields) decode to a field told its pixel, as here. Both are trained
-# > with a perceptual loss and an adversary; this is the mean squared error alone. Guidance is that of ΠGDM (Song et al. 2023),
-# > through the decoder, whose slope is taken once for all draws and steps.
+# > latents near a normal distribution; here latents are scaled, and get a little noise while the field learns, for the same reason.
+# > Their decoder gives pixels; Chen et al. 2024 (image neural fields) decode to a field that is told its pixel, as here. Both train
+# > with a perceptual loss and a discriminator; here it is the mean squared error alone. Guidance is ΠGDM through the decoder, whose
+# > slope is taken once for all draws and steps.
 #
 # And the library's own draw of digits, in plain PyTorch: noise levels, the solver (DPM-Solver++, second order), and the field,
 # which blends the answers of the four nearest cells.
@@ -247,7 +250,7 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# One model, three kinds of question, none of which it was trained for.
+# One model, three kinds of question. It saw no observations in training.
 #
 # ### Make a new digit
 #
@@ -270,15 +273,15 @@ plots.pages(problem.card, {"fresh": fresh} | {f"diffusion {i + 1}": made[i:i + 1
             f"Gaussian {generation['told apart'].iloc[1]:.0%}")
 
 # %% [markdown]
-# The Gaussian has the right mean and covariance, and none of its draws is a digit: strokes are not sums of Gaussian directions. The last row is
-# a warning. Fresh digits of the training side are moved and sheared a little, which blurs them; held-out ones are as they are, and the
-# classifier sees that at once. A test of this kind answers the question whether two sets differ, not whether it matters.
+# The Gaussian has the latents' mean and covariance, and none of its draws is a digit: adding up normal numbers makes no strokes. The
+# last row is a warning. Fresh digits of the training side are moved and sheared a little, which blurs them; held-out ones are as they
+# are, and the classifier sees that at once. Such a test says whether two sets differ, not whether the difference matters.
 #
 # ### Complete a digit
 #
 # The best linear answer, measured on the same training digits, is the rival. *Predict:* which of the two has the sharper draws,
-# and which the lower error? One digit is one number; the table was measured over many when the weights were made (random places, noise
-# 0.05; digits as a ratio to the best linear answer, discs to the exact posterior).
+# and which the lower error? The title is about one digit; the table was measured over many when the weights were made (random
+# places, noise 0.05; digits as a ratio to the best linear answer, discs to the exact posterior).
 
 # %%
 digit = digits.draw(1, seed=seed + 1)
@@ -296,10 +299,12 @@ plots.pages(
 )
 
 # %% [markdown]
+# Ours has the lower error, for this digit and in the table. Look at the draws: ours are made of strokes.
+#
 # ### Sharpen a coarse digit
 #
 # Observed: the averages of 7 × 7 blocks of 4 × 4 pixels. Bicubic interpolation of the averages is what picture programs do; the
-# best linear answer knows digits' covariance. Both are told what we are told. *Predict:* who wins?
+# best linear answer knows the digits' covariance. All three get the same averages. *Predict:* who wins?
 
 # %%
 rows, many = [], 3 * tasks
@@ -323,9 +328,9 @@ plots.pages(problem.card, {"truth": sharp, "7 × 7 averages": EvaluatedFields(
 #
 # ### Which guidance?
 #
-# How observations enter decides as much as the prior. `linearised` takes the decoder's slope once, and a Gaussian for what is open;
-# `linearised_pigdm`, the usual one, asks the denoiser what is open; `pigdm` takes the slope anew at each draw and step; `dps` walks down the misfit.
-# *Predict:* does the cheapest lose much?
+# There are other ways to guide. `linearised_pigdm`, the usual one, is the formula above. `linearised` is cheaper: it takes a Gaussian
+# with the latents' covariance for what is still open, and no slope of $D$. `pigdm` takes the decoder's slope anew at each draw and
+# step; `dps` moves $D$ down the slope of the misfit. *Predict:* does the cheapest lose much? (So few digits give rough errors.)
 
 # %%
 few = max(1, tasks // 2)
@@ -342,9 +347,9 @@ pd.DataFrame(guides).T.style.format("{:.2f}").set_caption(f"{keep} pixels, 16 dr
 # %% [markdown]
 # ### Where an exact answer is known
 #
-# Discs. Three bars, measured apart: what the latent loses; how far draws of the prior lie from fresh discs (blue: other fresh
-# discs); and the answer to four observations, as a ratio to the exact posterior's. Three numbers make a disc, the posterior has humps
-# and edges, and nothing is linear: here observations weight and move many draws (the guide `particles`), which needs a latent of few numbers.
+# Discs. Three bars, the best possible in blue: what the latent loses; how far draws of the prior are from fresh discs; and the CRPS
+# given four observations, as a ratio to the exact posterior's. The posterior of a disc has humps and edges, and nothing is linear. So
+# here observations weight and move many draws (the guide `particles`, see lesson 09), which needs a latent of few numbers.
 
 # %%
 found = {"discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
@@ -363,8 +368,8 @@ worth = ablation.worth(ablation.kept("latent_field", "digits2d"))["to full"]
 plots.worth("latent_field", "digits2d")
 
 # %% [markdown]
-# The best linear answer stands for everything that was learned: without the networks that is what is left. A Gaussian with the draws' own mean and
-# covariance keeps most of a pixel's distribution and loses what is said of several at once.
+# The best linear answer stands for everything that was learned: it is what is left without the networks. A Gaussian with the draws'
+# own mean and covariance costs nearly as much: a pixel is ink or paper, and a Gaussian cannot say that.
 #
 # ## Where it breaks
 #
@@ -396,8 +401,8 @@ plots.pages(
 )
 
 # %% [markdown]
-# The autoencoder is one and the same in all three cases: only the diffusion is lost. It is the first thing to look at when
-# reconstructions are good and draws are not.
+# The autoencoder is one and the same in all three cases: only the diffusion is lost. So when reconstructions are good and draws are
+# not, look at the scale of the latents first.
 #
 # **Pixels that are taken for points.** *Predict:* a digit is asked for as 7 × 7 large pixels. What if the field is not given
 # their width?
@@ -419,9 +424,11 @@ check = Exercises({
 })
 
 # %% [markdown]
+# Without the width the field answers for single points, and misses the ink between them: this is *aliasing*.
+#
 # **When to use it:** one prior for many kinds of question, at any resolution. **When not:** one kind of question asked a thousand times
-# (lesson 05 needs no guidance, and is nearer to the truth), or detail that no short latent can hold. **Cost:** the minutes of training
-# are in the table above; a draw costs the same however closely it is looked at.
+# (lesson 05 needs no guidance, and its table shows lower errors on digits), or detail that no short latent can hold. **Cost:** the
+# minutes of training are in the table above; a draw costs the same however closely it is looked at.
 #
 # ## Exercises
 #

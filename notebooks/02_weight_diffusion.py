@@ -18,8 +18,8 @@
 # **Can you average two networks?**
 #
 # A neural field *is* its weights: a few hundred numbers that say a whole function. So a set of functions is a set of vectors,
-# and a diffusion model for vectors should be a model for functions. Should be: the average of two weight vectors need not be a
-# network that does anything at all. When is it? The answer decides whether weights can be data.
+# and a diffusion model for vectors should be a model for functions. But the average of two weight vectors need not be a network
+# of any use. When is it one? The answer decides whether weights can be data.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -30,6 +30,7 @@ device: str = "auto"  # auto | cpu | cuda
 keep: int = 4  # how many observations are seen
 tasks: int = 2  # how many tasks each number in the table is averaged over
 num_fields: int = 512  # how many small fields the live experiments fit
+guess: float = 0.5  # your prediction, see the first picture
 
 # %%
 from math import factorial
@@ -61,7 +62,8 @@ seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=
 # The world is `families1d`: a sine, a square wave, a triangle wave or a bump. Two of its curves get a small field each
 # (1 → 16 → 16 → 1). Then the two weight vectors are averaged, number by number, and the average is asked for its curve: once
 # with fits begun at the *same* initialisation, once with fits whose hidden neurons are permuted afterwards, which changes no
-# value of a curve. *Predict:* what will the two averages look like?
+# value of a curve. *Predict, and write it down* as `guess` in the cell of parameters: how far off is the average of the permuted
+# fits, as a share of the gap between the two curves? 0 is the average of the curves.
 
 # %%
 mlp, pair = BatchedMLP(d=1, width=16, omega=6.0), problem.draw(2, seed=seed + 1)
@@ -82,7 +84,8 @@ for ax, (words, theta) in zip(
     ax.plot(x, ends.T, color=style.TRUTH, lw=1.2, label=["two fitted networks", None])
     ax.plot(x, ends.mean(0), color=style.BASELINE, lw=1.6, ls="--", label="average of their curves")
     ax.plot(x, middle, color=style.MODEL, lw=2, label="curve of their average")
-    style.dress(ax, title=f"{words}: off by {off[-1]:.0%}", x=problem.card.axes[0])
+    said = f" (you said {guess:.0%})" if len(off) == 2 else ""
+    style.dress(ax, title=f"{words}: off by {off[-1]:.0%}{said}", x=problem.card.axes[0])
 style.legend(axes[1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
 assert torch.allclose(mlp(shared, coords), mlp(permuted, coords), atol=1e-4)
 same = (factorial(16) * 2**16) ** 2
@@ -90,11 +93,11 @@ print(f"networks with the curve of one: at least {same:.0e}")
 figure
 
 # %% [markdown]
-# Both panels show the same two networks, as far as anyone who asks them can tell. On the left their average is near the
-# average of the curves; on the right it is a third thing. (In the titles: the rms gap between orange and dashed grey, as a
+# Both panels show networks with the same two curves. On the left the curve of their average is nearer to the average of the
+# curves; on the right it is a third thing. (In the titles: the rms gap between orange and dashed grey, as a
 # share of the gap between the two curves.) Neurons of a layer can be written in any order, $16!$ for each of the two hidden
 # layers; and since sine and tanh are odd, the signs of all weights into and out of a neuron may change together, $2^{16}$ ways
-# a layer. From one initialisation, neuron 7 plays the same part in every fit.
+# a layer. From one initialisation, neuron 7 can play the same part in every fit.
 
 # %%
 watch = LossWatch("many fits at once, then diffusion")
@@ -122,15 +125,15 @@ plots.bands(
 #
 # $$\theta_i = \arg\min_\theta \; \frac{1}{m} \sum_x \psi\big(f_\theta(x) - f_i(x)\big) + \beta \|\theta - \theta_0\|^2 ,$$
 #
-# with $\psi$ a square near zero and an absolute value far away, for the jumps. Thousands of fields are one batched product.
+# with $\psi$ a square near zero and an absolute value far away, for the jumps. Thousands of fields are fitted at once, in batches.
 #
 # 2. **Diffuse.** Each number is standardised over the training set; a residual MLP learns the denoiser $D(z, \sigma)$ of the
 # flat vectors. It starts from what a Gaussian of the same covariance $C$ would answer,
 # $\mu + C (C + \sigma^2)^{-1} (z - \mu)$, and learns the rest.
 #
 # 3. **Observe.** The sampler is a map from noise to weights, $\theta = G(\omega)$; observations weight the noise by the likelihood of
-# the rendered field, $\exp(-\sum_j (y_j - f_{G(\omega)}(x_j))^2 / 2 s^2)$. Sequential Monte Carlo raises it step by step: particles are
-# resampled by their weights, and moved.
+# its field, $\exp(-\sum_j (y_j - f_{G(\omega)}(x_j))^2 / 2 s^2)$. *Sequential Monte Carlo* takes this likelihood to a power that rises
+# from 0 to 1 in steps. At each step the particles are weighted, resampled by their weights, and moved.
 #
 # Take the MLP away and the Gaussian is left. It is the rival that must stand beside every diffusion of weights.
 
@@ -138,7 +141,7 @@ plots.bands(
 # ## Smallest version
 #
 # Given the trained parts, here is the whole of a prior draw in plain PyTorch: noise levels, solver (DPM-Solver++, second order),
-# the Gaussian's answer, the MLP's correction; then the field, layer by layer.
+# the Gaussian's answer, the MLP's correction; then the field, layer by layer. (*Where it breaks* trains from nothing, live.)
 
 # %%
 from nfdlab.diffusion.noise import white
@@ -188,7 +191,7 @@ print(
 # ## Turn the knobs
 #
 # How sparse, which pattern, how noisy, how many draws, how close. A draw *is* a small network, so the scale slider only asks it
-# elsewhere. With nothing kept you see the prior: all four kinds of curve. The sliders move with the arrow keys.
+# at closer places. With no observations you see the prior: all four kinds of curve. The sliders move with the arrow keys.
 
 # %%
 # few particles that move seldom: rough, and quick enough for a slider
@@ -201,7 +204,7 @@ panel
 # ## Against the others
 #
 # Three things can go wrong, so they are measured apart: what a small field loses of its function (*floor*), what the prior's
-# draws look like (*energy distance* to fresh functions: nought for the right distribution; in black one fresh function), and the
+# draws look like (*energy distance* to fresh functions: zero for the right distribution; in black one fresh function), and the
 # answers to observations (*CRPS*, as a ratio to the exact posterior's). *Predict:* where will the Gaussian lose most?
 
 # %%
@@ -275,14 +278,13 @@ print(f"median distance to the nearest of {len(learned)} training functions: "
       + ", ".join(f"{name} {distance:.3f}" for name, distance in near.items()))
 
 # %% [markdown]
-# Fresh functions are the nearer ones, so it has not memorised. But a curve of these four kinds has two numbers at most, and
-# thousands of training curves leave little room between them: the distance of the draws says that many of them are not quite
-# of any kind.
+# Fresh functions are the nearer ones, so it has not memorised. But a curve of these four kinds is two numbers at most, so
+# thousands of training curves lie close together. Draws that are further from all of them are not quite of any kind.
 #
 # ## Who does the work?
 #
 # The same approach with a part taken away, on the same tasks as the whole: the network silenced, so that its Gaussian prior answers
-# alone; and its draws replaced by a Gaussian of their mean and covariance, which the exact posterior feels too. *Predict:*
+# alone; and its draws replaced by a Gaussian of their mean and covariance (one bar does the same to exact draws). *Predict:*
 # which costs most? `nfdlab ablate weight_diffusion families1d` measured it; the table is kept with the weights.
 
 # %%
@@ -292,9 +294,9 @@ worth = ablation.worth(ablation.kept("weight_diffusion", "families1d"))["to full
 plots.worth("weight_diffusion", "families1d")
 
 # %% [markdown]
-# Less than half of the way from the best linear answer to the exact posterior. The network takes something off: without it, and with a
-# linear reading of the weights, the error is larger by 1.2 to 1.7. But a Gaussian in place of the draws costs nothing, where it costs the
-# exact posterior a third: these draws say no more than their mean and covariance.
+# From the best linear answer to the exact posterior this is less than half of the way. The network helps: without it, and with a
+# linear reading of the weights, the error is 1.2 to 1.7 times as large. But a Gaussian in place of the draws costs nothing, while it
+# costs exact draws a third: by this score, these draws say no more than their mean and covariance.
 #
 # ## Where it breaks
 #
@@ -332,8 +334,11 @@ plots.fans(
 )
 
 # %% [markdown]
-# **Few functions.** The same again with 32 functions, and time enough to learn them. *Predict:* how far will the draws be from the
-# nearest of the 32?
+# No field changed, but the vectors did: the same neuron now stands at another place in each of them. They have little left in
+# common that a diffusion could learn.
+#
+# **Few functions.** The same again with 32 functions, and steps enough to learn them by heart. *Predict:* how far will the draws be
+# from the nearest of the 32?
 
 # %%
 few = WeightDiffusion(
@@ -359,10 +364,10 @@ style.headline(
 figure
 
 # %% [markdown]
-# Draws lie nearer to the 32 than fresh functions do: they are the 32 over again, blurred, and not new waves. Copies pass every
-# test of looks; only a search among the training functions gives them away.
+# Draws lie nearer to the 32 than fresh functions do: they repeat the 32, a little blurred, and are no new waves. Copies look like
+# good draws; a search among the training functions shows what they are.
 #
-# **In two dimensions** nothing changes but the first layer. Discs of unknown place and size (`discs2d`), trained here and now:
+# **In two dimensions** only the first layer changes. Discs of unknown place and size (`discs2d`), trained here, in a few steps:
 
 # %%
 discs = nfd.problems.get("discs2d")
@@ -404,15 +409,15 @@ check = Exercises({
 })
 
 # %% [markdown]
-# **When to use it:** when functions come as networks anyway (radiance fields, implicit shapes, one network each), of several
-# kinds, and a thing that can be asked anywhere is wanted. **When not:** when one field with a small latent a function will do
-# (lesson 09): there the latent has as many numbers as the function needs, not as many as a network has. **Cost:** every training
-# function has to be fitted first; the minutes of the whole are in the table above. And permuting the neurons breaks it.
+# **When to use it:** when functions come as networks anyway: radiance fields, or shapes, with one network each. **When not:** when
+# one field and a small latent for each function will do. Lesson 09 has the same waves: its latents have 16 numbers, and its table
+# shows lower errors. **Cost:** every training function has to be fitted first; the minutes of the whole are in the table above.
+# And permuting the neurons breaks it.
 #
 # ## Exercises
 #
-# **1 · Turn a knob.** Walk from one fit to the other, θ = (1 − t)·θ₁ + t·θ₂. How far does the walk leave the straight line
-# between the two curves, from one initialisation and permuted? `check(1, leaves)` takes seven distances for each name.
+# **1 · Turn a knob.** Walk from one fit's weights to the other's on a straight line. How far do the fields on the way leave the
+# straight line between the two curves, from one initialisation and permuted? `check(1, leaves)` takes seven distances for each name.
 #
 # <details><summary>Solution</summary>
 #
@@ -421,7 +426,7 @@ check = Exercises({
 # for name, (a, b) in {"one initialisation": shared, "permuted": permuted}.items():
 #     leaves[name] = [(mlp(((1 - t) * a + t * b)[None], coords)[0] - (1 - t) * ends[0] - t * ends[1]).square().mean().sqrt().item()
 #             for t in (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)]
-#     print(name, [round(v, 2) for v in leaves[name]])     # nought at the ends, where they are the same two curves
+#     print(name, [round(v, 2) for v in leaves[name]])     # zero at the ends, where they are the same two curves
 # check(1, leaves)
 # ```
 #
@@ -461,8 +466,8 @@ check = Exercises({
 # </details>
 #
 # **Five questions.** Why must all fits start from one initialisation? What does permuting the neurons of a network
-# change, and what does it not? How would you see that draws are copies of the training functions? What costs nothing
-# when a Gaussian takes the place of the diffusion, and what does that say? When is a network for each function worth
+# change, and what does it not? How would you see that draws are copies of the training functions? What does it
+# cost here to put a Gaussian in place of the draws, and what does that say? When is a network for each function worth
 # its hundreds of numbers?
 #
 # ## Further reading

@@ -18,8 +18,8 @@
 # **Which noise is a function? And what can a denoiser that knows only digits say about a blurred one?**
 #
 # Diffusion adds noise and learns to take it away. Pictures have pixels, and noise on pixels is an array. A *field* has no
-# pixels: it can be asked at 64 places or at four thousand, and so must its noise. This lesson adds noise to functions, looks
-# at the score, and then puts questions to one denoiser for which it was never trained: blurs, averages, a small tomography.
+# pixels: it can be asked at 64 places or at four thousand. Its noise must allow that too. This lesson adds noise to functions, looks
+# at the score, and then asks one denoiser about data that it was never trained for: blurs, averages, a small tomography.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -78,7 +78,7 @@ sawyer, smoother = (
 #
 # Noise of size 1 is added to a smooth function, and the *exact* denoiser takes it away. We ask at 16, 64, 256 and 1024
 # places. White noise is drawn afresh at each place; smooth noise is a function, with half the data's length scale. *Predict, and write it
-# down* as `guess` in the cell of parameters: what share of its error does white noise keep from 16 to 1024 places?
+# down* as `guess` in the cell of parameters: under white noise, what share of the error at 16 places is left at 1024 places?
 
 # %%
 def left(p: int, noise: torch.Tensor | None = None) -> float:
@@ -103,8 +103,8 @@ figure
 
 # %% [markdown]
 # White noise averages out: the more places, the more they tell of one another, and `sigma = 1` means something else at every
-# resolution. Smooth noise is one function, and looking closer reveals nothing. The cheapest noise that does not change as one looks
-# closer is white on a fixed **lattice**, read linearly between its points: that too is one function. It is what ships.
+# resolution. Smooth noise is one function, and looking closer reveals nothing new. The cheapest noise that does not change as one
+# looks closer is white on a fixed **lattice**, read linearly between its points: that too is one function. The shipped weights use it.
 #
 # **The score as arrows.** Each arrow is $\sigma^2$ times the score of a noisy sawtooth, and it points at what the
 # function probably was. *Predict:* where will the model's arrows differ most from the exact ones?
@@ -135,6 +135,8 @@ plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
             title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
 
 # %% [markdown]
+# The model's arrows nearly agree with the exact ones. Look near the jumps: there a noisy value may belong to either side.
+#
 # ## Idea in symbols
 #
 # A function $f$ gets noise at the lattice, $z = f(X) + \sigma L\varepsilon$; with $L = 1$ it is white. One network answers for
@@ -147,15 +149,15 @@ plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
 # - $\mathrm{net}$ is a **neural field** that reads features of the U-Net at $x$; $w(x)$ is 0 at the lattice and most halfway between.
 #
 # A sampler walks the lattice down the noise levels, $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$; then any query asks the last
-# lattice once. **Guidance.** Of linear observations $y = A z + s\,\varepsilon$ the network was told nothing. Each $D$ becomes
+# lattice once. **Guidance.** Linear observations $y = A f(X) + s\,\varepsilon$, a blur say, are not given to the network. Each $D$ becomes
 # $D + \sigma^2 (\partial D/\partial z)^\top A^\top (A C A^\top + s^2)^{-1} (y - A D)$: $C$ is what a Gaussian with the data's covariance,
 # measured once, leaves open at this $\sigma$, and the network's own slope carries the misfit back to $z$.
 
 # %% [markdown]
 # ## Smallest version
 #
-# From nothing: sawtooths at 32 places, noise, a small convolutional network that takes it away. Once with white noise on the lattice, once with
-# the rough but continuous noise of an Ornstein-Uhlenbeck process. *Predict:* which of the two learns to draw sawtooths first?
+# From nothing: sawtooths at 32 places, noise, a small convolutional network that takes it away. Once with white noise on the lattice,
+# once with rough but continuous noise, similar at neighbours (an Ornstein-Uhlenbeck process). *Predict:* which draws better sawtooths?
 
 # %%
 X, rng, D = nfd.cell_centres((32,)), stream(seed, "toy"), {}
@@ -196,13 +198,13 @@ style.headline(figure, "Three draws of each; distance (root mean square) to the 
 figure
 
 # %% [markdown]
-# **The continuous noise is learned more slowly**: it looks like data itself, and is hard to tell from them. It pays where functions come at
-# other places each time; on a fixed lattice white noise, read linearly, is a function already. Both are a knob of the library,
-# `noise_lengthscale`. What the library adds to the toy is size and training: its draws lie nearer to sawtooths than the toy's.
+# **The continuous noise is learned more slowly**: it looks more like data, and is harder to tell from them. On a fixed lattice it is
+# not needed: white noise, read linearly, is a function already. The library has both (`noise_lengthscale`). What it adds to the toy
+# is size and training: its draws lie nearer to sawtooths than the toy's.
 #
-# > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields (Zhuang et al. 2023)
-# > use a transformer on any set of points, white noise at each; here a lattice carries the noise, and a U-Net is cheaper than attention. Lim et al.
-# > 2023 prove what smooth noise is for. Papers condition by inpainting steps; here points are told to the network, and everything else guides it.
+# > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields (Zhuang
+# > et al. 2023) use attention over any set of points, with white noise at each; here a U-Net works on a noisy lattice. Lim et al. 2023
+# > show why noise must be a function. The first condition by RePaint (see below); here points are given to the network, all else guides.
 #
 # And the library's own draw given the observations, in plain PyTorch: features, noise levels, the solver (DPM-Solver++, second order), the query.
 
@@ -257,8 +259,8 @@ panel
 # ## Against the others
 #
 # One set of weights, four kinds of data about a digit: a few pixels, more pixels, blurs at 64 places, integrals along 144 lines in
-# twelve directions (a small tomography). The rival is the best linear answer with the training digits' mean and covariance, which takes
-# all four kinds exactly. *Predict:* where is it hardest to beat?
+# twelve directions (a small tomography). The rival is the best linear answer with the training digits' mean and covariance, which
+# handles all four kinds exactly. *Predict:* where is it hardest to beat?
 
 # %%
 kinds = {"16 pixels": nfd.patterns.Random(count=16), "64 pixels": nfd.patterns.Random(count=64),
@@ -282,13 +284,14 @@ plots.pages(problem.card, {"truth": digit, "ours": ours, "ours, another": ours[1
             f"from 16 pixels {kept['ratio'].iloc[0]:.2f}")
 
 # %% [markdown]
-# The second table was measured over many tasks when the weights were made: random places, noise 0.05; digits as a ratio to the best linear answer,
-# the others to the exact posterior.
+# The second table was measured over many tasks when the weights were made: random places, noise 0.05; digits as a ratio to the best
+# linear answer, the others to the exact posterior. From few pixels the linear answer is hardest to beat.
 #
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole. *Predict:* which costs most on sawtooths, which on digits? `nfdlab ablate
-# score_field sawtooth1d` measured it; the tables are kept with the weights.
+# The same approach with a part taken away, on the same tasks as the whole: its field; the shape of its distribution (a Gaussian in
+# place of the draws); all that was learned (the best linear answer). *Predict:* which costs most on sawtooths, which on digits?
+# `nfdlab ablate score_field sawtooth1d` measured it; the tables are kept with the weights.
 
 # %%
 worth = {name: ablation.worth(ablation.kept("score_field", name))["to full"]
@@ -301,16 +304,18 @@ plots.worth("score_field", "digits2d")
 
 
 # %% [markdown]
-# On curves that jump the best linear answer, which stands for everything learned, has several times the error. The field is not missed there: a
-# linear reading between 128 lattice points is as good, and on digits, whose fields are read linearly by definition, it has nothing to add. On `gp1d`, a Gaussian field, the
-# weights that ship start from the measured Gaussian, and silenced they lose next to nothing: **there the linear part is everything.**
+# On curves that jump the best linear answer has several times the error. The field is not missed there: a linear reading between 128
+# lattice points is as good; and digits are defined by linear reading between pixels, so the field adds next to nothing. On `gp1d`, a
+# Gaussian field, the weights that ship start from the measured Gaussian, and without their network they lose next to nothing:
+# **there the linear part is everything.**
 #
 # ## Where it breaks
 #
-# **The guidance ladder.** Guidance is an approximation, and there are many. Six
-# observations of a smooth function on the lattice, noise 0.05, twenty ancestral steps. First with the *exact* denoiser, so that all error is the
-# method's; then with the network; as many draws of each. A good rung is near the exact mean, has its spread (1.00), and misses the
-# observations by about 0.05.
+# **The guidance ladder.** There are many ways to guide, all approximate; each is a rung. *Replacement* writes the observations, with
+# noise, into $z$ at each step; *RePaint* does each step several times. *Naive*, *DPS*, *ΠGDM* and *Tweedie* pull $D$ towards the
+# observations, each with another strength. *Amortised* is a denoiser that was given them. Six observations of a smooth function,
+# noise 0.05, twenty ancestral steps, as many draws of each. First with the *exact* denoiser, so that all error is the method's; then
+# with the network. A good rung is near the exact mean, has its spread (1.00), and misses the observations by about 0.05.
 # *Predict:* which rung fits the observations *too well*?
 
 # %%
@@ -355,11 +360,11 @@ assert not rungs["exact"]["naive"][0] < 1e3
 
 # %% [markdown]
 # The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement informs the rest of $z$ too
-# late; RePaint goes back and repeats it, and fits the noise of the observations; DPS pushes by a fixed length; ΠGDM takes what is left to
+# late; RePaint repairs that, but fits the noise of the observations; DPS pulls by a fixed length; ΠGDM takes what is still open to
 # be white. **Naive guidance explodes**: it takes $D(z)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
 # known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial z$, and is right; so is ΠGDM with the
-# measured covariance, at a fraction of the cost, which is what the digits above were guided by; and so is a conditional denoiser (amortised). What
-# spread they lack, twenty ancestral steps took.
+# measured covariance, by which the digits above were guided; and so is a conditional denoiser (amortised). The exact one of these is
+# not guided at all: the spread that it lacks was lost to the twenty steps.
 #
 # **White noise under the query-scale slider.** Sample the prior with the exact denoiser and white noise at $m$ places, from
 # $\sigma = 10$ down: at 64 places nearly all is drowned in that. *Predict:* the spread at 1024 places?
@@ -381,8 +386,10 @@ style.dress(ax, x="places asked", y="spread, 1 at 64 places",
 figure
 
 # %% [markdown]
-# **And functions of another kind.** A network knows its training functions. *Predict:* wiggles finer than
-# anything in training: how much of such a function lies in the model's band, and how much in the band that is right?
+# At more places the same $\sigma$ drowns less of the function, so a start from pure noise is wrong there, and draws come out too narrow.
+#
+# **And functions of another kind.** A network knows its training functions. *Predict:* the curve has finer wiggles than any in
+# training. How much of it lies in the model's band, and how much in the band that is right?
 
 # %%
 wiggly = nfd.problems.get("gp1d", lengthscale=0.05)
@@ -403,10 +410,10 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
             f"the right one {inside['exact']:.0%}")
 
 # %% [markdown]
-# The wiggles are smoothed away, with confidence. Nothing in the draws says that the world has changed.
+# The model smooths the wiggles away, and is sure of it. Nothing in the draws says that the world has changed.
 #
 # **When to use it:** one set of weights for many kinds of linear measurement, or where you want the score itself. **When not:** near-Gaussian
-# fields, where kriging is as good and needs no training; fields too large for a lattice, whose diffusion belongs in a latent
+# fields, where the best linear answer is as good; fields too large for a lattice, whose diffusion belongs in a latent
 # (`01_latent_field`). **Cost:** a draw asks the network once a step; guided, it is also differentiated once a step.
 #
 # ## Exercises
@@ -455,7 +462,7 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
 # </details>
 #
 # **Five questions.** Why does white noise average out when one looks at more places, and which noise does not? What
-# does a denoiser know of the score? Why do the rungs of the ladder differ most near the data? How was it measured
+# does a denoiser know of the score? How does one see that a rung's error is not the network's? How was it measured
 # that the field adds nothing here? Which questions can one prior answer without training anew?
 #
 # ## Further reading
@@ -470,5 +477,5 @@ plots.bands(smooth.card, truth=other, seen=strange, **found,
 # - Lugmayr et al. 2022, *RePaint* ([2201.09865](https://arxiv.org/abs/2201.09865)): going back to repeat it.
 # - Boys et al. 2023, *Tweedie moment projected diffusions* ([2310.06721](https://arxiv.org/abs/2310.06721)): the
 #   covariance that a denoiser implies.
-# - Mardani et al. 2023, *Residual corrective diffusion modeling* ([2309.15214](https://arxiv.org/abs/2309.15214)):
-#   start from a regression, learn the rest.
+# - Zhuang et al. 2023, *Diffusion probabilistic fields* ([2303.00165](https://arxiv.org/abs/2303.00165)): functions that
+#   are noised and denoised at any points.

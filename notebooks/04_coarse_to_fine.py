@@ -17,10 +17,10 @@
 #
 # **What does regression lose, and who gives it back?**
 #
-# Enlarge a picture eight times with the best average answer, and it comes back smooth: of all the detail that could be there,
-# the average is none. A score like the squared error calls that optimal; a scan without its folds is useless all the same. Here the answer is built
+# Enlarge a picture eight times by regression, and it comes back smooth. The answer with the lowest squared error is the mean of all pictures
+# that could be, and in a mean their details cancel: a scan without its folds is useless all the same. Here the answer is built
 # in three stages that can be switched off one by one: diffusion draws what is *coarse*, a field adds the detail that is *to be
-# expected*, and a second diffusion draws the rest of it.
+# expected*, and a second diffusion draws the rest of the detail.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -62,8 +62,8 @@ grid = nfd.cell_centres((32, 32))
 Blocks = nfd.patterns.BlockAverage
 
 # %% [markdown]
-# Slices through a head, learned from some slabs of it and asked about in others; hills, learned in the west of a map; and Gaussian surfaces, whose
-# exact answer is known. With `budget = "reference"` the next cell opens the weights that ship; `"lesson"` trains the first here,
+# Three problems: slices through a head, learned from some slabs of it and tested in others; hills, learned in the west of a map; and Gaussian surfaces,
+# whose exact answer is known. With `budget = "reference"` the next cell opens the weights that ship; `"lesson"` trains the first here,
 # in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
 
 # %%
@@ -80,8 +80,8 @@ walker, smoother = (
 # %% [markdown]
 # ## Picture
 #
-# A patch of 32 × 32 voxels is seen as a coarse picture, averages over 8 × 8 blocks with a little noise. *Predict, and write it down* as `guess` in the cell
-# of parameters: of the power that the truth has at waves shorter than two blocks, what share is left in the best average answer?
+# A patch of 32 × 32 voxels is seen as a coarse picture: 8 × 8 averages, each over a block of 4 × 4 voxels, with a little noise. *Predict, and write it
+# down* as `guess` in the cell of parameters: of the power that the truth has at waves shorter than two blocks, what share does regression keep?
 
 # %%
 def power(values):
@@ -127,7 +127,7 @@ style.headline(figure, f"Finer than the blocks: regression keeps {kept['regressi
 figure
 
 # %% [markdown]
-# The average answer is not wrong, it is an average. At a point its squared error is half of that of a draw, on average; still,
+# Regression is not wrong, it answers with a mean. At a point the squared error of the mean is half of that of a draw; still,
 # one draw in three is the nearer of the two, by chance. *Predict:* why one in three, and not one in two? (Measured on Gaussian surfaces, with exact
 # answers.)
 
@@ -141,9 +141,10 @@ print(f"{len(goal)} surfaces: squared error of the mean {half:.2f} of a draw's; 
       f"{nearer:.0%} of points, in theory at arctan(2)/π = {atan(2) / pi:.0%}")
 
 # %% [markdown]
-# But nothing that is asked of the *whole* (how long a border is, how deep a fold) can be read from the average. Now numbers: enlarged ×4 and ×8, against bicubic
+# The draw is nearer only where it lies on the same side of the mean as the truth, and not more than twice as far out. But many questions about the
+# *whole* (how long is a border, how deep a fold) cannot be answered from a mean. Now numbers: enlarged ×4 and ×8, against bicubic
 # enlargement and against the best linear answer, which knows the training slices' mean and covariance and takes block averages exactly. *Predict:* by how
-# much is a handful of draws nearer to the truth, by CRPS, than the best linear answer?
+# much is the CRPS of sixteen draws below that of the best linear answer?
 
 # %%
 rows, contestants = [], {"bicubic": (cubic, {}), "best linear answer": (linear, {}),
@@ -164,9 +165,9 @@ display(table.style.format("{:.3f}").set_caption(f"{tasks} patches; of one answe
 print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f}")
 
 # %% [markdown]
-# Part of the gain over regression is no detail at all: a Gaussian of the right width scores 1 − 1/√2 = 29 % better than its own mean, since it
-# says how unsure it is. The best linear answer says that too, and knows no border. The last columns are about the detail. (Bicubic enlargement reads
-# the values at the blocks' middles.)
+# Part of the gain over regression has nothing to do with detail: a Gaussian of the right width scores 1 − 1/√2 = 29 % better than its own mean, since it
+# says how unsure it is. The best linear answer says that too, and knows no border: its draws are Gaussian. The last columns are about the detail: 0 is
+# the truth's spectrum. (Bicubic enlargement is given the values at the blocks' middles, not averages.)
 #
 # ## Idea in symbols
 #
@@ -175,17 +176,17 @@ print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f
 # $$p(f \mid S) = \int p(c \mid S)\; p(\tilde f \mid c, S)\, \mathrm{d}c, \qquad f = \bar f(\,\cdot\,; c, S) + \tilde f .$$
 #
 # - $c$, averages over the blocks of a **coarse picture** (8 × 8), by diffusion given $S$: another coarse picture, scattered points, or both.
-# - $\bar f(x; c, S)$, the **expected detail**: $c$ read linearly plus a local field (LIIF), which asks the four cells round $x$ and blends what they say by
-#   areas. It is given the width of the pixel that it stands for. Trained by squared error.
-# - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. Its scale is its own. Between
-#   the points of the lattice a second field reads it.
-# - **Conditioning augmentation**: in training, $c$ carries noise of standard deviation $s$, and the stages after it are given $s$. Then they do not take errors
-#   of the first for folds.
+# - $\bar f(x; c, S)$: $c$ read linearly, plus the **expected detail** from a local field (LIIF), which asks the four cells around $x$ and weighs their answers
+#   by areas. It is also given the width of the pixel that is asked for. Trained by squared error.
+# - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. It is brought to unit scale
+#   by itself. Between the points of the lattice a second field reads it.
+# - **Conditioning augmentation**: in training, noise of random size is added to $c$, and the stages after it are told the size. Then they do not mistake
+#   errors of the first stage for detail.
 #
 # ## Smallest version
 #
 # From nothing: sawtooths at 32 places, seen as 8 averages. A regression enlarges them; a second network denoises what the regression leaves, given the averages
-# and its answer. *Predict:* what does the regression make of a jump?
+# and the regression's answer. *Predict:* what does the regression make of a jump?
 
 # %%
 X, rng, nets, unit = nfd.cell_centres((32,)), stream(seed, "toy"), {}, 0.15
@@ -232,13 +233,13 @@ figure
 # The regression bends where it should jump, because the jump may be anywhere in its block; a draw decides where.
 #
 # > **How this differs from the papers.** SR3 (Saharia et al. 2023) diffuses the enlarged picture itself; CorrDiff (Mardani et al. 2023) a residual, as here. Both
-# > are *given* the coarse picture; here it may be unknown, and is drawn first, as cascades do (Ho et al. 2022). There a large U-Net makes the regression; here a
-# > local field, so that any resolution can be asked.
+# > are *given* the coarse picture; here it may be unknown, and is drawn first, as in cascades (Ho et al. 2022). CorrDiff's regression is a large U-Net; here it is
+# > a local field, so that any resolution can be asked.
 #
 # ## The library's version
 #
-# The library's own draw, part by part: what was seen becomes channels, a diffusion draws coarse values, a field the expected detail, a second diffusion
-# the rest. And one line that gives the same numbers.
+# The library's own draw, part by part: what was seen becomes channels, a diffusion draws coarse values, a field adds the expected detail, a second
+# diffusion the rest. And one line that gives the same numbers.
 
 # %%
 net, n, (truth, seen, _) = model.net, 4, answers["one draw"][0]
@@ -269,8 +270,8 @@ plots.ladder(problem.card, {"truth": truth, "model": draws}, scales=(1, 2, 4, 8)
              title="One draw, closer and closer: a function, not a picture")
 
 # %% [markdown]
-# **LIIF's four corners.** Move the slider: a query walks through the box, and each cell is as large as its share of the answer.
-# *Predict:* what happens to a corner's share just as the query crosses to the next cell?
+# **LIIF's four corners.** The four cells around a query are its corners. Move the slider: the query walks through the box, and the area of each dot shows
+# its cell's share of the answer. *Predict:* what is a corner's share at the moment when the query leaves it for the next?
 
 # %%
 walk = torch.stack([torch.linspace(-0.8, 0.8, 25), 0.5 * torch.sin(3 * torch.linspace(-0.8, 0.8, 25))], 1)
@@ -297,11 +298,13 @@ figure.update_layout(width=470, height=540, paper_bgcolor=style.PAPER, plot_bgco
 figure
 
 # %% [markdown]
+# Its share is 0 by then, so the answer does not jump.
+#
 # ## Turn the knobs
 #
 # Scattered points instead of a coarse picture: how sparse, which pattern, how noisy, how close. The query-scale slider only asks, the draws stay. For hills,
 # `nfd.explore(walker, hills)`; with the last stage switched off, `nfd.explore(model.using(stages="mean"), problem)`. Below the panel, three buttons
-# switch the stages of one answer on.
+# add one stage after the other to one answer.
 
 # %%
 panel = nfd.explore(model, problem, count=100, pattern="grid", seed=seed, device=device, draws=8, view="draws")
@@ -324,13 +327,15 @@ figure
 # %% [markdown]
 # ## Against the others
 #
-# Measured over many patches when the weights were made, noise 0.05: heads and hills as a ratio to the best linear answer or to kriging, Gaussian surfaces
+# Measured over many patches when the weights were made, noise 0.05: heads and hills as a ratio to the best linear answer, Gaussian surfaces
 # to the exact posterior. *Predict:* on which of the three is least to gain?
 
 # %%
 kept_scores({"head2d": model, "terrain2d": walker, "powerlaw2d": smoother})
 
 # %% [markdown]
+# Gaussian surfaces leave nothing to gain, and draws are nearly exact. On heads they beat the best linear answer; on hills the best linear answer wins.
+#
 # ## Who does the work?
 #
 # The same approach with a part taken away, on the same tasks as the whole: the field silenced, so that coarse values are read linearly; and its draws
@@ -343,12 +348,12 @@ plots.worth("coarse_to_fine", "head2d")
 
 # %% [markdown]
 # **Here the field earns its place**: with coarse values read linearly the error is a fifth larger or more, above that of the best linear answer. A Gaussian of
-# the draws' mean and covariance costs a few percent at single points; what it costs the whole picture, a score of single points does not see.
+# the draws' mean and covariance costs a few percent at single points; what it costs the whole picture, a score at single points does not see.
 #
 # ## Where it breaks
 #
-# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are given
-# augmentation 0, or 0.3. *Predict:* what do they make of the noise?
+# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are told
+# 0, or 0.3 (*augmentation* in the title). *Predict:* what do they make of the noise?
 
 # %%
 truths, found = [heads.draw(1, seed=child(seed, "noisy", i)) for i in range(tasks)], {}
@@ -366,9 +371,10 @@ plots.pages(problem.card, {"truth": truths[0], "augmentation 0": found[0.0][0], 
             f"error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f} ({tasks} patches)")
 
 # %% [markdown]
-# Told nothing, it keeps the noise as if it were tissue, dresses it in convincing detail, and is too sure. **×16 after training to
-# ×4.** The second diffusion draws values on 32 × 32 points. What lies between them is read by a field. *Predict:* is a Gaussian surface, which has no waves
-# shorter than a twelfth of the box, asked at 128 × 128, too rough or too smooth?
+# Told 0, the model takes the noise for tissue, adds detail to it, and is too sure.
+#
+# **×16 after training to ×4.** The second diffusion draws values on 32 × 32 points, ×4 of the 8 × 8 blocks. What lies between them is read by a field. A Gaussian
+# surface has no waves shorter than a twelfth of the box along either axis. *Predict:* is a draw of it, asked at 128 × 128, too rough or too smooth?
 
 # %%
 scales = (1, 2, 4, 8, 16)
@@ -384,9 +390,10 @@ style.dress(ax, x="scale asked, of 8 × 8", y="|log power ratio|",
 figure
 
 # %% [markdown]
-# Too rough: what is learned between the points of a lattice leaves small creases at them, and creases are power where the truth has none. No eye sees so little;
-# a slope does. **Wider than the box it knows.** Tiles overlap by half; blended
-# inside the sampler they draw one thing. Laid side by side, they do not. *Predict:* how much larger are steps across a seam?
+# Too rough: what is learned between the points of a lattice leaves small creases at them, and creases are power where the truth has none, if very little.
+#
+# **Wider than the box it knows.** A strip three boxes long is drawn in tiles that overlap by half. Blended at every step of the sampler, they make
+# one picture. Laid side by side, they do not. *Predict:* how much larger are steps across a seam?
 
 # %%
 seams, long = (-0.5, -1 / 6, 1 / 6, 0.5), nfd.cell_centres((144, 48))
@@ -408,8 +415,8 @@ check = Exercises({
 figure
 
 # %% [markdown]
-# **When to use it:** enlarging coarse pictures by any factor where detail matters; large domains; and wherever one wants to know what a stage adds. **When
-# not:** where only the mean is asked for: there regression is enough; where other measurements than points and averages come, which need guidance
+# **When to use it:** enlarging coarse pictures by any factor where detail matters; large domains. **When
+# not:** where only the mean is asked for: there regression is enough; for other data than points and averages, which need guidance
 # (`03_score_field`). **Cost:** the minutes of training are in the table above; a draw costs two samplers, however closely it is looked at.
 #
 # ## Exercises
@@ -427,8 +434,8 @@ figure
 #
 # </details>
 #
-# **2 · Change a line.** Both at once: a coarse picture of 4 × 4 averages *and* 60 points. Points are rows of weights with a single 1. Is the CRPS below that of
-# either? `check(2, both)`.
+# **2 · Change a line.** Both at once: a coarse picture of 4 × 4 averages *and* 60 points. A point is a row of weights with a single 1. Is the CRPS below that of
+# either alone? `check(2, both)`.
 #
 # <details><summary>Solution</summary>
 #
@@ -448,7 +455,7 @@ figure
 #
 # </details>
 #
-# **3 · Write a piece.** Is the rest the network's own scale? Divide the standard deviation of the rest that is drawn by that of the rest of the truth,
+# **3 · Write a piece.** Does the rest have the right size? Divide the standard deviation of the rest that is drawn by that of the rest of the truth,
 # `truth − mean`. `check(3, ratio)`.
 #
 # <details><summary>Solution</summary>
@@ -466,7 +473,7 @@ figure
 #
 # **Five questions.** What does regression lose, and in which of the spectra is it seen? Why is noise added to coarse
 # values before detail is drawn on them? What does the field need a pixel's width for? Why do tiles that are drawn by
-# themselves not fit? What is finer than the lattice, a draw or a mean?
+# themselves not fit? What does one see between the points of the lattice, a draw or a mean?
 #
 # ## Further reading
 #

@@ -17,10 +17,11 @@
 #
 # **How good can a guess from sparse data be, and how close are we?**
 #
-# A few noisy numbers do not fix a curve. They leave a *distribution* over curves. For curves that jump, the best linear answer
-# (kriging and its relatives) is far from that distribution, and yet the distribution is known exactly. So we can ask: how
-# good is the best possible answer, how far is the best linear one, and how close does a conditional diffusion come? Then the same
-# method is asked about handwritten digits, where nothing is known exactly.
+# A few noisy numbers do not determine a curve. They leave a *distribution* over curves, the posterior. The curves here are sawtooths:
+# straight rises and sudden jumps. Two numbers fix such a curve (how long its teeth are, where they begin), so one can try all pairs, and
+# the posterior is known exactly. The *best linear answer* (optimal interpolation, a relative of kriging) is a Gaussian that knows only
+# the curves' mean and covariance: how the values at two places vary together. How far is it from the exact posterior, and how close
+# does a *conditional* diffusion come, one that is given the observations? Then the same is asked about handwritten digits.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -58,12 +59,13 @@ from nfdlab.recipes import views_for
 if budget == "smoke":
     tasks, toy_steps = 3, 30
 problem, coords = nfd.problems.get("sawtooth1d"), nfd.cell_centres((256,))
+# the exact posterior, and the best linear answer
 oracle, linear = problem.oracle(), nfd.baselines.get("optimal_interpolation", problem)
 truth = problem.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
 
 # %% [markdown]
-# With `budget = "reference"` the next cell opens the weights that ship with the package. `"lesson"` trains a smaller one
+# With `budget = "reference"` the next cell loads the trained weights that come with the package. `"lesson"` trains a smaller model
 # here, in two minutes of one core, with a live loss curve and a button to stop.
 
 # %%
@@ -76,7 +78,8 @@ model = nfd.load_or_train("sparse_conditional", problem, budget=budget, seed=see
 # ## Picture
 #
 # *Predict, and write it down* as `guess` in the cell of parameters: the black curve is the truth, the model sees only the observations.
-# Where will its band be wide? And how wide on the whole, as a share of the exact one (blue)? Networks are often too sure.
+# Where will its band be wide? And how large is its spread (standard deviation) on the whole, as a share of the exact one (blue)?
+# Networks are often too sure: their bands are too narrow.
 
 # %%
 exact, draws = oracle.draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
@@ -92,8 +95,8 @@ plots.bands(
 )
 
 # %% [markdown]
-# The band is widest where a jump may lie. Every orange line is a *function*: asked at 256 places or at one, it answers the
-# same. Zooming does not draw again.
+# The band is widest where a jump may lie. Every orange line is a *function*: asked at 256 places or at one, it gives the same
+# value. To zoom is not to draw again.
 
 # %%
 zoomed = torch.linspace(-0.02, 0.02, 5)[:, None]
@@ -110,28 +113,29 @@ plots.ladder(
 #
 # Let $S = \{(x_i, y_i)\}$ be the observations. Three parts, each small:
 #
-# 1. **A local latent.** $z$ holds the values of the function at 128 points, four in each of 32 cells, in units of their standard
-#    deviation. A *field* decodes it: $f(x) = \mathrm{lin}(z, x) + w(x)\,\mathrm{net}(z \text{ near } x,\, x)$, linear interpolation plus what a
-#    local network adds between the points; $w$ is 0 at the points.
-# 2. **An encoder.** $e(S)$ are features on the same cells: SetConv channels (how many observations near here, and their mean),
-#    then convolutions. Any number of observations gives features of the same shape, none too.
+# 1. **A local latent.** The box is cut into 32 cells. $z$ holds the values of the function at 128 points, four in each cell, in units of
+#    their standard deviation. A *field* turns $z$ into a function: $f(x) = \mathrm{lin}(z, x) + w(x)\,\mathrm{net}(z \text{ near } x,\, x)$,
+#    linear interpolation plus what a local network adds between the points; $w$ is 0 at the points.
+# 2. **An encoder.** It turns the observations into $e(S)$, features on the same cells: *SetConv* says how many observations are near, and
+#    their mean; ordinary convolutions follow. Any number of observations, even none, gives features of the same shape.
 # 3. **A conditional diffusion.** Add noise at a level $\sigma$, $z_\sigma = z + \sigma \varepsilon$, and let a network learn the mean of the clean
-#    latent, given the noisy one *and the observations*; then walk from much noise to none:
+#    latent, given the noisy one *and the observations*; then walk from much noise to none, as in `00c` (there $z$ was the noisy one):
 #
 # $$D(z_\sigma, \sigma, e) \approx \mathbb{E}[z \mid z_\sigma,\; S], \qquad
-#   \frac{\mathrm{d}z}{\mathrm{d}\sigma} = \frac{z - D(z, \sigma, e)}{\sigma}, \qquad
+#   \frac{\mathrm{d}z_\sigma}{\mathrm{d}\sigma} = \frac{z_\sigma - D(z_\sigma, \sigma, e)}{\sigma}, \qquad
 #   D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma, e).$$
 #
-# The last formula is the one denoiser of this kit with a white prior: the best guess from the noisy latent alone, plus what the
-# network $F$ adds. There is no kriging inside, and nobody tells the method that curves are sawtooths.
+# The last formula is the wrapping of `00c` (`skip` and `out`) for numbers of spread 1, each taken for independent of the others (a
+# *white* prior). $F$ is the network. There is no kriging inside, and no formula of a sawtooth: training examples are all it gets.
 
 # %% [markdown]
 # ## Smallest version
 #
 # From nothing: a grid of 64 points, observations as two channels on it, a few convolutions, the denoising loss. *Predict:* the best
-# linear answer has about four times the exact posterior's error here. What will this toy have after some seconds?
+# linear answer has several times the exact posterior's CRPS here (`00` explains it; lower is better). How many times will this toy have?
 
 # %%
+# views(functions): observations of each, at random places, mostly 0 to 32 of them
 grid, unit, views = nfd.cell_centres((64,))[:, 0], 12**0.5, views_for(problem)  # a sawtooth's std is 1/√12
 with torch.random.fork_rng():
     torch.manual_seed(seed)
@@ -142,7 +146,7 @@ with torch.random.fork_rng():
 
 
 def channels(seen):  # SetConv: (b, m) observations -> density and local mean at the points, (b, 2, 64)
-    near = torch.exp(-(seen.coords - grid).square() / (2 * 0.03**2)) * seen.mask[..., None]
+    near = torch.exp(-(seen.coords - grid).square() / (2 * 0.03**2)) * seen.mask[..., None]  # mask: 0 for padding
     density, total = near.sum(1), (near * seen.values).sum(1)
     return torch.stack([density / (1 + density), unit * total / (density + 0.1)], 1)
 
@@ -156,7 +160,7 @@ def denoise(z, sigma, e):  # D(z, sigma, e) for z (b, 64), sigma (b, 1), e (b, 2
 # %%
 adam, rng, losses = torch.optim.Adam(net.parameters(), 2e-3), stream(seed, "toy"), []
 for i in range(toy_steps):
-    fields = problem.draw(64, seed=child(seed, "toy", i))
+    fields = problem.draw(64, seed=child(seed, "toy", i))  # 64 fresh sawtooths; child(…): another seed each step
     clean, e = unit * fields(grid[:, None])[..., 0], channels(views(fields, seed=child(seed, "toy views", i)))
     sigma = torch.exp(1.4 * torch.randn(64, 1, generator=rng))
     noisy = clean + sigma * torch.randn(clean.shape, generator=rng)
@@ -169,7 +173,7 @@ for i in range(toy_steps):
 print(f"loss {sum(losses[:20]) / 20:.2f} -> {sum(losses[-20:]) / 20:.2f}")
 
 # %%
-levels = torch.cat([torch.linspace(20 ** (1 / 7), 0.02 ** (1 / 7), 24) ** 7, torch.zeros(1)])
+levels = torch.cat([torch.linspace(20 ** (1 / 7), 0.02 ** (1 / 7), 24) ** 7, torch.zeros(1)])  # as 00c's karras
 rows = []
 for i in range(3 * tasks):
     target = problem.draw(1, seed=child(seed, "toy task", i))
@@ -186,42 +190,42 @@ toy = toy.div(toy["exact"])
 toy.to_frame(f"CRPS over exact, m = 4, {3 * tasks} tasks").round(2)
 
 # %% [markdown]
-# The toy is a conditional diffusion in forty lines: it already beats every linear answer. What the library adds is a U-Net
-# in place of four convolutions, exact places by finer SetConv channels, a field between the points, averaged weights, and more steps.
+# The toy is a conditional diffusion in forty lines: it already beats every linear answer. What the library adds: a U-Net in place of
+# four convolutions, SetConv channels on a finer grid, a field between the points, weights averaged over training, and more steps.
 #
 # > **How this differs from the papers.** Observations enter by SetConv, as in Gordon et al. 2020; the loss, the noise levels and
-# > the preconditioning are those of Karras et al. 2022; the field is LIIF (Chen et al. 2021) with an anchor: it passes through the
-# > latent's values. Latent diffusions (Rombach et al. 2022) learn their latent; here it is read off the function, which costs
-# > nothing to train. Nothing pulls the sampler from outside: the network is given the observations.
+# > the wrapping (*preconditioning*) are those of Karras et al. 2022; the field is that of LIIF (Chen et al. 2021), made to pass through
+# > the latent's values. Latent diffusions (Rombach et al. 2022) learn their latent; here it is read off the function, which costs
+# > nothing to train. The sampler is not changed at all: it is the network that is given the observations.
 #
-# And the library's own draw, in plain PyTorch: encoder, noise levels, solver (DPM-Solver++, second order), field.
+# And the library's own draw, in plain PyTorch: encoder, noise levels, solver (DPM-Solver++, as `dpm` in `00c`), field.
 
 # %%
 n, steps, parts, auto = 4, 12, model.net, model.net.autoencoder
 with torch.no_grad():
-    e = parts.encoder(parts.setconv(ObservationBatch.of([seen]).to(model.device)))
+    e = parts.encoder(parts.setconv(ObservationBatch.of([seen]).to(model.device)))  # of the observations
     sigmas, before = model.sigmas(steps), None
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
-    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):  # from level s to level t
         total = (1 + s**2).sqrt()
         F = parts.denoiser.net(z / total, (s.log() / 4).expand(1), e)
-        clean = guess = z / total**2 + s / total * F
+        clean = moved = z / total**2 + s / total * F
         if t == 0:
             z = clean
             break
-        h = (s / t).log()
+        h = (s / t).log()  # Δ in 00c
         if before is not None:
-            guess = clean + (clean - before[0]) * h / (2 * before[1])
-        z, before = t / s * z + (1 - t / s) * guess, (clean, h)
+            moved = clean + (clean - before[0]) * h / (2 * before[1])
+        z, before = t / s * z + (1 - t / s) * moved, (clean, h)
     where, field = coords.to(model.device), auto.decoder.field
     memory = field.project(auto.decoder(z))  # (n, cells, width)
     place = (where + 1) / 2 * memory.shape[1] - 0.5  # in cells
     left = place.floor().clamp(0, memory.shape[1] - 2)
     share, added = (place - left).clamp(0, 1), 0
-    for cell, weight in ((left, 1 - share), (left + 1, share)):
+    for cell, weight in ((left, 1 - share), (left + 1, share)):  # the two cells beside each place
         near = field.place(field.encode((place - cell) / 1.5))
         added = added + weight * field.answer(memory[:, cell[:, 0].long()] + near)
-    values = interpolate(auto.points(z), where) + auto.away(where) * added
+    values = interpolate(auto.points(z), where) + auto.away(where) * added  # lin + w net
 
 # %% [markdown]
 # ## The library's version
@@ -241,9 +245,9 @@ print(
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how many draws, which sampler, how close. The query-scale slider only decodes: the
-# draw stays. Each task's two scores stand below the picture, beside the ratio over many tasks, because one task's ratio is
-# noise. Change the problem to `digits2d` for handwriting. The sliders move with the arrow keys.
+# How much is seen, which pattern, how noisy, how many draws, which sampler, how close. The slider `scale` only asks the same draws at
+# other places. Below the picture stands the CRPS of model and exact posterior on this task, and the ratio over many tasks, because one
+# task's ratio is mostly chance. Change the problem to `digits2d` for handwriting. The sliders move with the arrow keys.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
@@ -252,9 +256,8 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Fair CRPS, an error that is lowest on average for the right distribution, as a ratio to draws of the exact posterior:
-# same observations, same number of draws. 1.00 is the best possible. *Predict:* where will the best linear answer be worst: with
-# few observations or with many?
+# The CRPS, as a ratio to that of draws of the exact posterior: same observations, same number of draws. 1.00 is the best possible; $m$ is
+# the number of observations. *Predict:* where will the best linear answer be worst: with few observations or with many?
 
 # %%
 rivals = {"model": model, "optimal_interpolation": linear}
@@ -269,15 +272,15 @@ plots.ratios(
 )
 
 # %% [markdown]
-# With more observations the exact posterior gets sharp, and a Gaussian never does: it rounds every jump. So its ratio grows.
+# With more observations the exact posterior gets sharp; the best linear answer does not, because it rounds every jump. So its ratio grows.
 #
 # ### Handwriting
 #
-# Real data: a digit from a few of its 784 pixels. There is no exact posterior. The rival is the best linear answer, measured on
-# the same training digits. *Predict:* what will its mean look like, and what one draw of the diffusion?
+# Real data: a digit from a few of its 784 pixels. Nobody knows the exact posterior here, so we compare with the best linear answer, from
+# the same training digits. *Predict:* what will one draw of the diffusion look like, and what the mean of many?
 
 # %%
-digits = nfd.problems.held_out(nfd.problems.get("digits2d"))
+digits = nfd.problems.held_out(nfd.problems.get("digits2d"))  # digits that no training saw
 digit = digits.draw(1, seed=seed + 1)
 pixels = nfd.observe(digit, nfd.patterns.Random(count=48), noise_std=0.05, seed=seed)
 writer = nfd.load_or_train(
@@ -307,8 +310,8 @@ plots.row(
 )
 
 # %% [markdown]
-# The draws are sharp strokes; the mean is blurred where they disagree. What was measured over many tasks when the shipped weights were
-# made, at random places and noise of 0.05:
+# The draws are sharp strokes; the mean is blurred where they disagree. The next table was measured over many tasks when the shipped
+# weights were made, at random places and noise of 0.05 (`head2d`: slices of a scanned head; `gp1d`: the smooth curves of `00`).
 
 # %%
 shipped = {"sawtooth1d": model, "digits2d": writer}
@@ -319,9 +322,9 @@ kept_scores(shipped)
 # %% [markdown]
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole: its draws replaced by a Gaussian of their mean and
-# covariance, which the exact posterior feels too; and the best linear answer, Bayes' rule with the mean and covariance of the same
-# training functions, for what all networks together add. *Predict:* which costs more?
+# Take a part away and measure again, on the same tasks. *Gaussian draws*: the model's draws are replaced by draws of a Gaussian with the
+# same mean and covariance (the same is done to the exact posterior, to see what that alone costs). `optimal_interpolation`: all networks
+# are taken away, and the best linear answer remains. *Field silenced*: only the local network is taken away. *Predict:* which costs most?
 # `nfdlab ablate sparse_conditional sawtooth1d` measured it; the table is kept with the weights.
 
 # %%
@@ -329,22 +332,23 @@ worth = ablation.worth(ablation.kept("sparse_conditional", "sawtooth1d"))["to fu
 plots.worth("sparse_conditional", "sawtooth1d")
 
 # %% [markdown]
-# On curves that jump the best linear answer has several times the error: encoder and diffusion do the work. The shape of the
-# distribution, which a Gaussian of the same mean and covariance loses, is about a tenth of the score.
-# The local network of the field shows nothing in this table, and cannot: scores are taken at the latent's own points, where it
-# adds nothing. It works between them, at jumps.
+# On curves that jump the best linear answer has several times the error: encoder and diffusion do the work. A Gaussian of the same
+# mean and covariance loses the shape of the distribution, and that costs about a tenth of the CRPS.
+# The local network of the field shows nothing in this table, and cannot: the CRPS is taken at the latent's own points, where it adds
+# nothing.
 #
 # ## Where it breaks
 #
-# *Predict:* (a) all observations in the left third; (b) two observations at the same place that contradict each other; (c) smooth
-# curves, which this model never saw. In which of the three will the band be honest? Kriging, which fits its kernel to each task,
-# is asked too.
+# Three cases: (a) all observations in the left third; (b) two observations at the same place that contradict each other; (c) smooth
+# curves, which this model never saw. *Predict:* in which of them will the 90 % band hold 90 % of the truth? Kriging, which fits its
+# kernel to each task, is asked too.
 
 # %%
 smooth = nfd.problems.get("gp1d")
 rows = []
 for i in range(2 * tasks):
     jumps, other = problem.draw(1, seed=2000 + i), smooth.draw(1, seed=2000 + i)
+    # places moved into the left third
     third = nfd.observe(jumps, nfd.patterns.Random(count=keep), noise_std=0.05, seed=i).coords / 3 - 2 / 3
     values = jumps(third)[0] + 0.05 * white(1, third.shape, seed=i)[0]
     one_side = Observations(third, values, 0.05)
@@ -390,13 +394,14 @@ check = Exercises({
 
 # %% [markdown]
 # (a) occurs in training, and the model's band holds about what the exact one holds. (b) never occurs in training: 0.4 and −0.4 at one
-# place fit a jump just there, and both draw one. Look closely at a jump in any of these pictures: now and then a draw overshoots
-# there, where the local field extends the wrong one of two slopes; no sawtooth does. (c) is the lesson: **an amortised model answers with the confidence of the world it
-# was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
+# place fit a jump just there, and model and exact posterior both draw one. Look closely at the jumps in these pictures: now and then a
+# draw goes too far, which no sawtooth does; there the local network continues the slope of the wrong side. (c) is the lesson. The model
+# is *amortised*: trained once, then asked about any observations without a new fit. **An amortised model answers with the confidence of
+# the world it was trained in.** It has no way to notice that the world changed; kriging, which fits its kernel to the observations, has.
 #
 # **When to use it:** many tasks of one kind, any number and layout of observations, sharp answers that are not too sure.
 # **When not:** one task only (training costs more than kriging), or data unlike any you can train on. **Cost:** the minutes of
-# training are in the table above; no fitting at the time of asking.
+# training are in the table of shipped weights; no fitting when it is asked.
 #
 # ## Exercises
 #
@@ -416,8 +421,8 @@ check = Exercises({
 #
 # </details>
 #
-# **2 · Change a line.** The observations say how noisy they are. What if they lie? Give the model 0.5 where the truth is
-# 0.05.
+# **2 · Change a line.** The observations say how noisy they are (`noise_std`). What if that number is wrong? Give the model 0.5 where
+# the truth is 0.05.
 #
 # <details><summary>Solution</summary>
 #

@@ -18,7 +18,7 @@
 # **What happened between the frames?**
 #
 # A camera saved every fourth frame, a satellite passes twice a day, a scanner needs a breath for each slice. What lies in
-# between has to be filled in, and often it could have gone more than one way. One answer for all cases shows their average, a
+# between has to be filled in, and often it could have gone more than one way. A single answer shows the average of these ways, a
 # ghost that never happened. Here each *draw* decides once what happened and stays with it, at any frame rate.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
@@ -59,8 +59,8 @@ lines, cube = nfd.baselines.get("linear"), nfd.cell_centres((16, 16, 16))
 sparse = nfd.cell_centres((8, 8, 8))  # halfway between frames and points
 
 # %% [markdown]
-# Three kinds of film, 16 frames each, time first: a disc that bounces off the walls, whose exact answer is known; crops of a real film, learned from its
-# first part and asked about in a later one; and waves that drift one way *or the other*, the sanity check. Weights for all three ship;
+# Three kinds of film, 16 frames each, time as the first coordinate: a disc that bounces off the walls, whose exact answer is known; crops of a real film,
+# learned from its first part and tested on a later one; and waves that drift one way *or the other*, the sanity check. Weights for all three ship;
 # `budget = "lesson"` trains the first here, in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
 
 # %%
@@ -102,10 +102,11 @@ figure
 
 
 # %% [markdown]
-# The mean is a **ghost**: several discs at once, none of which is there. Each draw shows one disc, in all frames the same.
+# The mean is a **ghost**: several discs at once, none of which is there. Each draw shows one disc, the same in all frames.
 #
-# **The wagon wheel**, where all is known. Waves turn to the right or to the left, nobody says which. When every fifth frame is seen, both directions look the
-# same, as in a western. *Predict, and write it down* as `guess` in the cell of parameters: when every *seventh* is seen, how often is the likelier direction right?
+# **The wagon wheel**, where all is known. Waves drift to the right or to the left, and nobody says which. When every fifth frame is seen, both directions look
+# the same (`00a_problems_and_rulers`). *Predict, and write it down* as `guess` in the cell of parameters: when every *seventh* is seen, what is the probability of
+# the likelier direction, from one half (no idea) to 1?
 
 # %%
 def direction(fields):
@@ -138,26 +139,29 @@ style.dress(ax, x="every so many frames one is seen", y="the likelier direction"
 figure
 
 # %% [markdown]
-# Fewer frames can tell *more*: at gap 7 a turn of 252° one way is not 252° the other way. Nobody named two directions to the network; that its draws part at the
-# right odds, it learned. (32 flips of a fair coin are 0.07 from one half by chance alone.)
+# Fewer frames can tell *more*: at gap 5 the wave turns by 180°, which is the same both ways; at gap 7 a turn of 252° one way is not 252° the other way.
+# Nobody named two directions to the network; it learned to draw each of them about as often as it should. (32 flips of a fair coin are 0.07 from one half by
+# chance alone.)
 #
 # ## Idea in symbols
 #
-# Each of the 16 frames becomes a latent $z_t$: of a disc four numbers, found by an autoencoder; of a film the values on a lattice, gathered by cell. A **video
-# denoiser** works on all of them together, $Z = (z_1, \dots, z_{16})$, given what was observed, $S$, at any moment and place:
+# Each of the 16 frames becomes a latent $z_t$: for discs four numbers, found by an autoencoder; for the real film and the waves the values on a lattice. A
+# **video denoiser** works on all of them together, $Z = (z_1, \dots, z_{16})$, given what was observed, $S$, at any moment and place:
 #
 # $$D(Z_\sigma, \sigma, S) = \frac{Z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(Z_\sigma, \sigma, e(S)\big),
 # \qquad f(t, x) = f_{z(t)}(x).$$
 #
-# - $e(S)$: each observation counts in its cell of its frame (how many, their mean, their offset), then convolutions within each frame.
-# - $F$ alternates blocks *within* a frame and attention *between* the frames of each cell, which knows their distance in time (video diffusion, Ho et al. 2022).
-# - In training, frames are hidden at random: gaps, single sensors, scattered points, everything after a moment (MCVD, Voleti et al. 2022). So one network answers all.
-# - $f_z$, the **field**, decodes the latents at any moment: cubic or linear between the frames, plus a learned correction. All it knows is $Z$.
+# - $e(S)$: each observation counts in its cell of its frame (how many, their mean value, their mean offset from the cell's centre); then convolutions within
+#   each frame, and for discs attention between frames. For the real film it is also shown a measured Gaussian's answer (mean and standard deviation).
+# - $F$ alternates blocks *within* a frame and attention *between* the frames at each cell, which knows their distance in time (video diffusion, Ho et al. 2022).
+# - In training, frames are hidden at random: gaps, single sensors, scattered points, everything after a moment (MCVD, Voleti et al. 2022). So one network answers
+#   all these questions.
+# - $f_z$, the **field**, decodes the latents at any moment: between the frames they are interpolated (cubic for discs, else linear), plus a learned correction.
 #
 # ## Smallest version
 #
 # From nothing: films of 16 frames of 16 points, the wheel's waves. A small transformer over the frames denoises all of them, given those that are seen. Beside it the
-# same network as a regression. *Predict:* at gap 5, how fast do the waves of either turn, at 1 for the truth?
+# same network as a regression. *Predict:* at gap 5, how fast do the waves drift in the answers of each? (The truth's speed is 1.)
 
 # %%
 X, rng, nets = nfd.cell_centres((16, 16)), stream(seed, "toy"), {}
@@ -201,11 +205,11 @@ right = (speed["draws"] > 0).float().mean().item()
 print({name: round(value, 2) for name, value in toy.items()}, f"; of the draws {right:.0%} turn to the right")
 
 # %% [markdown]
-# The regression stands nearly still, a ghost; a draw turns, one way or the other, if not at full speed after so few steps.
+# The regression stands nearly still, a ghost; a draw goes one way or the other, though not at full speed after so few training steps.
 #
-# > **How this differs from the papers.** Video diffusion (Ho et al. 2022) has pixels and a hundred million weights; CoNFiLD (Du et al. 2024) one learned vector a
-# > frame, as our discs do, and conditions by guidance alone; here observations are given to the network. VideoINR (Chen et al. 2022) learns where pixels go between two
-# > frames; our field interpolates latents.
+# > **How this differs from the papers.** Video diffusion (Ho et al. 2022) denoises pixels, with a far larger network. CoNFiLD (Du et al. 2024) has one learned vector
+# > a frame, as our discs have, and conditions by guidance alone; here observations are given to the network. VideoINR (Chen et al. 2022) learns where pixels go
+# > between two frames; our field interpolates latents.
 #
 # ## The library's version
 #
@@ -235,9 +239,9 @@ print(f"by hand and by library: {(values - library).abs().max():.0e} apart; at 1
       f"{(once - eight[:, ::8]).abs().max():.0e}; flicker of a draw over the truth's {flicker(draws[:8], truth):.2f}")
 
 # %% [markdown]
-# **Any frame rate.** Flicker is the energy of bends between moments at eight times the rate: 1 is the truth's, less is too smooth. Ours is more: each frame's latent has a
-# small error of its own, and a disc that should glide trembles a little. And the film
-# itself, at eight times the frame rate; a bar marks the frames that are seen. *Predict:* where will the draws part, and where will they meet again?
+# **Any frame rate.** Flicker is the mean square of second differences in time, at eight times the frame rate, over the truth's: 1 is right, less is too smooth.
+# Ours is more: each frame's latent has a small error of its own, and a disc that should glide trembles a little. Below is the film
+# itself, at eight times the frame rate; a bar marks the frames that are seen. *Predict:* at which frames will the draws differ, and at which will they agree?
 
 # %%
 rate = 8 if budget != "smoke" else 1
@@ -247,7 +251,7 @@ reel = film({"truth": truth, "the mean": blend, "one draw": draws[0], "another d
 reel
 
 # %% [markdown]
-# `reel.gif("disc.gif")` keeps it; `reel.mp4("disc.mp4")` needs `pip install "nfdlab[video]"`.
+# `reel.gif("disc.gif")` saves it; `reel.mp4("disc.mp4")` needs `pip install "nfdlab[video]"`.
 #
 # ## Turn the knobs
 #
@@ -260,7 +264,7 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# A real film, crops from its later part, frames seen as 16 × 16 points with noise. The rival that is quick: straight lines in time and space. (The best linear
+# Crops from the later part of a real film, frames seen as 16 × 16 points with noise. The rival here is quick: straight lines in time and space. (The best linear
 # answer, with the training crops' mean and covariance, takes a minute to measure; the table has it.) *Predict:* at which gap is most to gain, and at which least?
 
 # %%
@@ -358,10 +362,10 @@ style.headline(figure, f"Draws have {light['draws'] / light['truth']:.0%} of the
 figure
 
 # %% [markdown]
-# A vector of a frame holds one disc, and nothing else can come out. The misfit says so: **compare draws with what was observed.**
+# The vector of a frame holds one disc, and nothing else can come out. The misfit says so: **compare draws with what was observed.**
 #
-# **Longer than any film of the training.** Windows of 16 frames, each half a window after the last, are drawn together: blended at every step, or each by itself.
-# *Predict:* how large is the jump where one window ends?
+# **Longer than any film of the training.** Windows of 16 frames, each half a window after the one before, are drawn: together, blended at every step of the
+# sampler, or each by itself. *Predict:* how large is the jump where one window ends?
 
 # %%
 chain, seams = nfd.patterns.Random(count=30), (-0.5, -1 / 6, 1 / 6, 0.5)
@@ -435,8 +439,8 @@ figure
 # </details>
 #
 # **Five questions.** Why is the mean of all possible films a ghost? What can attention between frames do that blocks
-# within them cannot? Why is one frame in five blind for the wheel, and one in seven not? How do films that are longer
-# than those of the training hang together? When is a line between two frames good enough?
+# within them cannot? Why does one frame in five not show which way the wheel turns, and one in seven does? What holds films
+# together that are longer than those of the training? When is a line between two frames good enough?
 #
 # ## Further reading
 #

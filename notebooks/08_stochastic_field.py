@@ -17,9 +17,9 @@
 #
 # **Can every point be calibrated and the whole be wrong?** (*Calibrated*: of the 90 % bands, 90 % hold the truth.)
 #
-# A field can be stochastic: $f(x, \omega)$ with $\omega$ random. Draw many $\omega$, and at each place you get the distribution of
-# $f(x)$. But who asks for single places? The mean of a stretch, the highest point, the number of jumps are questions about the
-# whole curve, and their answers depend on *which places move together*. This lesson learns that from functions.
+# A field can be stochastic: $f(x, \omega)$ with $\omega$ random. Draw many $\omega$, and at each place you get a distribution of
+# values, a *marginal* distribution. But many questions are about the whole curve: its mean over an interval, its highest point, the
+# number of its jumps. Their answers depend on *which places move together*: on the *joint* distribution. A model can learn it from functions.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -77,10 +77,11 @@ stepper, smoother = (
 # %% [markdown]
 # ## Picture
 #
-# Draws of the model at 128 places. At each place we keep all the values, and only deal them to the draws in another way: each place
-# by itself; with the covariance that the draws have; or the highest values all to one draw. So the distribution at every place stays the same
-# *to the last digit*. The question is how many jumps a curve has. *Predict, and write it down* as `guess` in the cell of parameters: dealt
-# place by place, how often does the 90 % interval of the number of jumps hold the truth?
+# Take 200 draws of the model at 128 places. At each place we keep the 200 values, and only change which draw gets which value, as one deals
+# cards: *place by place*, at random; *by covariance*, so that the draws keep about the covariance they had; or *highest to one*, where the
+# same draw gets the highest value at every place. So every marginal stays the same *to the last digit*; what changes is called the *copula*. The
+# question is how many jumps a curve has. *Predict, and write it down* as `guess` in the cell of parameters: dealt place by place, how often does the
+# 90 % interval of the number of jumps hold the truth?
 
 # %%
 WAYS = ("as drawn", "place by place", "by covariance", "highest to one")
@@ -123,7 +124,7 @@ style.dress(axes[0], y=f"value ({problem.card.units})")
 figure
 
 # %% [markdown]
-# One task is an anecdote. Over many, with the exact posterior as the ruler; and beside sawtooths single steps, of which we ask the mean over the box:
+# One task proves nothing. So now many, with the exact posterior as the ruler; and beside the sawtooths single steps, of which we ask the mean over the box.
 
 # %%
 rows, whole = [], {"sawtooth1d": jumps, "step1d": lambda values: values.mean(-2, keepdim=True)}
@@ -149,26 +150,27 @@ dealing.style.format("{:.2f}").set_caption(
 
 # %% [markdown]
 # Yes: every point can be calibrated and the whole be wrong. CRPS, and any score that is a mean over places, is blind to how
-# places move together; the energy score sees a little of it; the variogram score and questions about whole curves see it. The
-# right covariance is not enough either: of curves that jump it knows neither how many jumps there are nor how they go.
+# places move together. The *energy score*, the CRPS of whole functions (distances between functions in place of distances at a point), sees a little
+# of it. The *variogram score*, which compares differences between pairs of places with the true ones, sees it, and so do questions about whole
+# curves. The right covariance is not enough either: it knows neither how many jumps a curve has nor how high they are.
 #
 # ## Idea in symbols
 #
 # $\omega$ is white noise at the points of a **lattice**, a vector of independent standard normals: one seed, one $\omega$. A denoiser $D$, told the
-# observations $S$, carries it down the noise levels *as a whole*, and a **neural field** $f_z$ reads the function that arrives at any place:
+# observations $S$, takes all of it down the noise levels *together*, and a **neural field** $f_z$ reads the result at any place:
 #
 # $$\frac{\mathrm{d}z}{\mathrm{d}\sigma} = \frac{z - D(z, \sigma, S)}{\sigma}, \qquad z(\sigma_{\max}) = \sigma_{\max}\, \omega, \qquad
 # f(x, \omega) = f_{z(0)}(x).$$
 #
-# The flow has no noise of its own, so $f$ is a *function* of $x$ and of $\omega$, and continuous in both. What the observations leave open
+# Nothing on this path is random but its start. So $f$ is a *function* of $x$ and of $\omega$, continuous in both, and what the observations leave open
 # is all in $\omega$. $D$ is a U-Net, which sees neighbours; that is how it learns which places move together.
 
 # %% [markdown]
 # ## Smallest version
 #
-# From nothing: sawtooths at 32 places. Two denoisers, of five convolutions each. One has kernels of width 1: it sees one number at a time, as a
-# diffusion *head* at each place does. The other sees its neighbours. *Predict:* which of the two gets the values at a place right, and which
-# the curves?
+# From nothing: sawtooths at 32 places. Two denoisers, of five convolutions each. One has kernels of width 1: it denoises each number by itself.
+# The other has kernels of width 5, and sees neighbours. *Predict:* which of the two gets the values at a place right, and which
+# the curves? (*Off by* in the titles: how far values must be moved on average to be uniform, as those of sawtooths are.)
 
 # %%
 X, rng, toys = nfd.cell_centres((32,)), stream(seed, "toy"), {}
@@ -211,11 +213,11 @@ figure
 # **Place by place the values are right and the curves are nonsense.** With neighbours the same five layers draw curves with about as many
 # jumps as sawtooths have.
 #
-# > **How this differs from the papers.** CARD (Han et al. 2022) is a diffusion head for one number at a time. Neural diffusion processes (Dutordoir et
-# > al. 2023) diffuse the values at any set of points together, by attention; here a lattice carries them, which is cheaper, and as in functional diffusion
-# > (Zhang & Wonka 2024) a noise *function* is what evolves, and queries are decoded once at the end.
+# > **How this differs from the papers.** CARD (Han et al. 2022) diffuses one response at a time, given its covariates. Neural diffusion processes (Dutordoir et
+# > al. 2023) diffuse the values at any set of points together, by attention; here the values lie on a lattice, for a U-Net, and a field reads them once, at the
+# > end. In functional diffusion (Zhang & Wonka 2024) a noise *function* becomes a function, as here, but its network works on sets of points.
 #
-# And the library's own draw in plain PyTorch, given its denoiser (`03_score_field` writes that out): $\omega$, Euler's steps, the reading.
+# And the library's own draw in plain PyTorch, given its denoiser (`03_score_field` writes that out): $\omega$, Euler's steps, the field.
 
 # %%
 n, steps = 4, 16
@@ -230,8 +232,8 @@ with torch.no_grad():
 # %% [markdown]
 # ## The library's version
 #
-# One line, and the same numbers: `draw` makes $\omega$ from the seed, `push` takes yours. And since $f$ is continuous in $\omega$, turning one noise
-# function into another turns one curve into another, without ever leaving the posterior.
+# One line, and the same numbers: `draw` makes $\omega$ from the seed, `push` takes yours. And since $f$ is continuous in $\omega$, one noise function can
+# be turned into another, cos(angle) · one + sin(angle) · other, and the curve changes with it. *Predict:* is each curve on the way a draw, too?
 
 # %%
 library = model.draw(seen, n, seed=seed, steps=steps, sampler="euler")(coords)
@@ -249,10 +251,12 @@ for i, ax in enumerate(panes):
 figure
 
 # %% [markdown]
+# Yes: at every angle the noise is standard normal again.
+#
 # **Aleatoric and epistemic uncertainty.** The band has two causes. *Aleatoric* uncertainty is what these observations leave open;
-# more training would not change it. *Epistemic* uncertainty comes from training on a finite number of functions; others would have
-# given other weights. For the last layer it has a closed form (a least-squares fit, whose weights have a standard deviation that
-# falls as $1/\sqrt N$). *Predict:* how many training functions until the epistemic part is a tenth of the aleatoric one?
+# more training would not change it. *Epistemic* uncertainty comes from training on a finite number $N$ of functions; others would have
+# given other weights. For the weights of the last layer, a least-squares fit, it has a closed form: their standard deviation
+# falls as $1/\sqrt N$. *Predict:* how many training functions until the epistemic part is a tenth of the aleatoric one?
 
 # %%
 sizes = (2, 8, 32, 128)
@@ -267,9 +271,11 @@ print(f"epistemic std is below a tenth of aleatoric std from {enough} functions 
 pd.DataFrame(split, index=["aleatoric", "epistemic"]).T.rename_axis("functions").round(4)
 
 # %% [markdown]
+# The weights that ship saw far more functions than this table has, so nearly all of their band is aleatoric.
+#
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how close: the query-scale slider only decodes. The sliders move with the arrow keys.
+# How sparse, which pattern, how noisy, how close: the query-scale slider only decodes, the draws stay. The sliders move with the arrow keys.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
@@ -278,8 +284,8 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Kriging fits a kernel to the observations; the best linear answer has the mean and covariance of training functions. *Predict:* on which columns
-# do they lose most?
+# Kriging fits a kernel to the observations; the best linear answer has the mean and covariance of training functions. *Predict:* by which of the
+# scores do they lose most?
 
 # %%
 table = {}
@@ -300,7 +306,7 @@ kept_scores({"sawtooth1d": model, "step1d": stepper, "gp1d": smoother})
 # ## Who does the work?
 #
 # The same approach with a part taken away, on the same tasks as the whole; and its draws replaced by a Gaussian of their mean and covariance,
-# which costs the exact posterior as well. *Predict:* which costs most? `nfdlab ablate stochastic_field sawtooth1d` measured it;
+# which would cost the exact posterior something, too. *Predict:* which costs most? `nfdlab ablate stochastic_field sawtooth1d` measured it;
 # the tables are kept with the weights.
 
 # %%
@@ -313,13 +319,14 @@ print({name: {arm: round(float(ratio), 2) for arm, ratio in arms.items()} for na
 plots.worth("stochastic_field", "step1d")
 
 # %% [markdown]
-# On curves that jump the best linear answer has several times the error: the network is needed. The field is not missed there, since a linear
-# reading between 128 lattice points is as good. On `gp1d`, a Gaussian field, the weights that ship start from the measured Gaussian, and
-# there the linear part is everything.
+# The best linear answer has twice the error on steps and nearly four times the error on sawtooths: the network is needed. The field is not missed
+# there, since a linear reading between 128 lattice points is as good. A Gaussian in place of the draws costs a tenth on sawtooths and a third on steps;
+# what it costs whole curves, the first table showed (*by covariance*). On `gp1d`, a Gaussian field, the weights that ship start from the measured
+# Gaussian, and there the linear part is everything.
 #
 # ## Where it breaks
 #
-# **Doubt that does not doubt.** Epistemic uncertainty is told by the weights: how much they would vary with other training functions *of
+# **Uncertainty that does not warn.** Epistemic uncertainty says how much the weights would vary with other training functions *of
 # the same kind*. *Predict:* a sawtooth of twice the pitch, which no training function had. Does the epistemic part rise?
 
 # %%
@@ -346,11 +353,11 @@ plots.bands(problem.card, truth=strange, seen=spots, model=model.draw(spots, 64,
             title=f"Twice the pitch, 16 observations: the 90 % band holds {inside['twice the pitch']:.0%} of it")
 
 # %% [markdown]
-# The error is many times what both parts say together. Neither kind of uncertainty knows of a world that it has not met; the observations do,
-# and a check of the draws against them would have told.
+# The error is many times what both parts say together. Both describe the world of the training, and neither knows that there is another.
+# So look at the draws at the observed places, too: do they agree with what was observed?
 #
-# **When to use it:** questions about whole curves (integrals, maxima, counts, paths), and more draws than one can look at. **When not:** near-Gaussian
-# fields, where kriging draws whole functions as well; linear data other than points (`03_score_field`). **Cost:** a draw asks the network once
+# **When to use it:** questions about whole curves: integrals, maxima, counts, paths. **When not:** near-Gaussian fields, whose whole
+# functions kriging draws just as well; blurs, averages and integrals as data (`03_score_field`). **Cost:** a draw asks the network once
 # a step; a query reads the last lattice.
 #
 # ## Exercises
@@ -398,7 +405,7 @@ plots.bands(problem.card, truth=strange, seen=spots, model=model.draw(spots, 64,
 # </details>
 #
 # **Five questions.** What can be right at every place and wrong for the curve? What is ω, and what stays the same
-# when it does? How can the values at each place be kept and dealt anew? Which scores see the difference, and which do
+# as long as ω stays? How can the values at each place be kept and dealt anew? Which scores see the difference, and which do
 # not? Which part of the uncertainty falls with more training?
 #
 # ## Further reading

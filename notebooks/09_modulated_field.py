@@ -17,11 +17,11 @@
 #
 # **Where does style live?**
 #
-# One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside. A latent is
-# then a function, and diffusion over latents draws functions. The latent of a function is found from scattered points of it, by
-# three steps of gradient descent. And two latents can be crossed: one shifts the first layers, the other shifts the rest.
-# Which of the two will the result take after? For two problems of this kit the odds of each *kind* of function are known exactly, so
-# the question has an answer.
+# One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside. Each latent
+# then stands for a function, and diffusion over latents draws functions. The latent of a function is found from scattered points of
+# it, by three steps of gradient descent. And two latents can be crossed: one shifts the first layers, the other shifts the rest.
+# Which of the two functions will the result be like? For two problems of this kit the odds of each *kind* of function can be computed
+# exactly, so the question has an answer.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute. With
 # `budget = "reference"` the lesson opens the weights that ship with the package. `"lesson"` trains those of the waves here, in two
@@ -81,7 +81,7 @@ sawyer, painter = (nfd.load("modulated_field", name, device=device) for name in 
 #
 # Take two waves of different kinds, A and B. Shift the first layer by the latent of A, the other two by the latent of B. The exact
 # posterior is told 24 noisy values of the result, and says how likely each kind is. *Predict, and write it down* as `guess` in the cell of
-# parameters: what are the odds, from 0 to 1, that the result is of A's kind? Below it the same for surfaces.
+# parameters: what are the odds, from 0 to 1, that the result is of A's kind? After it the same for surfaces.
 
 # %%
 pairs, rows, crosses = 12 if budget != "smoke" else 4, {}, {}
@@ -139,32 +139,33 @@ style.legend(axes[0])
 figure
 
 # %% [markdown]
-# Mean and standard error over the pairs. For waves the kind lives in the first layer: whose latent shifts it decides. For surfaces
-# it is the other way round: the result is of A's kind only when the last layer is A's too. After two layers the odds are split, and some go to the
-# third kind: a mixture that no training ever asked for. So there is no general answer, but for each problem it can be measured.
+# (Mean and standard error over the pairs.) For waves the kind lives in the first layer: the latent that shifts this layer decides.
+# For surfaces it is the other way round: the result is of A's kind only when the last layer is A's too. After two layers the odds are
+# split, and some go to the third kind: training never saw such mixtures. So there is no general answer; it is measured problem by problem.
 #
 # ## Idea in symbols
 #
-# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega_0 (W_l h_l + b_l) \odot (1 + \Gamma_l z) + M_l z\big)$, $h_0 = x$, and
-# $f_z(x)$ is linear in the last $h$. All functions share $W, b, M, \Gamma$. The latent $z$ of one function shifts the sines by $M_l z$ and scales their
-# inputs by $1 + \Gamma_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on
-# each cell of a grid, interpolated at $x$.
+# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega_0 (W_l h_l + b_l) \odot (1 + \Gamma_l z) + M_l z\big)$, $h_0 = x$ ($\odot$:
+# number by number), and $f_z(x)$ is linear in the last $h$. All functions share $W, b, M, \Gamma$. The latent $z$ of one function shifts
+# the sines by $M_l z$ and scales their inputs by $1 + \Gamma_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16
+# numbers. Sawtooths and surfaces have a few numbers on each cell of a grid, interpolated at $x$.
 #
-# **Latents by gradient descent** (CAVIA). Given $m$ scattered points $(x_i, y_i)$ of a function, three steps from zero, of learned sizes $\alpha$:
+# **Latents by gradient descent** (CAVIA, a kind of *meta-learning*). Given $m$ scattered points $(x_i, y_i)$ of a function, take three
+# steps from zero, of learned sizes $\alpha$:
 #
 # $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1m \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
-# The loss is the error of $f_{z_3}$ at *other* points of the same function. Its gradient goes back through all three steps, so the field and
-# $\alpha$ become such that three steps suffice. No function need ever be seen whole.
+# The loss is the error of $f_{z_3}$ at *other* points of the same function. Its gradient goes back through all three steps
+# (`create_graph=True` in PyTorch), so the field and $\alpha$ become such that three steps suffice. No function has to be seen whole.
 #
 # **Diffusion over latents** of unit scale. The denoiser is the best guess of a standard normal, plus what a network adds:
 #
 # $$D(z, \sigma) = \frac{z}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(z, \sigma, e(S), \nabla_z \log p(S \mid f_z)\big).$$
 #
-# Observations $S$ enter twice: $e(S)$ are features from a set encoder, and beside them is the slope of the log likelihood through the
-# field, compressed. Or they do not enter the network at all: draws of the prior are weighted and
-# moved by how well their fields fit (*particles*). Waves do this: what is left open may be several kinds at once, far apart, and
-# weighing finds all of them.
+# Observations $S$ enter twice: $e(S)$ are features from a set encoder, and beside them stands the slope of the observations' log
+# likelihood, taken through the field (large values are damped). Or they do not enter the network at all: draws of the prior are
+# weighted, multiplied and moved by how well their fields fit (*particles*). Waves do this: several kinds, far apart, may be possible
+# at once, and weighing keeps all of them.
 #
 # ## Smallest version
 #
@@ -256,16 +257,16 @@ style.headline(figure, "RMS distance to the nearest wave: " + ", ".join(f"{name}
 figure
 
 # %% [markdown]
-# The *energy distance*, how far two sets of draws are from each other, is to fresh waves, in thousandths. They ask mostly for the right mean and spread, which the
-# Gaussian's latents have by construction; the distance to the nearest of 20 000 waves asks whether a curve is one. By both the toy is the better.
-# "Fitted by the toy" is what the field makes of real waves' own latents: no diffusion over them can be better.
+# The energy distance is to fresh waves, in thousandths. It asks mostly for the right mean and spread, which the Gaussian's latents
+# have by construction; the distance to the nearest of 20 000 waves asks whether a curve is one. By both the toy is the better.
+# "Fitted by the toy" is what the field makes of real waves' own latents: diffusion over them can hardly do better.
 #
 # > **How this differs from the papers.** Dupont et al. 2022 (functa) fit one latent to each item of a data set, keep the latents,
 # > and train a diffusion on them; here functions are fresh at each step. They shift the sines; here a latent also scales their
 # > inputs. They judge the latent at all pixels; here at other points than those it was found from, and by an error that is linear
 # > beyond 0.03. Bauer et al. 2023 (spatial functa) put latents on a grid, as here for sawtooths and surfaces. The steps are those of CAVIA
-# > (Zintgraf et al. 2019), with a learned size for each number (Meta-SGD, Li et al. 2017). None of them is given sparse
-# > observations: the set encoder and the slope are this kit's addition. The toy whitens its latents; the library scales each number.
+# > (Zintgraf et al. 2019), with a learned size for each number (Meta-SGD, Li et al. 2017). Functa fills gaps by gradient descent on
+# > the latent; the set encoder and the slope are this kit's addition. The toy whitens its latents; the library scales each number.
 #
 # And the library's own draw of the prior, in plain PyTorch: noise levels, the solver (DPM-Solver++, second order), the field.
 
@@ -298,7 +299,7 @@ with torch.no_grad():
 # ## The library's version
 #
 # One line, and the same numbers. *Predict:* what takes longer, drawing a thousand waves or asking each at 128 places? Then the
-# posterior: a few noisy values are seen, and the black curve is the truth. How many kinds will the draws be of?
+# posterior: a few noisy values are seen, and the black curve is the truth. Of how many kinds will the draws be?
 
 # %%
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
@@ -322,8 +323,8 @@ plots.bands(waves.card, truth=truth, seen=seen, exact=exact, model=draws,
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths, whose observations
-# condition the denoiser, since that answers at once; change the problem at will. The sliders move with the arrow keys.
+# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths: their observations
+# condition the denoiser, which is fast. Change the problem at will. The sliders move with the arrow keys.
 
 # %%
 panel = nfd.explore(sawyer, saws, count=8, seed=seed, device=device)
@@ -335,7 +336,7 @@ panel
 # Fair CRPS, an error that is lowest on average for the right distribution, as a ratio to draws of the exact posterior: same
 # observations, same number of draws; 1.00 is the best possible. The model twice, with observations by *particles* and by the
 # *encoder* with its slope; the best linear answer, which knows the mean and covariance of waves; kriging, which assumes
-# smooth Gaussian curves. *Predict:* the order of the four. Below it what the shipped weights scored over many more tasks, when
+# smooth Gaussian curves. *Predict:* the order of the four. After it what the shipped weights scored over many more tasks, when
 # they were made (random places, noise 0.05).
 
 # %%
@@ -351,13 +352,14 @@ kept_scores({"families1d": model, "sawtooth1d": sawyer, "styles2d": painter})
 
 # %% [markdown]
 # A linear answer is a weighted sum of what was seen, and a mean of squares and bumps is neither: both rivals stay behind. The picture
-# is of few tasks, so its intervals are wide; the table is not.
+# is of few tasks, so its intervals are wide; the table is of many.
 #
 # ### From scattered points
 #
 # *Predict:* a wave is encoded from 32 scattered points, and from 128 others. How far apart are the two latents, as a share of the distance
 # between two different waves? Then, from the latent of a square to that of a sine, three ways: along the line, along the sphere, or
-# up to noise, along the sphere there, and down again (DDIM interpolation; the library calls it a bridge). Which one stays near waves?
+# back along the ODE to noise, along the sphere there, and down again (DDIM interpolation; the library calls it a bridge). Which one
+# stays near waves?
 
 # %%
 some, x = waves.draw(256, seed=child(seed, "scattered")), 2 * torch.rand(256, 256, 1, generator=stream(seed, "places")) - 1
@@ -402,17 +404,16 @@ style.headline(figure, f"Half of all waves have a latent within {usual:.2f} of o
 figure
 
 # %% [markdown]
-# Colours run from the square to the sine; below the distance, how many of the seven curves are most likely of which kind. The line and
-# the sphere pass through latents that no wave has. The bridge stays nearest to real ones: each of its points is a draw of the prior.
-#
-# That a latent needs scattered points only has a use: a source of data may be an object with `points(n, seed=)`, when no
-# function was ever seen whole. The third exercise trains on one.
+# 32 points give nearly the latent that 128 others give. So a source of data may be an object that has only `points(n, seed=)`; the third
+# exercise trains on one. In the last picture colours run from the square to the sine, and the titles count how many of the seven curves
+# are most likely of which kind. The line and the sphere pass through latents that no wave has. The bridge stays nearest to real ones:
+# each of its points is a draw of the prior.
 #
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole: its draws replaced by a Gaussian of their mean and
-# covariance, which the exact posterior feels too; and the best linear answer, Bayes' rule with the mean and covariance of the same
-# training functions, for what all networks together add. *Predict:* which costs more?
+# The same approach with a part taken away, on the same tasks as the whole, here on sawtooths: its draws replaced by a Gaussian of
+# their mean and covariance (one bar does the same to exact draws); and the best linear answer, Bayes' rule with the mean and
+# covariance of the same training functions, for what all networks together add. *Predict:* which costs more?
 # `nfdlab ablate modulated_field sawtooth1d` measured it; the table is kept with the weights.
 
 # %%
@@ -420,7 +421,7 @@ worth = ablation.worth(ablation.kept("modulated_field", "sawtooth1d"))["to full"
 plots.worth("modulated_field", "sawtooth1d")
 
 # %% [markdown]
-# Taking the networks away costs more than taking the shape of the distribution away.
+# Taking the networks away costs more than taking the shape of the distribution away. The latter costs exact draws about as much.
 #
 # ## Where it breaks
 #
@@ -439,10 +440,10 @@ style.dress(ax, x="steps of gradient descent", y="share of the variance missed",
 figure
 
 # %% [markdown]
-# The steps were learned to be exactly three, and long: each of them jumps. A further jump goes past the goal.
+# The field and the sizes of the steps were trained for exactly three steps, so each of them is a jump. A further jump goes past the goal.
 #
-# **Latents that are not of unit scale.** The denoiser takes latents to have unit scale. Multiply them by 0.05, tell nobody, and train a
-# small prior on each. *Predict:* will the draws be too wide, too narrow, or something else?
+# **Latents that are not of unit scale.** The denoiser takes latents to have unit scale. Multiply them by 0.05 without telling it. One
+# denoiser is trained on latents as they are, another on the small ones. *Predict:* will draws be too wide, too narrow, or neither?
 
 # %%
 saved, levels, blobs = model.encode(waves.draw(2048, seed=seed + 7)).cpu(), model.sigmas(20).cpu(), {}
@@ -472,12 +473,12 @@ check = Exercises({
 figure
 
 # %% [markdown]
-# Too wide, and further from waves. What tells one latent from another is now finer than the noise levels that the denoiser practised
-# most: nearly everywhere it must only say zero, and it is asked for more only in the last steps.
+# Too wide, and further from waves. Latents now differ by less than the noise levels of most of the training: there the right answer
+# is nearly zero for all of them. What tells them apart matters only in the sampler's last steps, and was hardly trained.
 #
-# **When to use it:** functions with a few true parameters, jumps and all; functions that were only ever seen at scattered points; to
+# **When to use it:** functions with a few true parameters, also with jumps; functions that were only seen at scattered points; to
 # cross and interpolate. **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own latent, as surfaces
-# have here), or when a latent must follow thousands of points to the last digit: it has three steps. **Cost:** the minutes of training are in
+# have here), or when a latent must follow thousands of points to the last digit: three steps are too few. **Cost:** the minutes of training are in
 # the table of scores; how many draws of the prior a second was printed above; particles need hundreds of them, many times over, for each question.
 #
 # ## Exercises
@@ -515,7 +516,7 @@ figure
 # </details>
 #
 # **3 · Write a piece.** Nobody ever saw these functions whole: write a source that has only `points(n, seed=)`, some noisy points of each wave, and
-# train a small model on it. Is the field better than none?
+# train a small model on it. Are three steps better than none?
 #
 # <details><summary>Solution</summary>
 #

@@ -17,9 +17,9 @@
 #
 # **What if there is no grid?**
 #
-# A scanner touches an object here and there, ships sail where they sail. Forcing such points into pixels leaves most pixels empty
-# and blurs the rest. Here the points stay a *set*: a few learned tokens attend to them, diffusion runs over the tokens, and a
-# field attends to the tokens. The test: a solid from 64 points of its surface, or of half its surface.
+# A scanner touches an object here and there; ships measure only along their routes. Forcing such points into pixels leaves most pixels
+# empty and blurs the rest. Here the points stay a *set*: attention turns them into a few short vectors, the *tokens*; diffusion draws
+# tokens; and a field reads them, again by attention. The test: a solid from 64 points on its surface, or from the half of them on one side.
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 
@@ -72,9 +72,9 @@ shaper = nfd.load_or_train("sparse_features", stars, budget=few, seed=seed, devi
 # ## Picture
 #
 # Regions of a brain, as signed distance: positive inside, zero on the surface, cut off at ±1. We touch one at 64 places on its surface and
-# near it. The rival is an interpolation by radial basis functions (thin-plate splines). From the bare points it is lost, so it is told
-# in addition that the walls of the box are outside and the middle of the points inside. *Predict, and write it down* as `guess` in the
-# cell of parameters: what share of the rival's error, 1 − (overlap of the two regions), will the tokens make?
+# near it. The rival is an interpolation by radial basis functions (`rbf`, thin-plate splines). All observed values are near zero, so it is told
+# in addition that the walls of the box are outside and the middle of the points inside. The error is 1 − overlap (intersection over union).
+# *Predict, and write it down* as `guess` in the cell of parameters: the error of the tokens, as a share of the rival's?
 
 # %%
 def helped(seen):
@@ -97,8 +97,8 @@ plots.solids(
     f"{missed['tokens'] / missed['rbf']:.2f} of it (you said {guess:.2f})")
 
 # %% [markdown]
-# Black dots are the places that were touched. Below, the same solids turn; with half of the surface hidden, draws of the other half must be guesses.
-# *Predict:* where will the draws differ most?
+# Black dots are the places that were touched. With points all over the surface, the spline is nearly as good here. Below, only the half of the points on
+# one side is seen, and the solids turn; on the other side draws must guess. *Predict:* where will the draws differ most?
 
 # %%
 shown = seen.coords[:, 0] < seen.coords[:, 0].median()
@@ -112,24 +112,26 @@ plots.turning({"truth": truth, "a draw": guesses[0], "another": guesses[1], "a t
               seen=half, frames=12)
 
 # %% [markdown]
+# They differ most where nothing was touched.
+#
 # ## Idea in symbols
 #
 # A function $f$ is known at any points $(x_i, f(x_i))$. Learned queries $q_k$, at learned places $\xi_k$, attend to them; what comes out are
-# **tokens**, a set of $K$ short vectors, and a field reads the tokens in the same way:
+# **tokens**, a set of $K$ short vectors, and a field reads the tokens in the same way ($\kappa$ and $v$: keys and values, $\beta$: a penalty on distance):
 #
 # $$z_k = \mathrm{net}\Big(\sum_i \operatorname{softmax}_i\big(q_k \cdot \kappa(x_i, f(x_i)) - \beta\,|\xi_k - x_i|^2\big)\, v(x_i, f(x_i))\Big), \qquad
 # f(x) \approx \mathrm{net}\Big(x, \sum_k \operatorname{softmax}_k\big(\tilde q(x) \cdot \tilde\kappa(z_k) - \tilde\beta\,|x - \xi_k|^2\big)\, \tilde v(z_k)\Big).$$
 #
 # Both are trained together to give $f$ back at other places. Then a set transformer $D(z, \sigma, S)$ learns to denoise tokens, attending among them and
-# to the sparse observations $S$, themselves a set. A draw: noise → tokens given $S$ → a field, asked anywhere. No step knows a grid. Attention reads
-# a point only so well; so the last step moves the tokens $\hat z$ of each draw until the field meets the observations, each with noise of its own:
+# to the sparse observations $S$, themselves a set. A draw: noise → tokens given $S$ → a field, asked anywhere. No step of it needs a grid. Attention does not
+# read points exactly; so the last step moves the tokens $\hat z$ of each draw until the field meets the observations, to which each draw adds noise of its own:
 #
 # $$z = \arg\min_z\; \frac{|y + s\,\varepsilon - f_z(x)|^2}{s^2 + \delta^2} + \frac{|z - \hat z|^2}{r^2}, \qquad \delta \text{ the error of the field},\; r = 0.6 .$$
 #
 # ## Smallest version
 #
-# From nothing: shapes in the plane, their 48 points, 16 learned queries, attention written out. *Predict:* what happens if two different sets of points of one
-# shape are encoded?
+# From nothing: shapes in the plane, 48 points of each, 16 learned queries, PyTorch's attention, and no diffusion yet: an encoder and a field. *Predict:* two
+# different sets of points of one shape are encoded. Are their tokens alike?
 
 # %%
 rng, H = stream(seed, "toy"), 32
@@ -179,14 +181,14 @@ library = {"error over spread": (wrong.square().mean() / shapes(square).var()).s
 pd.DataFrame({"toy": toy, "library": library}).round(3)
 
 # %% [markdown]
-# The second row is the distance between the tokens of two point sets of one shape, as a share of that between two shapes. **Nobody told the network that they
-# are one shape**: giving the function back from either set is enough to bring them together. Tokens are a description of the function, not of the points.
+# The first row is the error at new places, over the spread of values. The second is the distance between the tokens of two point sets of one shape, over
+# that between two shapes. **Nobody told the network that they are one shape**: giving the function back from either set is enough to bring them together.
 #
 # > **How this differs from the papers.** 3DShape2VecSet (Zhang et al. 2023) has 512 tokens and 24 blocks of attention, occupancy instead of
-# > distance, and a KL term; here are 64 tokens at learned places, with a learned penalty on distance, noise on the tokens in place of the KL term. Its diffusion is
-# > conditioned on a category or a picture; here on sparse points.
+# > distance, and a KL term; here are 64 tokens at learned places, with a learned penalty on distance, and noise on the tokens in place of the KL term. Its diffusion
+# > is conditioned on a category, a text, a picture or part of a point cloud; here on a few noisy values, and a last step makes draws meet them.
 #
-# And the library's own draw in plain PyTorch, given its parts: noise, the conditional denoiser, Euler's steps, the last move, the field.
+# And the library's own draw in plain PyTorch, given its parts: noise, the denoiser given the observations, Euler's steps, the last move, the field.
 
 # %%
 n, steps, net = 4, 16, model.net
@@ -196,7 +198,7 @@ with torch.no_grad():
     for s, t in zip(levels[:-1], levels[1:], strict=True):
         size = (1 + s**2).sqrt()
         F = net.denoiser.net(z / size, (s.log() / 4).expand(1), *given.features)
-        D = z / size**2 + s / size * F  # Karras et al. 2022, with sigma_data = 1
+        D = z / size**2 + s / size * F  # Karras et al. 2022, for latents of unit scale
         z = z + (t - s) * (z - D) / s
 data, start, r = seen.sorted().to(model.device, torch.float32), z, model.about["config"]["refine"]
 y = data.values + data.noise_std * normals(seed, n, (seen.m, 1), "perturbed").to(z)
@@ -231,8 +233,8 @@ print(f"largest difference {(values.cpu() - library_(cube).cpu()).abs().max():.1
 plots.solid(solids.card, draws[0], seen=seen, title="A draw, to be turned by hand")
 
 # %% [markdown]
-# **Which token speaks here?** Move one number of one token, and see where the field moves. *Predict:* how many of the tokens
-# does a single place depend on?
+# **Which tokens does a place depend on?** Move one number of one token, and see how much the value at the cross moves: the larger a token's dot, the more.
+# *Predict:* on how many of the tokens does a single place depend?
 
 # %%
 latent, way = shaper.encode(stars.draw(1, seed=seed))[0], torch.linspace(-0.9, 0.9, 13)
@@ -248,6 +250,8 @@ for i, ax in zip((0, 4, 8, 12), panes, strict=True):
 figure
 
 # %% [markdown]
+# The titles count the tokens that together make 80 % of the influence.
+#
 # ## Turn the knobs
 #
 # How many points, how noisy, which pattern, how close. The sliders move with the arrow keys.
@@ -278,7 +282,7 @@ display(kept.style.format("{:.3f}").set_caption(f"{tasks} solids, {keep} points 
 kept_scores({"shapes3d": model, "stars2d": shaper})
 
 # %% [markdown]
-# Half a surface is where the tokens help most: what was not touched has to be imagined, and they have seen other solids. The second table was measured over more
+# Half a surface is where the tokens help most: what was not touched has to be guessed, and the network has seen other solids. The second table was measured over more
 # tasks when the weights were made: noise 0.05, points of the outline; ratios to the best linear answer, which has the training shapes' mean
 # and covariance.
 #
@@ -297,12 +301,13 @@ print({name: {arm: round(float(ratio), 2) for arm, ratio in arms.items()} for na
 plots.worth("sparse_features", "stars2d")
 
 # %% [markdown]
-# On solids and outlines the best linear answer, which stands for everything that was learned, has more error. But a Gaussian with the mean and covariance of the draws
-# costs a tenth on solids and nothing that can be measured on outlines: there the gain is in mean and spread, not in shape.
+# The best linear answer, which is what is left without the networks, has twice the error on solids and a third more on outlines. But a Gaussian with the mean and
+# covariance of the draws costs a tenth on solids and nothing that can be measured on outlines: there the gain is in mean and covariance, not in the shape of
+# the distribution.
 #
 # ## Where it breaks
 #
-# **Four points, or a noise that is not the stated one.** Training showed up to 48 points of an outline, each with the noise that was said. *Predict:* where
+# **Four points, or a noise that is not the stated one.** Training showed up to 48 points of an outline, and told the true noise. *Predict:* where
 # is the answer too sure?
 
 # %%
@@ -321,9 +326,9 @@ for m in (4, 24, 200):
 pd.DataFrame(noise_rows).T.style.format("{:.3f}").set_caption(f"{2 * tasks} shapes")
 
 # %% [markdown]
-# An honest answer has error / spread near 1; far above, it is too sure. Noise that is not the stated one does the harm.
+# An answer that knows how wrong it is has error / spread near 1; far above 1, it is too sure. Noise that is not the stated one does the harm.
 #
-# **A shape of another kind.** Training solids are lumps and sheets without holes. *Predict:* what is made of a ring?
+# **A shape of another kind.** Training solids are lumps and sheets without holes. *Predict:* what does the model make of a ring?
 
 # %%
 strange = EvaluatedFields(lambda x, part: (
@@ -344,7 +349,7 @@ plots.solids({"truth": strange, "a draw": answer[0], "another": answer[1]}, seen
              title=f"A ring, 96 points: overlap {found['tokens']:.0%}, of the spline {found['rbf']:.0%}")
 
 # %% [markdown]
-# What training never met is answered with what it did meet.
+# A shape that training never met is answered with shapes that it did meet.
 #
 # **When to use it:** points with no grid behind them, in numbers that change; shapes from their surfaces. **When not:** data on a grid or spread evenly,
 # for which convolutions on a lattice learn faster (`03_score_field`, `05_sparse_conditional`); Gaussian fields, where kriging is as good. **Cost:** each step of a draw is

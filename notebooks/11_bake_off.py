@@ -52,12 +52,12 @@ names = guide.entrants(found)
 print(found.said)
 print(f"{len(names)} approaches, {len(found.bench.problems)} problems, {len(found.bench.rows)} scores of single tasks")
 
+
 # %% [markdown]
 # ## Picture
 #
 # The same observations for all. Black is the truth, white dots were seen. *Predict, and write it down* as `guess` above: who will be best on curves
 # that jump? And on which kind of data will the classical rival win?
-
 
 # %%
 def panes(problem, title):
@@ -120,6 +120,7 @@ wins = int((errors["A"] < errors["B"]).sum())
 drawn = np.random.default_rng(seed).integers(0, 4, (2000, 4))  # the same tasks for both: a paired bootstrap
 low, high = np.percentile((errors["A"][drawn].mean(1) / errors["B"][drawn].mean(1)), [2.5, 97.5])
 print(f"ratios: {mine}; A wins {wins} tasks of 4; A over B {mine['A'] / mine['B']:.2f} [{low:.2f}, {high:.2f}]")
+
 
 # %% [markdown]
 # A wins three tasks of four and has the worse mean; and from four tasks nobody can tell: the interval holds 1. So each winner in the table below

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from ..core.checks import require, require_count, require_number
 
-EVEN = (1.0, 1e6)                    # of NoiseLevels.train_at: ln sigma even over all levels of a sampler
-
 
 def karras(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """(steps + 1,) levels from sigma_max to sigma_min, then 0; even in sigma^(1/rho). Karras et al. 2022, eq. 5."""
@@ -96,9 +94,8 @@ class NoiseLevels(nn.Module):
         self.set(scale * low, scale * max(7 * math.sqrt(float(lam[-1])), 10 * low), scale * max(1.0, median) ** 0.5)
 
     def train_at(self, median: float, width: float) -> None:
-        """Take these training levels in place of the measured ones; a width as large as that of EVEN is even in
-        ln sigma, from `low` to `high`. What observations say is learned at high levels, where x says nothing; what they
-        leave open is narrow, and is decided at levels of its own size."""
+        """Take these training levels in place of the measured ones. What observations say is learned at high levels,
+        where x says nothing; what they leave open is narrow, and is decided at levels of its own size."""
         self.values[2:] = torch.tensor([median, width], dtype=torch.float64)
 
     def sigmas(self, steps: int) -> Tensor:
@@ -107,6 +104,4 @@ class NoiseLevels(nn.Module):
 
     def for_training(self, u: Tensor) -> Tensor:
         """Levels for training from standard normals u (b,): median·exp(width·u), kept within the range."""
-        if self.width >= EVEN[1]:
-            return self.low * (self.high / self.low) ** torch.special.ndtr(u)
         return (self.median * torch.exp(self.width * u)).clamp(self.low / 2, 2 * self.high)

@@ -1,7 +1,7 @@
 """The decision guide: which approach for which data and need, each answer computed from a bake-off.
 
-Ratios of different problems are never averaged as they are. On each problem an approach's *regret* is its ratio over that
-of the best approach there: 1 is the best, 1.5 has half as much error again. Regrets are averaged over problems as
+Ratios of different problems are never averaged as they are. On each problem an approach's *regret* is its ratio over
+that of the best approach there: 1 is the best, 1.5 has half as much error again. Regrets are averaged over problems as
 factors (geometric mean).
 """
 
@@ -95,7 +95,8 @@ def by_need(found: BakeOff) -> list[Branch]:
     fast, scattered = slow[near].idxmin(), regrets(found, names=list(FROM_POINTS))
     return [*rows,
             Branch("bands that hold what they say (calibration)", off.idxmin(),
-                   f"its 90 % bands are {off.min():.3f} off in coverage, on average; next {off.nsmallest(2).iloc[1]:.3f}"),
+                   f"coverage of its 90 % bands is {off.min():.3f} off on average; "
+                   f"the next, {off.nsmallest(2).iloc[1]:.3f}"),
             Branch(f"speed, at most {NEAR - 1:.0%} worse than the best", fast,
                    f"{slow[fast]:.2g} ms a draw on one core; fastest of all: `{slow.idxmin()}`, {slow.min():.2g} ms"),
             Branch("no whole functions to train on", scattered.index[0],
@@ -105,8 +106,8 @@ def by_need(found: BakeOff) -> list[Branch]:
 def extremes(found: BakeOff) -> pd.DataFrame:
     """For each approach its best and its worst problem, by regret, with the regrets."""
     frame = regrets(found).drop(columns="all")
-    return pd.DataFrame({"best on": frame.idxmin(axis=1), "regret there": frame.min(axis=1), "worst on": frame.idxmax(axis=1),
-                         "regret there ": frame.max(axis=1)}).loc[entrants(found)]
+    return pd.DataFrame({"best on": frame.idxmin(axis=1), "regret there": frame.min(axis=1),
+                         "worst on": frame.idxmax(axis=1), "regret there ": frame.max(axis=1)}).loc[entrants(found)]
 
 
 def _off_coverage(found: BakeOff) -> pd.Series:

@@ -175,6 +175,12 @@ CLAIMS = {
         "until the field meets the observations": "off['after'] < 0.7 * off['before']",
         "Noise that is not the stated one does the harm":
         "noise_rows[24, 'noise 10 × what is stated']['error / spread'] > 1.5"},
+    "11_bake_off": {
+        "A wins three tasks of four and has the worse mean; and from four tasks nobody can tell: the interval holds 1":
+        "wins == 3 and mine['A'] > mine['B'] and low < 1 < high",
+        "The same, up to rounding": "differ < 2e-3",
+        "No approach is best everywhere": "len(set(best.values())) > 1 and worst[winner][1] > 1.01",
+        "README and `00_start_here` show the same": "len(lines) == 13"},
 }
 
 

@@ -12,8 +12,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 TEXT = (FOLDER / "GLOSSARY.md").read_text(encoding="utf-8")
 LESSONS = {path.stem: path for path in lessons(FOLDER)}
 LETTER = re.compile(r"\\[A-Za-z]+|[A-Za-z]")
-GREEK = ("alpha beta gamma delta varepsilon epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
-         "varphi chi psi omega ell Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega").split()
+GREEK = ("alpha beta gamma delta varepsilon epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
+         "phi varphi chi psi omega ell Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega").split()
 USUAL = {"d"}                                        # of coordinates; of differentials it is upright
 
 
@@ -61,7 +61,8 @@ def test_every_letter_has_one_meaning():
 def test_no_letter_is_kept_that_no_lesson_uses():
     used = {letter for path in LESSONS.values() for pair in re.findall(r"\$\$(.+?)\$\$|\$([^$]+?)\$", prose(path), re.S)
             for letter in letters(pair[0] or pair[1])}
-    kept = {e.lstrip("\\") for row in rows("Letters") for e in re.findall(r"\$([^$]+)\$", row[0]) if LETTER.fullmatch(e)}
+    kept = {entry.lstrip("\\") for row in rows("Letters") for entry in re.findall(r"\$([^$]+)\$", row[0])
+            if LETTER.fullmatch(entry)}
     assert kept <= used, kept - used
 
 

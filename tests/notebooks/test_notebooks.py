@@ -117,7 +117,8 @@ def test_it_has_three_exercises_with_folded_solutions(path):
 @each_full_lesson
 def test_every_exercise_is_checked_and_the_text_says_so(path):
     """Each solution hands its answer to `check`."""
-    found, asked = "\n".join(solutions(lesson(path).cells)), re.sub(r"<details>.*?</details>", "", prose(path), flags=re.S)
+    found = "\n".join(solutions(lesson(path).cells))
+    asked = re.sub(r"<details>.*?</details>", "", prose(path), flags=re.S)
     assert all(f"check({number}, " in found for number in (1, 2, 3)) and "`check(" in asked
 
 

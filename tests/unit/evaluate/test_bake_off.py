@@ -1,15 +1,19 @@
 """The bake-off: resumed after a stop, the same scores as the bench, pictures of the tasks that are scored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from nfdlab import problems, store
 from nfdlab.core.grid import cell_centres
+from nfdlab.core.rng import child
 from nfdlab.evaluate import bake_off
 from nfdlab.evaluate.bench import grid
 from nfdlab.evaluate.cells import compute
 from nfdlab.evaluate.cost import peak_memory
+from nfdlab.evaluate.table import measured
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def test_a_run_is_resumed_and_a_longer_training_is_made_anew(small, tmp_path):
     first = bake_off.run(tmp_path, **small, progress=lambda words, done, total: said.append(words))
     assert said[0] == "training" and set(first.bench.table("step1d").contestants) >= {"score_field", "kriging", "exact"}
     weights = tmp_path / "trained" / "step1d" / "score_field.safetensors"
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path}
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file() and p.parent != tmp_path}
     again = bake_off.run(tmp_path, **small)
     kept = {p for p, t in before.items() if p.stat().st_mtime_ns == t}
     assert kept >= {p for p in before if p.parent.name in ("cells", "trained") or p.suffix in (".json", ".npz")}
@@ -40,13 +44,7 @@ def test_a_picture_is_of_the_first_task_that_is_scored():
     truth, seen = bake_off.task("step1d", "random", 4)
     points = cell_centres((128,))
     cell = next(c for c in grid(["exact"], ["step1d"], counts=(4,))[0])
-    from dataclasses import replace
-
-    from nfdlab.evaluate.table import measured
-
     row = compute(replace(cell, tasks=1, draws=32, noise_std=0.05, scores=("crps",)))[0]
-    from nfdlab.core.rng import child
-
     own = child(0, "task", "step1d", "random", 4, 0)
     draws = problems.get("step1d").oracle().draw(seen, 32, seed=child(own, "draws", "exact"))(points)
     assert row[-1] == pytest.approx(float(measured(draws[None], truth(points), 1, ("crps",))["crps"]), rel=1e-5)
@@ -54,8 +52,6 @@ def test_a_picture_is_of_the_first_task_that_is_scored():
 
 @pytest.mark.parametrize("problem,name,size", [("step1d", "kriging", 12), ("sawtooth1d", "optimal_interpolation", 4)])
 def test_kept_scores_are_what_they_are(problem, name, size):
-    from dataclasses import replace
-
     rows = bake_off.kept().bench.rows
     rows = rows[(rows["problem"] == problem) & (rows["contestant"] == name) & (rows["size"] == str(size))
                 & (rows["pattern"] == "clusters")]
