@@ -105,7 +105,7 @@ def which(root: Path, folder: str = "notebooks/", kinds: bool = False) -> str:
         problem = bake_off.PROBLEMS.get(branch.need)
         rows.append([branch.need + (f" (`{problem}`)" if problem else ""), take,
                      ", ".join(f"`{name}`" for name in branch.also) or "–", branch.because])
-    return table(["data or need", "take", "cannot be told from it", "because"], rows)
+    return table(["data or need", "take", "as good, as far as can be told", "because"], rows)
 
 
 def extremes(root: Path) -> str:

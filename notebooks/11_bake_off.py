@@ -225,7 +225,7 @@ pd.Series(gaussian, name="Gaussian draws, × the whole").round(2).to_frame()
 # %%
 lines = guide.branches(found)
 rows = [f"| {b.need} | `{b.take}` | {', '.join(f'`{n}`' for n in b.also) or '–'} | {b.because} |" for b in lines]
-Markdown("\n".join(["| data or need | take | cannot be told from it | because |", "|---|---|---|---|", *rows]))
+Markdown("\n".join(["| data or need | take | as good, as far as can be told | because |", "|---|---|---|---|", *rows]))
 
 # %% [markdown]
 # ## Where it breaks

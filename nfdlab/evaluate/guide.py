@@ -16,13 +16,13 @@ from .bake_off import FEW, MANY, PROBLEMS, BakeOff
 from .results import Table
 
 FROM_POINTS = ("score_field", "modulated_field")     # trained on scattered points of each function too
-NEAR = 1.25                                          # regret that speed may cost
+NEAR, ALIKE = 1.25, 1.05                             # regret that speed may cost; that makes no difference
 
 
 @dataclass(frozen=True)
 class Branch:
     """`need`: what one has or asks for; `take`: the contestant that the measurements name; `because`: the numbers;
-    `also`: approaches that cannot be told from it."""
+    `also`: approaches that cannot be told from it, or, over all problems, that are within 5 % of it."""
 
     need: str
     take: str
@@ -87,7 +87,8 @@ def by_need(found: BakeOff) -> list[Branch]:
              "many observations": (regrets(found, where=lambda p: str(MANY[axes[p]])), "CRPS"),
              "observations in clumps": (regrets(found, where=lambda p: "clusters"), "CRPS"),
              "whole functions that look right (sharpness)": (regrets(found, "variogram"), "variogram score")}
-    rows = [Branch(need, frame.index[0], _regret(frame, what)) for need, (frame, what) in first.items()]
+    rows = [Branch(need, frame.index[0], _regret(frame, what), tuple(
+        frame.index[1:][frame["all"].iloc[1:] <= ALIKE * frame["all"].iloc[0]])) for need, (frame, what) in first.items()]
     overall, off = regrets(found), _off_coverage(found)
     ms = found.costs.set_index(["problem", "contestant"])["ms_draw"].unstack(0).loc[entrants(found)]
     slow = np.exp(np.log(ms).mean(axis=1))
