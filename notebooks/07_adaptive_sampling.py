@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 07 · Looking where draws disagree: the diffusion says where, the field says what
 #
-# *before: [`10_sparse_features`](10_sparse_features.ipynb)*
+# *before: [`10_sparse_features`](10_sparse_features.ipynb) · next: [`11_bake_off`](11_bake_off.ipynb)*
 #
 # ![a small hill found in sixteen looks, and missed by a grid of as many](pictures/07_adaptive_sampling.png)
 #

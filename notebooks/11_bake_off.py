@@ -9,6 +9,8 @@
 # %% [markdown]
 # # 11 · Bake-off: which one should I use?
 #
+# *before: [`07_adaptive_sampling`](07_adaptive_sampling.ipynb)*
+#
 # ![ten approaches, the same observations of a digit, after an equal training](pictures/11_bake_off.png)
 #
 # ## Question
@@ -43,7 +45,8 @@ from nfdlab.evaluate.bench import grid
 from nfdlab.evaluate.cells import compute
 from nfdlab.evaluate.skill import skill
 from nfdlab.jupyter.exercises import Exercises
-from nfdlab.panels import Flipbook, plots, style
+from nfdlab.panels import plots, style
+from nfdlab.panels.flipbook import Flipbook
 
 if budget == "smoke":
     keep = 1
@@ -96,7 +99,7 @@ panes("sawtooth1d", f"Curves that jump: {best['sawtooth1d']} is best (you said {
 # other problems are one click away, each with its own winner:
 
 # %%
-Flipbook({f"{kind}: {problem}": panes(problem, f"{kind}: best is {best[problem]}, {ratio[problem][best[problem]][0]:.2f}")
+Flipbook("data", {f"{kind}: {problem}": panes(problem, f"{kind}: best is {best[problem]}, {ratio[problem][best[problem]][0]:.2f}")
           for kind, problem in bake_off.PROBLEMS.items() if problem != "sawtooth1d"})
 
 # %% [markdown]
@@ -179,23 +182,24 @@ panel
 # %% [markdown]
 # ## Against the others: what does it cost?
 #
-# Error is one axis, time another. *Predict:* is the slowest the best?
+# Error is one axis, time another; each point has the number of its lesson. *Predict:* is the slowest the best?
 
 # %%
 costs = found.costs[found.costs["contestant"].isin(names)]
 cost = costs.set_index(["problem", "contestant"])[["steps", "ms_draw", "us_point", "mb_peak", "mb_weights"]]
 regret = guide.regrets(found)
 ms = np.exp(np.log(cost["ms_draw"].unstack(0)).mean(axis=1))
-figure, ax = style.picture(1, 1, size=(7.5, 4))
-ax = np.atleast_1d(ax).flat[0]
-for name in names:
-    ax.plot(ms[name], regret.loc[name, "all"], "o", color=style.MODEL)
-    ax.annotate(name, (ms[name], regret.loc[name, "all"]), xytext=(5, 3), textcoords="offset points", fontsize=8)
-ax.set(xscale="log", yscale="log")
 slowest, winner = ms.idxmax(), regret.index[0]
+figure, ((ax,),) = style.picture(1, 1, size=(8.5, 4.2))
+for i, (name, bad) in enumerate(regret["all"].items()):
+    ax.plot(ms[name], bad, "o", color=style.MODEL)
+    ax.annotate(nfd.approaches.card(name).order, (ms[name], bad), xytext=(0, -15 if i % 2 == 0 else 7),
+                textcoords="offset points", ha="center", fontsize=9)
+ax.set(xscale="log", ylim=(regret["all"].min() - 0.1, None))
+ticks = [t for t in (1, 2, 5, 10, 20, 50, 100) if ms.min() < t < ms.max()]
+ax.set_xticks(ticks, [str(t) for t in ticks]), ax.set_xticks([], minor=True)
 style.dress(ax, x="milliseconds a draw, one core", y="CRPS, times the best approach's",
-            title=f"The slowest, {slowest}, has {regret.loc[slowest, 'all']:.2f} times the best's error; "
-            f"the best over all is {winner}")
+            title=f"Slowest: {slowest}, {regret.loc[slowest, 'all']:.2f} times the best; best over all: {winner}")
 figure
 
 # %%

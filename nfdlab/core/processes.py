@@ -60,7 +60,10 @@ def temporary_folder() -> Iterator[Path]:
     resource tracker, a process that waits for the end of this one, removes it then."""
     from joblib.externals.loky.backend import resource_tracker
 
-    with tempfile.TemporaryDirectory(prefix="nfd") as folder:
-        resource_tracker.register(folder, "folder")
-        yield Path(folder)
-    resource_tracker.unregister(folder, "folder")
+    holder = tempfile.TemporaryDirectory(prefix="nfd")
+    resource_tracker.register(holder.name, "folder")
+    try:
+        with holder as folder:
+            yield Path(folder)
+    finally:
+        resource_tracker.unregister(holder.name, "folder")

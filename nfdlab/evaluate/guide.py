@@ -88,7 +88,8 @@ def by_need(found: BakeOff) -> list[Branch]:
              "observations in clumps": (regrets(found, where=lambda p: "clusters"), "CRPS"),
              "whole functions that look right (sharpness)": (regrets(found, "variogram"), "variogram score")}
     rows = [Branch(need, frame.index[0], _regret(frame, what), tuple(
-        frame.index[1:][frame["all"].iloc[1:] <= ALIKE * frame["all"].iloc[0]])) for need, (frame, what) in first.items()]
+        frame.index[1:][frame["all"].iloc[1:] <= ALIKE * frame["all"].iloc[0]]))
+        for need, (frame, what) in first.items()]
     overall, off = regrets(found), _off_coverage(found)
     ms = found.costs.set_index(["problem", "contestant"])["ms_draw"].unstack(0).loc[entrants(found)]
     slow = np.exp(np.log(ms).mean(axis=1))

@@ -26,8 +26,8 @@ def benchmark(ranking: pd.DataFrame, *, metric: str = "crps", title: str | None 
     for i, (ax, (problem, rows)) in enumerate(zip(axes.flat, blocks, strict=False)):
         _panel(ax, rows, metric)
         reference = rows["to"].iloc[0]
-        dress(ax, title=f"{problem}, to {reference}" if reference != "exact" else problem,
-              x=f"{metric.upper()} ratio" if i >= len(blocks) - across else None)
+        words = f"{metric.upper()} ratio" + ("" if reference == "exact" else f" to {reference}")
+        dress(ax, title=problem, x=words if i >= len(blocks) - across or reference != "exact" else None)
     headline(figure, title, larger=1, weight="normal")
     return figure
 

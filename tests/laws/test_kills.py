@@ -54,7 +54,7 @@ def trained(folder: Path, whole: bool):
 
 
 def benching(folder: Path) -> list[str]:
-    return [*COMMAND, "bench", "--contestants", "kriging,climatology", "--problems", "gp1d,step1d", "--counts", "1,3,5",
+    return [*COMMAND, "bench", "--contestants", "kriging,nearest", "--problems", "gp1d,step1d", "--counts", "1,3,5",
             "--tasks", "4", "--draws", "16", "--jobs", "1", "-o", str(folder)]
 
 

@@ -44,6 +44,13 @@ def test_a_temporary_folder_goes_with_its_block(tmp_path):
     assert not folder.exists() and not other.exists()
 
 
+def test_a_block_that_fails_leaves_nothing_to_complain_of():
+    """The tracker, which removes what is left, is told that nothing is."""
+    code = "from nfdlab.core.processes import temporary_folder as folder\nwith folder(): 1 / 0"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ZeroDivisionError" in ended.stderr and "resource_tracker" not in ended.stderr
+
+
 def test_a_temporary_folder_goes_when_its_process_is_killed(tmp_path):
     code = ("import time; from nfdlab.core.processes import temporary_folder as folder\n"
             "with folder() as f: (f / 'file').touch(); time.sleep(600)")
