@@ -68,6 +68,8 @@ def sync(folder: Path, direction: str = "py") -> list[Path]:
     if direction == "ipynb":
         for ipynb in sorted(Path(folder).glob("[0-9]*.ipynb")):
             py = ipynb.with_suffix(".py")
+            require(bool(cells(ipynb)), must=f"{ipynb.name}: a notebook with cells.", came="none that can be read",
+                    why="The lesson is to be made of them.", do=f"Delete {ipynb.name}, then nfdlab sync: its .py is kept.")
             if not py.exists() or cells(py) != cells(ipynb):
                 new |= {py: text(ipynb), ipynb: render(ipynb)}
     for py in lessons(folder):

@@ -115,6 +115,23 @@ def test_a_failed_write_leaves_the_old_file(folder, monkeypatch):
     assert path.read_bytes() == before and not list(folder.glob(".*.part"))
 
 
+@pytest.mark.parametrize("damaged", ["{}", '{"cells": [{"cell_type": "code"', "", "[]", '{"cells": [3]}'])
+def test_a_damaged_notebook_is_never_taken_for_the_lesson(folder, damaged):
+    """Stale, not overwritten as long as it is the younger, refused as the source, and made anew once it is gone."""
+    ipynb = folder / "01_one.ipynb"
+    py = ipynb.with_suffix(".py").read_bytes()
+    pairs.sync(folder)
+    ipynb.write_text(damaged, encoding="utf-8")
+    os.utime(ipynb, (2e9, 2e9))
+    assert any("01_one" in line for line in pairs.check(folder)) and pairs.differing(folder) == ["01_one.py"]
+    for direction, said in (("py", "delete 01_one.ipynb"), ("ipynb", "none that can be read")):
+        with pytest.raises(ValueError, match=said):
+            pairs.sync(folder, direction)
+    assert ipynb.read_text(encoding="utf-8") == damaged and ipynb.with_suffix(".py").read_bytes() == py
+    ipynb.unlink()
+    assert pairs.sync(folder) == [ipynb] and pairs.check(folder) == []
+
+
 def test_parameters_are_read_with_type_default_and_meaning(tmp_path):
     found = lesson_parameters(write(tmp_path, "01_one"))
     assert {n: (p.type, p.default) for n, p in found.items()} == {
