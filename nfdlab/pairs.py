@@ -69,7 +69,7 @@ def sync(folder: Path, direction: str = "py") -> list[Path]:
         for ipynb in sorted(Path(folder).glob("[0-9]*.ipynb")):
             py = ipynb.with_suffix(".py")
             require(bool(cells(ipynb)), must=f"{ipynb.name}: a notebook with cells.", came="none that can be read",
-                    why="The lesson is to be made of them.", do=f"Delete {ipynb.name}, then nfdlab sync: its .py is kept.")
+                    why="The lesson is to be made of them.", do=f"Delete {ipynb.name}; nfdlab sync keeps its .py.")
             if not py.exists() or cells(py) != cells(ipynb):
                 new |= {py: text(ipynb), ipynb: render(ipynb)}
     for py in lessons(folder):

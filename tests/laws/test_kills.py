@@ -87,7 +87,8 @@ def syncing(folder: Path) -> list[str]:
         subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(copy)], check=True)
     for name in ("02_weight_diffusion", "05_sparse_conditional"):
         lesson = copy / f"notebooks/{name}.py"
-        lesson.write_text(lesson.read_text(encoding="utf-8").replace("# ## Picture\n#\n", "# ## Picture\n#\n# Look.\n#\n"))
+        text = lesson.read_text(encoding="utf-8")
+        lesson.write_text(text.replace("# ## Picture\n#\n", "# ## Picture\n#\n# Look.\n#\n"))
     readme = copy / "README.md"
     readme.write_text(readme.read_text().replace("| ---", "| ----", 1))
     return ["env", f"PYTHONPATH={copy}", *COMMAND, "sync"]
