@@ -93,12 +93,13 @@ def work(root: Path) -> str:
     return f"{found}\n\n**The network adds nothing that can be measured**: {', '.join(idle) or 'nowhere'}."
 
 
-def which(root: Path, folder: str = "notebooks/", kinds: bool = False) -> str:
-    """Which one to take, by kind of data and by need, from the bake-off that is kept; links to lessons in `folder`."""
+def which(root: Path, folder: str = "notebooks/", by_data: bool = False) -> str:
+    """Which one to take, by kind of data and, unless `by_data` alone, by need, from the bake-off that is kept; links to
+    lessons in `folder`."""
     from .evaluate import bake_off, guide
 
     found, rows = bake_off.kept(), []
-    for branch in [guide.by_kind(found, kind) for kind in bake_off.PROBLEMS] if kinds else guide.branches(found):
+    for branch in [guide.by_kind(found, kind) for kind in bake_off.PROBLEMS] if by_data else guide.branches(found):
         take = f"`{branch.take}`"
         if branch.take in approaches.names():
             take = f"[{take}]({folder}{approaches.card(branch.take).order:02d}_{branch.take}.ipynb)"
@@ -199,10 +200,10 @@ def first_pictures(root: Path) -> str:
 
 TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
-    "which": ("README.md", which), "extremes": ("APPROACHES.md", extremes),
-    "which kind": ("notebooks/00_start_here.py", partial(which, folder="", kinds=True)),
-    "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores), "rivals": ("APPROACHES.md", rivals),
-    "problems": ("APPROACHES.md", problem_list), "pictures": ("notebooks/TEACHING.md", first_pictures)}
+    "which": ("README.md", which), "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores),
+    "rivals": ("APPROACHES.md", rivals), "problems": ("APPROACHES.md", problem_list),
+    "extremes": ("APPROACHES.md", extremes), "pictures": ("notebooks/TEACHING.md", first_pictures),
+    "which kind": ("notebooks/00_start_here.py", partial(which, folder="", by_data=True))}
 
 
 def written(root: Path) -> dict[Path, str]:

@@ -95,17 +95,8 @@ show_posterior(
     axes[0], replace(found, seen=None), points, target[None], window, "truth", style.INK, bump.card.axes, target
 )
 for ax, (words, now) in zip(axes[1:], trails.items(), strict=False):
-    show_posterior(
-        ax,
-        now,
-        points,
-        now.draw(64)(points)[..., 0].cpu(),
-        window,
-        f"{words}: {score_now(now, truth):.3f}",
-        style.MODEL,
-        bump.card.axes,
-        target,
-    )
+    values, title = now.draw(64)(points)[..., 0].cpu(), f"{words}: {score_now(now, truth):.3f}"
+    show_posterior(ax, now, points, values, window, title, style.MODEL, bump.card.axes, target)
 promised(
     axes[4], trails[f"{looks // 2} looks"], f"after {looks // 2}: where next?", style.MODEL, bump.card.axes
 )
