@@ -114,7 +114,8 @@ def seam_jump(fields: Fields, seams: Sequence[float], *, axis: int = 0, step: fl
     """
     require_seed(seed), require_count(lines, "lines"), require_number(step, "step", LEAST_STEP, 0.1)
     require_count(axis, "axis", 0, fields.d - 1)
-    require(isinstance(seams, list | tuple | torch.Tensor), kind=TypeError, must="seams: numbers.", came=seams,
+    listed = seams.ndim == 1 if isinstance(seams, torch.Tensor) else isinstance(seams, list | tuple)
+    require(listed, kind=TypeError, must="seams: a list of numbers.", came=seams,
             why="They are places along the axis.", do="seams=(-0.5, 0.0, 0.5).")
     at = single.tensor([require_number(seam, "seams", -1.0, 1.0) for seam in seams])
     require(len(at) > 0 and float(at.abs().max()) <= 1 - step, must="seams: places inside the box, off its walls.",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..core.checks import require_coords, require_count, require_seed
@@ -27,9 +28,10 @@ class Exact:
         return self._given(seen).draw(n, seed=seed)
 
     def moments(self, seen: Seen | None, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact pointwise mean and standard deviation: (p, c), (p, c)."""
+        """Exact pointwise mean and standard deviation: (p, c), (p, c), in single precision at least: squares of what
+        half precision holds may be beyond it."""
         require_coords(coords, self.prior.d)
-        return self._given(seen).moments(coords)
+        return self._given(seen).moments(coords.to(torch.promote_types(coords.dtype, torch.float32)))
 
     def at(self, seen: Seen | None, coords: Tensor):
         """The joint posterior of the values at coords, with its exact `denoiser()`."""

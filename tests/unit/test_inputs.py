@@ -221,3 +221,18 @@ def test_what_repeats_itself_is_no_contradiction():
     assert Observations(torch.zeros(0, 1), torch.zeros(0, 1), 0.0).m == 0
     truth, places = SMOOTH.draw(1, seed=0), torch.zeros(2, 1)
     assert Observations(places, truth(places)[0], 0.0).m == 2
+
+
+def test_moments_are_finite_at_places_of_half_precision():
+    """A value a thousand standard deviations away, whose square half precision cannot hold."""
+    seen = nfd.Observations(torch.tensor([[0.3, -0.2]]), torch.tensor([[1000.0]]), 0.05)
+    places = torch.tensor([[0.3, -0.2], [0.8, 0.5]])
+    oracle = nfd.problems.get("two_speed1dt").oracle()
+    for rough, fine in zip(oracle.moments(seen, places.half()), oracle.moments(seen, places), strict=True):
+        assert rough.dtype == torch.float32 and torch.isfinite(rough).all()
+        assert (rough - fine).abs().max() < 0.05 * max(1.0, float(fine.abs().max()))
+
+
+def test_seams_are_a_list():
+    with pytest.raises(TypeError, match="a list of numbers"):
+        seam_jump(nfd.problems.get("gp1d").draw(1, seed=0), torch.tensor(0.5))
