@@ -362,7 +362,7 @@ table.style.format("{:.3f}").set_caption("distance to fresh data, mean and stand
 check = Exercises({
     1: (lambda n: n <= 24, "Compare the medians in `error`; second order needs fewer."),
     2: (lambda share: 0.25 < share < 0.35, "The shares come from the clean numbers that are shown in training."),
-    3: (lambda odds: abs(odds - left_exact) < 0.12, "Weigh 4096 clean numbers by exp(−(reading − z₀)²/(2·0.8²))."),
+    3: (lambda odds: abs(odds - left_exact) < 0.12, "Weigh clean numbers by exp(−(reading − z₀)²/(2·0.8²))."),
 })
 
 cases = {"20 … 0.02": (20.0, 0.02), "start at 0.3": (0.3, 0.02), "stop at 0.6": (20.0, 0.6)}

@@ -403,8 +403,8 @@ plots.row(
 
 # %%
 check = Exercises({
-    1: (lambda leaves: leaves["permuted"][3] > leaves["one initialisation"][3] or smoke, "Seven places, ends included."),
-    2: (lambda away: away["random"] > away["shared"] or smoke, 'The distance of "random" to fresh waves, with the others.'),
+    1: (lambda leaves: leaves["permuted"][3] > leaves["one initialisation"][3] or smoke, "Seven places each."),
+    2: (lambda away: away["random"] > away["shared"] or smoke, 'Add the distance of "random".'),
     3: (lambda far: far[1.0] > far[0.3] > far[0.0] or smoke, "The median distance at each level of noise."),
 })
 

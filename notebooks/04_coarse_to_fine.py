@@ -180,7 +180,7 @@ print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f
 #   by areas. It is also given the width of the pixel that is asked for. Trained by squared error.
 # - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. It is brought to unit scale
 #   by itself. Between the points of the lattice a second field reads it.
-# - **Conditioning augmentation**: in training, noise of random size is added to $c$, and the stages after it are told the size. Then they do not mistake
+# - **Conditioning augmentation**: in training, noise of random size is added to $c$, and the stages after it are given the size. Then they do not mistake
 #   errors of the first stage for detail.
 #
 # ## Smallest version

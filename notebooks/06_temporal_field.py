@@ -328,7 +328,8 @@ for s in range(3 * tasks):
     two = nfd.observe(case, Frames(every=8), noise_std=0.05, seed=s)
     bounced = {}
     for name, f in (("truth", case), ("exact", discs.oracle().draw(two, 16, seed=s)),
-                    ("ours", model.draw(two, 16, seed=s)), ("exact, again", discs.oracle().draw(two, 16, seed=s + 1000))):
+                    ("ours", model.draw(two, 16, seed=s)),
+                    ("exact, again", discs.oracle().draw(two, 16, seed=s + 1000))):
         step = tracks(f)[:, :9].diff(dim=1)  # up to the second frame seen
         turned = (step[:, 0] * step[:, -1] < 0) & (torch.minimum(step[:, 0].abs(), step[:, -1].abs()) > 0.02)
         bounced[name] = float(turned.any(-1).float().mean())

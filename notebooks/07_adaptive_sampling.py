@@ -465,7 +465,7 @@ check = Exercises({
     1: (lambda factors: abs(factors[64] - 0.5) < 0.1 and factors[2] > factors[64] or budget == "smoke",
         "The column `each` of `shrinkage`, for 2, 4, 16 and 64 draws."),
     2: (lambda apart: apart > 0.02, "The smallest distance between the four looks."),
-    3: (lambda end: end.m == looks and (end.seen.coords[:, 0] > 0).sum() >= looks // 8, "Return the search at its end."),
+    3: (lambda end: end.m == looks and (end.seen.coords[:, 0] > 0).sum() >= looks // 8, "The search at its end."),
 })
 pd.DataFrame(left).T.round(3)
 

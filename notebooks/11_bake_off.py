@@ -59,7 +59,7 @@ print(f"{len(names)} approaches, {len(found.bench.problems)} problems, {len(foun
 # %% [markdown]
 # ## Picture
 #
-# The same observations for all. Black is the truth, white dots were seen. *Predict, and write it down* as `guess` above: who will be best on curves
+# The same observations for all. Black is the truth, white points were seen. *Predict, and write it down* as `guess` above: who will be best on curves
 # that jump? And on which kind of data will the classical rival win?
 
 # %%

@@ -25,7 +25,7 @@ from ..core.rng import child
 from ..core.types import Budget, Observations
 from ..observation.observing import observe
 from .bench import bench
-from .cells import sized
+from .cells import fingerprint, sized
 from .cost import cost, peak_memory
 from .ranking import Benchmark
 from .table import REFERENCE
@@ -84,12 +84,7 @@ def run(out: str | Path = "bake_off", *, seconds: float = SECONDS, only: tuple[s
     require_number(seconds, "seconds", 0.0, open_low=True), require_count(tasks, "tasks")
     out, jobs = Path(out), require_count(cpu_count() if jobs is None else jobs, "jobs")
     names = tuple(approaches.names()) if names is None else names
-    todo = [(name, problem, seconds, trained) for problem in only for name in names
-            if not _as_asked(trained := out / "trained" / problem / f"{name}.safetensors", seconds)]
-    for done, (each, _, error) in enumerate(side_by_side(_train, todo, jobs), 1):
-        if error is not None:
-            raise RuntimeError(f"{each[0]} on {each[1]}: training failed") from error
-        progress("training", done, len(todo))
+    _train_all(out, names, only, seconds, jobs, progress)
     tables, costs, pictures = [], [], {}
     for problem in only:
         who = contestants(out, problem, names)
@@ -129,6 +124,16 @@ def task(problem: str, pattern: str, size: int, i: int = 0):
     return truth, observe(truth, sized(pattern, size), noise_std=0.05, seed=child(own, "seen"))
 
 
+def _train_all(out: Path, names, only, seconds: float, jobs: int, progress: Progress) -> None:
+    """Train what is not there yet, in processes."""
+    todo = [(name, problem, seconds, trained) for problem in only for name in names
+            if not _as_asked(trained := out / "trained" / problem / f"{name}.safetensors", seconds)]
+    for done, (each, _, error) in enumerate(side_by_side(_train, todo, jobs), 1):
+        if error is not None:
+            raise RuntimeError(f"{each[0]} on {each[1]}: training failed") from error
+        progress("training", done, len(todo))
+
+
 def _train(name: str, problem: str, seconds: float, path: Path) -> None:
     """One training, on one thread; its weights appear whole or not at all."""
     torch.set_num_threads(1)
@@ -152,9 +157,10 @@ def _costs_and_draws(name: str, problem: str, out: Path) -> tuple[dict, dict[str
     place, stem = problems.get(problem), Path(name).stem
     folder = out / "costs" / problem
     folder.mkdir(parents=True, exist_ok=True)
-    line, held = folder / f"{stem}.json", folder / f"{stem}.npz"
+    trained = name.endswith(".safetensors")
+    key = f"{stem}.{fingerprint(Path(name).read_bytes())}" if trained else stem      # other weights, other costs
+    line, held = folder / f"{key}.json", folder / f"{key}.npz"
     if not (line.exists() and held.exists()):
-        trained = name.endswith(".safetensors")
         fitted = store.load(name, device="cpu") if trained else baselines.get(name, place)
         about = fitted.about if trained else {}
         truth, seen = task(problem, PATTERNS[0], FEW[place.d])

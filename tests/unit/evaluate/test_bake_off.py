@@ -36,8 +36,9 @@ def test_a_run_is_resumed_and_a_longer_training_is_made_anew(small, tmp_path):
     assert store.about(weights)["budget"]["seconds"] == 1.0
     row = first.costs.set_index("contestant").loc["score_field"]
     assert row["steps"] >= 1 and row["ms_draw"] > 0 and row["mb_peak"] > 0 and row["mb_weights"] > 0
-    bake_off.run(tmp_path, **{**small, "seconds": 1.5})
+    longer = bake_off.run(tmp_path, **{**small, "seconds": 1.5})
     assert store.about(weights)["budget"]["seconds"] == 1.5
+    assert longer.costs.set_index("contestant").loc["score_field", "seconds"] == 1.5
 
 
 def test_a_picture_is_of_the_first_task_that_is_scored():
