@@ -217,6 +217,43 @@ def score(approach: Annotated[str, Argument(help="An approach with shipped weigh
 
 
 @app.command()
+def render(approach: Annotated[str, Argument(help="An approach with shipped weights, or a weights file.")],
+           problem: Problem,
+           side: Annotated[int, Option(min=1, help="Cells an axis; in 2D 16384 of them are a gigabyte.")] = 1024,
+           count: Annotated[int, Option(min=0, help="Observations of a held-out function; 0: the prior.")] = 0,
+           half: Annotated[bool, Option("--half", help="Write half precision: half the file.")] = False,
+           seed: Seed = 0, device: Device = "auto", threads: Threads = None,
+           out: Annotated[Path | None, Option("-o", "--out", help="The file, ….npy.")] = None):
+    """Render one draw on a grid of any size to a .npy file, in little memory. Resumes after a stop."""
+    from . import problems, store
+    from .core.checks import require, require_name
+    from .terminal import bar, console, interruptible
+
+    names = [approach] if approach.endswith(".safetensors") else [approach, problem]
+    require_name(problem, problems.names(), "problem"), store.find(*names), check_device(device)
+    out = out or Path(f"{Path(approach).stem}--{problem}.npy")
+    require(out.suffix == ".npy", must="-o: a file name ending in .npy.", came=str(out),
+            why="Values are written there, as numpy reads them.", do=f"-o {out.with_suffix('.npy')}")
+
+    from .core.rng import child
+    from .fields.rendering import render_to_file
+    from .observation.observing import observe
+    from .observation.patterns import Random
+
+    use_threads(threads)
+    source, model = problems.held_out(problems.get(problem)), store.load(*names, device=device)
+    truth = source.draw(1, seed=child(seed, "render", "truth"))
+    seen = observe(truth, Random(count=count), noise_std=0.05, seed=child(seed, "render", "seen"))
+    draw = model.draw(seen, 1, seed=child(seed, "render", "draw"))
+    kept = f"Stopped; {out} is kept, and the same command goes on from there."
+    with (interruptible(lambda: kept if out.exists() else "Nothing to keep yet."),
+          bar(f"{approach} on {problem}", "cells") as progress):
+        values = render_to_file(draw, (side,) * draw.d, out, dtype="float16" if half else "float32", progress=progress)
+    console.print(f"[bold]{out}[/]  {out.stat().st_size / 1e6:.1f} MB, {values.dtype} {values.shape}", soft_wrap=True)
+    console.print(f'np.load("{out}", mmap_mode="r") reads what is asked of it, no more.', style="dim", soft_wrap=True)
+
+
+@app.command()
 def ablate(approach: Annotated[str, Argument(help="An approach with shipped weights, or a weights file.")],
            problem: Problem,
            tasks: Annotated[int, Option(min=1, help="Fresh tasks for each number of observations.")] = 30,

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lesson_text import lesson, write
 from typer.testing import CliRunner
@@ -45,6 +46,9 @@ REFUSED = [("score", "nothing", "gp1d"), ("score", "sparse_conditional", "gp9d")
            ("score", "sparse_conditional", "gp1d", "--counts", "1,x"),
            ("score", "sparse_conditional", "gp1d", "--pattern", "randon"),
            ("score", "sparse_conditional", "gp1d", "--device", "tpu"),
+           ("render", "nothing", "gp1d"), ("render", "sparse_conditional", "step1d"),
+           ("render", "sparse_conditional", "gp1d", "-o", "draw.png"),
+           ("render", "sparse_conditional", "gp1d", "--device", "tpu"),
            ("train", "sparse_conditional", "gp1d", "--budget", "huge"),
            ("train", "sparse_conditional", "gp1d", "--device", "cuda:x"),
            ("train", "sparse_conditional", "gp1d", "-o", "w.bin"), ("train", "nothing", "gp1d"),
@@ -83,7 +87,8 @@ for words in {REFUSED}:
     assert not {HEAVY} & set(sys.modules), words
 """
     out, _ = python(code)
-    for name in ("lab", "list", "run", "train", "score", "bench", "sync", "doctor", *nfdlab.approaches.names()):
+    for name in ("lab", "list", "run", "train", "score", "render", "bench", "sync", "doctor",
+                 *nfdlab.approaches.names()):
         assert f" {name} " in out or f"\n{name} " in out, name
 
 
@@ -306,6 +311,37 @@ def test_score_evaluates_all_contestants_on_the_same_tasks(nfd, tmp_path, monkey
     assert len(csv.read_text().splitlines()) == 1 + 2 * 2 * (end - 1)
     alone = nfd("score", mine, "gp1d", "--counts", "3", "--tasks", 2, "--draws", 8, "--no-baselines")
     assert "kriging" not in alone.output and "Skill" not in alone.output and "mine" in alone.output
+
+
+def test_render_writes_one_draw_and_goes_on_after_a_stop(nfd, tmp_path, monkeypatch):
+    """The exact posterior for a model: its draw, given what was asked for, in the precision asked for."""
+    problem, drawn, out = nfdlab.problems.get("gp2d"), [], tmp_path / "draw.npy"
+
+    class Model:
+        def draw(self, seen, n, *, seed):
+            drawn.append((seen and seen.m, n, seed))
+            return problem.oracle().draw(seen, n, seed=seed)
+
+    monkeypatch.setattr(store, "load", lambda *names, device: Model())
+    words = ("render", "score_field", "digits2d", "--side", 40, "-o", out, "--seed", 3, "--device", "cpu")
+    assert nfd(*words).exit_code == 0 and np.load(out).shape == (1, 40, 40, 1) and np.load(out).dtype == np.float32
+    whole, (_, _, seed) = out.read_bytes(), drawn[0]
+    np.testing.assert_allclose(np.load(out), nfdlab.render(problem.oracle().draw(None, 1, seed=seed), (40, 40)),
+                               atol=1e-5)
+    result = nfd(*words)
+    assert result.exit_code == 0 and "draw.npy" in result.output and out.read_bytes() == whole
+    assert nfd(*words, "--count", 7, "--half").exit_code == 2 and out.read_bytes() == whole
+    out.unlink()
+    assert nfd(*words, "--count", 7, "--half").exit_code == 0 and np.load(out).dtype == np.float16
+    assert drawn == [(0, 1, seed), (0, 1, seed), (7, 1, seed), (7, 1, seed)]
+
+    def stopped(fields, shape, path, **how):
+        Path(path).touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nfdlab.fields.rendering.render_to_file", stopped)
+    result = nfd(*words)
+    assert result.exit_code == 130 and "goes on from there" in result.output
 
 
 def test_sync_and_its_check(nfd, repository):
