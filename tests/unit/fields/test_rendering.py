@@ -144,9 +144,10 @@ for side in (512, 4096):
     assert (tmp_path / "4096.npy").stat().st_size > 64e6 and (large - small) * 1024 < 16e6
 
 
-@pytest.mark.parametrize("wrong,kind", [({"path": "draw.png"}, ValueError), ({"path": 3}, ValueError), ({"dtype": np.int8}, ValueError),
+@pytest.mark.parametrize("wrong,kind", [({"path": "draw.png"}, ValueError), ({"path": 3}, ValueError),
+                                        ({"dtype": np.int8}, ValueError), ({"chunk": 0}, ValueError),
                                         ({"shape": (8,)}, ValueError), ({"shape": (8, 0)}, ValueError),
-                                        ({"shape": (10**7, 10**6)}, ValueError), ({"chunk": 0}, ValueError),
+                                        ({"shape": (10**7, 10**6)}, ValueError),
                                         ({"fields": "draw"}, TypeError), ({"path": "file/draw.npy"}, OSError)])
 def test_what_cannot_be_is_refused_in_four_parts(tmp_path, monkeypatch, wrong, kind):
     """Also what is larger than the disk, and a place that is none."""
