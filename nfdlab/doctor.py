@@ -11,7 +11,7 @@ from . import __version__, pairs, store
 from .jupyter.lessons import home, lessons
 
 PACKAGES = ("torch", "numpy", "scipy", "safetensors", "matplotlib", "plotly", "pandas", "jupyterlab", "ipywidgets",
-            "ipykernel", "jupytext", "papermill", "nbconvert", "typer", "rich")
+            "anywidget", "ipykernel", "jupytext", "papermill", "nbconvert", "typer", "rich")
 
 
 @dataclass(frozen=True)

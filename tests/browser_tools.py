@@ -91,7 +91,7 @@ def turn(page, label: str, key: str = "ArrowRight", times: int = 4) -> None:
     row = page.locator(".widget-hslider:visible", has=page.locator("label", has_text=label)).first
     handle = row.locator(".noUi-handle")
     handle.scroll_into_view_if_needed()
-    pictures = """() => [...document.querySelectorAll(".widget-html, .widget-image")]
+    pictures = """() => [...document.querySelectorAll(".widget-html, .widget-image, .nfdlab-touch")]
                   .filter(e => e.offsetParent).map(e => e.src || e.innerHTML).join("")"""
     before, now = None, page.evaluate(pictures)
     while now != before:                             # let what is still being refined come to rest first

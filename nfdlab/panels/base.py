@@ -1,5 +1,7 @@
 """`LivePanel`, the base of the panels: controls, a frozen state, and a worker that draws the newest state."""
 
+import math
+import time
 from collections.abc import Callable
 
 import ipywidgets as W
@@ -10,6 +12,8 @@ from .kernel import answer_while_busy, headless
 from .live import Latest
 from .status import GREY, STALE, error_box, note
 
+TOGETHER = 0.7                   # seconds: changes this close to each other are one
+
 
 class LivePanel(W.VBox):
     """A frozen state, knobs that change it, and the picture of the newest state, drawn by one worker thread.
@@ -17,15 +21,18 @@ class LivePanel(W.VBox):
     The picture of another state is grey, also where the new one cannot be drawn. A subclass offers `columns`, where its
     knobs lie; `_work(state)`, the generator that `Latest` runs, of (state, picture, scores, note); `_set(state)`, which
     refuses a state or sets the knobs to it; `_changed(**changes)`, the state with some fields replaced; `summary`; and
-    `_pressed(name)` of a button, `bundles()`, what a report shows.
+    `_pressed(name)` of a button, `bundles()`, what a report shows. Changes within a moment of each other are undone as
+    one.
     """
 
     columns: tuple[tuple[str, ...], ...]                            # names of knobs; "a|b" side by side; or "status"
+    rows: tuple[tuple[str, ...], ...] = ()                          # of further knobs below them, words first
     refits: tuple[str, ...] = ()                                    # knobs that change what the others offer
     _latest: Latest | None = None                                   # none where the constructor refused its arguments
 
     def __init__(self, state, knobs: dict[str, W.Widget], picture: W.Widget, css_class: str):
         self._state, self._writing, self.knobs, self.picture = state, False, explain(knobs), picture
+        self._start, self._history, self._changed_at = state, [], -math.inf
         self.status, self.scores, self.error = W.HTML(), W.HTML(), W.HTML()
         # a box each, for a class of HTML that changes makes the browser render all of it anew
         self.framed = {widget: W.VBox([widget]) for widget in (picture, self.scores)}
@@ -57,6 +64,24 @@ class LivePanel(W.VBox):
         self._submit(state)
         return self
 
+    def undo(self) -> "LivePanel":
+        """Take back the last change."""
+        if self._history:
+            self._back(self._history.pop())
+        return self
+
+    def reset(self) -> "LivePanel":
+        """Back to the state that the panel was opened with; that can be undone."""
+        self._history.append(self._state)
+        self._back(self._start)
+        return self
+
+    def _back(self, state) -> None:
+        self._write(state)
+        self._changed_at = math.inf                                # this is no change to take back
+        self._submit(state)
+        self._changed_at = -math.inf
+
     def wait(self, timeout: float | None = None) -> bool:
         """Until the picture is finished; False if that takes longer than `timeout` seconds."""
         return self._latest.wait(timeout)
@@ -68,11 +93,18 @@ class LivePanel(W.VBox):
         super().close()
 
     def _board(self) -> W.Widget:
-        """Knobs and status line, in three columns."""
-        known = self.knobs | {"status": self.status}
+        """Knobs and status line, in columns and rows."""
+        known = self._known()
         columns = [W.VBox([W.HBox([known[name] for name in row.split("|")]) for row in column])
                    for column in self.columns]
-        return W.HBox(columns, layout=W.Layout(flex_flow="row wrap", max_width="960px"))
+        wrapped = {"flex_flow": "row wrap", "max_width": "960px", "align_items": "center"}
+        rows = [W.HBox([W.HTML(f"<b>{words}</b>", layout=W.Layout(width="84px")), *(known[name] for name in names)],
+                       layout=W.Layout(**wrapped)) for words, *names in self.rows]
+        return W.VBox([W.HBox(columns, layout=W.Layout(**wrapped | {"align_items": None})), *rows])
+
+    def _known(self) -> dict[str, W.Widget]:
+        """What `columns` and `rows` may name."""
+        return self.knobs | {"status": self.status}
 
     def _moved(self, name: str) -> None:
         state = self._changed(**self._read(name))
@@ -91,6 +123,10 @@ class LivePanel(W.VBox):
             self._writing = False
 
     def _submit(self, state) -> None:
+        now = time.monotonic()
+        if state != self._state and now - self._changed_at > TOGETHER:
+            self._history.append(self._state)
+        self._changed_at = max(now, self._changed_at)
         self._state, self.status.value = state, note("computing …")
         for box in self.framed.values():
             box.add_class(STALE)

@@ -1,14 +1,17 @@
 """The controls of a panel, read into a `State` and written from one. Core ipywidgets; all work from the keyboard."""
 
 import math
+from dataclasses import fields
 
 import ipywidgets as W
 
+from .. import baselines
 from ..core.types import Problem
 from ..observation import patterns
 from .page import shown
-from .state import MAX_SCALE, SAMPLERS, VIEWS, State, offered, with_changes
+from .state import MAX_SCALE, SAMPLERS, VIEWS, State, offered, timed, with_changes
 from .style import percent
+from .touch import TOOLS
 
 _OFFERED = {
     "count": {1: (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 64),
@@ -22,6 +25,10 @@ _OFFERED = {
 _DRAWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _CELLS = 64
 CENTRES = "centre", "centre 2"
+PRESETS = {"one point": {"pattern": "random", "count": 1}, "a clump": {"pattern": "clusters"},
+           "half hidden": {"pattern": "block"}, "the grid": {"pattern": "grid"},
+           "every 4th frame": {"pattern": "frames", "every": 4}}
+FRAMES = 16                      # moments of a film at its own rate
 TIPS = {
     "problem": "The kind of function. Listed is what has weights for this model; `nfdlab train` makes others.",
     "pattern": "Where the function is observed.",
@@ -37,6 +44,20 @@ TIPS = {
     "centre": "The middle of the window on this axis.", "centre 2": "The middle of the window on this axis.",
     "time": "The moment that is shown; in space alone, the slice.",
     "stop": "Stop computing; the picture stays.",
+    "tool": "What a click on the picture does. " + " ".join(f"{name}: {words}" for name, words in TOOLS.items()),
+    "brush": "The value that is placed or painted on a map, in the units of the field.",
+    "undo": "Take back the last change.", "reset": "Back to how the panel was opened.",
+    "one point": "See one point, anywhere.", "a clump": "See points in a few clumps.",
+    "half hidden": "See nothing in one large block.", "the grid": "See the points of a regular grid.",
+    "every 4th frame": "See one frame in four, whole.",
+    "step": "Show the draws after so many steps from noise to a function; the last is the end.",
+    "play": "Play the draws as they form, from noise to a function.",
+    "film": "Play the film from its first moment to its last.",
+    "rate": "How many moments are played for each frame: the same draws, read between the frames.",
+    "turn": "The angle from which surfaces are seen, in degrees.", "spin": "Turn the surfaces.",
+    "rival": "A second contestant on the same observations, drawn beside the model.",
+    "rival_sampler": "The sampler of the second contestant.",
+    "rival_steps": "The number of sampling steps of the second contestant; 0 is its own.",
     "look": "Take the next measurement, at the place marked ×.", "again": "Forget all measurements.",
     "looks": "How many measurements have been made.",
     "policy": "The rule that chooses the next place to measure."}
@@ -82,7 +103,25 @@ def make_knobs(names: list[str], devices: list[str]) -> dict[str, W.Widget]:
                            readout_format=".3g"),
         **{name: make_knob(W.FloatSlider, name, **between) for name in CENTRES},
         "time": make_knob(W.FloatSlider, "t", min=-1.0, max=1.0, step=1 / 16, readout_format=".3f"),
-        "stop": W.Button(description="Stop")}
+        "stop": W.Button(description="Stop"),
+        **{name: W.Button(description=name, layout=W.Layout(width="auto")) for name in (*PRESETS, "undo", "reset")},
+        "tool": W.ToggleButtons(options=list(TOOLS), tooltips=list(TOOLS.values()),
+                                style={"button_width": "88px"}),
+        "brush": make_knob(W.FloatSlider, "value", min=-3.0, max=3.0, step=0.1, value=1.0, readout_format=".1f"),
+        "rival": make_knob(W.Dropdown, "against", options=[("nobody", "")]),
+        "rival_sampler": make_knob(W.Dropdown, "its sampler", options=[("the same", ""), *((s, s) for s in SAMPLERS)]),
+        "rival_steps": make_knob(W.IntSlider, "its steps", min=0, max=60, continuous_update=False),
+        **_played("step", "play", "at step", 120, min=0, max=20, value=20),
+        **_played("turn", "spin", "turn °", 120, min=0, max=360, step=10, value=30),
+        "film": W.Play(min=0, max=FRAMES - 1, interval=125),
+        "rate": make_knob(W.Dropdown, "moments ×", options=(1, 2, 4, 8))}
+
+
+def _played(name: str, play: str, words: str, interval: int, **ends) -> dict[str, W.Widget]:
+    """A slider and the buttons that play it, tied together in the browser."""
+    slider, buttons = make_knob(W.IntSlider, words, **ends), W.Play(interval=interval, **ends)
+    W.jslink((buttons, "value"), (slider, "value"))
+    return {name: slider, play: buttons}
 
 
 def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:
@@ -91,22 +130,39 @@ def read(knobs: dict[str, W.Widget], name: str, state: State, d: int) -> dict:
     if name.startswith("centre"):
         middle = tuple(knobs[axis].value for axis in CENTRES[:d])
         return {"centre": middle if any(middle) else ()}
+    if name == "film":
+        return {"time": 2 * (value + 0.5) / (knobs["film"].max + 1) - 1}
+    if name == "step":
+        return {"step": None if value >= state.steps else value}
     return {state.size(d)[0] if name == "kept" else name: min(value, MAX_SCALE) if name == "scale" else value}
 
 
-def write(knobs: dict[str, W.Widget], state: State, problem: Problem) -> None:
-    """Set every knob to a state of a problem. Values beyond a slider's range widen it."""
+def write(knobs: dict[str, W.Widget], state: State, problem: Problem, rivals: list[str], steps: int | None) -> None:
+    """Set every knob to a state of a problem, and hide those that mean nothing there; `steps` that its model takes by
+    default, None where it takes none. Values beyond a slider's range widen it."""
     d, axes, pictured = problem.d, problem.card.axes, problem.card.axes[shown(problem.d)]
     knobs["kept"].index = 0
     knobs["kept"].options = kept_options(state, d)
     knobs["kept"].value = state.size(d)[1]
-    knobs["pattern"].options = list(dict.fromkeys([*offered(problem), state.pattern]))
+    known = offered(problem)
+    knobs["pattern"].options = list(dict.fromkeys([*known, state.pattern]))
     knobs["draws"].options = sorted({*_DRAWS, state.draws})
-    for name in ("noise", "seed", "steps"):
+    knobs["view"].options = VIEWS if d == 3 and not timed(problem) else VIEWS[:2]
+    knobs["rival"].options = [(name or "nobody", name) for name in rivals]
+    for name in ("noise", "seed", "steps", "rival_steps"):
         knobs[name].max = max(knobs[name].max, getattr(state, name))
-    for name in knobs.keys() - {"kept", "stop", *CENTRES}:
+    knobs["step"].max = knobs["play"].max = state.steps
+    knobs["step"].value = state.steps if state.step is None else state.step
+    solid, film = state.view == VIEWS[2], d > 2 and timed(problem)
+    shown_if = {"time": d > 2 and not solid, "film": film, "rate": film, "turn": solid, "spin": solid,
+                "step": steps is not None, "play": steps is not None, "brush": d > 1,
+                **dict.fromkeys(("rival_sampler", "rival_steps"), state.rival not in ("", *baselines.names())),
+                **{name: preset["pattern"] in known for name, preset in PRESETS.items()}}
+    for name, yes in shown_if.items():
+        knobs[name].layout.display = None if yes else "none"
+    for name in knobs.keys() & {f.name for f in fields(State)} - {"step", *CENTRES}:
         knobs[name].value = getattr(state, name)
-    knobs["time"].layout.display, knobs["time"].description = None if d > 2 else "none", axes[0]
+    knobs["time"].description = axes[0]
     for i, name in enumerate(CENTRES):
         knobs[name].layout.display = None if i < len(pictured) else "none"
         knobs[name].description = f"centre {pictured[i].split()[0]}" if i < len(pictured) else ""

@@ -1,11 +1,14 @@
-"""The model and the reference for a problem and a device: the model given, or its sibling from the shipped weights."""
+"""The contestants for a problem and a device: the model given, or its sibling from the shipped weights; the reference;
+and a second contestant, by name."""
 
 import threading
+from dataclasses import replace
 
 import torch
 
 from .. import approaches, baselines, problems
 from ..core.checks import require, require_name
+from ..core.config import PRIORS
 from ..core.types import Fitted, Problem, Trained
 from ..evaluate.provenance import require_same_problem
 from ..exact.posterior import Exact
@@ -35,7 +38,7 @@ class Lineup:
         require_model(model)
         require_same_problem(model, problem)
         self.model, self.problem = model, problem
-        self._known: dict[tuple[str, str], Comparison] = {}
+        self._known: dict[tuple[str, str, str], Comparison] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -68,16 +71,38 @@ class Lineup:
             return getattr(self.model, "steps", None)
         return about(find(self.model.about["approach"], name))["config"].get("steps")
 
-    def comparison(self, name: str, device: str = "auto") -> Comparison:
-        """Model and reference for a problem; refused where no weights are shipped."""
+    def rivals(self, name: str) -> list[str]:
+        """Names of second contestants on a problem: "" for none, approaches that ship for it, the model itself among
+        them, for another sampler; approaches by their other prior; baselines."""
+        pairs = [approach for approach, problem in shipped() if problem == name]
+        pairs += [f"{approach}--{prior}" for prior in PRIORS for approach, problem in shipped(prior) if problem == name]
+        exact = not self.find(name).card.exact.startswith("none")                 # else kriging stands in for it
+        own = [self._label()] * isinstance(self.model, Trained)
+        return ["", *dict.fromkeys([*own, *pairs, *(b for b in baselines.names() if exact or b != "kriging")])]
+
+    def comparison(self, name: str, device: str = "auto", rival: str = "") -> Comparison:
+        """Model, reference and rival for a problem; refused where no weights are shipped."""
         with self._lock:
-            if (name, device) not in self._known:
+            if (name, device, "") not in self._known:
                 problem = self.find(name)
                 oracle = problem.oracle()
-                self._known[name, device] = Comparison(
+                self._known[name, device, ""] = Comparison(
                     problem, self._model(problem, device), self._label(), oracle or baselines.get("kriging"),
                     "exact posterior" if oracle else "kriging")
-            return self._known[name, device]
+            found = self._known[name, device, ""]
+            if rival and (name, device, rival) not in self._known:
+                self._known[name, device, rival] = replace(found, rival=self._rival(rival, found, device),
+                                                           rival_name=rival)
+            return self._known[name, device, rival]
+
+    def _rival(self, rival: str, found: Comparison, device: str) -> Fitted:
+        require_name(rival, self.rivals(found.problem.card.name), "second contestant")
+        if rival == self._label():
+            return found.model
+        if rival in baselines.names():
+            return baselines.get(rival, found.problem)
+        approach, _, prior = rival.partition("--")
+        return load(approach, found.problem.card.name, prior=prior or None, device=device)
 
     def _label(self) -> str:
         if isinstance(self.model, Trained):

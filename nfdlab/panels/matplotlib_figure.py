@@ -19,18 +19,25 @@ from .view import Frame
 
 def still(frame: Frame) -> Picture:
     """The picture of a frame."""
-    plates = figure.plates(frame)
-    if len(frame.window) == 1:
-        return grid(plates, 2, (9.2, 4.7), height_ratios=(2.9, 1))
-    return grid(plates, figure.COLUMNS, (11.6, 7.0 + 0.4 * fill(plates[0].units, 34).count("\n")))
+    rows, flat = figure.rows(frame), len(frame.window) == 1
+    across = max(map(len, rows)) if flat else figure.COLUMNS
+    spaced = []
+    for i, row in enumerate(rows):
+        left = [None] * (not flat and not frame.solid and i == 2)              # the rival's maps, under the model's
+        spaced += [*left, *row, *[None] * (across - len(left) - len(row))]
+    if flat:
+        return grid(spaced, across, (9.2, 4.7), height_ratios=(2.9, 1))
+    each = 2.9 if frame.solid else 3.5 + 0.2 * fill(rows[0][0].units, 34).count("\n")
+    return grid(spaced, across, (11.6, each * len(rows)))
 
 
-def grid(plates: Sequence[Plate], columns: int, size: tuple[float, float], title: str | None = None,
+def grid(plates: Sequence[Plate | None], columns: int, size: tuple[float, float], title: str | None = None,
          *, font: float = style.FONT - 1, bins: int = 4, **subplots) -> Picture:
-    """Plates side by side, `columns` to a row, under a title; `font` of colour bars, at most `bins` ticks."""
+    """Plates side by side, `columns` to a row, under a title, None for a gap; `font` of colour bars, at most `bins`
+    ticks."""
     made, axes = picture(-(-len(plates) // columns), columns, size=size, **subplots)
     for i, ax in enumerate(axes.flat):
-        if i < len(plates):
+        if i < len(plates) and plates[i] is not None:
             draw(ax, plates[i], font=font, bins=bins)
         else:
             ax.set_axis_off()
@@ -74,7 +81,9 @@ def draw(ax: Axes, plate: Plate, *, font: float = style.FONT - 1, bins: int = 4)
     if colours:
         ax.set_box_aspect(1)
         ax.set_facecolor(style.EMPTY)
-    if plate.units:
+    if not plate.framed:
+        ax.set_axis_off()
+    elif plate.units:
         _colour_bar(ax, circles if plate.bare else shown, plate.units, font)
 
 

@@ -78,7 +78,8 @@ class Plate:
     `low` lies at the bottom, also where it is the larger. Limits that are None fit the marks (in print only). `colours`
     (map, low, high) are those of its fields and filled circles, `units` the words under its colour bar. With `decades`
     the numbers that run up are decimal logarithms; ticks name what they are of. Of fields it holds one, or four side by
-    side, each the whole window. `svg` writes it while a slider moves; `matplotlib_figure.draw` draws it for print.
+    side, each the whole window. A plate with an `area`, a name, can be touched (`touch.js`); one that is not `framed`
+    has neither axes nor colour bar. `svg` writes it while a slider moves; `matplotlib_figure.draw` draws it for print.
     """
 
     left: float
@@ -92,6 +93,8 @@ class Plate:
     colours: tuple[str, float, float] | None = None
     units: str = ""
     decades: bool = False
+    area: str = ""
+    framed: bool = True
     marks: list[tuple] = field(default_factory=list)
 
     def curve(self, xs, ys, colour: str, width: float = style.THICK, alpha: float = 1.0, dash: tuple = ()) -> "Plate":
@@ -158,9 +161,19 @@ class Plate:
         marks = {on_top: "".join(getattr(self, f"_{kind}")(size, *what) for kind, *what in self.marks
                                  if (kind in ("circles", "words")) is on_top) for on_top in (False, True)}
         paper = f'<rect width="{w:g}" height="{h:g}" fill="{style.EMPTY}"/>' if self.bare else ""
-        bar = colour_bar(x, y + h / _TENTHS + 32, w / _TENTHS, *self.colours, self.units) if self.colours else ""
+        bar = "" if not self.colours or not self.framed else colour_bar(
+            x, y + h / _TENTHS + 32, w / _TENTHS, *self.colours, self.units)
         return (f'{inner}"hidden">{paper}{marks[False]}</svg>{bar}{self._frame(x, y, w / _TENTHS, h / _TENTHS)}'
-                f'{inner}"visible">{marks[True]}</svg>')
+                f'{inner}"visible">{marks[True]}</svg>{self._area(x, y, w / _TENTHS, h / _TENTHS)}')
+
+    def _area(self, x: float, y: float, w: float, h: float) -> str:
+        """What a pointer is told of: the window over which the plate lies."""
+        if not self.area:
+            return ""
+        window = " ".join(f"{edge:.9g}" for edge in (self.left, self.right, self.low, self.high))
+        return (f'<rect class="nfdlab-area" data-area="{escape(self.area, quote=True)}" data-window="{window}" '
+                f'data-tiles="{self.tiles}" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" fill="#fff" '
+                'fill-opacity="0"/>')
 
     def points(self, size: tuple[float, float], xs, ys, far: float = math.inf) -> np.ndarray:
         """Places (p, 2) from the top left of a plate of that size, whole numbers, at most `far` heights off it."""
@@ -211,6 +224,8 @@ class Plate:
 
     def _frame(self, x: float, y: float, w: float, h: float) -> str:
         """Axis lines, ticks with numbers, names of the axes, the title above. Curves get faint lines at the ticks."""
+        if not self.framed:
+            return text(x, y - 8, self.title, size=12, colour=self.ink, bold=True)
         right, bottom, maps = x + w, y + h, self.colours is not None
         marks, parts = [], []
         for share, label in zip(*self.ticks(self.left, self.right, 4 if maps else 5), strict=True):

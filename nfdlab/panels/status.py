@@ -4,6 +4,7 @@ from html import escape
 
 from ..core.types import Trained
 from . import style
+from .figure import rival_colour
 from .view import Frame
 
 MEASURED_NOISE = 0.05            # of the tasks that `evaluate.stamp` measures ratios on
@@ -18,9 +19,16 @@ def scores_line(frame: Frame) -> str:
     stand_in = " in place of an exact posterior, which is unknown" if reference == "kriging" else ""
     task = (f"This task, CRPS: {_ink(model, style.MODEL)} <b>{style.number(frame.task.score)}</b>, "
             f"{_ink(reference, style.colour_of(reference))} <b>{style.number(frame.task.reference_score)}</b>"
-            f"{stand_in} (the ratio of one task is mostly noise).")
+            f"{stand_in}{_rival(frame)} (the ratio of one task is mostly noise).")
     return (f'<div class="nfdlab-scores" style="{_BOX};background:{style.PAPER};color:{style.INK}">{task} '
             f"{many_tasks(frame)}</div>")
+
+
+def _rival(frame: Frame) -> str:
+    """The score of the second contestant on this task, if there is one."""
+    name = frame.comparison.rival_name
+    score = style.number(frame.task.rival_score)
+    return "" if frame.rival is None else f", {_ink(name, rival_colour(name))} <b>{score}</b>"
 
 
 def many_tasks(frame: Frame) -> str:
@@ -29,6 +37,8 @@ def many_tasks(frame: Frame) -> str:
     model, state, m = frame.comparison.model, frame.state, frame.task.seen.m
     scores = model.about.get("scores") or {} if isinstance(model, Trained) else {}
     ratios = scores.get("crps") or {}
+    if state.own is not None or state.truth is not None:
+        return "Of what is placed by hand no ratio over many tasks is known."
     if isinstance(model, Trained) and "undertrained" in model.about:
         return f"<b>{escape(model.about['undertrained'])}</b>"
     if not ratios:

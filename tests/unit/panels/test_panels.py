@@ -373,7 +373,7 @@ def test_a_preview_takes_the_first_draws_and_is_followed_by_all(opened):
     panel = opened(StandIn(GP2D), GP2D, draws=8, steps=3)
     sizes = [n for _, n, *_ in panel.lineup.model.asked]
     assert sizes == [4, 8] and "mean of 8" in panel.picture.value
-    few, many = (panel._recent.get(replace(panel.state, draws=n).draws_key()).model for n in sizes)
+    few, many = (panel._recent.get("model", replace(panel.state, draws=n).draws_key()).model for n in sizes)
     points = nfd.cell_centres((8, 8))
     torch.testing.assert_close(few(points), many(points)[:4])
 

@@ -9,7 +9,8 @@ import nfdlab as nfd
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.grid import grid_values
 from nfdlab.panels import plots
-from nfdlab.panels.solids import FAR, GRID, LIGHT, screen, shade
+from nfdlab.panels.shading import FAR, LIGHT, screen, shade
+from nfdlab.panels.solids import GRID
 
 
 def ball(centre=(0.0, 0.0, 0.0), radius: float = 0.5) -> EvaluatedFields:
