@@ -124,9 +124,10 @@ class LivePanel(W.VBox):
 
     def _submit(self, state) -> None:
         now = time.monotonic()
-        if state != self._state and now - self._changed_at > TOGETHER:
-            self._history.append(self._state)
-        self._changed_at = max(now, self._changed_at)
+        if state != self._state:
+            if now - self._changed_at > TOGETHER:
+                self._history.append(self._state)
+            self._changed_at = now
         self._state, self.status.value = state, note("computing …")
         for box in self.framed.values():
             box.add_class(STALE)

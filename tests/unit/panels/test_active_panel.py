@@ -1,9 +1,10 @@
 """The panel of active learning."""
 
+import pandas as pd
 import pytest
 import torch
 
-from nfdlab import problems
+from nfdlab import load, problems
 from nfdlab.panels.active_figure import window_round
 from nfdlab.panels.active_panel import looking
 from nfdlab.panels.sweeps import MIME
@@ -32,4 +33,19 @@ def test_pressing_look_takes_one_more_measurement(monkeypatch):
     assert panel.state.looks == 0 and panel.error.value == ""
     for bundle in panel.bundles():
         assert "image/png" in bundle and len(bundle[MIME]["frames"]) == len(bundle[MIME]["values"])
+    panel.close()
+
+
+def test_another_problem_has_its_own_model_truth_and_no_looks(monkeypatch):
+    """The problems offered are those with weights of the approach; the race was run on the first one only."""
+    monkeypatch.setenv("NFDLAB_HEADLESS", "1")
+    step = problems.get("step1d")
+    race = pd.DataFrame({"rival": ["random"] * 2, "looks": [0, 1], "rmse": [0.4, 0.3]})
+    panel = looking(load("adaptive_sampling", "step1d"), step, race=race, looks=2, draws=4).move()
+    assert set(panel.knobs["problem"].options) >= {"step1d", "bump2d"} and "random" in panel.seen().others
+    panel.knobs["problem"].value = "bump2d"
+    assert panel.error.value == "" and panel.state.looks == panel.knobs["looks"].value == 0
+    view = panel.seen(looks=1)
+    assert view.problem.card.name == "bump2d" and view.model.d == 2 and view.others == {}
+    assert panel.undo().state.problem == "step1d" and panel.state.looks == 2
     panel.close()
