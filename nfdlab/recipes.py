@@ -49,7 +49,7 @@ CONFIGS = {
                                            "field_share": 0.08, "widths": (96,), "depth": 4, "batch": 48,
                                            "encoder_width": 64, "encoder_depth": 3, "noise_draws": 2,
                                            "late_levels": (0.05, 1.8), "late_share": 0.22},
-    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 96, "steps": 8},
+    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 384, "reuse": 3, "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,

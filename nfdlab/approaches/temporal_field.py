@@ -24,7 +24,7 @@ from ..encoders.grid_channels import CellMeans
 from ..fields.in_time import around, between
 from ..fields.liif import LIIF
 from ..fields.pieces import in_pieces
-from ..gaussian.channels import GaussianChannels
+from ..gaussian.channels import CosineChannels
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import AutoencoderNetwork, AutoencoderPosterior, DecoderError
 from ..inference.tiling import Tiles
@@ -148,7 +148,7 @@ class TemporalNetwork(AutoencoderNetwork):
         self.cell_means = CellMeans(d, c, grid)
         channels = self.cell_means.channels
         if rank:
-            self.gaussian_channels = GaussianChannels(d, c, STATISTICS[d][0], rank, grid)
+            self.gaussian_channels = CosineChannels(d, c, rank, grid, self.autoencoder.points)
             channels += self.gaussian_channels.channels
         self.encoder = FrameEncoder(
             d - 1, channels, 1 + self.shape[0], side, min(VECTOR_CELLS, side), w, config.encoder_depth, config.frames,
@@ -158,7 +158,8 @@ class TemporalNetwork(AutoencoderNetwork):
         prior = None if white else LatentGaussian(d, c, *STATISTICS[d], self.shape)
         space = 0 if vector else d - 1
         widths = config.widths if space else config.widths[:1]
-        self.denoiser = Denoiser(VideoUNet(space, self.shape[0], w, widths, config.depth, config.frames), prior)
+        given = w + (self.shape[0] if rank else 0)
+        self.denoiser = Denoiser(VideoUNet(space, self.shape[0], given, widths, config.depth, config.frames), prior)
 
     def grid_values(self, fields: Fields) -> Tensor:
         """Films at the points of all frames, (n, c, frames, *side)."""
@@ -168,21 +169,27 @@ class TemporalNetwork(AutoencoderNetwork):
     @torch.no_grad()
     def channels(self, observations: ObservationBatch) -> tuple[Tensor, ...]:
         """Observations as channels of each frame, (b frames, k, *sides), with what a measured Gaussian makes of them;
-        where latents are vectors, also those of frames that were seen whole, (b frames, 1 + k), 0 of others."""
-        means, gaussian = self.cell_means(observations), self.gaussian_channels
-        channels = means if gaussian is None else torch.cat([means, gaussian(observations)], 1)
-        if not isinstance(self.autoencoder, VectorFrames):
-            return (by_frame(channels),)
-        whole = (means[:, :1] > 0).reshape(len(means), 1, means.shape[2], -1).all(3)         # (b, 1, frames)
-        latent = self.encode(means[:, 1:1 + self.autoencoder.c]) * whole
-        return by_frame(channels), by_frame(torch.cat([whole.to(latent), latent], 1))
+        where latents are vectors, also those of frames that were seen whole, (b frames, 1 + k), 0 of others. Last, the
+        latents of the Gaussian's mean, (b, k or 0, frames, *cells)."""
+        means, best = self.cell_means(observations), None
+        channels = [means]
+        if self.gaussian_channels is not None:
+            gaussian, mean = self.gaussian_channels(observations)
+            channels.append(gaussian)
+            best = self.encode(mean)
+        found = [by_frame(torch.cat(channels, 1))]
+        if isinstance(self.autoencoder, VectorFrames):
+            whole = (means[:, :1] > 0).reshape(len(means), 1, means.shape[2], -1).all(3)         # (b, 1, frames)
+            latent = self.encode(means[:, 1:1 + self.autoencoder.c]) * whole
+            found.append(by_frame(torch.cat([whole.to(latent), latent], 1)))
+        return (*found, means.new_zeros(len(means), 0, *self.shape[1:]) if best is None else best)
 
     def condition(self, observations: ObservationBatch, channels: tuple | None = None) -> Conditioning:
         """Features of the observations at each frame (b, w, frames, *cells), of their `channels` if there are any yet;
         where the prior is a measured Gaussian, also its posterior."""
-        channels = self.channels(observations) if channels is None else channels
+        *channels, best = self.channels(observations) if channels is None else channels
         features = by_film(self.encoder(*channels), len(observations.coords))
-        return self.conditioned(Conditioning((features,)), observations)
+        return self.conditioned(Conditioning((torch.cat([features, best], 1),)), observations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +245,7 @@ class TemporalField(NetworkConfig):
     latent_channels: int = 6                 # numbers in the vector of a frame
     # points a side of the observations' channels, and of the frames that a vector is made of: 1, 32, 16, 8
     frame_side: int | None = None
-    # directions of a Gaussian measured on draws, whose posterior mean and std are shown to the encoder; 0: none
+    # cosines of a Gaussian measured on draws, whose posterior mean and std are shown to the networks; 0: none
     gaussian_rank: int = 0
     encoder_width: int = 32                  # channels of the observations' encoder
     encoder_depth: int = 2                   # its blocks with attention among the frames, if these are vectors

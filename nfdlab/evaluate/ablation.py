@@ -2,8 +2,8 @@
 
 The arms:
 - "full": the approach as it is.
-- "network silenced": the Gaussian prior's own answer, F = 0, read by a linear field. Not with a white prior, whose own
-  answer knows nothing of the observations.
+- "network silenced": the Gaussian prior's own answer, F = 0, read by a linear field. With a white prior, whose own
+  answer knows nothing of the observations, that of the measured Gaussian that its networks are shown, if there is one.
 - "field silenced": the linear reading alone, where a learned field adds to one.
 - "Gaussian draws": a Gaussian of the draws' own mean and covariance in place of the draws; and the same of the exact
   posterior, "exact, Gaussian draws", which says what that costs where nothing else is wrong.
@@ -33,9 +33,11 @@ from ..core.checks import require, require_count, require_name, require_seed
 from ..core.config import from_mapping
 from ..core.fields import EvaluatedFields
 from ..core.files import write_text
+from ..core.grid import interpolate
 from ..core.rng import child, normals, stream
-from ..core.types import Fields, Fitted, Observations, Problem
+from ..core.types import Fields, Fitted, ObservationBatch, Observations, Problem
 from ..diffusion.denoiser import NOTHING, Conditioning
+from ..gaussian.karhunen_loeve import LEAST_NOISE, GaussianExpansion
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, TrainedModel
 from .cells import fingerprint
 from .results import Table
@@ -88,6 +90,38 @@ class GaussianDraws:
         return EvaluatedFields(rule, n, base.d, base.c, width=BASE)
 
 
+@dataclass(frozen=True, eq=False)
+class ChannelDraws:
+    """The posterior of the measured Gaussian that an encoder is shown, `channels`, as a Fitted: the closed form without
+    the networks."""
+
+    channels: GaussianExpansion
+
+    def draw(self, seen: Observations | None, n: int, *, seed: int, steps: int | None = None) -> EvaluatedFields:
+        """n draws of the weights' posterior; what the directions leave is white noise on the measured grid."""
+        found, like = self.channels, next(self.channels.buffers())
+        posterior = found.prior() if seen is None or seen.m == 0 else found.condition(
+            ObservationBatch.of([seen.sorted()]).to(like.device))
+        weights = posterior.mean + posterior.draw(require_count(n), seed=require_seed(seed))
+        white = normals(seed, n, (found.c, *found.measured), "residual")
+
+        def rule(coords: Tensor, part: slice | Tensor) -> Tensor:
+            where = coords.to(like)
+            known = found.mean(where) + (weights[part] @ found.rows(where).T).unflatten(-1, (-1, found.c))
+            left = (found.residual_variance(where) - LEAST_NOISE**2).clamp_min(0).sqrt()
+            noise = interpolate(white[part].to(like), where) / _averaged(found.measured, where)
+            return (known + left * noise).to(coords)
+
+        return EvaluatedFields(rule, n, found.d, found.c)
+
+
+def _averaged(shape: tuple[int, ...], coords: Tensor) -> Tensor:
+    """Standard deviation of white noise of unit variance on a grid, interpolated at coords (p, d): (p, 1)."""
+    sides = torch.tensor(shape).to(coords)
+    share = ((coords + 1) / 2 * sides - 0.5).clamp(min=coords.new_zeros(len(shape)), max=sides - 1) % 1
+    return (share.square() + (1 - share).square()).prod(-1, keepdim=True).sqrt()
+
+
 class LinearReading(LatentNetwork):
     """A latent network whose field is replaced by the best linear reading of the latent: regression on functions.
 
@@ -119,21 +153,21 @@ class LinearReading(LatentNetwork):
         return (mean.reshape(shape) + torch.einsum("nk,knpc->npc", weights, away)).to(coords)
 
 
-def silenced(fitted: TrainedModel, part: str, source: Problem, *, seed: int = 0) -> TrainedModel | None:
+def silenced(fitted: TrainedModel, part: str, source: Problem, *, seed: int = 0) -> Fitted | None:
     """A copy of a trained approach with its "network" or its "field" silenced; None where that has no meaning.
 
     Without its network, the field too is linear: its addition is silenced, or else it is replaced by the best linear
     reading of the latent, regressed on draws of `source`.
     """
     require_name(part, ("network", "field"), "part")
-    kind = approaches.get(fitted.about["approach"])
+    kind, channels = approaches.get(fitted.about["approach"]), getattr(fitted.net, "gaussian_channels", None)
     model = store.restored(kind, fitted.about, fitted.tensors(), str(fitted.device))
     silent = {p: [m.silence(p) for m in list(model.net.modules()) if isinstance(m, Silenceable)]
               for p in (("field",) if part == "field" else ("network", "field"))}
     if part == "field":
         return model if any(silent["field"]) else None
     if from_mapping(kind, fitted.about["config"]).prior == "white":
-        return None
+        return None if channels is None else ChannelDraws(channels)
     if any(silent["field"]) or not isinstance(model, LatentPosterior):
         return model
     functions = source.draw(READ_FROM, seed=child(seed, "linear reading"))

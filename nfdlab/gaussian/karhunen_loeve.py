@@ -73,7 +73,58 @@ class WeightPosterior:
         return torch.linalg.solve_triangular(self.root[0].T, z.T, upper=True).T
 
 
-class KarhunenLoeve(nn.Module):
+class GaussianExpansion(nn.Module):
+    """A Gaussian of functions of c channels over [-1, 1]^d: f = mean + Σ_j φ_j a_j + residual, a ~ N(0, I).
+
+    A subclass has `d`, `c`, `rank`, buffers, the shape `measured` of its grid, and at coords (p, d) or (b, p, d):
+    `mean` (1 or b, p, c), `rows` of basis functions φ, (p c, r) or (b, p c, r) with channels fastest, and
+    `residual_variance` (1 or b, p, c), white.
+    """
+
+    d: int
+    c: int
+    rank: int
+    measured: tuple[int, ...]
+
+    def prior(self, b: int = 1) -> WeightPosterior:
+        """The prior of the weights of b functions."""
+        like = next(self.buffers())
+        return WeightPosterior(like.new_zeros(b, self.rank), single.eye(self.rank).to(like)[None])
+
+    def condition(self, seen: ObservationBatch | LinearObservations) -> WeightPosterior:
+        """The posterior of the weights of b functions, each given its own observations, or of one function given linear
+        ones."""
+        if isinstance(seen, LinearObservations):
+            return self._given_linear(seen)
+        b = len(seen.coords)
+        variance = seen.noise_std.square().reshape(b, 1, 1) + self.residual_variance(seen.coords)
+        real = seen.mask[..., None].to(seen.values)
+        away = (seen.values - self.mean(seen.coords)) * real
+        variance = variance / real.clamp_min(1e-12)                      # padding: infinite noise
+        return self.prior(b).updated(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
+
+    def _given_linear(self, seen: LinearObservations) -> WeightPosterior:
+        """The posterior given linear observations: their rows are sums of rows at points. White at points, the residual
+        is correlated where two measurements share some, so they are decorrelated first."""
+        like = next(self.buffers())
+        seen = seen.to(like.device, like.dtype)
+        rows = seen.measure(self.rows(seen.points).unflatten(0, (-1, self.c)).transpose(0, 1))         # (c, m, r)
+        away = seen.values - seen.measure(self.mean(seen.points))[0]
+        weighted = seen.weights * self.residual_variance(seen.points)[0].T[:, None]                    # (c, m, q)
+        noise = weighted @ seen.weights.T + seen.noise_std**2 * single.eye(seen.m).to(away)
+        noise.diagonal().add_(1e-10 + 1e-12 * noise.diagonal().mean())      # measurements may be alike, or weigh 0
+        root = torch.linalg.cholesky(noise)
+        rows, away = (torch.linalg.solve_triangular(root, part, upper=False) for part in (rows, away.T[..., None]))
+        return self.prior().updated(rows.flatten(0, 1), away.flatten()[None], torch.ones_like(away).flatten())
+
+    def predict(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the residual included."""
+        mean, variance = posterior.predict(self.rows(coords))
+        return (self.mean(coords) + mean.unflatten(-1, (-1, self.c)),
+                self.residual_variance(coords) + variance.unflatten(-1, (-1, self.c)))
+
+
+class KarhunenLoeve(GaussianExpansion):
     """Karhunen-Loève expansion of functions of c channels over [-1, 1]^d: f = mean + Σ_j φ_j a_j + residual.
 
     a ~ (0, I), so the φ_j carry the eigenvalues. All is measured on `side` points an axis, walls included, and
@@ -88,6 +139,11 @@ class KarhunenLoeve(nn.Module):
         self.d, self.c, self.side, self.rank = d, c, side, rank
         for name, channels, value in (("centre", c, 0.0), ("modes", c * rank, 0.0), ("left", c, 1.0)):
             self.register_buffer(name, single.full((1, channels, *[side] * d), value))
+
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Points an axis of the grid."""
+        return (self.side,) * self.d
 
     @property
     def places(self) -> Tensor:
@@ -143,47 +199,11 @@ class KarhunenLoeve(nn.Module):
         found = self._read(self.modes, coords).unflatten(-1, (self.c, self.rank)).flatten(1, 2)
         return found if coords.ndim == 3 else found[0]
 
-    def prior(self, b: int = 1) -> WeightPosterior:
-        """The prior of the weights of b functions."""
-        like = self.modes
-        return WeightPosterior(like.new_zeros(b, self.rank), single.eye(self.rank).to(like)[None])
-
-    def condition(self, seen: ObservationBatch | LinearObservations) -> WeightPosterior:
-        """The posterior of the weights of b functions, each given its own observations, or of one function given linear
-        ones."""
-        if isinstance(seen, LinearObservations):
-            return self._given_linear(seen)
-        b = len(seen.coords)
-        variance = seen.noise_std.square().reshape(b, 1, 1) + self.residual_variance(seen.coords)
-        real = seen.mask[..., None].to(seen.values)
-        away = (seen.values - self.mean(seen.coords)) * real
-        variance = variance / real.clamp_min(1e-12)                      # padding: infinite noise
-        return self.prior(b).updated(self.rows(seen.coords), away.flatten(1), variance.flatten(1))
-
-    def _given_linear(self, seen: LinearObservations) -> WeightPosterior:
-        """The posterior given linear observations: their rows are sums of rows at points. White at points, the residual
-        is correlated where two measurements share some, so they are decorrelated first."""
-        seen = seen.to(self.modes.device, self.modes.dtype)
-        rows = seen.measure(self.rows(seen.points).unflatten(0, (-1, self.c)).transpose(0, 1))         # (c, m, r)
-        away = seen.values - seen.measure(self.mean(seen.points))[0]
-        weighted = seen.weights * self.residual_variance(seen.points)[0].T[:, None]                    # (c, m, q)
-        noise = weighted @ seen.weights.T + seen.noise_std**2 * single.eye(seen.m).to(away)
-        noise.diagonal().add_(1e-10 + 1e-12 * noise.diagonal().mean())      # measurements may be alike, or weigh 0
-        root = torch.linalg.cholesky(noise)
-        rows, away = (torch.linalg.solve_triangular(root, part, upper=False) for part in (rows, away.T[..., None]))
-        return self.prior().updated(rows.flatten(0, 1), away.flatten()[None], torch.ones_like(away).flatten())
-
     def weights(self, draws: Tensor) -> Tensor:
         """Posterior mean (b, r) of the weights of functions whose values (b, side^d, c) at `places` are known."""
         places = self.places.to(draws)
         away = (draws - self.mean(places)).flatten(1)
         return self.prior().updated(self.rows(places), away, self.residual_variance(places).flatten()).mean
-
-    def predict(self, posterior: WeightPosterior, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (b, p, c) and variance (b or 1, p, c) of the functions at coords, the residual included."""
-        mean, variance = posterior.predict(self.rows(coords))
-        return (self.mean(coords) + mean.unflatten(-1, (-1, self.c)),
-                self.residual_variance(coords) + variance.unflatten(-1, (-1, self.c)))
 
 
 class LatentMeasurement(nn.Module):
