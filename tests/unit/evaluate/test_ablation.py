@@ -8,10 +8,13 @@ import torch
 import nfdlab as nfd
 from nfdlab import problems, store
 from nfdlab.core.capabilities import Silenceable
+from nfdlab.core.types import ObservationBatch
 from nfdlab.evaluate import ablation
-from nfdlab.evaluate.ablation import BASE, FULL, GaussianDraws, LinearReading, silenced
+from nfdlab.evaluate.ablation import BASE, FULL, ChannelDraws, GaussianDraws, LinearReading, silenced
 from nfdlab.evaluate.stamp import cases_of
 from nfdlab.evaluate.table import compare
+from nfdlab.gaussian.cosines import CosineGaussian
+from nfdlab.gaussian.karhunen_loeve import LEAST_NOISE
 from nfdlab.inference.posterior import LatentNetwork
 
 GRID = nfd.cell_centres((24,))
@@ -151,3 +154,21 @@ def test_two_cells_of_a_kept_table_are_what_the_shipped_weights_do(approach, nam
                         against=arms[arm]).values("crps", arm)[m]
         cell = table.values("crps", arm)[str(m)]
         assert abs(again.mean() - cell[:2].mean()) <= 1.96 * cell.std(ddof=1) / len(cell) ** 0.5
+
+
+def test_without_its_networks_an_encoder_that_is_shown_a_gaussian_answers_as_that_gaussian():
+    """Draws have its mean and deviation at every place, within five standard errors of 2,000; they are functions."""
+    channels = CosineGaussian(1, 1, (48,), 6)                            # so that much is left
+    channels.calibrate(nfd.problems.get("gp1d").draw(4096, seed=0)(channels.places))
+    seen = nfd.observe(nfd.problems.get("gp1d").draw(1, seed=1), nfd.patterns.Random(count=5), seed=1)
+    at, n = torch.linspace(-1, 1, 33)[:, None], 2000
+    draws = ChannelDraws(channels).draw(seen, n, seed=2)
+    values = draws(at)
+    mean, variance = channels.predict(channels.condition(ObservationBatch.of([seen])), at)
+    std = (variance[0] - LEAST_NOISE**2).sqrt()
+    assert ((values.mean(0) - mean[0]).abs() < 5 * std / n**0.5).all()
+    assert ((values.std(0) / std - 1).abs() < 5 / (2 * n) ** 0.5).all()
+    torch.testing.assert_close(draws(at[7:9]), values[:, 7:9])
+    model = nfd.load("temporal_field", "film2dt")
+    assert isinstance(silenced(model, "network", nfd.problems.get("film2dt")), ChannelDraws)
+    assert silenced(nfd.load("sparse_conditional", "digits2d"), "network", nfd.problems.get("digits2d")) is None

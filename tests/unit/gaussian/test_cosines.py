@@ -24,6 +24,10 @@ def test_cosines_are_orthonormal_on_the_grid_and_each_in_its_own_channel():
     rows = found.cosines(found.places)                                         # (30 points x 2 channels, 30)
     torch.testing.assert_close(rows.T @ rows, torch.eye(30), atol=1e-5, rtol=0)
     assert ((rows.unflatten(0, (-1, 2)) != 0).any(0).sum(0) == 1).all()
+    flat = normals(0, 200, (30, 2), "values") * torch.tensor([1.0, 0.0])
+    found.calibrate(flat[:, :, [1, 0]])                                        # of which the first channel is nought
+    rows = found.cosines(found.places).unflatten(0, (-1, 2))
+    assert (rows[:, 0] == 0).all() and (rows[:, 1] != 0).any()
 
 
 def test_it_holds_mean_and_covariance_of_the_draws_and_the_power_of_the_rest():
