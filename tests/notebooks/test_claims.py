@@ -106,10 +106,16 @@ CLAIMS = {
         "The draws are sharp strokes": "kept['crps']['mean'] < 0.75",
         'On curves that jump the best linear answer has several times the error':
         "worth['optimal_interpolation'] > 3 and 1.05 < worth['Gaussian draws'] < 1.25",
-        "the model's band holds about what the exact one holds": "abs(inside.loc['one side', 'model'] - "
-        "inside.loc['one side', 'exact']) < 0.1",
-        "kriging, which fits its kernel to the observations, has": "inside.loc['another kind', 'model'] < 0.6 "
-        "and inside.loc['another kind', 'kriging'] > 0.7"},
+        "the model's band holds about what the exact one holds": "abs(inside['one side'].loc['coverage90', "
+        "'model'] - inside['one side'].loc['coverage90', 'exact']) < 0.1",
+        "kriging, which fits its kernel to the observations, has": "inside['another kind'].loc['coverage90', "
+        "'model'] < 0.6 and inside['another kind'].loc['coverage90', 'kriging'] > 0.7",
+        "They do so only *between* the 128 points": "beyond[1] > 0.01 and beyond[0] == 0",
+        "Its band is too wide": "ratio.loc['toy', 'spread / exact'] > 1.1 > ratio.loc['library', 'spread / exact']",
+        "A straight line from point to point makes a ramp of every jump": "costs['low'] > 1.02",
+        "The contradiction leaves no trace in the draws": "(clashing / agree).iloc[:2].sub(1).abs().max() < 0.02 "
+        "and clashing.iloc[3] > 4 * agree.iloc[3] and clashing.iloc[2] < 1",
+        "its draws miss the very observations that they were given": "misfit['model'] > 5 > 1 > misfit['kriging']"},
     "06_temporal_field": {
         "The mean is a **ghost**": "grey['mean of draws'] > 1.4 * grey['truth'] and "
         "grey['one draw'] < 1.15 * grey['truth']",
