@@ -46,8 +46,12 @@ CLAIMS = {
     "00c_diffusion_primer": {
         "all of it is in the start": "same > 0.97 and all(abs(share - 0.3) < 0.05 for share in shares.values())",
         "The loss does not go to nought, and should not": "0.5 < sum(losses[-100:]) / 100 < 0.9",
+        "Twice as many steps, about half as far off":
+        "0.45 < wrong[20] / wrong[40] < 0.58 and wrong['line'] < wrong[20] / 2",
+        "With eight steps or fewer first order is the better":
+        "all((error['second order'][n] > error['first order'][n]) == (n <= 8) for n in counts)",
         "One more line of code, no further call of the network, and second order":
-        "need['second order'] < 0.6 * need['first order'] "
+        "need[1] < 0.6 * need[0] and slope[0] > -1.2 and -2.5 < slope[1] < -1.8 "
         "and error['second order'][32] / error['second order'][64] > 3",
         "Two humps, with odds close to Bayes'": "abs(left_found - left_exact) < 0.1",
         "The exact denoiser itself fails, so it is the sampler's fault":
