@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from .core.checks import four_parts, require, require_seed
 from .core.device import resolve_device
 from .core.files import replacing
 from .core.rng import child, stream
-from .core.types import Budget, Fields, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
+from .core.types import Budget, Fields, Fitted, ObservationBatch, PointSource, Source, Step, Views, Watch, quiet
 
 SAVE_EVERY = 60.0        # seconds between checkpoints
 WARM_UP = 40             # steps
@@ -47,7 +47,8 @@ class Stage:
     """One part of a training: a loss of the step's number, what it trains, and its share of the budget.
 
     `after` is called once, with averaged weights in place, when the stage ends: by itself, or because the training was
-    cancelled. `ended` says that it was.
+    cancelled. `ended` says that it was. `model`, of a stage that leaves something to draw from, is what `fit` would
+    return.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Stage:
     share: float = 1.0
     lr: float = 1.5e-3
     after: Callable[[], None] = field(default=lambda: None)
+    model: Callable[[], Fitted] | None = None
     ended: bool = False
 
     def end(self) -> None:
@@ -96,7 +98,8 @@ def steps(module: nn.Module, stages: list[Stage], budget: Budget, owner: dict | 
                 if budget.checkpoint and spent - saved_at > SAVE_EVERY:
                     saved_at = spent
                     run.save(budget.checkpoint, number, spent, stage_from)
-                yield Step(run.index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)))
+                yield Step(run.index, stage.name, loss, spent, min(1.0, done_share + share * min(1.0, progress)),
+                           run.so_far if stage.model else None)
                 clock = max(clock, time.perf_counter() - spent - 1.0)      # a pause of the watcher is not training time
         finally:
             # at the end too: whatever is done with the result may fail, and need not cost the training
@@ -143,7 +146,7 @@ class Run:
                 why="This training asks functions anywhere." if whole else "Training needs functions to learn from.",
                 do='nfdlab.problems.get("gp1d"); or modulated_field with prior="white", which learns from points.')
         self.source, self.views, self.budget, self.seed, self.watch = source, views, budget, seed, watch
-        self.made = {"steps": 0, "seconds": 0.0}
+        self.made, self.under_way = {"steps": 0, "seconds": 0.0}, False
         self.device = resolve_device(device)
         probe = (source.points if self.scattered else source.draw)(1, seed=child(seed, "probe"))
         self.d, self.c = (probe.coords.shape[2], probe.values.shape[2]) if self.scattered else (probe.d, probe.c)
@@ -198,21 +201,24 @@ class Run:
         steps, smoke = {}, self.budget.name == "smoke"
 
         def watch(step: Step):
-            steps[step.stage], self.made["seconds"] = step.index, round(step.seconds, 1)
-            if sum(steps.values()) == PACE and not smoke:
+            steps[step.stage] = step.index
+            self.made.update(steps=sum(steps.values()), seconds=round(step.seconds, 1))
+            if self.made["steps"] == PACE and not smoke:
                 expected = round(PACE / step.progress)
                 if expected < LEAST_STEPS:
                     warnings.warn(undertrained(None, expected), Undertrained, stacklevel=6)
             return self.watch(step)
 
+        self.under_way = True
         train(net, list(stages), self.budget, watch, self.owner)
-        self.made["steps"] = sum(steps.values())
+        self.under_way = False
 
     def record(self, name: str, config, **measured) -> dict:
         """What a trained approach says of itself: `about` with its name, config, the data's dimensions, the steps and
-        seconds that were made, and more. Too few steps have a sentence of their own, "undertrained"."""
+        seconds that were made, and more. Too few steps have a sentence of their own, "undertrained", once training
+        ended."""
         steps = self.made["steps"]
-        short = {} if steps >= LEAST_STEPS or self.budget.name == "smoke" else {
+        short = {} if steps >= LEAST_STEPS or self.budget.name == "smoke" or self.under_way else {
             "undertrained": undertrained(steps, steps)}
         return {"approach": name, "config": asdict(config), "d": self.d, "c": self.c, "made": self.made, **short,
                 **measured}
@@ -263,6 +269,19 @@ class _StageRun:
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
         self.index += 1
         return float(loss.detach())
+
+    @contextmanager
+    def so_far(self) -> Iterator[Fitted]:
+        """The stage's model, its weights averaged as they will be at the end; after the block training has its own."""
+        own = [p.data for p in self.parameters]
+        try:
+            for p, average in zip(self.parameters, self.average, strict=True):
+                p.data = average
+            self.module.eval()
+            yield self.stage.model()
+        finally:
+            for p, weights in zip(self.parameters, own, strict=True):
+                p.data = weights
 
     def use_average(self) -> None:
         with torch.no_grad():

@@ -102,9 +102,13 @@ class AdaptiveSampling(NetworkConfig):
         net = run.build(self)
         learn = AdaptiveSamplingLosses(self, run, net)
         net.rescale(learn.sampled(net.raw, "first"))
-        run.train(net, *learn.stages())
-        return AdaptiveSamplingPosterior(
-            net, run.record("adaptive_sampling", self, **DecoderError.record(learn.errors())), self.steps)
+
+        def model() -> AdaptiveSamplingPosterior:
+            return AdaptiveSamplingPosterior(
+                net, run.record("adaptive_sampling", self, **DecoderError.record(learn.errors())), self.steps)
+
+        run.train(net, *learn.stages(model))
+        return model()
 
 
 class AdaptiveSamplingLosses(TwoStageLosses):

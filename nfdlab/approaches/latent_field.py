@@ -103,9 +103,13 @@ class LatentField(NetworkConfig):
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
         learn = LatentFieldLosses(self, run, net)
-        run.train(net, *learn.stages())
-        return LatentFieldPosterior(net, run.record("latent_field", self, **DecoderError.record(learn.errors())),
-                                    self.steps)
+
+        def model() -> LatentFieldPosterior:
+            return LatentFieldPosterior(net, run.record("latent_field", self, **DecoderError.record(learn.errors())),
+                                        self.steps)
+
+        run.train(net, *learn.stages(model))
+        return model()
 
 
 class LatentFieldLosses(TwoStageLosses):

@@ -276,12 +276,17 @@ class ModulatedField(NetworkConfig):
         net = run.build(self)
         learn = ModulatedFieldLosses(self.at(run.d), run, net, samples=(16, 64))
         latents = reused(learn.latents, self.reuse)
+
+        def model() -> ModulatedFieldPosterior:
+            floor = DecoderError.record(learn.errors(128, "floor").detach())
+            return ModulatedFieldPosterior(net, run.record("modulated_field", self, **floor), self.steps)
+
         run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
                              self.field_share, self.field_lr, after=learn.measure),
                   Stage("diffuse", lambda i: learn.diffuse(*latents(i), i),
-                        [*net.set_encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr))
-        floor = DecoderError.record(learn.errors(128, "floor").detach())
-        return ModulatedFieldPosterior(net, run.record("modulated_field", self, **floor), self.steps)
+                        [*net.set_encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr,
+                        model=model))
+        return model()
 
 
 class ModulatedFieldLosses(LatentLosses):

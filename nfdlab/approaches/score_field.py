@@ -90,9 +90,13 @@ class ScoreField(LatticeConfig):
         net = run.build(self)
         learn = LatticeLosses(self, run, net)
         learn.measure()
-        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr))
-        return ScoreFieldPosterior(net, run.record("score_field", self, **DecoderError.record(learn.errors("floor"))),
-                                   self.steps)
+
+        def model() -> ScoreFieldPosterior:
+            floor = DecoderError.record(learn.errors("floor"))
+            return ScoreFieldPosterior(net, run.record("score_field", self, **floor), self.steps)
+
+        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr, model=model))
+        return model()
 
 
 APPROACH = ScoreField

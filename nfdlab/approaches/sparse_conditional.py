@@ -99,10 +99,14 @@ class SparseConditional(NetworkConfig):
         net = run.build(self)
         learn = SparseConditionalLosses(self, run, net, samples=(8, self.batch))
         learn.measure()
+
+        def model() -> LatentPosterior:
+            return LatentPosterior(net, run.record("sparse_conditional", self), self.steps)
+
         run.train(net, Stage("field", learn.reconstruct, net.autoencoder.parameters(), self.field_share, 1.5 * self.lr),
                   Stage("diffuse", learn.diffuse, [*net.encoder.parameters(), *net.denoiser.parameters()],
-                        1 - self.field_share, self.lr))
-        return LatentPosterior(net, run.record("sparse_conditional", self), self.steps)
+                        1 - self.field_share, self.lr, model=model))
+        return model()
 
 
 class SparseConditionalLosses(LatentLosses):

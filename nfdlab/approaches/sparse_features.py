@@ -251,12 +251,16 @@ class SparseFeatures(NetworkConfig):
         net = run.build(self)
         learn = SparseFeaturesLosses(self.at(run.d), run, net)
         batch = reused(learn.conditioned, self.reuse)
+
+        def model() -> SparseFeaturesPosterior:
+            floor = DecoderError.record(learn.errors())
+            return SparseFeaturesPosterior(net, run.record("sparse_features", self, **floor), self.steps)
+
         run.train(net, Stage("autoencode", learn.autoencode, [*net.encoder.parameters(), *net.field.parameters()],
                              self.autoencoder_share, self.autoencoder_lr, after=learn.measure),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
-                        1 - self.autoencoder_share, self.lr))
-        return SparseFeaturesPosterior(net, run.record("sparse_features", self, **DecoderError.record(learn.errors())),
-                                       self.steps)
+                        1 - self.autoencoder_share, self.lr, model=model))
+        return model()
 
 
 class SparseFeaturesLosses(TwoStageLosses):

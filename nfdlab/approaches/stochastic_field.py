@@ -70,8 +70,12 @@ class StochasticField(LatticeConfig):
         net = run.build(self)
         learn = LatticeLosses(self, run, net)
         learn.measure()
-        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr))
-        return StochasticPosterior(net, run.record("stochastic_field", self), self.steps)
+
+        def model() -> StochasticPosterior:
+            return StochasticPosterior(net, run.record("stochastic_field", self), self.steps)
+
+        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr, model=model))
+        return model()
 
 
 # Epistemic uncertainty. The last layer of the U-Net is a least-squares fit on its features. The covariance of its

@@ -284,16 +284,20 @@ class TemporalField(NetworkConfig):
         net.rescale(learn.sampled(net.raw, "first"))
         batch, weights = reused(learn.observed, self.reuse), [*net.encoder.parameters(), *net.denoiser.parameters()]
         rest, late = 1 - self.field_share, self.late_share if self.late_levels else 0.0
+
+        def model() -> TemporalPosterior:
+            return TemporalPosterior(net, run.record("temporal_field", self, **DecoderError.record(learn.errors())),
+                                     self.steps)
+
         stages = [Stage("field", learn.reconstruct, net.autoencoder.parameters(), self.field_share, 2 * self.lr,
                         after=learn.measure),
                   Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), weights, rest * (1 - late), self.lr,
-                        after=learn.lower)]
+                        after=learn.lower, model=model)]
         if late:
             stages.append(Stage("diffuse late", lambda i: learn.diffuse(LATE + i, *batch(LATE + i)), weights,
-                                rest * late, self.lr / 2))
+                                rest * late, self.lr / 2, model=model))
         run.train(net, *stages)
-        return TemporalPosterior(net, run.record("temporal_field", self, **DecoderError.record(learn.errors())),
-                                 self.steps)
+        return model()
 
 
 class TemporalLosses(LatentLosses):

@@ -129,10 +129,14 @@ class WeightDiffusion(NetworkConfig):
                                        seed=child(seed, "start")).to(run.device)
         joint = JointFit(net, initial, self.num_fields)
         learn = WeightDiffusionLosses(self, run, joint, initial, run.functions(self.num_fields))
+
+        def model() -> WeightDiffusionPosterior:
+            return WeightDiffusionPosterior(net, run.record("weight_diffusion", self, floor=float(joint.floor),
+                                                            data=child(seed, "data")), self.steps)
+
         run.train(joint, Stage("fit", learn.fit, [joint.theta], self.fit_share, self.fit_lr, after=learn.measure),
-                  Stage("diffuse", learn.diffuse, net.denoiser.parameters(), 1 - self.fit_share, self.lr))
-        return WeightDiffusionPosterior(net, run.record("weight_diffusion", self, floor=float(joint.floor),
-                                                    data=child(seed, "data")), self.steps)
+                  Stage("diffuse", learn.diffuse, net.denoiser.parameters(), 1 - self.fit_share, self.lr, model=model))
+        return model()
 
 
 class JointFit(nn.Module):

@@ -2,7 +2,8 @@
 m observed points, d coordinates, c channels."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -303,13 +304,19 @@ class Problem(Source, Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One training step. `progress` runs from 0 to 1 over the whole budget."""
+    """One training step. `progress` runs from 0 to 1 over the whole budget.
+
+    `model`, in stages that leave something to draw from, opens the approach as it would be if training ended now:
+    `with step.model() as fitted`. It draws within the block, between this step and the next, and leaves training as it
+    was.
+    """
 
     index: int
     stage: str
     loss: float
     seconds: float
     progress: float
+    model: Callable[[], AbstractContextManager[Fitted]] | None = field(default=None, compare=False, repr=False)
 
 
 Watch = Callable[[Step], Any]        # a true result cancels training

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core.rng import child
-from ..core.types import Fields
+from ..core.types import Fields, Fitted
 from ..gaussian.karhunen_loeve import LatentGaussian
 from ..training import Losses, Stage, reused
 
@@ -58,14 +58,15 @@ class LatentLosses(Losses):
 class TwoStageLosses(LatentLosses):
     """Both stages where observations never enter training; the loss of the first is a method `autoencode`."""
 
-    def stages(self) -> tuple[Stage, Stage]:
-        """Learn the autoencoder and measure its latents, then denoise them, each batch of latents `reuse` times."""
+    def stages(self, model: Callable[[], Fitted]) -> tuple[Stage, Stage]:
+        """Learn the autoencoder and measure its latents, then denoise them, each batch of latents `reuse` times. From
+        then on there is a `model` to draw from."""
         config, net = self.config, self.net
         latents = reused(self.latents, config.reuse)
         return (Stage("autoencode", self.autoencode, net.autoencoder.parameters(), config.autoencoder_share,
                       config.autoencoder_lr, after=self.measure),
                 Stage("diffuse", lambda i: self.diffuse(latents(i), i), net.denoiser.parameters(),
-                      1 - config.autoencoder_share, config.lr))
+                      1 - config.autoencoder_share, config.lr, model=model))
 
     @torch.no_grad()
     def latents(self, group: int) -> Tensor:

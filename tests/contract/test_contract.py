@@ -355,6 +355,24 @@ def test_training_that_is_cancelled_returns_what_it_has(name, stop, tmp_path):
 
 
 @pytest.mark.parametrize("name", approaches.names())
+def test_who_watches_a_training_draws_from_its_model_and_changes_nothing(name):
+    """Drawn from after every step that leaves something to draw from, and by whoever watches told to stop or not, the
+    weights are those of a training that nobody saw. What the last step shows is what is returned."""
+    problem, coords, shown = problems.get("gp1d"), nfd.cell_centres((11,)), []
+    seen = nfd.observe(problem.draw(1, seed=5), nfd.patterns.Random(count=4), seed=5)
+
+    def watch(step):
+        if step.model is not None:
+            with step.model() as model:
+                shown.append(model.draw(seen, 2, seed=1)(coords))
+
+    (watched, *_), (alone, *_) = fit(name, watch=watch), fit(name)
+    assert same(watched, alone) and len(shown) >= 2 and all(torch.isfinite(values).all() for values in shown)
+    assert apart(shown[-1], watched.draw(seen, 2, seed=1)(coords)) < 1e-6
+    assert apart(shown[0], shown[-1]) > 1e-6, "the field forms"
+
+
+@pytest.mark.parametrize("name", approaches.names())
 def test_devices_are_named_or_refused(name, tmp_path):
     path = nfd.save(smoke(name), tmp_path / "weights.safetensors")
     assert nfd.load(path, device="cpu").device.type == "cpu" and smoke(name).device.type == "cpu"

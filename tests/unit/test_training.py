@@ -55,6 +55,24 @@ def test_weights_are_averaged_over_the_run_and_gradients_clipped():
             assert not torch.equal(p, raw)
 
 
+def test_the_model_so_far_has_averaged_weights_and_training_keeps_its_own():
+    """At any step it is what stopping there leaves; after the block the weights are the step's, to the last bit. It is
+    for drawing, not for learning."""
+    net, [stage], _ = regression()
+    stage.model, shown = lambda: ([p.clone() for p in net.parameters()], net.training), {}
+    for step in steps(net, [stage], Budget(steps=40)):
+        before = [p.detach().clone() for p in net.parameters()]
+        with step.model() as (averages, training):
+            shown[step.index] = averages
+        assert not training and all(map(torch.equal, before, net.parameters()))
+    for stop in (1, 7, 40):
+        again, stages, _ = regression()
+        train(again, stages, Budget(steps=40), lambda step, stop=stop: step.index == stop)
+        assert all(map(torch.equal, shown[stop], again.parameters()))
+    net, stages, _ = regression()
+    assert all(step.model is None for step in steps(net, stages, Budget(steps=3))), "nothing to draw from"
+
+
 def test_the_rate_warms_up_and_dies_down():
     """Adam's first step is the rate itself: a fortieth of what was asked; the last is almost nothing."""
     net, [stage], _ = regression()
@@ -199,8 +217,16 @@ def test_a_training_says_what_it_made_and_one_too_short_says_so_each_time_it_dra
     monkeypatch.setattr(training, "LEAST_STEPS", 16)
     small = {"encoder_width": 8, "widths": (16,), "depth": 1, "field_width": 8, "cells": 8, "batch": 16, "queries": 8}
     approach = nfd.approaches.get("sparse_conditional")(**small)
+    made = []
+
+    def watch(step):
+        if step.model is not None:
+            with step.model() as so_far:
+                made.append((so_far.about["made"]["steps"], "undertrained" in so_far.about))
+
     with pytest.warns(Undertrained, match=r"will make about 1\d steps"):
-        model = nfd.train(approach, "gp1d", budget=Budget(steps=12), device="cpu")
+        model = nfd.train(approach, "gp1d", budget=Budget(steps=12), device="cpu", watch=watch)
+    assert made == [(i, False) for i in range(13 - len(made), 13)], "while it learns, who watches knows"
     assert model.about["made"]["steps"] in (11, 12) and model.about["made"]["seconds"] > 0
     again = nfd.load(nfd.save(model, tmp_path / "short.safetensors"), device="cpu")
     for one in (model, again):

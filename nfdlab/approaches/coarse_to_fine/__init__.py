@@ -280,9 +280,14 @@ class CoarseToFine(NetworkConfig):
         learn.measure()
         first = [*net.encoder.parameters(), *net.coarse.parameters(), *net.average.parameters()]
         rest = [*net.detail_encoder.parameters(), *net.detail.parameters()]
-        run.train(net, Stage("average", learn.average, first, self.average_share, self.lr, after=learn.measure_rest),
-                  Stage("rest", learn.rest, rest, 1 - self.average_share, self.lr))
-        return CascadePosterior(net, run.record("coarse_to_fine", self), self.steps)
+
+        def model() -> CascadePosterior:
+            return CascadePosterior(net, run.record("coarse_to_fine", self), self.steps)
+
+        run.train(net, Stage("average", learn.average, first, self.average_share, self.lr, after=learn.measure_rest,
+                             model=lambda: model().using(stages="mean")),
+                  Stage("rest", learn.rest, rest, 1 - self.average_share, self.lr, model=model))
+        return model()
 
 
 class CoarseToFineLosses(LatentLosses):
