@@ -25,7 +25,7 @@ from .state import VIEWS, State, offered, with_changes
 from .status import note, scores_line
 from .style import Picture
 from .svg import paint
-from .touch import Hand, TouchView, readout
+from .touch import TOOLS, Hand, TouchView, readout
 from .view import (
     LEVELS,
     SOLID_LEVELS,
@@ -66,7 +66,7 @@ class Panel(LivePanel):
     def __init__(self, model: Fitted, problem: Problem, **start):
         self.lineup, self._recent, self.hand, self._frame = Lineup(model, problem), Recent(24), Hand(), None
         name = problem.card.name
-        self.line, picture = W.HTML(layout=W.Layout(max_width="860px")), TouchView(name=f"nfdlab-{name}")
+        self.line, picture = W.HTML(layout=W.Layout(max_width="860px")), TouchView(name=f"nfdlab-{name}", tip=TOOLS["observe"])
         picture.on_msg(lambda _, message, __: self._guarded(self._touched, message))
         super().__init__(with_changes(self._opening(name), **start),
                          make_knobs(self.lineup.names(), devices()), picture, "nfdlab-panel")
@@ -132,6 +132,7 @@ class Panel(LivePanel):
     def _moved(self, name: str) -> None:
         if name in ("tool", "brush"):
             setattr(self.hand, name, self.knobs[name].value)
+            self.picture.tip = TOOLS[self.hand.tool]
         elif name not in ("rate", "play", "spin"):                  # these move other knobs
             super()._moved(name)
 
