@@ -66,7 +66,8 @@ class Panel(LivePanel):
     def __init__(self, model: Fitted, problem: Problem, **start):
         self.lineup, self._recent, self.hand, self._frame = Lineup(model, problem), Recent(24), Hand(), None
         name = problem.card.name
-        self.line, picture = W.HTML(layout=W.Layout(max_width="860px")), TouchView(name=f"nfdlab-{name}", tip=TOOLS["observe"])
+        self.line = W.HTML(layout=W.Layout(max_width="860px"))
+        picture = TouchView(name=f"nfdlab-{name}", tip=TOOLS["observe"])
         picture.on_msg(lambda _, message, __: self._guarded(self._touched, message))
         super().__init__(with_changes(self._opening(name), **start),
                          make_knobs(self.lineup.names(), devices()), picture, "nfdlab-panel")
