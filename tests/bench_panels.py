@@ -5,7 +5,7 @@ Run from the repository's root, on a quiet machine:
 
 Times are seconds, "median / 95 %". First: until a new picture is painted. Final: until the last one of that press is.
 CPU, a press: of the kernel + of server and browser. Decode: the query scale moves, the same draws are evaluated anew.
-Draw: another task is drawn and solved. Drag: new pictures a second while the handle of the query scale is dragged.
+Draw: another task is drawn and solved. Click: a point is added by hand. Drag: new pictures a second while the handle of the query scale is dragged.
 Opening: first and final picture, from running the cell that loads the weights and opens the panel, nfdlab being
 imported. The bare slider changes one word: what kernel, server and browser need by themselves. Lesson 00 is run as a
 learner does, by Run All.
@@ -31,18 +31,24 @@ PANELS = {
     "02 weight_diffusion families1d": 'nfd.explore(nfd.load("weight_diffusion", "families1d").using(num_particles=64, '
                                       'rounds=12), nfd.problems.get("families1d"), count=4, steps=8)',
     "03 score_field gp1d": EXPLORE.format("score_field", "gp1d", ""),
+    "03 score_field digits2d": EXPLORE.format("score_field", "digits2d", ", count=64, draws=8"),
     "04 coarse_to_fine powerlaw2d": EXPLORE.format("coarse_to_fine", "powerlaw2d",
                                                    ', count=64, pattern="grid", draws=8, view="draws"'),
     "04 coarse_to_fine terrain2d": EXPLORE.format("coarse_to_fine", "terrain2d", ""),
     "05 sparse_conditional gp1d": EXPLORE.format("sparse_conditional", "gp1d", ""),
+    "05 sparse_conditional sawtooth1d": EXPLORE.format("sparse_conditional", "sawtooth1d", ", count=5"),
     "05 sparse_conditional digits2d": EXPLORE.format("sparse_conditional", "digits2d", ""),
+    "05 sparse_conditional head2d": EXPLORE.format("sparse_conditional", "head2d", ""),
     "06 temporal_field two_speed1dt": EXPLORE.format("temporal_field", "two_speed1dt",
                                                      ', pattern="frames", every=5, seed=3, draws=8, view="draws"'),
     "06 temporal_field moving_disc2dt": EXPLORE.format("temporal_field", "moving_disc2dt", ', pattern="frames"'),
+    "06 temporal_field film2dt": EXPLORE.format("temporal_field", "film2dt", ', pattern="frames", every=4, draws=4'),
     "07 looking bump2d": 'looking(nfd.load("adaptive_sampling", "bump2d"), nfd.problems.get("bump2d"), looks=6)',
     "08 stochastic_field gp1d": EXPLORE.format("stochastic_field", "gp1d", ", count=4"),
     "09 modulated_field sawtooth1d": EXPLORE.format("modulated_field", "sawtooth1d", ", count=6"),
-    "10 sparse_features stars2d": EXPLORE.format("sparse_features", "stars2d", ", count=24, draws=8")}
+    "10 sparse_features stars2d": EXPLORE.format("sparse_features", "stars2d", ", count=24, draws=8"),
+    "10 sparse_features shapes3d": EXPLORE.format("sparse_features", "shapes3d", ', pattern="outline", count=64, draws=4'
+                                                  ', view="surface"')}
 IMPORTS = """import os
 import ipywidgets as W
 import nfdlab as nfd
@@ -58,13 +64,14 @@ def bare():
     return W.VBox([*sliders, picture]).add_class("nfdlab-panel")
 """
 LESSON = "00_start_here"
-LAYOUT = "{:33}{:>11}" + "{:>15}{:>14}{:>13}" * 2 + "{:>6}{:>6}"
+LAYOUT = "{:33}{:>11}" + "{:>15}{:>14}{:>13}" * 2 + "{:>14}{:>14}{:>6}{:>6}"
 # The moments of the last key press (or start), and of every new picture, painted: two frames after it came.
 STOPWATCH = """() => {
   const picture = () => document.querySelector(
     '.nfdlab-panel svg.nfdlab-sheet, .nfdlab-looking svg.nfdlab-sheet');
   Object.assign(window, {pressed: performance.now(), painted: [], waiting: 0, last: picture(), shown: ''});
-  document.addEventListener('keydown', () => { window.pressed = performance.now(); }, true);
+  for (const kind of ['keydown', 'pointerdown'])
+    document.addEventListener(kind, () => { window.pressed = performance.now(); }, true);
   new MutationObserver(() => {
     const now = picture();
     if (!now || now === window.last) return;
@@ -128,6 +135,20 @@ def presses(page, kernel: int, label: str, keys: list[str], patience: float = 60
     return [spread(first), spread(final), " + ".join(f"{seconds:.2f}" for seconds in (cpu(kernel) - used) / len(found))]
 
 
+def clicks(page, count: int) -> list[str]:
+    """First and final times of clicks on the picture, each of which adds a point; "–" where there is nothing to touch."""
+    if not page.locator(".nfdlab-area").count():
+        return ["–", "–"]
+    found = []
+    for i in range(count):
+        box = page.locator(".nfdlab-area").last.bounding_box()
+        page.evaluate("window.painted.length = 0")
+        page.mouse.click(box["x"] + (0.1 + 0.8 * i / count) * box["width"], box["y"] + 0.37 * box["height"])
+        found.append(finished(page))
+        page.wait_for_timeout(150)
+    return [spread(part) for part in np.array(found).T]
+
+
 def drag(page, label: str, seconds: float = 2.0) -> float:
     """New pictures a second while the handle is dragged to the right."""
     box = handle(page, label).bounding_box()
@@ -167,8 +188,9 @@ def panel_row(page, name: str, count: int, shots: Path | None) -> list[str]:
         page.locator(".nfdlab-looking, .nfdlab-panel").first.screenshot(path=shots / f"{name.replace(' ', '_')}.png")
     decode = presses(page, kernel, "scale", (["ArrowRight"] * 4 + ["ArrowLeft"] * 4) * (count // 8))
     draw = presses(page, kernel, "looks" if looks else "task", ["ArrowRight"] * count)
+    touched = clicks(page, count)
     page.locator(".noUi-handle").first.scroll_into_view_if_needed()
-    return [name, f"{opened[0]:.2f} {opened[1]:.2f}", *decode, *draw, f"{drag(page, 'scale'):.1f}"]
+    return [name, f"{opened[0]:.2f} {opened[1]:.2f}", *decode, *draw, *touched, f"{drag(page, 'scale'):.1f}"]
 
 
 def spread(times: np.ndarray) -> str:
@@ -202,7 +224,7 @@ def main() -> None:
     os.environ.pop("NFDLAB_HEADLESS", None)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    print(LAYOUT.format("panel", "opening", "decode: first", "final", "CPU", "draw: first", "final", "CPU", "drag",
+    print(LAYOUT.format("panel", "opening", "decode: first", "final", "CPU", "draw: first", "final", "CPU", "click: first", "final", "drag",
                         "load"), flush=True)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as scratch:
         folder = Path(home) / "notebooks"
