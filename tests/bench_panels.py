@@ -5,7 +5,8 @@ Run from the repository's root, on a quiet machine:
 
 Times are seconds, "median / 95 %". First: until a new picture is painted. Final: until the last one of that press is.
 CPU, a press: of the kernel + of server and browser. Decode: the query scale moves, the same draws are evaluated anew.
-Draw: another task is drawn and solved. Click: a point is added by hand. Drag: new pictures a second while the handle of the query scale is dragged.
+Draw: another task is drawn and solved. Click: a point is added by hand.
+Drag: new pictures a second while the handle of the query scale is dragged.
 Opening: first and final picture, from running the cell that loads the weights and opens the panel, nfdlab being
 imported. The bare slider changes one word: what kernel, server and browser need by themselves. Lesson 00 is run as a
 learner does, by Run All.
@@ -47,8 +48,8 @@ PANELS = {
     "08 stochastic_field gp1d": EXPLORE.format("stochastic_field", "gp1d", ", count=4"),
     "09 modulated_field sawtooth1d": EXPLORE.format("modulated_field", "sawtooth1d", ", count=6"),
     "10 sparse_features stars2d": EXPLORE.format("sparse_features", "stars2d", ", count=24, draws=8"),
-    "10 sparse_features shapes3d": EXPLORE.format("sparse_features", "shapes3d", ', pattern="outline", count=64, draws=4'
-                                                  ', view="surface"')}
+    "10 sparse_features shapes3d": EXPLORE.format("sparse_features", "shapes3d", ', pattern="outline", count=64, '
+                                                  'draws=4, view="surface"')}
 IMPORTS = """import os
 import ipywidgets as W
 import nfdlab as nfd
@@ -136,7 +137,7 @@ def presses(page, kernel: int, label: str, keys: list[str], patience: float = 60
 
 
 def clicks(page, count: int) -> list[str]:
-    """First and final times of clicks on the picture, each of which adds a point; "–" where there is nothing to touch."""
+    """First and final times of clicks on the picture, each of which adds a point; "–" where nothing can be touched."""
     if not page.locator(".nfdlab-area").count():
         return ["–", "–"]
     found = []
@@ -224,8 +225,8 @@ def main() -> None:
     os.environ.pop("NFDLAB_HEADLESS", None)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    print(LAYOUT.format("panel", "opening", "decode: first", "final", "CPU", "draw: first", "final", "CPU", "click: first", "final", "drag",
-                        "load"), flush=True)
+    print(LAYOUT.format("panel", "opening", "decode: first", "final", "CPU", "draw: first", "final", "CPU",
+                        "click: first", "final", "drag", "load"), flush=True)
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as scratch:
         folder = Path(home) / "notebooks"
         folder.mkdir()
