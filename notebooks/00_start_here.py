@@ -128,7 +128,8 @@ plots.ratios(
 # %% [markdown]
 # ## Turn the knobs
 #
-# How much is seen, which pattern, how noisy, how close. Try: one observation; all in clumps (pattern `clusters`); `scale` at 32; then the
+# Click the picture: the truth is seen there. Drag the point up and down: what if it had been another value? A double click removes it. The
+# button *play* beside `at step` shows the draws as they form from noise. Try: one observation; all in clumps (*a clump*); `scale` at 32; then the
 # problem `sawtooth1d`, curves with jumps, where the mean of all possible curves is not a possible curve, and `digits2d`, real digits.
 
 # %%

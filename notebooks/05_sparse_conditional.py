@@ -281,7 +281,8 @@ print(f"by hand and by library: {(values.cpu() - library).abs().max():.0e} apart
 #
 # How much is seen, which pattern, how noisy, how many draws, which sampler, how close. The slider `scale` only asks the same draws at
 # other places. Below the picture stands the CRPS of model and exact posterior on this task, and the ratio over many tasks, because one
-# task's ratio is mostly chance. Change the problem to `digits2d` for handwriting. The sliders move with the arrow keys.
+# task's ratio is mostly chance. Click the picture to add a point, drag it to a value that contradicts the others, double click to remove it;
+# choose `score_field` under `against` for a second contestant. Change the problem to `digits2d` for handwriting.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, seed=seed, device=device)
