@@ -64,7 +64,7 @@ class Panel(LivePanel):
     refits = ("problem", "pattern", "view", "rival", "steps")
 
     def __init__(self, model: Fitted, problem: Problem, **start):
-        self.lineup, self._recent, self.hand, self._frame = Lineup(model, problem), Recent(24), Hand(), None
+        self.lineup, self._recent, self.hand, self._frame = Lineup(model, problem), Recent(16), Hand(), None
         name = problem.card.name
         self.line = W.HTML(layout=W.Layout(max_width="860px"))
         picture = TouchView(name=f"nfdlab-{name}", tip=TOOLS["observe"])

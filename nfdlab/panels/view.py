@@ -19,7 +19,7 @@ from ..core.fields import EvaluatedFields
 from ..core.grid import cell_centres, interpolate
 from ..core.rng import child
 from ..core.types import Fields, Fitted, Observations, Problem, Trained
-from ..diffusion.samplers import SamplerStep, fresh_noise, path
+from ..diffusion.samplers import fresh_noise, path
 from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
 from ..exact.posterior import Exact
@@ -66,7 +66,7 @@ class Task:
     reference_std: float         # its usual standard deviation: sets the scale of errors
     model: Fields | None = None
     score: float = float("nan")
-    path: tuple[SamplerStep, ...] = ()
+    path: tuple[tuple[float, Tensor], ...] = ()              # after each step: the noise left, the latents so far
     rival: Fields | None = None
     rival_score: float = float("nan")
 
@@ -227,7 +227,7 @@ def _draw(model: Fitted, sampler: str, steps: int | None, state: State, comparis
     seed, taken = child(state.seed, "panel", "model"), []
     if isinstance(model, Trained):
         for step in model.path(task.seen, state.draws, seed=seed, steps=steps, sampler=sampler):
-            taken.append(step)
+            taken.append((float(step.sigma), step.denoised))
             yield None
         fields = model.fields(task.seen, step.x)
     else:                                                           # exact posteriors and baselines take no steps
@@ -242,9 +242,9 @@ def form(state: State, comparison: Comparison, task: Task) -> Iterator[None]:
     """The draws after each step of the sampler; None where none takes steps. Beside them, in the plane of the picture,
     the exact denoiser at the same noise levels, from noise of its own."""
     model, levels, fields = comparison.model, [], []
-    for step in task.path:
-        fields.append(model.fields(task.seen, step.denoised))
-        levels.append(float(step.sigma))
+    for sigma, denoised in task.path:
+        fields.append(model.fields(task.seen, denoised))
+        levels.append(sigma)
         yield None
     if not fields:
         return None

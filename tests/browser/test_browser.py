@@ -40,7 +40,7 @@ class Slow:
             raise ValueError("nothing was seen; do: look")
         for _ in range(steps):
             time.sleep(0.05)
-            yield types.SimpleNamespace(x=(seed, n))
+            yield types.SimpleNamespace(x=(seed, n), sigma=0.0, denoised=(seed, n))
     def fields(self, seen, x):
         return problem.oracle().draw(seen, x[1], seed=x[0])
     def draw(self, seen, n, *, seed, steps=None):

@@ -53,7 +53,7 @@ class StandIn:
     def path(self, seen, n, *, seed, steps=None, sampler="dpmpp"):
         self.asked.append((seen.m, n, steps, sampler))
         time.sleep(self.seconds)
-        yield types.SimpleNamespace(x=(n, seed))
+        yield types.SimpleNamespace(x=(n, seed), sigma=0.0, denoised=(n, seed))
 
     def fields(self, seen, latent):
         return self.oracle.draw(seen, latent[0], seed=latent[1])
