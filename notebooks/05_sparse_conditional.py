@@ -222,7 +222,8 @@ for i, (case, some) in enumerate(zip(cases, given, strict=True)):
     rows += [{"contestant": name, "m": m, "task": i, "crps": crps(v, case(grid[:, None])[0]).item(),
               "variance": v.var(0).mean().item()} for name, v in values.items()]
 scored = Table(pd.DataFrame(rows), problem.card.name, "exact", n, seed)
-ratio = pd.DataFrame({name: scored.ratio("crps", name).loc["mean"] for name in scored.contestants}).T.sort_values("crps")
+ratio = pd.DataFrame({name: scored.ratio("crps", name).loc["mean"] for name in scored.contestants}).T
+ratio = ratio.sort_values("crps")
 toy = ratio["crps"]
 ratio.columns = ["CRPS / exact", "95 % from", "to"]
 ratio["spread / exact"] = [scored.ratio("spread", name).loc["mean", "spread"] for name in ratio.index]
@@ -252,7 +253,8 @@ with torch.no_grad():
     z = samplers.sample(
         lambda z, s: z / (1 + s**2) + s / (1 + s**2).sqrt() * parts.denoiser.net(
             z / (1 + s**2).sqrt(), (s.log() / 4).expand(1), e), z, sigmas, method="dpmpp")
-print(f"e: {e.shape[1]} features on {e.shape[2]} cells; z: {n} draws, {z.shape[1]} numbers in each of {z.shape[2]} cells")
+print(f"e: {e.shape[1]} features on {e.shape[2]} cells; "
+      f"z: {n} draws, {z.shape[1]} numbers in each of {z.shape[2]} cells")
 
 # %% [markdown]
 # **Then the function.** A place lies between the middles of two cells. The network of each answers, given what that cell holds
@@ -431,7 +433,8 @@ display(pd.DataFrame(text, index=["they agree", "0.8 apart"]).style.set_caption(
     f"two observations at one place, {keep - 2} elsewhere; mean over {tasks} tasks, ± 1.96 standard errors"))
 agree, clashing = (clash.xs("mean", axis=1, level=1).loc[apart] for apart in (0.0, 0.8))
 plots.bands(problem.card, truth=case, seen=twice, exact=oracle.draw(twice, 64, seed=1),
-            model=model.draw(twice, 64, seed=1), title="Two observations 0.8 apart; beside two that agree, the model's\n"
+            model=model.draw(twice, 64, seed=1),
+            title="Two observations 0.8 apart; beside two that agree, the model's\n"
             f"std there is {clashing.iloc[1] / agree.iloc[1]:.2f} times as large, "
             f"its misfit {clashing.iloc[3]:.1f} in place of {agree.iloc[3]:.1f}")
 
