@@ -22,7 +22,7 @@ LEAST_VARIANCE = 1e-6                        # added to that of each cosine, in 
 def cosine_table(x: Tensor, side: int) -> Tensor:
     """cos(π k (x + 1) / 2) for k = 0 … side − 1 at x (…), orthonormal at the centres of `side` cells: (…, side)."""
     k = single.arange(side).to(x)
-    return torch.cos(pi / 2 * k * (x[..., None] + 1)) * torch.where(k > 0, 2 / side, 1 / side).sqrt()
+    return torch.cos(pi / 2 * k * (x[..., None] + 1)) * ((1 + (k > 0).to(x)) / side).sqrt()
 
 
 class CosineGaussian(GaussianExpansion):

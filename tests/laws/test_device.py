@@ -30,7 +30,7 @@ STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one rais
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
 # heun divides by the lowest noise level, guides by the noise of what was measured, rounding and all; a crossing goes up
 # the noise levels and down again
-CLOSE = {"heun": 1e-4, "averages": 3e-5, "crossed": 1e-3}
+CLOSE = {"heun": 1e-4, "averages": 3e-5, "linearised_pigdm": 3e-5, "crossed": 1e-3}
 GRID = {1: (9,), 2: (4, 3), 3: (3, 2, 2)}
 
 
