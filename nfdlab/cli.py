@@ -372,23 +372,28 @@ def sync(check: Annotated[bool, Option("--check", help="Only say what is stale; 
 
 @app.command()
 def doctor(device: Annotated[str | None, Option(
-        help="Compare a device with the CPU instead, two minutes: cuda, cuda:1, mps, xpu; cpu is only timed.")] = None):
+        help="Compare a device with the CPU instead, minutes: cuda, cuda:1, mps, xpu; cpu is only timed.")] = None):
     """Check the installation, kernel, weights and lessons; exit code 1 if something is wrong."""
     from . import doctor as checks
-    from .terminal import bar, show_devices, show_findings
+    from .terminal import bar, show_devices, show_findings, show_latencies
 
     if device is None:
         raise typer.Exit(show_findings(checks.examine()))
     check_device(device)
 
     from .evaluate.devices import compared
+    from .panels.latency import latencies
     from .training import resolve_device
 
     resolve_device(device)
     with bar(f"{device} beside the CPU", "pairs") as progress:
         rows = list(compared(device, progress=progress))
+    with bar(f"panels on {device}", "panels") as progress:
+        answers = list(latencies(device, progress=progress))
     versions = ", ".join(checks.packages().found.split(", ")[:2])
-    raise typer.Exit(show_devices(rows, f"{device}: {checks.device().found}, {versions}"))
+    code = show_devices(rows, f"{device}: {checks.device().found}, {versions}")
+    show_latencies(answers)
+    raise typer.Exit(code)
 
 
 def check_device(device: str) -> None:

@@ -205,6 +205,14 @@ def show_devices(rows, machine: str) -> int:
     return int(wrong > 0)
 
 
+def show_latencies(rows) -> None:
+    """Print how long panels take to answer."""
+    names = "another scale, ms", "another task: first picture, ms", "last picture, ms"
+    console.print(_table("panel", *(part for name in names for part in (name, "on the CPU")), rows=[
+        (f"{r.approach} on {r.problem}", *(_digits(t) for t in (*r.scale, *r.first, *r.final))) for r in rows]))
+    console.print("Without a browser, which adds its own: a median of some moves.", style="dim", soft_wrap=True)
+
+
 def read_names(text: str | None, known, what: str) -> tuple[str, ...] | None:
     """"a, b" -> ("a", "b"): at least one, and each of `known` or a weights file."""
     if text is None:
