@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 import nfdlab as nfd
-from nfdlab import cli, store
+from nfdlab import cli, store, terminal
 from nfdlab.panels import latency
 from nfdlab.panels.latency import PanelLatency, latencies
 
@@ -72,7 +72,7 @@ def test_a_panel_that_cannot_draw_says_so(monkeypatch):
 
 
 def test_doctor_prints_them(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal.console, "width", 200)
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr("nfdlab.evaluate.devices.compared", lambda device, progress: [])
     row = PanelLatency("sparse_conditional", "gp1d", (11.0, 12.0), (13.0, 14.0), (15.0, 16.0))
