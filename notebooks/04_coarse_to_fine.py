@@ -22,7 +22,12 @@
 # in three stages that can be switched off one by one: diffusion draws what is *coarse*, a field adds the detail that is *to be
 # expected*, and a second diffusion draws the rest of the detail.
 #
-# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
+# Three problems: slices through a head, learned from some slabs of it and tested in others; hills, learned in the west of a map; and Gaussian surfaces,
+# whose exact answer is known.
+#
+# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute. With `budget = "reference"`
+# the lesson opens the weights that ship; `"lesson"` trains the first here, in two minutes of one core, with a live loss curve and a
+# button to stop (the others get a few steps).
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
@@ -34,6 +39,7 @@ toy_steps: int = 300  # training steps of the smallest version
 guess: float = 0.5  # your prediction, see the first picture
 
 # %%
+from dataclasses import replace
 from math import atan, pi
 
 import pandas as pd
@@ -60,11 +66,6 @@ saws, heads = nfd.problems.get("sawtooth1d"), nfd.problems.held_out(problem)
 linear, cubic = nfd.baselines.get("optimal_interpolation", problem), nfd.baselines.get("cubic")
 grid = nfd.cell_centres((32, 32))
 Blocks = nfd.patterns.BlockAverage
-
-# %% [markdown]
-# Three problems: slices through a head, learned from some slabs of it and tested in others; hills, learned in the west of a map; and Gaussian surfaces,
-# whose exact answer is known. With `budget = "reference"` the next cell opens the weights that ship; `"lesson"` trains the first here,
-# in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
 
 # %%
 watch = LossWatch("coarse values and average detail, then the rest")
@@ -259,7 +260,6 @@ with torch.no_grad():
     q = grid.to(model.device)
     values = net.mean(q, c, net.average.field.project(h)) + net.detail.evaluate(q, net.detail.prepare(r, conditioning))
 
-# %%
 draws = model.draw(seen, n, seed=seed)
 assert torch.allclose(values.cpu(), draws(grid), atol=1e-3)
 odd, dense = nfd.cell_centres((13, 13)), nfd.cell_centres((39, 39))
@@ -338,40 +338,84 @@ kept_scores({"head2d": model, "terrain2d": walker, "powerlaw2d": smoother})
 #
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole: the field silenced, so that coarse values are read linearly; and its draws
-# replaced by a Gaussian of their mean and covariance. *Predict:* which costs more? `nfdlab ablate coarse_to_fine head2d` measured it; the table is kept with
-# the weights.
+# The same approach with a part taken away, on the same tasks as the whole: the field silenced, so that coarse values are read linearly; and
+# its draws replaced by a Gaussian of their mean and covariance. That is noise, as strong and as smooth as the draws, in place of the
+# texture that was learned. Two scores: the CRPS, at single points, and the energy score, of whole pictures (`08_stochastic_field`).
+# *Predict:* which part costs more, and in which score? `nfdlab ablate coarse_to_fine head2d` measured it; the table is kept with the weights.
 
 # %%
-worth = ablation.worth(ablation.kept("coarse_to_fine", "head2d"))["to full"]
+table = ablation.kept("coarse_to_fine", "head2d")
+worth, of_full = ablation.worth(table)["to full"], replace(table, reference=ablation.FULL, _boot={})
+costs = {arm: {metric: of_full.ratio(metric, arm).loc["mean"].tolist() for metric in ("crps", "energy")}
+         for arm in table.contestants if arm != ablation.FULL}
+shown = {arm: {f"{metric}, to the full approach": f"{value:.3f} [{low:.3f}, {high:.3f}]"
+               for metric, (value, low, high) in found.items()} for arm, found in costs.items()}
+display(pd.DataFrame(shown).T.style.set_caption(f"with 95 % intervals; {table.rows['task'].nunique()} tasks for each of "
+                                                + ", ".join(table.counts)))
 plots.worth("coarse_to_fine", "head2d")
 
 # %% [markdown]
-# **Here the field earns its place**: with coarse values read linearly the error is a fifth larger or more, above that of the best linear answer. A Gaussian of
-# the draws' mean and covariance costs a few percent at single points; what it costs the whole picture, a score at single points does not see.
+# **Here the field earns its place**: with coarse values read linearly the error is a fifth larger or more, above that of the best linear
+# answer, and the energy score agrees. Noise in place of the texture costs a few percent at single points, and about one percent by the
+# energy score. Is that all that the texture is worth? Tissue is smooth up to a border, so most steps from one voxel to the next are small
+# and some are large. We count the large ones, more than four times the median step of their picture. *Predict:* has a picture
+# with noise for texture more of them than the truth, or fewer?
+
+# %%
+share, power_ = {name: [] for name in ("truth", "a draw", "Gaussian")}, []
+for i in range(2 * tasks):
+    truth, _, found = asked(model, heads, Blocks(cells=4, parts=8), i, 24)
+    values, z = found(grid).cpu(), normals(seed, 24, (24,), "noise for texture", i)
+    mean = values.mean(0)
+    noise = mean + torch.einsum("nk,kpc->npc", z, values - mean) / 23**0.5  # a Gaussian of their mean and covariance
+    for name, some in zip(share, (truth(grid), values, noise), strict=True):
+        step = torch.cat([some.reshape(-1, 32, 32).diff(dim=d).flatten(1).abs() for d in (1, 2)], 1)
+        share[name].append((step > 4 * step.median(1, keepdim=True).values).float().mean())
+        power_.append(step.square().mean())
+share = {name: torch.stack(found) for name, found in share.items()}
+again = torch.randint(2 * tasks, (2000, 2 * tasks), generator=stream(seed, "patches drawn again"))
+large = {name: [(found.mean() / share["truth"].mean()).item(), *(
+    found[again].mean(1) / share["truth"][again].mean(1)).quantile(torch.tensor([0.025, 0.975])).tolist()]
+    for name, found in share.items()}
+figure, (axes,) = style.picture(1, 3, size=(8.6, 3.6))
+for ax, name, one in zip(axes, share, (truth(grid), values, noise), strict=True):
+    ax.imshow(one[0].reshape(32, 32), extent=(-1, 1, 1, -1), cmap=style.FIELD_MAP, vmin=low, vmax=high)
+    words = "" if name == "truth" else ": {:.2f} [{:.2f}, {:.2f}]".format(*large[name])
+    style.dress(ax, x=problem.card.axes[1], title=name + words)
+same = sum(power_[2::3]) / sum(power_[1::3])
+style.headline(figure, f"How many large steps, over the truth's ({2 * tasks} patches at ×8, with 95 % intervals);\n"
+               f"mean squared step of the Gaussian over that of a draw: {same:.2f}")
+figure
+
+# %% [markdown]
+# Fewer: its steps have the same power, but more of them are of middle size and fewer are large, so borders are washed out. Draws of the
+# model have about as many as the truth. Neither of the two scores says much about that: to see it one has to ask for it.
+# (Intervals: patches drawn again with replacement, 2000 times.)
 #
 # ## Where it breaks
 #
-# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are told
-# 0, or 0.3 (*augmentation* in the title). *Predict:* what do they make of the noise?
+# **Noisy coarse values, and nobody says so.** Coarse values carry noise of 0.3 of their standard deviation. The stages after them are given
+# the size 0, or the true one, 0.3 (*augmentation* in the title). *Predict:* what do they make of the noise?
 
 # %%
-truths, found = [heads.draw(1, seed=child(seed, "noisy", i)) for i in range(tasks)], {}
+many, truths, found = 2 * tasks, [heads.draw(1, seed=child(seed, "noisy", i)) for i in range(2 * tasks)], {}
 for level in (0.0, 0.3):
     for i, truth in enumerate(truths):
         noise = 0.3 * float(net.unit.std) * normals(seed, 1, (8, 8, 1), "noisy", i)[0]
         found.setdefault(level, []).append(model.refine(model.coarse(truth)[0] + noise, 8, seed=i, augmentation=level))
 values = {level: [f(grid).cpu() for f in fs] for level, fs in found.items()}
-error = {level: sum(crps(v, t(grid)[0]).item() for v, t in zip(vs, truths, strict=True)) / tasks
-         for level, vs in values.items()}
+each = {level: torch.stack([crps(v, t(grid)[0]) for v, t in zip(vs, truths, strict=True)]) for level, vs in values.items()}
+error = {level: scores.mean().item() for level, scores in each.items()}
+again = torch.randint(many, (2000, many), generator=stream(seed, "patches drawn again"))
+least, most = (each[0.0][again].mean(1) / each[0.3][again].mean(1)).quantile(torch.tensor([0.025, 0.975])).tolist()
 cover = {level: sum(((t(grid)[0] - v.mean(0)).square().mean() / v.var(0).mean()).sqrt().item()
-                    for v, t in zip(vs, truths, strict=True)) / tasks for level, vs in values.items()}
+                    for v, t in zip(vs, truths, strict=True)) / many for level, vs in values.items()}
 plots.pages(problem.card, {"truth": truths[0], "augmentation 0": found[0.0][0], "augmentation 0.3": found[0.3][0]},
-            title=f"CRPS {error[0.0]:.3f} at augmentation 0, {error[0.3]:.3f} at 0.3; "
-            f"error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f} ({tasks} patches)")
+            title=f"CRPS at augmentation 0 over that at 0.3: {error[0.0] / error[0.3]:.2f} [{least:.2f}, {most:.2f}];\n"
+            f"error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f} ({many} patches)")
 
 # %% [markdown]
-# Told 0, the model takes the noise for tissue, adds detail to it, and is too sure.
+# Given 0, the model takes the noise for tissue, adds detail to it, and is too sure.
 #
 # **×16 after training to ×4.** The second diffusion draws values on 32 × 32 points, ×4 of the 8 × 8 blocks. What lies between them is read by a field. A Gaussian
 # surface has no waves shorter than a twelfth of the box along either axis. *Predict:* is a draw of it, asked at 128 × 128, too rough or too smooth?
