@@ -113,6 +113,10 @@ CLAIMS = {
         "The best linear answer says that too, and knows no border": "ratio[4] < 0.95 and ratio[8] < 1.05",
         "**Here the field earns its place**": "worth['field silenced'] > max(1.15, worth['optimal_interpolation']) "
         "and 1.01 < worth['Gaussian draws'] < 1.12",
+        "Neither of the two scores says much about that": "costs['Gaussian draws']['crps'][0] < 1.07 and "
+        "costs['Gaussian draws']['energy'][2] < 1.03 and large['Gaussian'][2] < 0.75 "
+        "and abs(large['a draw'][0] - 1) < 0.2 and abs(same - 1) < 0.1",
+        "Given 0, the model takes the noise for tissue": "least > 1",
         "The regression bends where it should jump": "toy['a draw'] < 0.8 * toy['regression']",
         "and is too sure": "cover[0.0] > 1.15 and error[0.3] < error[0.0]",
         "creases are power where the truth has none": "off[4] > 4 * max(off[:2]) and extra > 10 and share < 1e-2",
@@ -142,6 +146,8 @@ CLAIMS = {
         "Nobody named two directions to the network": "odds['apart'].mean() < 0.12",
         "The regression stands nearly still": "toy['regression'] < 0.6 * toy['draws']",
         "**The network does the work**": "worth['optimal_interpolation'] > 4 and 1.1 < worth['Gaussian draws'] < 1.3",
+        "**On the film most is linear.**": "1.02 < of_film['network silenced'] < 1.12 < "
+        "of_film['optimal_interpolation']",
         "at which gap is most to gain": "real['ratio'].max() < 1",
         "nothing else can come out": "off['two discs'] > 2 * off['one disc']",
         "how large is the jump where one window ends": "step['each by itself'] > 3 * step['blended']"},
@@ -191,6 +197,10 @@ CLAIMS = {
     "10_sparse_features": {
         "*Predict:* where will the draws differ most?": "wide[1] > 1.2 * wide[0]",
         "giving the function back from either set is enough": "library['same shape, other points'] < 0.5",
+        "By CRPS the toy is between the best linear answer and the exact posterior":
+        "1 < ratio['toy'][0] < ratio['best linear answer'][0] < ratio['toy, points of another disc'][0]",
+        "The spline, which has met none, is\nthe better one here":
+        "lost.mean() > 2 * lost.sem() and found['draws with a hole'].mean() < 0.5",
         "Half a surface is where the tokens help most": "kept.loc[('half', 'tokens'), 'missed'] "
         "< 0.9 * kept.loc[('half', 'rbf'), 'missed']",
         "costs a tenth on solids and nothing that can be measured on outlines":
