@@ -198,7 +198,9 @@ CLAIMS = {
         "*Predict:* where will the draws differ most?": "wide[1] > 1.2 * wide[0]",
         "giving the function back from either set is enough": "library['same shape, other points'] < 0.5",
         "By CRPS the toy is between the best linear answer and the exact posterior":
-        "1 < ratio['toy'][0] < ratio['best linear answer'][0] < ratio['toy, points of another disc'][0]",
+        "1 < ratio['toy'][0] < ratio['best linear answer'][0]",
+        "Given the points of another disc its error is much larger":
+        "ratio['toy, points of another disc'][0] > 1.25 * ratio['toy'][0] and ratio['autoencoder, 48 points'][0] > 0.6",
         "The spline, which has met none, is\nthe better one here":
         "lost.mean() > 2 * lost.sem() and found['draws with a hole'].mean() < 0.5",
         "Half a surface is where the tokens help most": "kept.loc[('half', 'tokens'), 'missed'] "
