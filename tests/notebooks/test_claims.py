@@ -66,6 +66,18 @@ CLAIMS = {
         "and none of its draws is a digit": "generation['told apart'].iloc[0] < generation['told apart'].iloc[1] - 0.1",
         "which the lower error?": "score['ours'] < score['linear'] and model.about['scores']['crps']['64'] < 0.9",
         "only the pattern of the observations changed": "ratio['bicubic'] < 0.8 and ratio['best linear answer'] < 1",
+        "Both intervals lie below 1, so ours has the lower error":
+        "many == 12 and max(e[1] for e in ends.values()) < 1",
+        "`pigdm` has a lower error than the usual way, and takes\nthe most time. `dps` has a higher one":
+        "guided >= 12 and guiding['to']['pigdm'] < 1 < guiding['95 % from']['dps'] "
+        "and max(seconds, key=seconds.get) == 'pigdm'",
+        "These few digits cannot tell `linearised` from the usual way":
+        "guiding['95 % from']['linearised'] < 1 < guiding['to']['linearised']",
+        "lesson 05 needs no guidance, and its table shows lower errors on digits":
+        "nfd.load('sparse_conditional', 'digits2d').about['scores']['crps']['mean'] "
+        "< model.about['scores']['crps']['mean']",
+        "own mean and covariance costs nearly as much":
+        "1.15 < worth['Gaussian draws'] < worth['optimal_interpolation'] < 1.4",
         "stands for everything that was learned": "worth['optimal_interpolation'] > 1.1",
         "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
         "What if the field is not given\ntheir width?":
@@ -154,6 +166,13 @@ CLAIMS = {
     "07_adaptive_sampling": {
         'without its network the error is nearly three times as large':
         "2.5 < worth['network silenced'] < 3.2 and worth['Gaussian draws'] > 1.2",
+        "Looking where draws disagree leaves much less than looking at random":
+        "0.5 < factor['variance'][0] < 0.65 and factor['variance'][2] < factor['random'][1]",
+        "The model's factor is\nwithin two standard errors of the theory":
+        "abs(factors.loc['model', 'whole'] - theory) < 2 * factors.loc['model', 'error'] < 0.06 "
+        "and factors.loc['random', 'whole'] > 0.65",
+        "Searches that ask draws found at least as many hills as the grid and `adaptive` did":
+        "hills[['exact', 'model', 'model, mutual information']].min() >= hills[['grid', 'adaptive']].max()",
         "from then on it spends the\nrest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
         "2 * contact['looks on the hill', 'mean']['grid']",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
