@@ -208,7 +208,14 @@ CLAIMS = {
         "max(ratio['particles'], ratio['encoder']) < min(ratio['optimal_interpolation'], ratio['kriging'])",
         "How far apart are the two latents": "apart[32] < 0.2 and missed_at[128] < 0.05",
         "The bridge stays nearest to real ones": "min(off, key=off.get) == 'bridge'",
-        "Taking the networks away costs more than taking the shape of the distribution away":
+        "without it the error grows, and the whole interval lies above 1":
+        "tasks >= 3 and costs['diffusion silenced'][1] > 1",
+        "Field and weighing\nalone cannot be told from the best linear answer":
+        "costs['optimal_interpolation'][1] < costs['diffusion silenced'][0] < costs['optimal_interpolation'][2]",
+        "the interval of the Gaussian draws lies above 1, too":
+        "1 < costs['Gaussian draws'][1] and costs['Gaussian draws'][0] < costs['diffusion silenced'][0]",
+        "The latter costs exact draws something too": "worth['exact, Gaussian draws'] > 1.02 * worth['exact']",
+        "taking the networks away costs more than taking the shape of the distribution away":
         "worth['optimal_interpolation'] > 1.5 * worth['Gaussian draws']",
         "A further jump goes past the goal": "min(missed, key=missed.get) == 3 and missed[6] > 2 * missed[3]",
         "Too wide, and further from waves":
