@@ -48,7 +48,8 @@ CONFIGS = {
                                            "sharpness": 8.0, "jitter": 0.003, "frame_noise": 0.1,
                                            "field_share": 0.08, "widths": (96,), "depth": 4, "batch": 48,
                                            "encoder_width": 64, "encoder_depth": 3, "noise_draws": 2,
-                                           "late_levels": (0.05, 1.8), "late_share": 0.22},
+                                           "late_levels": (0.05, 1.8), "late_share": 0.22, "guide": "reweighted",
+                                           "num_particles": 64},
     ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 384, "reuse": 3, "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
@@ -64,6 +65,10 @@ CONFIGS = {
     ("stochastic_field", "step1d"): {"cells": 32, "points_per_cell": 4, "widths": (48, 48, 48), "steps": 12},
     ("adaptive_sampling", "step1d"): {"latent_channels": 3, "side": 256, "sharpness": 48.0},
     ("adaptive_sampling", "bump2d"): {"latent_channels": 4},
+    ("adaptive_sampling", "digits2d"): {"prior": "white", "latent": "lattice", "guide": "encoder", "cells": 14,
+                                        "widths": (48, 56), "depth": 2, "batch": 32, "encoder_width": 24, "memory": 8,
+                                        "field_width": 8, "queries": 16, "unconditional_share": 0.05, "lr": 2e-3,
+                                        "steps": 12},
 }
 # the same for pairs that train live and do not ship
 LIVE = {

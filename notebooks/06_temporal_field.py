@@ -157,6 +157,9 @@ figure
 # - $F$ alternates blocks *within* a frame and attention *between* the frames at each cell, which knows their distance in time (video diffusion, Ho et al. 2022).
 # - In training, frames are hidden at random: gaps, single sensors, scattered points, everything after a moment (MCVD, Voleti et al. 2022). So one network answers
 #   all these questions.
+# - For discs the draws are particles: 256 of them are weighted by how well their fields fit the observations, as far as leaves them worth 32, and 64 are
+#   multiplied and moved. A small network's draws are too wide where frames tell nearly all, and the weights mend that. (It counts the observations twice:
+#   draws that were right would become too narrow.)
 # - $f_z$, the **field**, decodes the latents at any moment: between the frames they are interpolated (cubic for discs, else linear), plus a learned correction.
 #
 # ## Smallest version

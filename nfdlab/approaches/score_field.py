@@ -22,7 +22,7 @@ from ..core.types import Budget, Card, LinearObservations, PointSource, Seen, So
 from ..diffusion.guidance import Measurement
 from ..inference.lattice import LatticeConfig, LatticeLosses, LatticeNetwork, LatticePosterior
 from ..inference.posterior import DecoderError, gain
-from ..training import Run, Stage
+from ..training import Run
 
 
 class ScoreFieldPosterior(LatticePosterior):
@@ -89,13 +89,12 @@ class ScoreField(LatticeConfig):
         run = Run(source, views, budget, seed, device, watch, whole=self.prior == "gaussian")
         net = run.build(self)
         learn = LatticeLosses(self, run, net)
-        learn.measure()
 
         def model() -> ScoreFieldPosterior:
             floor = DecoderError.record(learn.errors("floor"))
             return ScoreFieldPosterior(net, run.record("score_field", self, **floor), self.steps)
 
-        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr, model=model))
+        run.train(net, *learn.stages(model))
         return model()
 
 

@@ -22,7 +22,7 @@ from ..diffusion.denoiser import like, stratified_normals
 from ..diffusion.samplers import path
 from ..inference.lattice import LatticeConfig, LatticeLosses, LatticeNetwork, LatticePosterior
 from ..nn.networks import space_to_depth
-from ..training import Run, Stage
+from ..training import Run
 
 LEVELS, CHUNK = 4, 64        # noise levels of each function in the regression, and functions at a time
 RIDGE = 1e-4                 # of the mean square of the features
@@ -69,12 +69,11 @@ class StochasticField(LatticeConfig):
         run = Run(source, views, budget, seed, device, watch)
         net = run.build(self)
         learn = LatticeLosses(self, run, net)
-        learn.measure()
 
         def model() -> StochasticPosterior:
             return StochasticPosterior(net, run.record("stochastic_field", self), self.steps)
 
-        run.train(net, Stage("denoise", learn.denoise, net.parameters(), 1.0, self.lr, model=model))
+        run.train(net, *learn.stages(model))
         return model()
 
 

@@ -25,6 +25,7 @@ from .samplers import SamplerStep
 KEEP = 0.5               # effective share of the particles after each rise of the inverse temperature
 ACCEPTED = 0.25          # target acceptance rate: the stride grows above it, shrinks below
 FINAL = 0.3              # share of the rounds at temperature one, which only move
+MOVES = 2                # rounds of moves after draws were reweighted
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,23 @@ def annealed_smc(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Ten
                                  ((u, there), (x, arrived), (logs, likely), (known, knew)))
             stride = min(max(stride * math.exp(len(taken) / len(mine) - ACCEPTED), 0.005), 0.9)
         yield SMCStep(i, rounds, x.new_tensor(math.sqrt(1 / heat - 1)), x, x, u)
+
+
+@torch.no_grad()
+def reweighted(push: Callable[[Tensor], Tensor], log_likelihood: Callable[[Tensor], Tensor], noise: Tensor, *,
+               seed: int, count: int, pushed: Tensor | None = None) -> tuple[SMCStep, float]:
+    """Standard normals `noise` (N, …), pushed to draws -> `count` particles of their distribution times the likelihood
+    to the power of `heat`, as the last SMCStep, and `heat`.
+
+    `heat` is the highest power, up to one, at which N weighted draws are worth half of `count`: so much of a likelihood
+    as these draws can carry (adaptive tempering: Jasra et al. 2011). They are resampled and moved by `MOVES` rounds of
+    MCMC, after which hardly two are alike.
+    """
+    pushed = push(noise) if pushed is None else pushed
+    heat = _next_heat(log_likelihood(pushed).double(), 0.0, count / 2)
+    rounds = annealed_smc(push, lambda x: heat * log_likelihood(x), noise, seed=seed, rounds=MOVES, count=count,
+                          pushed=pushed)
+    return list(rounds)[-1], heat
 
 
 def _next_heat(logs: Tensor, heat: float, least: float) -> float:

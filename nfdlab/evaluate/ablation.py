@@ -8,6 +8,7 @@ The arms:
 - "Gaussian draws": a Gaussian of the draws' own mean and covariance in place of the draws; and the same of the exact
   posterior, "exact, Gaussian draws", which says what that costs where nothing else is wrong.
 - "other prior": the same approach with the other prior, where it is given.
+- "not reweighted": the denoiser's draws as they are, where they are weighted by the likelihood.
 
 Tables of shipped weights are kept as files in the package, each under a key: a hash of the weights, the problem and the
 setting. `nfdlab ablate APPROACH PROBLEM` makes one.
@@ -45,8 +46,8 @@ from .stamp import RULERS, cases_of
 from .table import compare
 
 FULL, NETWORK, FIELD, GAUSSIAN, OTHER = "full", "network silenced", "field silenced", "Gaussian draws", "other prior"
-EXACT_GAUSSIAN = "exact, Gaussian draws"
-ARMS = NETWORK, FIELD, GAUSSIAN, OTHER, EXACT_GAUSSIAN
+EXACT_GAUSSIAN, PLAIN = "exact, Gaussian draws", "not reweighted"
+ARMS = NETWORK, FIELD, GAUSSIAN, OTHER, PLAIN, EXACT_GAUSSIAN
 BASE = 128                           # draws whose mean and covariance a Gaussian takes
 TASKS, DRAWS = 30, 32                # of a table that is kept
 COLUMNS = ["contestant", "m", "task", "crps", "energy"]
@@ -183,9 +184,10 @@ def arms(fitted: TrainedModel, problem: Problem, other: TrainedModel | None = No
     """The arms of an approach's ablation on a problem, by name, with the exact posterior's and the best linear answer's
     beside them."""
     oracle, full = problem.oracle(), DrawnOnce(fitted)
+    reweighted = isinstance(fitted, LatentPosterior) and fitted.guide() == "reweighted"
     found = {FULL: full, NETWORK: silenced(fitted, "network", problem), FIELD: silenced(fitted, "field", problem),
              GAUSSIAN: GaussianDraws(full), EXACT_GAUSSIAN: None if oracle is None else GaussianDraws(oracle),
-             OTHER: other}
+             OTHER: other, PLAIN: fitted.using(guide="encoder") if reweighted else None}
     return {name: arm for name, arm in found.items() if arm is not None}
 
 

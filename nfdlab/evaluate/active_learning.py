@@ -11,6 +11,7 @@ from ..core.rng import child
 from ..core.types import Fields, Problem
 from ..observation.active import Search, interval
 from ..problems import held_out
+from .table import measured
 
 POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
 
@@ -21,7 +22,8 @@ def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int,
     """`looks` measurements by each of `rivals` on `tasks` functions: a row for each rival, task and number of looks.
 
     rivals[name] are keywords of a `Search`: `fitted`, `policy`, …. Columns: rival, task, looks, `rmse` of the mean of
-    `draws` draws, and, for one coordinate, `width` of the interval in which a step may be. A row every `every` looks.
+    `draws` draws, their `crps`, and, for one coordinate, `width` of the interval in which a step may be. A row every
+    `every` looks.
     """
     require_seed(seed), require_count(looks, "looks"), require_count(tasks, "tasks"), require_count(every, "every")
     require(len(rivals) > 0, must="rivals: at least one.", came=rivals, why="At least one search is required.",
@@ -37,15 +39,22 @@ def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int,
                 if m % every == 0 or m == looks:
                     low, high = interval(now.seen) if problem.d == 1 else (0.0, 0.0)
                     rows.append({"rival": name, "task": task, "looks": m, "width": high - low,
-                                 "rmse": score_now(now, truth, draws)})
+                                 **scores_now(now, truth, draws)})
     return pd.DataFrame(rows)
 
 
 @torch.no_grad()
-def score_now(search: Search, truth: Fields, draws: int = 64) -> float:
-    """Root mean square error, over the box, of the mean of `draws` draws of a search."""
+def scores_now(search: Search, truth: Fields, draws: int = 64) -> dict[str, float]:
+    """Of `draws` draws of a search, over the box: `rmse`, the root mean square error of their mean, and `crps`."""
     points = cell_centres(POINTS[search.d])
-    return float((search.draw(draws)(points).mean(0).cpu() - truth(points)[0]).square().mean().sqrt())
+    values, target = search.draw(draws)(points).cpu(), truth(points)[0].cpu()
+    rmse = (values.mean(0) - target).square().mean().sqrt()
+    return {"rmse": float(rmse), "crps": float(measured(values, target, search.d, ("crps",))["crps"])}
+
+
+def score_now(search: Search, truth: Fields, draws: int = 64) -> float:
+    """The `rmse` of `scores_now`."""
+    return scores_now(search, truth, draws)["rmse"]
 
 
 def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:

@@ -6,6 +6,7 @@ sampler takes the lattice from noise to data; then any query asks the last latti
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from ..core import single
 from ..core.checks import require
 from ..core.config import NetworkConfig
 from ..core.grid import between_points, cell_centres, grid_values, interpolate, to_grid
-from ..core.types import Fields, ObservationBatch
+from ..core.types import Fields, Fitted, ObservationBatch
 from ..diffusion.denoiser import Conditioning, DenoiseFn, Denoiser, GaussianPrior, like, stratified_normals
 from ..diffusion.noise import LatticeNoise
 from ..encoders.grid_channels import SetConv
@@ -25,6 +26,7 @@ from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..latents.two_stage import LatentLosses
 from ..nn.networks import GridEncoder, Standardise, depth_to_space, space_to_depth, zeroed
 from ..nn.unet import UNet
+from ..training import Stage
 from .posterior import LatentNetwork, LatentPosterior
 
 LEAST_OPEN = 1e-3    # of what a linear reading leaves open between lattice points, in standard deviations
@@ -132,6 +134,11 @@ class LatticeDenoiser(LatentNetwork):
         """The scale of what the field adds at coords (…, d): 0 at the lattice, most halfway between its points."""
         return between_points(coords, self.side) * self.open
 
+    def given(self, conditioning: Conditioning) -> DenoiseFn:
+        """D(z, sigma) of latents, for a conditioning: their noise is white, that of the function at the lattice L."""
+        D, noise = super().given(conditioning), self.noise
+        return D if noise.white else lambda z, sigma: noise.whiten(D(noise.colour(z), sigma))
+
     def prepare(self, latent: Tensor, conditioning: Conditioning, sigma=None) -> tuple[Tensor, ...]:
         """Noisy latents at sigma, by default the lowest, for all queries: D at the lattice and the field's features."""
         sigma = self.denoiser.noise_levels.low if sigma is None else sigma
@@ -220,11 +227,6 @@ class LatticePosterior(LatentPosterior):
         """Where noisy functions are known: (N, d)."""
         return cell_centres(self.net.shape[1:])
 
-    def denoiser(self, conditioning: Conditioning | None = None) -> DenoiseFn:
-        """D(z, sigma) of the prior, or of a conditioning."""
-        D, noise = super().denoiser(conditioning), self.net.noise
-        return D if noise.white else lambda z, sigma: noise.whiten(D(noise.colour(z), sigma))
-
     @torch.no_grad()
     def encode(self, fields: Fields) -> Tensor:
         """Fields -> their latents (n, c, *side)."""
@@ -246,6 +248,11 @@ class LatticeLosses(LatentLosses):
         functions, values = self.batch(128, use)
         points = self.run.points(functions, self.config.queries, use).to(self.run.device)
         return (interpolate(values, points.coords) - points.values) * points.mask[..., None]
+
+    def stages(self, model: Callable[[], Fitted]) -> tuple[Stage]:
+        """Measure, then denoise; there is a `model` to draw from all the time."""
+        self.measure()
+        return (Stage("denoise", self.denoise, self.net.parameters(), 1.0, self.config.lr, model=model),)
 
     def denoise(self, i: int) -> Tensor:
         """Denoise functions, at the lattice and at free points, given observations or, at times, none."""

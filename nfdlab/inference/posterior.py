@@ -19,7 +19,7 @@ from ..core.types import Fields, LinearObservations, ObservationBatch, Observati
 from ..diffusion.denoiser import NOTHING, Conditioning, DenoiseFn, Denoiser, GaussianPrior
 from ..diffusion.guidance import Measurement, dps, gauss_newton, linearised, pigdm, tweedie
 from ..diffusion.samplers import METHODS, SamplerStep, fresh_noise, path
-from ..diffusion.smc import annealed_smc
+from ..diffusion.smc import annealed_smc, reweighted
 from ..gaussian.karhunen_loeve import LatentGaussian
 from ..training import Undertrained
 
@@ -27,6 +27,8 @@ LARGEST = 1e6                               # of observed values and noise level
 CHUNK = 32_768                              # values decoded at a time while gradients are taken
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
+CONDITIONAL = 4                             # conditional draws for each particle, where they are reweighted
+AMORTISED = ("encoder", "reweighted")       # guides that condition the denoiser on the observations
 GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "gaussian_pigdm", "dps")
 KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
 
@@ -174,6 +176,10 @@ class LatentNetwork(nn.Module):
         """Observations of b functions -> conditioning of the denoiser and the decoder."""
         return NOTHING
 
+    def given(self, conditioning: Conditioning) -> DenoiseFn:
+        """D(x, sigma) of latents, for a conditioning."""
+        return self.denoiser.given(conditioning)
+
     def prepare(self, latent: Tensor, conditioning: Conditioning = NOTHING) -> tuple[Tensor, ...]:
         """What the decoder computes once for latents (n, *shape), before any query: tensors (n, …)."""
         return (latent,)
@@ -228,9 +234,10 @@ class AutoencoderNetwork(LatentNetwork):
 class LatentPosterior(TrainedModel):
     """A trained latent diffusion: observations -> draws of the latent -> fields.
 
-    Diffusion runs over x (n, *shape). With the guide "encoder" the denoiser is conditioned on the observations; any
-    other guide pulls the prior through the decoder. `about` holds in "config" the usual guide, in "floor" the root
-    mean square reconstruction error in units of the values, and in "decoder_error" the same as a DecoderError.
+    Diffusion runs over x (n, *shape). With the guide "encoder" the denoiser is conditioned on the observations; with
+    "reweighted" its draws are weighted by the likelihood, too; any other guide pulls the prior through the decoder.
+    `about` holds in "config" the usual guide, in "floor" the root mean square reconstruction error in units of the
+    values, and in "decoder_error" the same as a DecoderError.
     """
 
     net: LatentNetwork
@@ -247,12 +254,12 @@ class LatentPosterior(TrainedModel):
         """A guide by name; None is the usual one, for what was seen if that matters. Those that go through the decoder
         need its error, which not all amortised approaches record."""
         name = self.about["config"].get("guide", "encoder") if name is None else name
-        known = ("encoder",) * self.net.amortised + GUIDES * ("floor" in self.about)
+        known = AMORTISED[:1 + ("floor" in self.about)] * self.net.amortised + GUIDES * ("floor" in self.about)
         return require_name(name, known, "guide")
 
     def require_seen(self, seen: Seen | None, guide: str) -> Seen | None:
         """`seen`, if it can enter by this guide: an encoder reads observations at points only."""
-        return self.accepted(seen, linear=guide != "encoder")
+        return self.accepted(seen, linear=guide not in AMORTISED)
 
     @torch.no_grad()
     def conditioning(self, seen: Observations | None) -> Conditioning:
@@ -267,7 +274,7 @@ class LatentPosterior(TrainedModel):
 
     def denoiser(self, conditioning: Conditioning | None = None) -> DenoiseFn:
         """D(x, sigma) of the prior, or of a conditioning."""
-        return self.net.denoiser.given(self.unconditional if conditioning is None else conditioning)
+        return self.net.given(self.unconditional if conditioning is None else conditioning)
 
     def sigmas(self, steps: int) -> Tensor:
         """The noise levels that a sampler visits: (steps + 1,)."""
@@ -292,8 +299,8 @@ class LatentPosterior(TrainedModel):
             denoise = self.denoiser()
         elif guide == "encoder":
             denoise = self.denoiser(self.conditioning(seen))
-        elif guide == "particles":
-            return self._particles(seen.sorted(), n, seed, steps, sampler)
+        elif guide in ("particles", "reweighted"):
+            return getattr(self, f"_{guide}")(seen.sorted(), n, seed, steps, sampler)
         else:
             denoise = self._guided(self.measurement(seen.sorted()), guide)
         return self.sample(denoise, n, self.net.shape, self.sigmas(steps), seed=seed, sampler=sampler)
@@ -301,7 +308,7 @@ class LatentPosterior(TrainedModel):
     def fields(self, seen: Seen | None, x: Tensor, guide: str | None = None) -> EvaluatedFields:
         """x (n, *shape) of the path -> the functions they stand for."""
         guide, x = self.guide(guide, seen), self.require_latent(x)
-        conditioned = self.require_seen(seen, guide) is not None and guide == "encoder"
+        conditioned = self.require_seen(seen, guide) is not None and guide in AMORTISED
         conditioning = self.conditioning(seen) if conditioned else self.unconditional
         return self.decode(x, conditioning)
 
@@ -361,15 +368,19 @@ class LatentPosterior(TrainedModel):
         return log_density
 
     def push(self, steps: int, sampler: str) -> tuple[Callable[[Tensor], Tensor], int]:
-        """The prior's sampler as a map from normals (n, s, *shape) to x, and s: one, or one more a step with
-        `ancestral`, which adds fresh noise."""
-        sigmas, denoise = self.sigmas(steps), self.denoiser()
+        """The prior's sampler as a map from normals (n, s, *shape) to x, and s."""
+        run, s = self.flow(steps, sampler)
+        return lambda u: last(run(u)), s
 
-        def run(u: Tensor) -> Tensor:
+    def flow(self, steps: int, sampler: str,
+             conditioning: Conditioning | None = None) -> tuple[Callable[[Tensor], Iterator[SamplerStep]], int]:
+        """The sampler, of the prior or of a conditioning, as a map from normals (n, s, *shape) to a SamplerStep a step,
+        and s: one, or one more a step with `ancestral`, which adds fresh noise."""
+        sigmas, denoise = self.sigmas(steps), self.denoiser(conditioning)
+
+        def run(u: Tensor) -> Iterator[SamplerStep]:
             noise = None if sampler != "ancestral" else lambda i, x: u[:, 1 + i]
-            for step in path(denoise, sigmas[0] * u[:, 0], sigmas, method=sampler, noise=noise):
-                x = step.x
-            return x
+            return path(denoise, sigmas[0] * u[:, 0], sigmas, method=sampler, noise=noise)
 
         return run, 1 + (steps if sampler == "ancestral" else 0)
 
@@ -391,11 +402,38 @@ class LatentPosterior(TrainedModel):
         config = self.about["config"]
         count, rounds = config.get("num_particles", NUM_PARTICLES), config.get("rounds", ROUNDS)
         run, (noise, pushed) = self.push(steps, sampler)[0], self.bank(CANDIDATES * count, steps, sampler, seed=0)
-        rng = stream(seed, "members")
-        members = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
+        mine = members(count, n, seed)
         for step in annealed_smc(run, self.log_likelihood(seen), noise, seed=seed, rounds=rounds, count=count,
                                  pushed=pushed):
-            yield replace(step, x=step.x[members], denoised=step.denoised[members])
+            yield replace(step, x=step.x[mine], denoised=step.denoised[mine])
+
+    def _reweighted(self, seen: Observations, n: int, seed: int, steps: int, sampler: str) -> Iterator[SamplerStep]:
+        """Conditional draws as they form, then particles made of them by `reweighted`, of a number that does not depend
+        on n. For networks whose draws are wider than the posterior: what they know of the observations is counted
+        twice, so that draws that are right become narrower."""
+        count = self.about["config"].get("num_particles", NUM_PARTICLES)
+        run, s = self.flow(steps, sampler, self.conditioning(seen))
+        noise = normals(seed, CONDITIONAL * count, (s, *self.net.shape), "white").to(self.device)
+        first = torch.arange(n) % len(noise)                                        # shown while they form
+        for step in run(noise):
+            if step.index < step.total - 1:
+                yield replace(step, x=step.x[first], denoised=step.denoised[first])
+        x = reweighted(lambda u: last(run(u)), self.log_likelihood(seen), noise, seed=seed, count=count,
+                       pushed=step.x)[0].x[members(count, n, seed)]
+        yield replace(step, x=x, denoised=x)
+
+
+def last(steps: Iterator[SamplerStep]) -> Tensor:
+    """The x at which a sampler ends."""
+    for step in steps:
+        x = step.x
+    return x
+
+
+def members(count: int, n: int, seed: int) -> Tensor:
+    """Which of `count` particles n draws are: indices (n,), each once before any is there twice."""
+    rng = stream(seed, "members")
+    return torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]
 
 
 class AutoencoderPosterior(LatentPosterior):

@@ -146,6 +146,12 @@ class Search:
         return now
 
 
+def planned(places: Tensor) -> Callable[[Search, int], Tensor]:
+    """A policy that reads nothing: the places (m, d), in their order. `Search(...).ask(m)`, of a Gaussian's draws, are
+    the greedy ones for that Gaussian, whose variance no reading changes."""
+    return lambda search, k: places[search.m:search.m + k]
+
+
 def best(found: Tensor) -> int:
     """Index of the highest value (p,); of several equal ones (a plateau between the steps of draws) the middle one."""
     top = found.max()

@@ -23,6 +23,7 @@ from ..diffusion.samplers import fresh_noise, path
 from ..evaluate.calibration import interval
 from ..evaluate.scores import crps
 from ..exact.posterior import Exact
+from ..inference.posterior import LatentPosterior
 from ..observation.observing import observe
 from ..problems import held_out
 from .page import Window, shown, slice_of, window_points
@@ -52,6 +53,11 @@ class Comparison:
     reference_name: str
     rival: Fitted | None = None
     rival_name: str = ""
+
+    def quick(self) -> "Comparison":
+        """For a first picture: draws of the model's denoiser as they are, where they are to be reweighted."""
+        plain = isinstance(self.model, LatentPosterior) and self.model.guide() == "reweighted"
+        return replace(self, model=self.model.using(guide="encoder")) if plain else self
 
 
 @dataclass(frozen=True, eq=False)

@@ -91,7 +91,7 @@ def record(names: list[str]) -> None:
             kept |= {f"observed/{problem}_x": places.numpy(), f"observed/{problem}_y": values.numpy()}
             recorded.cache_clear(), np.savez_compressed(GOLDEN, **kept)
         kept = {key: value for key, value in kept.items() if not key.startswith(f"{name}/")}
-        resampled = fitted.about["config"].get("guide") == "particles"
+        resampled = fitted.about["config"].get("guide") in ("particles", "reweighted")
         for what in ("prior", "guided" if resampled else "conditional"):
             for seed in range(3):
                 found = drawn(fitted, problem, what, seed).numpy()

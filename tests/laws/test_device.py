@@ -24,7 +24,7 @@ from nfdlab.diffusion.guidance import METHODS, Measurement, linearised, repaint
 from nfdlab.diffusion.samplers import fresh_noise
 from nfdlab.diffusion.smc import annealed_smc
 from nfdlab.evaluate.ablation import silenced
-from nfdlab.inference.posterior import GUIDES, DecoderError, LatentPosterior
+from nfdlab.inference.posterior import AMORTISED, GUIDES, DecoderError, LatentPosterior
 
 STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
@@ -74,7 +74,8 @@ def draws(fitted, ask: dict):
 
 def guides(fitted: LatentPosterior) -> list[str]:
     """Those that its weights allow."""
-    return ["encoder"] * fitted.net.amortised + [g for g in GUIDES if "floor" in fitted.about]
+    known = "floor" in fitted.about
+    return list(AMORTISED[:1 + known]) * fitted.net.amortised + list(GUIDES) * known
 
 
 def extras(fitted, ask: dict):

@@ -12,8 +12,8 @@ from nfdlab.core.rng import child, normals, seeded, stream
 from nfdlab.core.types import Observations
 from nfdlab.diffusion.denoiser import Denoiser, GaussianPrior, WhitePrior
 from nfdlab.diffusion.guidance import linearised
-from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled
-from nfdlab.exact.normal import Normal
+from nfdlab.diffusion.smc import _moved, _next_heat, annealed_smc, resampled, reweighted
+from nfdlab.exact.normal import Normal, effective_sample_size
 from nfdlab.inference.posterior import GUIDES, DecoderError, LatentNetwork, LatentPosterior
 from nfdlab.nn.networks import MLP
 
@@ -46,6 +46,24 @@ def test_particles_draw_a_gaussian_posterior(s):
         torch.randn(1024, 3, generator=stream(k, "noise"), dtype=F64), seed=k, count=256)) for k in range(40)])
     assert off(clouds.mean(1), exact.mean) < 4.5
     assert off((clouds - exact.mean).square().mean(1), exact.std**2) < 4.5
+
+
+@pytest.mark.parametrize("s", [2.0, 0.05])
+def test_reweighted_draws_have_as_much_of_the_likelihood_as_they_carry(s):
+    """Standard normals, y = 1 measured with noise s: the particles are those of the likelihood to the power of `heat`,
+    N(h y/(s² + h), s²/(s² + h)), within 4.5 standard errors of 40 clouds; at that power the draws are worth half as
+    many as there are particles, or it is one, where all of it is carried. More than half of the particles differ."""
+    clouds, off_heat = [], []
+    for k in range(40):
+        u = torch.randn(512, 1, generator=stream(k, "noise"), dtype=F64)
+        step, heat = reweighted(lambda u: 1 * u, lambda x: -0.5 * ((x[:, 0] - 1) / s).square(), u, seed=k, count=128)
+        size = effective_sample_size(heat * -0.5 * ((u[:, 0] - 1) / s).square())
+        assert heat == 1 and size > 64 if s > 1 else size == pytest.approx(64, rel=1e-3)
+        assert len(step.x.unique()) > 64 and len(step.x) == 128
+        clouds.append(step.x[:, 0] - heat / (s**2 + heat))
+        off_heat.append(clouds[-1].square().mean() / (s**2 / (s**2 + heat)))
+    assert off(torch.stack([c.mean() for c in clouds]), 0.0) < 4.5
+    assert off(torch.stack(off_heat), 1.0) < 4.5
 
 
 def test_particles_find_two_modes_in_their_proportion():

@@ -177,6 +177,8 @@ CLAIMS = {
         "2 * contact['looks on the hill', 'mean']['grid']",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
         "so a grid is better": "excess['exact, variance'].mean() > 0",
+        "Looking where draws disagree leaves clearly less error than looking at random":
+        "share[0, 0] < 0.85 and high[0] < 1 and share[0, 1] < share[0, 2] + 0.05",
         "what share must be asked": "asked < 0.05 * pixels**2 and off.max() <= own",
         "draws jump anywhere, and looks go where the answer is known": "left['dps']['interval left'] > "
         "1.5 * left['particles']['interval left']"},
@@ -193,8 +195,15 @@ CLAIMS = {
         "abs(many['with neighbours'] / many['fresh sawtooths'] - 1) < 0.3",
         "the network is needed": "worth['sawtooth1d']['optimal_interpolation'] > 2",
         "there the linear part is everything": "abs(worth['gp1d']['network silenced'] - 1) < 0.05",
-        "The error is many times what both parts say together":
-        "doubt['twice the pitch'][2] > 2 * (doubt['twice the pitch'][0]**2 + doubt['twice the pitch'][1]**2) ** 0.5"},
+        "The error is many times larger, and more than both parts together say":
+        "rise['error of the mean'] > 2.5 and doubt['error of the mean'].iloc[1] - error['error of the mean'].iloc[1] > "
+        "1.5 * (doubt['aleatoric'].iloc[1]**2 + doubt['epistemic'].iloc[1]**2) ** 0.5",
+        "The epistemic part hardly rises": "rise['epistemic'] < 1.6",
+        "The misfit does rise": "doubt['misfit'].iloc[1] - error['misfit'].iloc[1] > "
+        "2 * (doubt['misfit'].iloc[0] + error['misfit'].iloc[0])",
+        "ours cannot be told from exact by any of the three": "all(ours_[f'{s}_low'] < 1 < ours_[f'{s}_high'] "
+        "for s in scores)",
+        "the *largest* value of a draw is a little too high": "top < 0.6"},
     "09_modulated_field": {
         "For waves the kind lives in the first layer":
         "first['as A'] > 0.6 and first['as B'] < 0.1 and turns['families1d'] == 1",

@@ -24,7 +24,12 @@ def small(**knobs):
     return nfd.train(AdaptiveSampling(**{**SMALL, **knobs}), "step1d", budget=nfd.Budget(steps=4), device="cpu")
 
 
-@pytest.mark.parametrize("knobs", [{}, {"prior": "white"}, {"guide": "linearised", "latent_channels": 2, "side": 32}])
+LATTICE = {"latent": "lattice", "guide": "encoder", "prior": "white", "cells": 8, "widths": (16,), "depth": 1,
+           "encoder_width": 8, "memory": 4, "field_width": 8}
+
+
+@pytest.mark.parametrize("knobs", [{}, {"prior": "white"}, {"guide": "linearised", "latent_channels": 2, "side": 32},
+                                   LATTICE])
 def test_ask_is_the_acquisition_of_its_own_draws(knobs):
     """By any acquisition function, prior and guide; latents have the shape that the network says."""
     model, candidates = small(**knobs), nfd.cell_centres((12,))
@@ -52,6 +57,22 @@ def test_a_search_keeps_its_particles():
     assert isinstance(small(), HasSequential)
     now = Search(small(), d=1, seed=0).run(truth, 2)
     assert now.particles.seen.m == 2 and Search(small(), d=1, seed=0, carry=False).run(truth, 1).particles is None
+
+
+def test_on_a_lattice_nothing_is_carried():
+    """The denoiser is given all that was read, so a search draws anew, and its draws are those of the model."""
+    truth, model = problems.get("step1d").draw(1, seed=3), small(**LATTICE)
+    now, points = Search(model, d=1, seed=0).run(truth, 2), nfd.cell_centres((12,))
+    assert now.particles is None and model.sequential(seed=0) is None
+    again = model.draw(now.seen, 3, seed=5)(points)
+    assert not torch.equal(again, model.draw(None, 3, seed=5)(points))
+    assert torch.equal(again, model.draw(now.seen, 3, seed=5)(points))
+
+
+@pytest.mark.parametrize("knobs", [{"latent": "lattice"}, {"guide": "encoder"}, {**LATTICE, "noise_lengthscale": 0.1}])
+def test_a_guide_that_the_latent_does_not_have_is_refused(knobs):
+    with pytest.raises(ValueError, match="why:"):
+        AdaptiveSampling(**knobs)
 
 
 def test_an_unknown_prior_is_refused():

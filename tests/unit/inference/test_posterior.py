@@ -1,8 +1,27 @@
 """Posteriors of latent diffusion: which guides are open."""
 
 import pytest
+import torch
 
 import nfdlab as nfd
+
+
+def test_reweighted_draws_meet_the_observations_more_closely():
+    """They form as those of the encoder do; the last step weights four times as many as there are particles. Their
+    misfit is smaller; n draws are the first of more; of no observations they are the prior's."""
+    problem, points = nfd.problems.get("moving_disc2dt"), nfd.cell_centres((4, 8, 8))
+    model = nfd.load("temporal_field", "moving_disc2dt", device="cpu").using(guide="reweighted", num_particles=16)
+    seen = nfd.observe(problem.draw(1, seed=3), nfd.patterns.Random(count=64), noise_std=0.05, seed=1)
+    plain, steps = model.using(guide="encoder"), list(model.path(seen, 3, seed=2, steps=4))
+    for one, other in zip(plain.path(seen, 3, seed=2, steps=4), steps[:-1], strict=False):
+        torch.testing.assert_close(one.x, other.x, rtol=0, atol=1e-4 * float(one.x.abs().max()))
+    few, many = (model.draw(seen, n, seed=2, steps=4) for n in (3, 16))
+    assert torch.equal(model.fields(seen, steps[-1].x)(points), few(points))
+    torch.testing.assert_close(few(points), many(points)[:3], rtol=0, atol=1e-5)
+    misfit = [float((f.draw(seen, 16, seed=2, steps=4)(seen.coords) - seen.values).square().mean())
+              for f in (plain, model)]
+    assert misfit[1] < 0.8 * misfit[0]
+    assert torch.equal(model.draw(None, 2, seed=2, steps=4)(points), plain.draw(None, 2, seed=2, steps=4)(points))
 
 
 def test_a_guide_through_the_decoder_needs_its_error():

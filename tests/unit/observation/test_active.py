@@ -10,7 +10,7 @@ from nfdlab.core.acquisition import ACQUISITIONS, acquisition, conditioned
 from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.rng import normals
 from nfdlab.core.types import Observations
-from nfdlab.observation.active import POLICIES, Search, best, interval
+from nfdlab.observation.active import POLICIES, Search, best, interval, planned
 
 
 def test_the_exact_posterior_bisects():
@@ -53,6 +53,19 @@ def test_a_place_with_wrong_draws_is_not_measured_again():
     assert len(looks.unique()) == 4 and float(looks.abs().max()) < 0.03
     again = Search(Stubborn(0.5), d=1, seed=0, noise_std=1.0).run(truth, 4).seen.coords[:, 0]
     assert len(again.unique()) == 1
+
+
+def test_a_plan_of_a_gaussian_is_what_it_would_have_looked_at():
+    """No reading changes a Gaussian's variance: the places planned from prior draws are those of a search that reads,
+    up to the spread of 256 draws; and a plan is followed whatever is read."""
+    gauss = problems.get("gp1d")
+    plan = Search(gauss.oracle(), d=1, seed=0, draws=256).ask(4)
+    followed = Search(gauss.oracle(), d=1, seed=1, policy=planned(plan)).run(gauss.draw(1, seed=2), 4)
+    assert torch.equal(followed.seen.coords, plan)
+    seen = [Search(gauss.oracle(), d=1, seed=0, draws=256).run(gauss.draw(1, seed=s), 4).seen.coords for s in (2, 3)]
+    assert torch.equal(seen[0][:1], plan[:1])
+    spread = [gauss.oracle().moments(Observations(c, 0 * c, 0.05), nfd.cell_centres((64,)))[1] for c in (plan, *seen)]
+    assert all(float(s.mean()) == pytest.approx(float(spread[0].mean()), rel=0.1) for s in spread[1:])
 
 
 def test_a_batch_is_spread_and_starts_like_a_single_measurement():
