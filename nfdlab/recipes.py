@@ -58,7 +58,7 @@ CONFIGS = {
                                         "noise_draws": 1, "steps": 8},
     ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
                                         "steps": 8},
-    ("modulated_field", "styles2d"): {"modulate": "shift", "field_batch": 16, "field_share": 0.25},
+    ("modulated_field", "styles2d"): {"modulate": "shift", "points": 2048, "field_batch": 6, "field_share": 0.4},
     ("stochastic_field", "gp1d"): {"prior": "gaussian", "widths": (32, 48), "depth": 1, "batch": 24,
                                    "encoder_width": 24, "memory": 8, "field_width": 16, "steps": 12},
     ("stochastic_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "widths": (64, 64, 72), "steps": 6},
@@ -92,7 +92,7 @@ SMALL = {"coarse_to_fine": {"coarse_widths": (32,), "widths": (32, 32), "depth":
          "stochastic_field": {"widths": (32, 48), "depth": 1, "batch": 24, "encoder_width": 24, "field_width": 16}}
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
-    ("modulated_field", "styles2d"): {"batch": 16, "field_batch": 16},
+    ("modulated_field", "styles2d"): {"batch": 16, "field_batch": 16, "points": 512},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
 SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}

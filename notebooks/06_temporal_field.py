@@ -311,8 +311,8 @@ display(plots.worth("temporal_field", "moving_disc2dt"), plots.worth("temporal_f
 
 
 # %% [markdown]
-# **The network does the work** on discs: the best linear answer has several times its error. A Gaussian in place of the draws costs a fifth: a disc is at one place or at
-# another, and a Gaussian of both is a ghost again. Still, the exact posterior is several times better where frames tell nearly all (see the table): what is left is
+# **The network does the work** on discs: the best linear answer has several times its error. A Gaussian in place of the draws costs an eighth: a disc is at one place or at
+# another, and a Gaussian of both is a ghost again. Draws that are not weighted have more than a third more error ("not reweighted"). Still, the exact posterior is several times better where frames tell nearly all (see the table): what is left is
 # how precisely a small network can say where a disc is.
 #
 # **On the film most is linear.** "Network silenced" is what the networks are shown, the best linear answer on cosines, drawn by itself: already better than optimal

@@ -38,7 +38,7 @@ guess: int = 8  # your prediction, see the first picture
 guess_toy: float = 0.5  # your prediction, see the smallest version
 guess_model: float = 0.5  # your prediction, see the library's version
 spent: int = 20  # how many pixels of a digit are looked at
-written: int = 8  # how many digits the numbers are averaged over
+written: int = 6  # how many digits the numbers are averaged over
 guess_digit: float = 0.5  # your prediction, see the digits
 
 # %%
@@ -421,26 +421,26 @@ linear, pixel = nfd.baselines.get("optimal_interpolation", digits), nfd.cell_cen
 plan = planned(Search(linear, d=2, seed=seed, draws=256, candidates=pixel).ask(spent))
 ways = {"where draws disagree": "variance", "planned": plan, "grid": "grid", "random": "random"}
 ways = {name: {"fitted": painter, "policy": way, "candidates": pixel} for name, way in ways.items()}
-drawn = learning_curves(ways, digits, looks=spent, tasks=written, seed=seed, every=5, draws=32)
+drawn = learning_curves(ways, digits, looks=spent, tasks=written, seed=seed, every=spent, draws=32)
 crps = drawn[drawn["looks"] == spent].pivot(index="task", columns="rival", values="crps")[list(ways)]
 again = torch.cat([torch.arange(written)[None], torch.randint(written, (1000, written), generator=stream(seed, "again"))])
-share = torch.tensor(crps.to_numpy())[again].mean(1)
-share = share / share[:, 3:]
+rest = torch.tensor(crps.to_numpy())[again].mean(1)
+rest = rest / rest[:, 3:]
 digit, side = digits.draw(1, seed=seed + 4), nfd.cell_centres((56, 56)).flip(-1) * torch.tensor([1.0, -1.0])
 figure, (axes,) = style.picture(1, 4, size=(12.6, 3.2))
-for name, part in drawn.groupby("rival", sort=False):
-    axes[0].plot(part.groupby("looks")["crps"].mean(), "o-", ms=3, color=style.colours_of(ways)[name], label=name)
-style.dress(axes[0], title=f"mean of {written} digits", x="looks", y="CRPS")
-style.legend(axes[0], fontsize=7)
+axes[0].plot(crps.to_numpy().T, "o-", ms=3, lw=style.THIN, color=style.FAINT)
+axes[0].plot(crps.mean().to_numpy(), "o-", color=style.MODEL)
+axes[0].set_xticks(range(len(ways)), ["disagree", *list(ways)[1:]])
+style.dress(axes[0], title=f"{written} digits, and their mean", y=f"CRPS after {spent} looks")
 aim = digit(side)[0, :, 0]
 for ax, name in zip(axes[1:], ("truth", "where draws disagree", "planned"), strict=True):
     now = Search(d=2, seed=seed, looks=spent, **ways.get(name, ways["grid"]))
     now = now if name == "truth" else now.run(digit)
     values = aim[None] if name == "truth" else now.draw(64)(side)[..., 0].cpu()
     show_posterior(ax, now, side, values, window, name, style.INK, digits.card.axes, aim)
-low, high = share[1:].quantile(torch.tensor([0.025, 0.975]).double(), 0)
+below, above = rest[1:].quantile(torch.tensor([0.025, 0.975]).double(), 0)
 style.headline(figure, f"After {spent} looks, CRPS as a share of random's: " + ", ".join(
-    f"{name} {share[0, k]:.2f} [{low[k]:.2f}, {high[k]:.2f}]" for k, name in enumerate(list(ways)[:3])) + f"; you said {guess_digit:.2f}")
+    f"{name} {rest[0, k]:.2f} [{below[k]:.2f}, {above[k]:.2f}]" for k, name in enumerate(list(ways)[:3])) + f"; you said {guess_digit:.2f}")
 figure
 
 # %% [markdown]
