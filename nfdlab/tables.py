@@ -61,12 +61,22 @@ def approach_list(root: Path) -> str:
 
 def work(root: Path) -> str:
     """Who does the work: of each pair whose ablation is kept, its skill, and its CRPS with a part taken away."""
+    return "\n\n".join(_worked())
+
+
+def idle(root: Path) -> str:
+    """Where the network adds nothing, in a sentence."""
+    return _worked()[1]
+
+
+def _worked() -> tuple[str, str]:
+    """The table of `work`, and the sentence of `idle`."""
     from dataclasses import replace
 
     from .evaluate import ablation
     from .evaluate.skill import LINEAR, skill
 
-    rows, idle = [], []
+    rows, without = [], []
     for approach, problem in store.shipped():
         if not (ablation.folder() / f"{approach}--{problem}.csv").exists():
             continue
@@ -83,14 +93,14 @@ def work(root: Path) -> str:
         exact = ratio(kept, ablation.EXACT_GAUSSIAN)
         own = skill(kept, ablation.FULL)
         if own.nothing_to_gain or silent is not None and silent[1] <= 1:
-            idle.append(f"`{approach}` on `{problem}`")
+            without.append(f"`{approach}` on `{problem}`")
         rows.append([f"`{approach}`", f"`{problem}`" + ("" if kept.reference == "exact" else f" (to {kept.reference})"),
                      shown(ratio(kept, ablation.FULL)), f"{ratio(kept, LINEAR)[0]:.2f}", own.short, shown(silent),
                      shown(ratio(of_full, ablation.FIELD)),
                      shown(gaussian) + ("" if exact is None else f"; exact {exact[0]:.2f}")])
     found = table(["approach", "problem", "CRPS ratio", "best linear answer", "skill", "network silenced",
                    "field silenced", "Gaussian draws"], rows)
-    return f"{found}\n\n**The network adds nothing that can be measured**: {', '.join(idle) or 'nowhere'}."
+    return found, f"**The network adds nothing that can be measured**: {', '.join(without) or 'nowhere'}."
 
 
 def which(root: Path, folder: str = "notebooks/", by_data: bool = False) -> str:
@@ -202,7 +212,8 @@ TABLES: dict[str, tuple[str, Callable[[Path], str]]] = {
     "approaches": ("README.md", approach_list), "work": ("README.md", work), "lessons": ("README.md", lesson_list),
     "which": ("README.md", which), "cards": ("APPROACHES.md", cards), "scores": ("APPROACHES.md", scores),
     "rivals": ("APPROACHES.md", rivals), "problems": ("APPROACHES.md", problem_list),
-    "extremes": ("APPROACHES.md", extremes), "pictures": ("notebooks/TEACHING.md", first_pictures),
+    "extremes": ("APPROACHES.md", extremes), "idle": ("APPROACHES.md", idle),
+    "pictures": ("notebooks/TEACHING.md", first_pictures),
     "which kind": ("notebooks/00_start_here.py", partial(which, folder="", by_data=True))}
 
 

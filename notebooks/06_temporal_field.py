@@ -234,7 +234,7 @@ with torch.no_grad():
     now = auto.at(z, times.to(z))[:, index.to(z.device)]  # the latent at each moment (n, p, k)
     field = auto.frame.field
     values = field.answer(field.place(q[:, 1:].to(z)) + field.condition(now)).cpu()
-library = model.draw(seen, n, seed=seed)(q)
+library = model.draw(seen, n, seed=seed, guide="encoder")(q)  # before the weighting
 assert torch.allclose(values, library, atol=1e-3), (values - library).abs().max()
 slow, fast = (torch.linspace(-15 / 16, 15 / 16, 15 * rate + 1) for rate in (1, 8))
 xs = nfd.cell_centres((12,))[:, 0]
