@@ -1,31 +1,42 @@
 """Active learning measured: error of several searches after each measurement, on the same truths and noise."""
 
-from collections.abc import Mapping
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
 
+from .. import problems, store
+from ..baselines import get as baseline
 from ..core.checks import require, require_count, require_seed
+from ..core.files import write_text
 from ..core.grid import cell_centres
 from ..core.rng import child
-from ..core.types import Fields, Problem
-from ..observation.active import Search, interval
+from ..core.types import Fields, Fitted, Problem
+from ..observation.active import Search, interval, planned
 from ..problems import held_out
+from .ablation import folder, key
+from .skill import LINEAR
 from .table import measured
 
 POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
+LOOKS, PIXELS, PLANNED = (5, 10, 20, 40), 28, 256        # of a digit: when it is scored, its side, draws behind a plan
+KEPT = "nfdlab.evaluate.active_learning.keep_looks()"
 
 
 @torch.no_grad()
 def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int, tasks: int, seed: int,
-                    draws: int = 64, every: int = 1, noise_std: float = 0.05) -> pd.DataFrame:
+                    draws: int = 64, every: int | Sequence[int] = 1, noise_std: float = 0.05) -> pd.DataFrame:
     """`looks` measurements by each of `rivals` on `tasks` functions: a row for each rival, task and number of looks.
 
     rivals[name] are keywords of a `Search`: `fitted`, `policy`, …. Columns: rival, task, looks, `rmse` of the mean of
     `draws` draws, their `crps`, and, for one coordinate, `width` of the interval in which a step may be. A row every
-    `every` looks.
+    `every` looks, or after these numbers of looks.
     """
-    require_seed(seed), require_count(looks, "looks"), require_count(tasks, "tasks"), require_count(every, "every")
+    require_seed(seed), require_count(looks, "looks"), require_count(tasks, "tasks")
+    after = {*range(0, looks + 1, require_count(every, "every")), looks} if isinstance(every, int) else set(every)
     require(len(rivals) > 0, must="rivals: at least one.", came=rivals, why="At least one search is required.",
             do='{"model": {"fitted": model}}.')
     rows = []
@@ -36,7 +47,7 @@ def learning_curves(rivals: Mapping[str, dict], problem: Problem, *, looks: int,
             now = Search(d=problem.d, c=truth.c, seed=own, looks=looks, noise_std=noise_std, **knobs)
             for m in range(looks + 1):
                 now = now.look(truth) if m else now
-                if m % every == 0 or m == looks:
+                if m in after:
                     low, high = interval(now.seen) if problem.d == 1 else (0.0, 0.0)
                     rows.append({"rival": name, "task": task, "looks": m, "width": high - low,
                                  **scores_now(now, truth, draws)})
@@ -69,3 +80,42 @@ def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:
     each = groups.apply(lambda s: (s ** (1 / looks)).mean())
     error = groups.apply(lambda s: (s ** (1 / looks)).std() / len(s) ** 0.5)
     return pd.DataFrame({"each": each, "error": error, "whole": groups.mean() ** (1 / looks)})
+
+
+def ways_to_look(fitted: Fitted, problem: Problem, looks: int, *, seed: int) -> dict[str, dict]:
+    """Four ways to choose pixels of a picture, as keywords of `Search`, all answered by `fitted`: where its draws
+    disagree; planned beforehand by the variance of the best linear answer, the same for every picture; a grid; at
+    random."""
+    pixels = cell_centres((PIXELS,) * 2)
+    plan = Search(baseline(LINEAR, problem), d=2, seed=seed, draws=PLANNED, candidates=pixels).ask(looks)
+    ways = {"where draws disagree": "variance", "planned": planned(plan), "grid": "grid", "random": "random"}
+    return {name: {"fitted": fitted, "policy": way, "candidates": pixels} for name, way in ways.items()}
+
+
+def keep_looks(approach: str = "adaptive_sampling", name: str = "digits2d", *, tasks: int = 40, seed: int = 0) -> Path:
+    """Measure `ways_to_look` on held-out pictures after each number of LOOKS, a grid of as many each time, and keep the
+    table in the package, with the key of the weights that it belongs to."""
+    fitted, problem = store.load(store.find(approach, name), device="cpu"), problems.get(name)
+    ways = ways_to_look(fitted, problem, max(LOOKS), seed=seed)
+    grid = ways.pop("grid")
+    setting = {"tasks": tasks, "seed": seed, "draws": 32}
+    rows = pd.concat([learning_curves(ways, problem, looks=max(LOOKS), every=LOOKS, **setting), *(
+        learning_curves({"grid": grid}, problem, looks=m, every=[m], **setting) for m in LOOKS)])
+    rows = rows[["rival", "task", "looks", "rmse", "crps"]].round(5)
+    head = {"key": key(approach, name, tasks, 32, seed=seed), "tasks": tasks, "command": KEPT}
+    path = _kept(approach, name)
+    write_text(path, f"# {json.dumps(head)}\n{rows.to_csv(index=False)}")
+    return path
+
+
+def kept_looks(approach: str = "adaptive_sampling", name: str = "digits2d") -> pd.DataFrame:
+    """The table that `keep_looks` made; a KeyError where it belongs to other weights."""
+    text = _kept(approach, name).read_text(encoding="utf-8")
+    head = json.loads(text.partition("\n")[0].removeprefix("# "))
+    require(head["key"] == key(approach, name, head["tasks"], 32, seed=0), kind=KeyError, came=head["key"],
+            must="looks that were measured with the weights that ship.", why="Other weights look elsewhere.", do=KEPT)
+    return pd.read_csv(io.StringIO(text), comment="#")
+
+
+def _kept(approach: str, name: str) -> Path:
+    return folder().parent / f"looks--{approach}--{name}.csv"
