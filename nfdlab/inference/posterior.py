@@ -402,7 +402,7 @@ class LatentPosterior(TrainedModel):
         config = self.about["config"]
         count, rounds = config.get("num_particles", NUM_PARTICLES), config.get("rounds", ROUNDS)
         run, (noise, pushed) = self.push(steps, sampler)[0], self.bank(CANDIDATES * count, steps, sampler, seed=0)
-        mine = members(count, n, seed)
+        mine = members(count, n, seed=seed)
         for step in annealed_smc(run, self.log_likelihood(seen), noise, seed=seed, rounds=rounds, count=count,
                                  pushed=pushed):
             yield replace(step, x=step.x[mine], denoised=step.denoised[mine])
@@ -419,7 +419,7 @@ class LatentPosterior(TrainedModel):
             if step.index < step.total - 1:
                 yield replace(step, x=step.x[first], denoised=step.denoised[first])
         x = reweighted(lambda u: last(run(u)), self.log_likelihood(seen), noise, seed=seed, count=count,
-                       pushed=step.x)[0].x[members(count, n, seed)]
+                       pushed=step.x)[0].x[members(count, n, seed=seed)]
         yield replace(step, x=x, denoised=x)
 
 
@@ -430,7 +430,7 @@ def last(steps: Iterator[SamplerStep]) -> Tensor:
     return x
 
 
-def members(count: int, n: int, seed: int) -> Tensor:
+def members(count: int, n: int, *, seed: int) -> Tensor:
     """Which of `count` particles n draws are: indices (n,), each once before any is there twice."""
     rng = stream(seed, "members")
     return torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-n // count))])[:n]

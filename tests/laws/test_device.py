@@ -68,7 +68,7 @@ def draws(fitted, ask: dict):
         if guide != fitted.guide():
             yield guide, fitted.draw(seen, 2, seed=5, guide=guide)(places)
     if "floor" in fitted.about:
-        guide = "linearised" if fitted.guide() == "encoder" else None
+        guide = "linearised" if fitted.guide() in AMORTISED else None
         yield "averages", fitted.draw(ask["averages"], 2, seed=6, guide=guide)(places)
 
 
@@ -83,8 +83,8 @@ def extras(fitted, ask: dict):
     seen, places = ask["seen"], ask["places"]
     if isinstance(fitted, HasAsk):
         yield "ask", fitted.ask(seen, places, seed=1, draws=3)
-    if isinstance(fitted, HasSequential):
-        particles = fitted.sequential(seed=1)
+    particles = fitted.sequential(seed=1) if isinstance(fitted, HasSequential) else None
+    if particles is not None:
         for k in range(seen.m):
             particles = particles.tell(seen.take(slice(k, k + 1)))
         yield "sequential", particles.draw(3, seed=2)(places)
