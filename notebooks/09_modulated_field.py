@@ -142,8 +142,8 @@ figure
 
 # %% [markdown]
 # (Mean and standard error over the pairs.) For waves the kind lives in the first layer: the latent that shifts this layer decides.
-# For surfaces it is the other way round: the result is of A's kind only when the last layer is A's too. After two layers the odds are
-# split, and some go to the third kind: training never saw such mixtures. So there is no general answer; it is measured problem by problem.
+# For surfaces it is the other way round: the result is of A's kind only when the last layer is A's too. Until then
+# nearly all are of B's kind, and hardly any of the third, though training never saw such mixtures. So there is no general answer; it is measured problem by problem.
 #
 # ## Idea in symbols
 #

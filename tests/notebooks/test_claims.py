@@ -213,7 +213,8 @@ CLAIMS = {
         "first['as A'] > 0.6 and first['as B'] < 0.1 and turns['families1d'] == 1",
         "the result is of A's kind only when the last layer is A's too":
         "crossed.loc[('styles2d', 1), 'odds']['as B'] > 0.9 and turns['styles2d'] == painter.depth",
-        "After two layers the odds are split": "crossed.loc[('styles2d', 2), 'odds'].max() < 0.8",
+        "hardly any of the third": "crossed.loc[('styles2d', 2), 'odds']['as B'] > 0.9 "
+        "and crossed.loc[('styles2d', 2), 'odds']['neither'] < 0.1",
         "By both the toy is the better":
         "toy['toy']['energy distance'] < toy['Gaussian over its latents']['energy distance'] "
         "and toy['toy']['from a wave'] < 0.6 * toy['Gaussian over its latents']['from a wave']",
