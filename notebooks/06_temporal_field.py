@@ -262,7 +262,7 @@ reel
 # How many frames, which pattern, how noisy, how close; move the time slider. For the real film: `nfd.explore(filmer, bunny, pattern="frames", every=4)`.
 
 # %%
-quick = model.using(num_particles=16)  # chosen from 64 draws, not from 256: a picture at once
+quick = model.using(guide="encoder")  # the denoiser's draws as they are, not weighted: a picture at once
 panel = nfd.explore(quick, discs, pattern="frames", every=gap, seed=seed, device=device, draws=8, view="draws")
 panel
 
