@@ -232,7 +232,8 @@ for ax, name, colour in zip(axes, ("fresh curves", "toy", "Gaussian", "library")
 style.headline(figure, f"To the nearest curve: the toy's draws have {share:.2f} of the Gaussian's distance "
                f"(you said {guess_toy:.2f})")
 print(f"denoiser's loss {sum(losses[:20]) / 20:.2f} -> {sum(losses[-50:]) / 50:.2f}; the answer of a standard normal "
-      f"leaves it at 1.\nThe toy's draws are {far['toy'] / far['fits']:.1f} × as far from the nearest as its own fits.")
+      "leaves it at 1.\n"
+      f"The toy's draws are {far['toy'] / far['fits']:.1f} × as far from the nearest as its own fits.")
 display(pd.DataFrame(toy).T.round(2))
 figure
 

@@ -350,8 +350,8 @@ costs = {arm: {metric: of_full.ratio(metric, arm).loc["mean"].tolist() for metri
          for arm in table.contestants if arm != ablation.FULL}
 shown = {arm: {f"{metric}, to the full approach": f"{value:.3f} [{low:.3f}, {high:.3f}]"
                for metric, (value, low, high) in found.items()} for arm, found in costs.items()}
-display(pd.DataFrame(shown).T.style.set_caption(f"with 95 % intervals; {table.rows['task'].nunique()} tasks for each of "
-                                                + ", ".join(table.counts)))
+display(pd.DataFrame(shown).T.style.set_caption(
+    f"with 95 % intervals; {table.rows['task'].nunique()} tasks for each of " + ", ".join(table.counts)))
 plots.worth("coarse_to_fine", "head2d")
 
 # %% [markdown]
@@ -404,7 +404,8 @@ for level in (0.0, 0.3):
         noise = 0.3 * float(net.unit.std) * normals(seed, 1, (8, 8, 1), "noisy", i)[0]
         found.setdefault(level, []).append(model.refine(model.coarse(truth)[0] + noise, 8, seed=i, augmentation=level))
 values = {level: [f(grid).cpu() for f in fs] for level, fs in found.items()}
-each = {level: torch.stack([crps(v, t(grid)[0]) for v, t in zip(vs, truths, strict=True)]) for level, vs in values.items()}
+each = {level: torch.stack([crps(v, t(grid)[0]) for v, t in zip(vs, truths, strict=True)])
+        for level, vs in values.items()}
 error = {level: scores.mean().item() for level, scores in each.items()}
 again = torch.randint(many, (2000, many), generator=stream(seed, "patches drawn again"))
 least, most = (each[0.0][again].mean(1) / each[0.3][again].mean(1)).quantile(torch.tensor([0.025, 0.975])).tolist()

@@ -438,7 +438,8 @@ for ax, (name, now) in zip(axes[1:], seen_.items(), strict=True):
     values = aim[None] if name == "truth" else now.draw(32)(side)[..., 0].cpu()
     show_posterior(ax, now, side, values, window, name, style.INK, digits.card.axes, aim)
 style.headline(figure, "After 20 looks, CRPS as a share of random's: " + ", ".join(
-    f"{name} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" for name, v in zip(ways[:3], rest[20].T, strict=False)) + f".\nYou said {guess_digit:.2f}")
+    f"{name} {v[0]:.2f} [{v[1]:.2f}, {v[2]:.2f}]" for name, v in zip(ways[:3], rest[20].T, strict=False))
+    + f".\nYou said {guess_digit:.2f}")
 figure
 
 # %% [markdown]

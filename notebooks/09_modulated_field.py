@@ -238,7 +238,8 @@ for i in range(4 * toy_steps):  # stage 2: the denoiser
 print(f"loss {sum(losses[:20]) / 20:.2f} -> {sum(losses[-20:]) / 20:.2f}; a Gaussian would leave it at 1")
 
 # %%
-levels, bell = torch.cat([torch.linspace(8 ** (1 / 7), 0.02 ** (1 / 7), 80) ** 7, torch.zeros(1)]), white(2048, (k,), seed=1)
+levels = torch.cat([torch.linspace(8 ** (1 / 7), 0.02 ** (1 / 7), 80) ** 7, torch.zeros(1)])
+bell = white(2048, (k,), seed=1)
 with torch.no_grad():
     z = 8 * white(2048, (k,), seed=seed)
     for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
