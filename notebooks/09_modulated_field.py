@@ -256,7 +256,8 @@ for ax, (name, values) in zip(axes, drawn.items(), strict=True):
                  "from a wave": torch.cdist(values[:512, :, 0], real).amin(1).mean().item() / len(grid) ** 0.5}
     ax.plot(grid[:, 0], values[:6, :, 0].T, color=style.BASELINE if "Gaussian" in name else style.MODEL, lw=1.0)
     style.dress(ax, title=f"{name}\nenergy distance {toy[name]['energy distance']:.1f}", x="x")
-style.headline(figure, "RMS distance to the nearest wave: " + ", ".join(f"{name} {v['from a wave']:.2f}" for name, v in toy.items()))
+style.headline(figure, "RMS distance to the nearest wave: " + ", ".join(
+    f"{name} {v['from a wave']:.2f}" for name, v in toy.items()))
 figure
 
 # %% [markdown]
@@ -312,15 +313,18 @@ many = model.draw(None, 1000, seed=seed)
 marks.append(time.perf_counter())
 many(nfd.cell_centres((128,)))
 marks.append(time.perf_counter())
-print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}; 1000 waves drawn in "
-      f"{marks[1] - marks[0]:.2f} s, asked at 128 places in {marks[2] - marks[1]:.2f} s: {1000 / (marks[2] - marks[0]):.0f} a second")
+print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}; "
+      f"1000 waves drawn in "
+      f"{marks[1] - marks[0]:.2f} s, asked at 128 places in {marks[2] - marks[1]:.2f} s: "
+      f"{1000 / (marks[2] - marks[0]):.0f} a second")
 truth = waves.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
 exact, draws = waves.oracle().draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
 near = torch.stack([torch.cdist(f(grid)[..., 0].cpu(), real).amin(1).mean() / len(grid) ** 0.5 for f in (exact, draws)])
 left = waves.prior.posterior(seen).log_weights.exp().tolist()
 plots.bands(waves.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations leave: " + ", ".join(f"{kind} {p:.0%}" for kind, p in zip(kinds, left, strict=True) if p > 0.02)
+            title=f"{keep} observations leave: " + ", ".join(
+                 f"{kind} {p:.0%}" for kind, p in zip(kinds, left, strict=True) if p > 0.02)
             + f"\nA draw lies {near[1]:.2f} from the nearest wave, an exact one {near[0]:.2f}")
 
 # %% [markdown]
@@ -344,11 +348,13 @@ panel
 
 # %%
 rivals = {"particles": model.using(guide="particles", num_particles=128), "encoder": model.using(guide="encoder"),
-          "optimal_interpolation": nfd.baselines.get("optimal_interpolation", waves), "kriging": nfd.baselines.get("kriging")}
+          "optimal_interpolation": nfd.baselines.get("optimal_interpolation", waves),
+          "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, waves, counts=(2, 8), tasks=tasks, draws=32, seed=seed)
 ratio = {name: table.ratio("crps", name).loc["mean", "crps"] for name in rivals}
 plots.ratios({name: table.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list") for name in rivals},
-             title=f"CRPS over exact, {tasks} tasks at each m:\n" + ", ".join(f"{name} {value:.2f}" for name, value in ratio.items()))
+             title=f"CRPS over exact, {tasks} tasks at each m:\n" + ", ".join(
+                 f"{name} {value:.2f}" for name, value in ratio.items()))
 
 # %%
 kept_scores({"families1d": model, "sawtooth1d": sawyer, "styles2d": painter})
@@ -365,7 +371,8 @@ kept_scores({"families1d": model, "sawtooth1d": sawyer, "styles2d": painter})
 # stays near waves?
 
 # %%
-some, x = waves.draw(256, seed=child(seed, "scattered")), 2 * torch.rand(256, 256, 1, generator=stream(seed, "places")) - 1
+some = waves.draw(256, seed=child(seed, "scattered"))
+x = 2 * torch.rand(256, 256, 1, generator=stream(seed, "places")) - 1
 points = ObservationBatch.exact(x, some(x))
 whole, apart, missed_at = model.encode(points.take(slice(128))), {}, {}
 between = (whole - whole.roll(1, 0)).norm(dim=1).median()
@@ -430,7 +437,8 @@ bare.net.denoiser.silence("network")
 arms = {"full": whole, "diffusion silenced": bare, "Gaussian draws": ablation.GaussianDraws(whole),
         "optimal_interpolation": rivals["optimal_interpolation"]}
 live_ = ablation.worth(compare(arms, waves, counts=(keep,), tasks=4 * tasks, draws=32, seed=seed))
-costs = {name: row[["to full", "to full low", "to full high"]].tolist() for name, row in live_.iterrows() if name != "full"}
+costs = {name: row[["to full", "to full low", "to full high"]].tolist()
+         for name, row in live_.iterrows() if name != "full"}
 figure, ((ax,),) = style.picture(size=(8.6, 2.6))
 for j, (name, (value, low, high)) in enumerate(costs.items()):
     ink = style.colour_of(name)
