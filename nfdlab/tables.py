@@ -76,9 +76,10 @@ def _worked() -> tuple[str, str]:
     from .evaluate import ablation
     from .evaluate.skill import LINEAR, skill
 
-    rows, without = [], []
+    rows, without, unmeasured = [], [], []
     for approach, problem in store.shipped():
         if not (ablation.folder() / f"{approach}--{problem}.csv").exists():
+            unmeasured.append(f"`{approach}` on `{problem}`")
             continue
         kept = ablation.kept(approach, problem)
         of_full = replace(kept, reference=ablation.FULL, _boot={})
@@ -100,7 +101,8 @@ def _worked() -> tuple[str, str]:
                      shown(gaussian) + ("" if exact is None else f"; exact {exact[0]:.2f}")])
     found = table(["approach", "problem", "CRPS ratio", "best linear answer", "skill", "network silenced",
                    "field silenced", "Gaussian draws"], rows)
-    return found, f"**The network adds nothing that can be measured**: {', '.join(without) or 'nowhere'}."
+    return found, f"**The network adds nothing that can be measured**: {', '.join(without) or 'nowhere'}. " \
+        f"Not measured: {', '.join(unmeasured) or 'none'}."
 
 
 def which(root: Path, folder: str = "notebooks/", by_data: bool = False) -> str:
