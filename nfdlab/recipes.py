@@ -25,7 +25,8 @@ CONFIGS = {
                                   "unconditional_share": 0.5, "steps": 12},
     ("coarse_to_fine", "powerlaw2d"): {"prior": "gaussian", "coarse_widths": (32,), "widths": (32, 32), "depth": 1,
                                        "encoder_width": 16, "width": 24, "field_width": 16, "steps": 12},
-    ("coarse_to_fine", "terrain2d"): {"points_per_cell": 4, "coarse_widths": (48,), "widths": (48, 48), "batch": 16},
+    ("coarse_to_fine", "terrain2d"): {"points_per_cell": 4, "coarse_widths": (40,), "widths": (40, 40), "batch": 16,
+                                      "pictured": 0.6},
     ("coarse_to_fine", "head2d"): {"coarse_widths": (48,), "widths": (48, 48), "pictured": 0.6, "steps": 8},
     ("sparse_conditional", "gp1d"): {"widths": (48, 48, 48), "steps": 20},
     ("sparse_conditional", "sawtooth1d"): {"widths": (64, 64, 72), "jitter": 0.03},      # fewer draws overshoot a jump
@@ -161,8 +162,9 @@ def half_plain(problem: Problem) -> Mixed:
     return Mixed((problem, problem.training_part(0.0, 1.0, augmented=False)))
 
 
-# patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of 64 to 256
-VARIED = {"terrain2d": lambda problem: Varied(replace(problem, cells=2 * problem.cells), window=(0.35, 0.8)),
+# half of them patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of 64 to 256
+VARIED = {"terrain2d": lambda problem: Mixed((problem, Varied(replace(problem, cells=2 * problem.cells),
+                                                                stretch=(0.4, 1.25), window=(0.35, 0.8)))),
           "photo2d": lambda problem: Varied(replace(problem, cells=256), (1.0, 1.0), 0.0, window=(0.25, 1.0)),
           "digits2d": half_plain, "head2d": half_plain}
 

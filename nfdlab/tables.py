@@ -136,13 +136,14 @@ def rivals(root: Path) -> str:
     from .evaluate.skill import LINEAR
 
     bench, rows = kept_rivals(), []
-    others = ("kriging", "linear", "rbf", "nearest")
+    others = ("kriging", "linear", "linear_in_time", "rbf", "nearest", "climatology")
     for problem, found in bench.ranking().groupby("problem", sort=False):
         found = found.set_index("contestant")
-        best, sizes = found.loc[LINEAR], sorted({int(m) for m in bench.rows.query("problem == @problem")["size"]})
-        rows.append([f"`{problem}`", best["to"], ", ".join(map(str, sizes)), str(best["tasks"]),
+        best, cases = found.loc[LINEAR], bench.rows.query("problem == @problem").groupby("pattern", sort=False)["size"]
+        seen = [", ".join(sizes.unique()) + (f" of {pattern}" if pattern != "random" else "") for pattern, sizes in cases]
+        rows.append([f"`{problem}`", best["to"], "; ".join(seen), str(best["tasks"]),
                      f"{best['crps']:.2f} [{best['low']:.2f}, {best['high']:.2f}]", f"{best['coverage90']:.2f}",
-                     *(f"{found.loc[name, 'crps']:.2f}" for name in others)])
+                     *(f"{found.loc[name, 'crps']:.2f}" if name in found.index else "–" for name in others)])
     head = ["problem", "reference", "seen", "tasks", f"`{LINEAR}`", "its coverage", *(f"`{name}`" for name in others)]
     return table(head, rows)
 

@@ -17,9 +17,11 @@ from nfdlab import baselines, cell_centres, observe, patterns, problems, recipes
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
+from nfdlab.evaluate.ranking import kept_rivals
+from nfdlab.evaluate.skill import LINEAR
 from nfdlab.problems.pictures import elevation
 
-HERE = Path(__file__).parent
+HERE, KEPT = Path(__file__).parent, kept_rivals()
 SEED, DRAWS, NOISE, EACH = 2026, 64, 0.05, 4            # EACH tasks at each number of observations
 COUNTS = {"gp1d": (1, 3, 5, 10, 20), "gp2d": (5, 20, 60), "sawtooth1d": (2, 4, 8, 16), "families1d": (2, 4, 8),
           "step1d": (1, 3, 8), "bump2d": (4, 16), "powerlaw2d": (16, 64), "drift1dt": (16, 64),
@@ -71,7 +73,19 @@ def card(name: str) -> str:
              "Home to": ", ".join(f"`{key}`" for key in recipes.homes(name)) or "none yet", "Source": c.source,
              "Frozen tasks": f"`tasks.npz`: {EACH} at each of {counts} random observations, noise {NOISE}; truth on "
              f"{shape} cell centres; scores of {DRAWS} draws of the exact posterior, of kriging where none is known"}
+    if name in KEPT.problems:
+        lines["Room to gain"] = room(name)
     return f"# {name}: {c.title}\n\n" + "\n\n".join(f"**{key}.** {value}" for key, value in lines.items()) + "\n"
+
+
+def room(name: str) -> str:
+    """What the best linear answer leaves of the error, beside climatology, from the rivals that are kept."""
+    found = KEPT.table(name)
+    mean = {rival: np.mean([*found.values("crps", rival).values()]) for rival in ("climatology", LINEAR)}
+    exact = found.ratio("crps", LINEAR).loc["mean", "crps"] if found.reference == "exact" else None
+    return (f"`{LINEAR}`, the best linear answer, has a mean CRPS of {mean[LINEAR]:.2f}, {mean['climatology']:.2f} is "
+            f"that of draws that see nothing ({', '.join(found.counts)} observations)"
+            + (f"; the exact posterior's is {exact:.2f} times smaller" if exact else ""))
 
 
 def task(problem, name: str, m: int, i: int) -> dict[str, np.ndarray]:

@@ -1,10 +1,12 @@
-"""Classical baselines as `Fitted`: four interpolations by scipy, kriging, and optimal interpolation."""
+"""Classical baselines as `Fitted`: climatology, five interpolations by scipy, kriging, and optimal interpolation."""
 
 from importlib import import_module
 
 from ..core.checks import require_name
 
-_HOMES = {"nearest": "interpolation", "linear": "interpolation", "cubic": "interpolation", "rbf": "interpolation",
+_HOMES = {"climatology": "climatology",
+          "nearest": "interpolation", "linear": "interpolation", "linear_in_time": "interpolation",
+          "cubic": "interpolation", "rbf": "interpolation",
           "kriging": "kriging", "optimal_interpolation": "optimal_interpolation"}
 
 
@@ -16,7 +18,7 @@ def names() -> list[str]:
 def get(name: str, problem=None, **knobs):
     """The baseline of that name: get("kriging").draw(seen, 64, seed=0).
 
-    "optimal_interpolation" is measured on training draws of `problem`; the others ignore it.
+    "climatology" and "optimal_interpolation" are made of training draws of `problem`; the others ignore it.
     """
     require_name(name, _HOMES, "baseline")
     kind = import_module(f"{__name__}.{_HOMES[name]}").BASELINES[name]

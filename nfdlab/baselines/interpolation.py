@@ -104,6 +104,30 @@ class RBF(Nearest):
                                         "Leave out what lies too close together, or pass smoothing=0.01.")) from error
 
 
+@dataclass(frozen=True)
+class LinearInTime(Nearest):
+    """Linear in time, the first coordinate, between the two frames around a moment; each frame linear in space.
+
+    Before the first frame and after the last it is that frame. In 1D it is `Linear`.
+    """
+
+    def curve(self, x, y):
+        if x.shape[1] == 1:
+            return Linear().curve(x, y)
+        times, which = np.unique(x[:, 0], return_inverse=True)
+        frames = [Linear().curve(x[which == k][:, 1:], y[which == k]) for k in range(len(times))]
+
+        def curve(q: np.ndarray) -> np.ndarray:
+            at, found = np.interp(q[:, 0], times, np.arange(len(times))), np.zeros((len(q), y.shape[1]))
+            for k, frame in enumerate(frames):
+                weight = (1 - np.abs(at - k)).clip(0)[:, None]
+                near = weight[:, 0] > 0
+                found[near] += weight[near] * frame(q[near, 1:])
+            return found
+
+        return curve
+
+
 def _inside_hull(kind, x: np.ndarray, y: np.ndarray, nearest: Curve) -> Curve:
     """`kind` inside the hull of the points, nearest outside, and everywhere if they do not span the space."""
     if len(x) <= x.shape[1]:
@@ -122,4 +146,4 @@ def _inside_hull(kind, x: np.ndarray, y: np.ndarray, nearest: Curve) -> Curve:
     return curve
 
 
-BASELINES = {"nearest": Nearest, "linear": Linear, "cubic": Cubic, "rbf": RBF}
+BASELINES = {"nearest": Nearest, "linear": Linear, "linear_in_time": LinearInTime, "cubic": Cubic, "rbf": RBF}

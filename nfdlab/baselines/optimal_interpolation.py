@@ -11,13 +11,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..core.capabilities import HasHeldOut, HasTrainingParts
+from ..core.capabilities import HasTrainingParts
 from ..core.checks import require, require_coords, require_count, require_seed
 from ..core.fields import EvaluatedFields
 from ..core.grid import interpolate
 from ..core.rng import child, normals, uniforms
 from ..core.types import LinearObservations, ObservationBatch, Problem, Seen, Source, require_seen
 from ..gaussian.karhunen_loeve import LEAST_NOISE, OVERSAMPLED, KarhunenLoeve, WeightPosterior
+from .climatology import require_training_side
 
 SIDES = {1: (128, 256, 512), 2: (32, 48, 64), 3: (16, 24), 4: (8, 12)}       # points a side, by dimension
 RANK = {1: 256, 2: 384, 3: 1000, 4: 384}       # in three dimensions frames are seen whole: many observations
@@ -44,13 +45,7 @@ class OptimalInterpolation:
     draws: int | None = None
 
     def __post_init__(self):
-        require(isinstance(self.problem, Source), kind=TypeError, must="problem: a Problem.",
-                came=self.problem, why="Mean and covariance are measured on its training draws.",
-                do='baselines.get("optimal_interpolation", problem).')
-        train = not isinstance(self.problem, HasHeldOut) or self.problem.held_out() != self.problem
-        require(train, must="problem: its training side.", came=self.problem,
-                why="A baseline may not be measured on what it is tested on.",
-                do="Pass the problem itself, not nfdlab.problems.held_out(problem).")
+        require_training_side(self.problem, "Mean and covariance are measured on its training draws.")
         for name in ("side", "rank", "draws"):
             if getattr(self, name) is not None:
                 require_count(getattr(self, name), name, 2)

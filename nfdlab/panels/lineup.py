@@ -76,9 +76,10 @@ class Lineup:
         them, for another sampler; approaches by their other prior; baselines."""
         pairs = [approach for approach, problem in shipped() if problem == name]
         pairs += [f"{approach}--{prior}" for prior in PRIORS for approach, problem in shipped(prior) if problem == name]
-        exact = not self.find(name).card.exact.startswith("none")                 # else kriging stands in for it
-        own = [self._label()] * isinstance(self.model, Trained)
-        return ["", *dict.fromkeys([*own, *pairs, *(b for b in baselines.names() if exact or b != "kriging")])]
+        card, own = self.find(name).card, [self._label()] * isinstance(self.model, Trained)
+        # kriging is the reference itself where no posterior is known
+        idle = {"kriging": card.exact.startswith("none"), "linear_in_time": "t" not in card.axes}
+        return ["", *dict.fromkeys([*own, *pairs, *(b for b in baselines.names() if not idle.get(b))])]
 
     def comparison(self, name: str, device: str = "auto", rival: str = "") -> Comparison:
         """Model, reference and rival for a problem; refused where no weights are shipped."""

@@ -10,12 +10,13 @@ from scipy.spatial.distance import cdist
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
-from nfdlab import baselines
+from nfdlab import baselines, cell_centres
 from nfdlab.baselines import covariance, kriging
 from nfdlab.core.types import Observations
 from nfdlab.problems.arrays import observations
 
-ANYWHERE = [name for name in baselines.names() if name != "optimal_interpolation"]        # they need no problem
+MEASURED = ("climatology", "optimal_interpolation")                        # on a problem's training draws
+ANYWHERE = [name for name in baselines.names() if name not in MEASURED]    # they need no problem
 
 
 def seen(m, d=1, c=1, seed=0, noise_std=0.05):
@@ -54,7 +55,7 @@ def test_nothing_seen_is_the_prior_of_standardised_data(name):
     assert values.std(0).mean() == (pytest.approx(1, abs=0.1) if name == "kriging" else 0)
 
 
-@pytest.mark.parametrize("name", ["nearest", "linear", "cubic", "rbf"])
+@pytest.mark.parametrize("name", ["nearest", "linear", "linear_in_time", "cubic", "rbf"])
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_interpolation_passes_through_what_was_seen(name, d):
     given = seen(15, d, c=2)
@@ -70,6 +71,21 @@ def test_a_plane_is_found_again_between_its_points(name):
     q = places(50, 2, seed=1)
     expected = q @ torch.tensor([[2.0], [-1.0]]) + 0.5
     torch.testing.assert_close(baselines.get(name).draw(plane, 1, seed=0)(q)[0], expected, rtol=0, atol=1e-4)
+
+
+def test_linear_in_time_blends_the_two_frames_around_a_moment():
+    space = cell_centres((8, 8))
+
+    def frame(t, plane):
+        return torch.cat([torch.full((64, 1), t), space], 1), space @ torch.tensor(plane)[:, None]
+
+    planes = {-0.5: [1.0, 2.0], 0.0: [0.0, -1.0], 0.5: [3.0, 0.0]}
+    coords, values = (torch.cat(part) for part in zip(*(frame(*item) for item in planes.items()), strict=True))
+    answer = baselines.get("linear_in_time").draw(Observations(coords, values, 0.0), 1, seed=0)
+    inside = 0.8 * places(40, 2, seed=3)
+    for t, plane in {-1.0: [1.0, 2.0], -0.5: [1.0, 2.0], -0.125: [0.25, -0.25], 0.25: [1.5, -0.5]}.items():
+        found = answer(torch.cat([torch.full((40, 1), t), inside], 1))[0, :, 0]
+        torch.testing.assert_close(found, inside @ torch.tensor(plane), rtol=0, atol=1e-5)
 
 
 def test_outside_the_hull_the_nearest_value_goes_on():
