@@ -427,7 +427,7 @@ pd.concat(tables)[["crps", "rmse", "variogram", "spread", "coverage90"]].style.f
 # %% [markdown]
 # Kriging loses most on sawtooths, which jump; look at its spread there. `exact, again` is a second set of exact draws: how far it is
 # from 1.00 is chance, and a finer claim needs more tasks. An interpolation is one curve, so its spread and coverage are zero,
-# however close it is.
+# however close it is. `climatology` draws from the prior and sees nothing: its ratio is what the observations are worth.
 #
 # ## Where it breaks
 #

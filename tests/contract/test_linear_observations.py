@@ -58,7 +58,7 @@ def test_who_reads_points_refuses_and_says_who_does_not(approach, name):
     assert four_parts(error) and all(other in str(error.value) for other in GUIDED | OTHERWISE | BOXED)
 
 
-@pytest.mark.parametrize("name", [name for name in baselines.names() if name not in ("climatology", "optimal_interpolation")])
+@pytest.mark.parametrize("name", sorted({*baselines.names()} - {"climatology", "optimal_interpolation"}))
 def test_classical_baselines_refuse_too(name):
     with pytest.raises(TypeError, match="optimal_interpolation") as error:
         baselines.get(name).draw(averages("bump2d" if name == "adaptive_grid" else "gp1d"), 2, seed=0)
