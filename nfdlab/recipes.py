@@ -162,8 +162,8 @@ def half_plain(problem: Problem) -> Mixed:
     return Mixed((problem, problem.training_part(0.0, 1.0, augmented=False)))
 
 
-# half of them patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any scale, of
-# 64 to 256
+# half of them patches of 45 to 102 points a side, seen as if they had 64; photographs, which look alike at any
+# scale, of 64 to 256
 VARIED = {"terrain2d": lambda problem: Mixed((problem, Varied(replace(problem, cells=2 * problem.cells),
                                                                 stretch=(0.4, 1.25), window=(0.35, 0.8)))),
           "photo2d": lambda problem: Varied(replace(problem, cells=256), (1.0, 1.0), 0.0, window=(0.25, 1.0)),
