@@ -17,14 +17,15 @@
 #
 # **Which noise is a function? And what can a denoiser that knows only digits say about a blurred one?**
 #
-# Diffusion adds noise and learns to take it away. Pictures have pixels, and noise on pixels is an array. A *field* has no
-# pixels: it can be asked at 64 places or at four thousand. Its noise must allow that too. This lesson adds noise to functions, looks
-# at the score, and then asks one denoiser about data that it was never trained for: blurs, averages, a small tomography.
+# Diffusion adds noise and learns to take it away. Pictures have pixels, and noise on pixels is an array. A *field* has no pixels:
+# it can be asked at 64 places or at four thousand. Its noise must allow that too. This lesson adds noise to functions, looks at
+# the score (the slope of the log density of the noisy functions, `00c`), and then asks one denoiser about data that it was never
+# trained for: blurs, averages, a small tomography (integrals along lines, as a scanner takes them).
 #
 # You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
 #
-# With `budget = "reference"` the weights that ship with the package are opened below. `"lesson"` trains the first of
-# the three there, in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
+# With `budget = "reference"` the weights that ship with the package are opened below. `"lesson"` trains the first of the three
+# there, in two minutes of one core, with a live loss curve and a button to stop (the others get a few steps).
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
@@ -71,9 +72,10 @@ sawyer, smoother = (nfd.load_or_train("score_field", one, budget=budget if budge
 # %% [markdown]
 # ## Picture
 #
-# Noise of size 1 is added to a smooth function, and the *exact* denoiser takes it away. We ask at 16, 64, 256 and 1024
-# places. White noise is drawn afresh at each place; smooth noise is a function, with half the data's length scale. *Predict, and write it
-# down* as `guess` in the cell of parameters: under white noise, what share of the error at 16 places is left at 1024 places?
+# Noise of size 1 is added to a smooth function, and the *exact* denoiser takes it away as well as can be; what it leaves is the
+# error. We ask at 16, 64, 256 and 1024 places. White noise is drawn afresh at each place. Smooth noise is itself a function, with
+# half the data's length scale: its values at near places are alike. *Predict, and write it down* as `guess` in the cell of
+# parameters: under white noise, what share of the error at 16 places is left at 1024 places?
 
 # %%
 def left(p: int, noise: torch.Tensor | None = None) -> float:
@@ -99,10 +101,12 @@ figure
 # %% [markdown]
 # White noise averages out: the more places, the more they tell of one another, and `sigma = 1` means something else at every
 # resolution. Smooth noise is one function, and looking closer reveals nothing new. The cheapest noise that does not change as one
-# looks closer is white on a fixed **lattice**, read linearly between its points: that too is one function. The shipped weights use it.
+# looks closer is white on a fixed **lattice**, read linearly between its points: that too is one function. The shipped weights
+# use it.
 #
-# **The score as arrows.** Each arrow is $\sigma^2$ times the score of a noisy sawtooth, and it points at what the
-# function probably was. *Predict:* where will the model's arrows differ most from the exact ones?
+# **The score as arrows.** A sawtooth gets noise at the lattice points. Each arrow goes from a noisy value to the denoiser's
+# answer there, the mean of what the function may have been; by Tweedie's formula (`00c`) that is $\sigma^2$ times the score.
+# *Predict:* where will the model's arrows differ most from the exact ones?
 
 # %%
 sigma, lattice = 0.3, sawyer.lattice
@@ -123,8 +127,9 @@ style.dress(panes[0], y=f"value ({saws.card.units})"), style.legend(panes[1])
 figure
 
 # %% [markdown]
-# To the eye they are the same. So measure the difference, on 64 sawtooths and at several noise levels: its length over the length of the exact
-# arrows, and how much of it lies near a jump (within two lattice points). *Predict:* is it larger at little noise or at much?
+# To the eye they are the same. So measure the difference, on 64 sawtooths and at several noise levels: its length over the length
+# of the exact arrows, and how much of it lies near a jump (within two lattice points). *Predict:* is it larger at little noise or
+# at much?
 
 # %%
 some = saws.draw(64, seed=child(seed, "arrows"))(lattice)[..., 0]
@@ -149,8 +154,10 @@ style.dress(ax, x="noise level σ", y="difference / length of the exact arrows",
 figure
 
 # %% [markdown]
-# At middle noise the difference is where a noisy value may belong to either side of a jump. At little noise the arrows themselves are short, so
-# a small error is a large share of them. And what comes out, given a few observations?
+# At middle noise the difference is where a noisy value may belong to either side of a jump. At little noise the arrows themselves
+# are short, so a small error is a large share of them. (The bars are 95 % intervals over 64 sawtooths.)
+#
+# And what comes out, given a few observations? *Predict:* will the model's band be wider or narrower than the exact one?
 
 # %%
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
@@ -160,27 +167,42 @@ plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
             title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
 
 # %% [markdown]
+# The title gives the answer: 1 is right, above 1 is too wide. Where the exact band (blue) is wide, the jump may lie at several
+# places, and each draw puts it at one of them.
+#
 # ## Idea in symbols
 #
-# A function $f$ gets noise at the lattice, $z = f(X) + \sigma L\varepsilon$; with $L = 1$ it is white. One network answers for
-# any place $x$, given the noisy lattice and the observations $S$:
+# A function $f$ gets noise at the points $X$ of the lattice, $z = f(X) + \sigma L\varepsilon$. Here $\varepsilon$ is white and
+# $L$ makes neighbours alike; with $L = 1$ the noise stays white. One network answers for any place $x$, given the noisy lattice
+# and the observations $S$:
 #
 # $$D(x \mid z, \sigma, S) = \frac{z(x)}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(x) + w(x)\, \mathrm{net}(x), \qquad
 # \nabla_z \log p_\sigma(z) = (L L^\top)^{-1} \big(D(X) - z\big) / \sigma^2 .$$
 #
-# - $F$ is a **U-Net** on the lattice, which also sees the observations as channels; between lattice points it is read linearly.
-# - $\mathrm{net}$ is a **neural field** that reads features of the U-Net at $x$; $w(x)$ is 0 at the lattice and most halfway between.
+# - $F$ is a **U-Net** on the lattice: a convolutional network that works on ever coarser copies of its input and then on finer
+#   ones again, so that each answer knows what is near and what is far. It also sees the observations, as channels. Between
+#   lattice points it is read linearly.
+# - $\mathrm{net}$ is a **neural field** that reads features of the U-Net at $x$; $w(x)$ is 0 at the lattice and most halfway
+#   between.
 #
 # A sampler walks the lattice down the noise levels, $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$; then any query asks the last
-# lattice once. **Guidance.** Linear observations $y = A f(X) + s\,\varepsilon$, a blur say, are not given to the network. Each $D$ becomes
-# $D + \sigma^2 (\partial D/\partial z)^\top A^\top (A C A^\top + s^2)^{-1} (y - A D)$: $C$ is what a Gaussian with the data's covariance,
-# measured once, leaves open at this $\sigma$, and the network's own slope carries the misfit back to $z$.
+# lattice once.
 #
+# **Guidance** (`01`). Linear observations $y = A f(X) + s\,\varepsilon$, a blur say, are not given to the network. They pull its
+# answer instead. At each step $D$ becomes
+#
+# $$D + \sigma^2 \Big(\frac{\partial D}{\partial z}\Big)^{\!\top} A^\top (A C A^\top + s^2)^{-1} (y - A D) .$$
+#
+# Read it from the right. $y - A D$ is the misfit: what was observed, less what $D$ would have given. The inverse says how much of
+# the misfit to believe: $C$ is the covariance that is still open at this $\sigma$, that of a Gaussian measured once on the data,
+# and $s^2$ the noise of the observations. $A^\top$ carries the misfit to the lattice points it came from, and the network's own
+# slope $\partial D/\partial z$ to what goes with them: to the rest of a stroke, say.
 #
 # ## Smallest version
 #
-# From nothing: sawtooths at 32 places, noise, a small convolutional network that takes it away. Once with white noise on the lattice,
-# once with rough but continuous noise, similar at neighbours (an Ornstein-Uhlenbeck process). *Predict:* which draws better sawtooths?
+# From nothing: sawtooths at 32 places, noise, a small convolutional network that takes it away. Once with white noise on the
+# lattice, once with rough but continuous noise, similar at neighbours (an Ornstein-Uhlenbeck process). The measure: how far a
+# draw is from the nearest of 8,192 sawtooths. *Predict:* after equally many steps, which noise gives the better sawtooths?
 
 # %%
 X, rng, D = nfd.cell_centres((32,)), stream(seed, "toy"), {}
@@ -225,18 +247,20 @@ style.headline(figure, f"After {toy_steps} steps {better} noise is ahead: "
 figure
 
 # %% [markdown]
-# **The continuous noise is learned more slowly.** A likely reason: it looks more like data, so it is harder to tell from them. On a fixed
-# lattice it is not needed: white noise, read linearly, is a function already. The library has both (`noise_lengthscale`). What it adds to the toy
-# is size and training: its draws lie nearer to sawtooths than the toy's.
+# **The continuous noise is learned more slowly.** A likely reason: it looks more like data, so it is harder to tell from them.
+# (The intervals are over draws, of one training each.) On a fixed lattice it is not needed: white noise, read linearly, is a
+# function already. The library has both (`noise_lengthscale`). What it adds to the toy is size and training: its draws lie nearer
+# to sawtooths than the toy's.
 #
-# > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields (Zhuang
-# > et al. 2023) use attention over any set of points, with white noise at each; here a U-Net works on a noisy lattice. Lim et al. 2023
-# > show why noise must be a function. The first condition by RePaint (see below); here points are given to the network, all else guides.
+# > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields
+# > (Zhuang et al. 2023) use attention over any set of points, with white noise at each; here a U-Net works on a noisy lattice.
+# > Lim et al. 2023 show why noise must be a function. The first condition by RePaint (see below); here points are given to the
+# > network, all else guides.
 #
 # ## The library's version
 #
-# One line, `sawyer.draw`; but what does it do? **First it walks the lattice.** An encoder makes features of the observations; the sampler
-# (`dpm` of `00c`, second order) starts from noise and asks the network at each level.
+# One line, `sawyer.draw`; but what does it do? **First it walks the lattice.** An encoder makes features of the observations; the
+# sampler (`dpm` of `00c`, second order) starts from noise and asks the network at each level.
 
 # %%
 n, steps, parts = 4, 12, sawyer.net
@@ -250,9 +274,9 @@ with torch.no_grad():
 print(f"the walk ends with {len(z)} draws of {z.shape[-1]} numbers each, in units of the values' standard deviation")
 
 # %% [markdown]
-# **Then it asks the last lattice at any place.** The network is called once more, at the lowest level; $F$ is read linearly between two lattice
-# points, and the field adds its part, weighted by $w$: 0 at both points, most halfway. The same draws may be asked anywhere, as often as one
-# likes. *Predict:* how large is the field's part?
+# **Then it asks the last lattice at any place.** The network is called once more, at the lowest level; $F$ is read linearly
+# between two lattice points, and the field adds its part, weighted by $w$: 0 at both points, most halfway. The same draws may be
+# asked anywhere, as often as one likes. *Predict:* how large is the field's part?
 
 # %%
 with torch.no_grad():
@@ -275,7 +299,8 @@ print(f"by hand and by library: {(values.cpu() - library).abs().max():.0e} apart
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how close. The query-scale slider only asks: the draw stays.
+# The cell above says: the field's part is small beside the line, and looking closer changes no draw. Now with digits: how sparse,
+# which pattern, how noisy, how close. The query-scale slider only asks: the draw stays.
 
 # %%
 panel = nfd.explore(model, problem, count=32, draws=8, seed=seed, device=device)
@@ -285,9 +310,10 @@ panel
 # ## Against the others
 #
 # One set of weights, three kinds of data about a digit: few or many pixels, blurs at 64 places, integrals along 144 lines in
-# twelve directions (a small tomography). The network is given pixels; blurs and integrals guide it. The rival is the best linear answer with
-# the training digits' mean and covariance, which handles all kinds exactly. The rows of pixels are read from the table that is kept with the
-# weights; the others are measured here. *Predict:* where is it hardest to beat?
+# twelve directions (a small tomography). The network is given pixels; blurs and integrals guide it. The rival is the best linear
+# answer with the training digits' mean and covariance; for it all three are linear observations, and need no guidance. The rows
+# of pixels are read from the table that is kept with the weights; the others are measured here. *Predict:* where is it hardest to
+# beat?
 
 # %%
 kinds = {"64 blurs": nfd.patterns.Blur(count=64, width=0.1), "12 projections": nfd.patterns.Projections(angles=12)}
@@ -313,14 +339,16 @@ plots.pages(problem.card, {"truth": digit, "ours": ours, "ours, another": ours[1
             f"from 8 pixels {kept['ratio'].iloc[0]:.2f}")
 
 # %% [markdown]
-# From few pixels the linear answer is hardest to beat: they leave much open, whatever one knows about digits.
+# From few pixels the linear answer is hardest to beat: they leave much open, whatever one knows about digits. All ratios are
+# below 1, each with its whole interval. So the denoiser, which knows how digits look, is the better one even where it is only
+# guided.
 #
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole: its field; the shape of its distribution (a Gaussian in
-# place of the draws); all that was learned (the best linear answer). *Predict:* which costs most on sawtooths, which on digits?
-# `nfdlab ablate score_field sawtooth1d` measured it; the tables are kept with the weights. The cell after the table looks between the lattice
-# points: draws from the same noise, once with the field and once read linearly.
+# The same approach with a part taken away, on the same tasks as the whole: its field; the shape of its distribution (a Gaussian
+# in place of the draws); all that was learned (the best linear answer). *Predict:* which costs most on sawtooths, which on
+# digits? `nfdlab ablate score_field sawtooth1d` measured it; the tables are kept with the weights. The cell after the table looks
+# between the lattice points: draws from the same noise, once with the field and once read linearly.
 
 # %%
 tables = {name: ablation.kept("score_field", name) for name in ("sawtooth1d", "digits2d", "gp1d")}
@@ -348,19 +376,31 @@ print(f"CRPS, field silenced over full, {tasks} sawtooths: at 4096 places {costs
 
 
 # %% [markdown]
-# On curves that jump the best linear answer has several times the error. The table's row for the field says nothing about sawtooths: its CRPS is
-# taken at 128 places, which are the lattice points, where $w$ is 0 (what differs from 1 there is the chance of other draws). **Between the points the
-# field is worth about a tenth of the CRPS**, with 16 observations. Digits are defined by linear reading between pixels, so there it adds next to
-# nothing. On `gp1d`, a Gaussian field, the weights that ship start from the measured Gaussian, and without their network they lose next to nothing:
-# **there the linear part is everything.**
+# On curves that jump the best linear answer has several times the error. On digits, too, it costs most, a third and more, and a
+# Gaussian in place of the draws costs about a sixth: strokes are there or not. The table's row for the field says nothing about
+# sawtooths: its CRPS is taken at 128 places, which are the lattice points, where $w$ is 0 (what differs from 1 there is the
+# chance of other draws). **Between the points the field is worth about a tenth of the CRPS**, with 16 observations. Digits are
+# defined by linear reading between pixels, so there it adds next to nothing. On `gp1d`, a Gaussian field, the weights that ship
+# start from the measured Gaussian, and without their network they lose next to nothing: **there the linear part is everything.**
 #
 # ## Where it breaks
 #
-# **The guidance ladder.** There are many ways to guide, all approximate; each is a rung. *Replacement* writes the observations, with
-# noise, into $z$ at each step; *RePaint* does each step several times. *Naive*, *DPS*, *ΠGDM* and *Tweedie* pull $D$ towards the
-# observations, each with another strength. *Amortised* is a denoiser that was given them. A task is a smooth function with six observations
-# of noise 0.05, at the same places in each task; twenty ancestral steps. Each row of $z$ is a draw of some task; its values are counted from
-# that task's observed values, so that all tasks can be guided at once, each to 0 at the six places.
+# **The guidance ladder.** There are many ways to guide, all approximate; each is a rung. Some write into the noisy lattice $z$:
+#
+# - *replacement*: at each step the observed values, with noise, take the place of those in $z$;
+# - *RePaint*: the same, but each step is undone and repeated several times.
+#
+# Others pull the answer $D$ towards the observations, by the formula above; they differ in how much of the misfit they believe:
+#
+# - *naive*: as if $D$ were the truth, so that only $s^2$ is left in the inverse;
+# - *DPS*: by a step of fixed length;
+# - *ΠGDM*: as if what is still open were white; or, *measured*, with the covariance $C$;
+# - *Tweedie*: with the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial z$.
+#
+# *Amortised* is not guided: a denoiser that was given the observations. A task is a smooth function with six observations of
+# noise 0.05, at the same places in each task. The sampler takes twenty *ancestral* steps: each removes more noise than it must,
+# and adds fresh noise for the difference. (In the code each row of $z$ is a draw of some task; its values are counted from that
+# task's observed values, so that all tasks can be guided at once, each to 0 at the six places.)
 
 # %%
 def ladder(D, conditional):
@@ -384,9 +424,10 @@ measured, base = guidance.Measurement.points(index, torch.zeros(6), 0.05), torch
 base[:, index] = y.repeat_interleave(guided, 0)
 
 # %% [markdown]
-# First with the *exact* denoiser, so that all error is the method's; then with the network. A good rung is near the exact mean, has its spread
-# (1.00), and misses the observations by about 0.05. The last row says what can be reached: draws of the exact posterior itself.
-# *Predict:* which rung fits the observations *too well*?
+# First with the *exact* denoiser, so that all error is the method's; then with the network. Three numbers say how good a rung is:
+# how far the mean of its draws is from the exact mean (small is good), their spread over the exact one (1.00 is right), and how
+# far they are from the observations (about 0.05, their noise, is right). The last row says what can be reached: draws of the
+# exact posterior itself. *Predict:* which rung fits the observations *too well*?
 
 # %%
 prior, laws = oracle.at(None, line.double()), [oracle.at(six, line.double()) for six in sixes]
@@ -414,12 +455,16 @@ pd.DataFrame(text).T.style.set_caption(
     f"a row: a rung, over {tasks} tasks with {guided} draws each, ± 1.96 standard errors; ∞: it ran away")
 
 # %% [markdown]
-# The error of a rung is nearly the same for both denoisers: it belongs to the *method*. Replacement informs the rest of $z$ too
-# late; RePaint repairs a part of that, but fits the noise of the observations; DPS pulls by a fixed length; ΠGDM takes what is still open to
-# be white. **Naive guidance explodes**: it takes $D(z)$ for the truth, so its pull is $1/0.05^2$ even where nothing is
-# known. Tweedie takes the covariance that the denoiser itself implies, $\sigma^2\, \partial D/\partial z$, and is right; so is ΠGDM with the
-# measured covariance, by which the digits above were guided; and so is a conditional denoiser (amortised). The exact one of these is
-# not guided at all: the spread that it lacks was lost to the twenty steps.
+# The error of a rung is nearly the same for both denoisers: it belongs to the *method*.
+#
+# - Replacement informs the rest of $z$ too late. RePaint repairs a part of that, but fits the noise of the
+#   observations: it fits them too well.
+# - **Naive guidance explodes**: it takes $D(z)$ for the truth, so its pull is $1/0.05^2$ even where nothing is known.
+# - DPS pulls by a fixed length, and ΠGDM takes what is still open to be white; both are off.
+# - Tweedie takes the covariance that the denoiser itself implies, and is right; so is ΠGDM with the measured covariance, by which
+#   the digits above were guided.
+# - The conditional denoiser (amortised) is right without guidance. The spread that the exact one lacks was lost to the twenty
+#   steps.
 #
 # **White noise under the query-scale slider.** Sample the prior with the exact denoiser and white noise at $m$ places, from
 # $\sigma = 10$ down: at 64 places nearly all is drowned in that. *Predict:* the spread at 1024 places?
@@ -441,11 +486,13 @@ style.dress(ax, x="places asked", y="spread, 1 at 64 places",
 figure
 
 # %% [markdown]
-# At more places the same $\sigma$ drowns less of the function, so a start from pure noise is wrong there, and draws come out too narrow.
+# At more places the same $\sigma$ drowns less of the function, so a start from pure noise is wrong there, and draws come out too
+# narrow. Noise on the lattice is the same function at any number of places, so nothing changes. (100 draws with white noise, 32
+# of the model.)
 #
-# **And functions of another kind.** A network knows its training functions. These curves have finer wiggles than any in
-# training. *Predict:* how much of the truth lies in the model's 90 % band, and how much in the band that is right? The *misfit* (`05`) is the distance
-# of the mean of the draws from the observations, in units of their noise; about 1 or less is right.
+# **And functions of another kind.** A network knows its training functions. These curves have finer wiggles than any in training.
+# *Predict:* how much of the truth lies in the model's 90 % band, and how much in the band that is right? The *misfit* (`05`) is
+# the distance of the mean of the draws from the observations, in units of their noise; about 1 or less is right.
 
 # %%
 wiggly, rows = nfd.problems.get("gp1d", lengthscale=0.05), []
@@ -471,12 +518,12 @@ plots.bands(smooth.card, truth=other, seen=strange, **found, title="Four times a
             f"{row['high']:.0%}], misfit {misfit[who]:.1f}" for who, row in held.items()))
 
 # %% [markdown]
-# The model smooths the wiggles away, and is sure of it. **Its band does not say that the world has changed; the misfit does**: compare draws
-# with what was observed.
+# The model smooths the wiggles away, and is sure of it. **Its band does not say that the world has changed; the misfit does**:
+# compare draws with what was observed.
 #
-# **When to use it:** one set of weights for many kinds of linear measurement, or where you want the score itself. **When not:** near-Gaussian
-# fields, where the best linear answer is as good; fields too large for a lattice, whose diffusion belongs in a latent
-# (`01_latent_field`). **Cost:** a draw asks the network once a step; guided, it is also differentiated once a step.
+# **When to use it:** one set of weights for many kinds of linear measurement, or where you want the score itself. **When not:**
+# near-Gaussian fields, where the best linear answer is as good; fields too large for a lattice, whose diffusion belongs in a
+# latent (`01_latent_field`). **Cost:** a draw asks the network once a step; guided, it is also differentiated once a step.
 #
 # ## Exercises
 #
@@ -494,8 +541,8 @@ plots.bands(smooth.card, truth=other, seen=strange, **found, title="Four times a
 #
 # </details>
 #
-# **2 · Change a line.** The same weights as super-resolution: observe 7 × 7 block averages of a digit, and divide the CRPS by that of the best
-# linear answer. `check(2, ratio)`.
+# **2 · Change a line.** The same weights as super-resolution: observe 7 × 7 block averages of a digit, and divide the CRPS by
+# that of the best linear answer. `check(2, ratio)`.
 #
 # <details><summary>Solution</summary>
 #
@@ -508,8 +555,8 @@ plots.bands(smooth.card, truth=other, seen=strange, **found, title="Four times a
 #
 # </details>
 #
-# **3 · Write a piece.** Check the score of the smooth field by hand: for a Gaussian it is $-(C + \sigma^2)^{-1} z$. How far is the network's,
-# relatively? `check(3, away)`.
+# **3 · Write a piece.** Check the score of the smooth field by hand: for a Gaussian it is $-(C + \sigma^2)^{-1} z$. How far is
+# the network's, relatively? `check(3, away)`.
 #
 # <details><summary>Solution</summary>
 #
@@ -523,21 +570,21 @@ plots.bands(smooth.card, truth=other, seen=strange, **found, title="Four times a
 #
 # </details>
 #
-# **Five questions.** Why does white noise average out when one looks at more places, and which noise does not? What
-# does a denoiser know of the score? How does one see that a rung's error is not the network's? How was it measured
-# what the field adds? Which questions can one prior answer without training anew?
+# **Five questions.** Why does white noise average out when one looks at more places, and which noise does not? What does a
+# denoiser know of the score? How does one see that a rung's error is not the network's? How was it measured what the field adds?
+# Which questions can one prior answer without training anew?
 #
 # ## Further reading
 #
-# - Dutordoir et al. 2023, *Neural diffusion processes* ([2206.03992](https://arxiv.org/abs/2206.03992)): a set
-#   transformer that denoises functions at any points; conditions by RePaint.
-# - Lim et al. 2023, *Score-based diffusion models in function space*
-#   ([2302.07400](https://arxiv.org/abs/2302.07400)): why the noise must be a function.
-# - Chung et al. 2023, *Diffusion posterior sampling* ([2209.14687](https://arxiv.org/abs/2209.14687)), and Song et
-#   al. 2023, *Pseudoinverse-guided diffusion*
-#   ([openreview.net/forum?id=9_gsMA8MRKQ](https://openreview.net/forum?id=9_gsMA8MRKQ)): two rungs of the ladder.
+# - Dutordoir et al. 2023, *Neural diffusion processes* ([2206.03992](https://arxiv.org/abs/2206.03992)): a set transformer that
+#   denoises functions at any points; conditions by RePaint.
+# - Lim et al. 2023, *Score-based diffusion models in function space* ([2302.07400](https://arxiv.org/abs/2302.07400)): why the
+#   noise must be a function.
+# - Chung et al. 2023, *Diffusion posterior sampling* ([2209.14687](https://arxiv.org/abs/2209.14687)), and Song et al. 2023,
+#   *Pseudoinverse-guided diffusion* ([openreview.net/forum?id=9_gsMA8MRKQ](https://openreview.net/forum?id=9_gsMA8MRKQ)): two
+#   rungs of the ladder.
 # - Lugmayr et al. 2022, *RePaint* ([2201.09865](https://arxiv.org/abs/2201.09865)): going back to repeat it.
-# - Boys et al. 2023, *Tweedie moment projected diffusions* ([2310.06721](https://arxiv.org/abs/2310.06721)): the
-#   covariance that a denoiser implies.
-# - Zhuang et al. 2023, *Diffusion probabilistic fields* ([2303.00165](https://arxiv.org/abs/2303.00165)): functions that
-#   are noised and denoised at any points.
+# - Boys et al. 2023, *Tweedie moment projected diffusions* ([2310.06721](https://arxiv.org/abs/2310.06721)): the covariance that
+#   a denoiser implies.
+# - Zhuang et al. 2023, *Diffusion probabilistic fields* ([2303.00165](https://arxiv.org/abs/2303.00165)): functions that are
+#   noised and denoised at any points.

@@ -109,6 +109,8 @@ CLAIMS = {
         "and near.float().mean() < 0.2",
         "At little noise the arrows themselves are short": "mean_apart[0.01] > 3 * mean_apart[0.3]",
         "On curves that jump the best linear answer": "worth['sawtooth1d']['optimal_interpolation'] > 3",
+        "On digits, too, it costs most, a third and more": "worth['digits2d'].idxmax() == 'optimal_interpolation' "
+        "and worth['digits2d']['optimal_interpolation'] > 4 / 3 and 1.14 < worth['digits2d']['Gaussian draws'] < 1.19",
         "points the field is worth about a tenth of the CRPS": "1.04 < costs['low'] and costs['high'] < 1.2 "
         "and abs(alike['field silenced'] / alike['full'] - 1) < 1e-3",
         "there the linear part is everything": "worth['gp1d']['network silenced'] < 1.05",
