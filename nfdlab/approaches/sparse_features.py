@@ -6,8 +6,7 @@ to the observations, themselves a set. A *neural field* reads them: each query a
 draw moves its tokens, by the slope of the field, until the field meets the observations.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -16,10 +15,8 @@ from torch import Tensor, nn
 from ..core import single
 from ..core.config import NetworkConfig
 from ..core.grid import cell_centres, farthest_first, grid_values
-from ..core.rng import normals
-from ..core.types import Budget, Card, Fields, ObservationBatch, Observations, Seen, Source, Views, Watch, quiet
+from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, Watch, quiet
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser
-from ..diffusion.samplers import SamplerStep
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
 from ..latents.importance_sampling import importance_sampled
@@ -29,7 +26,6 @@ from ..nn.set_attention import Attention, SetBlock, SetTransformer, doubling_len
 from ..training import Run, Stage, reused
 
 OCTAVES = 4                               # of places
-REFINEMENTS, REFINING_RATE = 8, 0.2       # steps of Adam that make draws meet the observations
 EVEN = {1: 128, 2: 24, 3: 14}             # points a side of the even set that stands for a whole function
 CHANGES = {1: 128, 2: 32, 3: 16}          # points a side of the grid on which a function's changes are looked for
 
@@ -147,38 +143,6 @@ class SparseFeaturesPosterior(LatentPosterior):
     """A trained approach 10."""
 
     net: SparseFeaturesNetwork
-
-    def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
-             guide: str | None = None) -> Iterator[SamplerStep]:
-        """As `LatentPosterior.path`; where the encoder read observations, the last step meets them, by `refined`."""
-        found = super().path(seen, n, seed=seed, steps=steps, sampler=sampler, guide=guide)
-        if self.guide(guide, seen) != "encoder" or seen is None or seen.m == 0:
-            return found
-        return (self._met(step, seen, seed) if step.index == step.total - 1 else step for step in found)
-
-    def _met(self, step: SamplerStep, seen: Observations, seed: int) -> SamplerStep:
-        x = self.refined(step.x, seen, seed=seed)
-        return replace(step, x=x, denoised=x)
-
-    def refined(self, x: Tensor, seen: Observations, *, seed: int) -> Tensor:
-        """Latents x (n, *shape) of conditional draws -> the nearest that meet the observations, each with noise of its
-        own: argmin_z |y + noise − f(z)|²/s² + |z − x|²/r², r the config's `refine`, s the noise and the field's error.
-
-        Randomise-then-optimise (Bardsley et al. 2014), by Adam; in latent diffusion, Song et al. 2024 (ReSample).
-        """
-        r, seen = self.about["config"]["refine"], seen.sorted().to(self.device, torch.float32)
-        if not r:
-            return x
-        noise = seen.noise_std * normals(seed, len(x), tuple(seen.values.shape), "perturbed").to(x)
-        with torch.inference_mode(False), torch.enable_grad():
-            start, coords, y = x.clone(), seen.coords.clone(), seen.values.clone() + noise.clone()
-            precision, z = 1 / (seen.noise_std**2 + self.about["floor"] ** 2), start.clone().requires_grad_()
-            adam = torch.optim.Adam([z], REFINING_RATE)
-            for _ in range(REFINEMENTS):
-                miss = precision * (self.net.values(coords, z) - y).square().sum() + (z - start).square().sum() / r**2
-                z.grad = torch.autograd.grad(miss, z)[0]
-                adam.step()
-        return z.detach()
 
     @torch.no_grad()
     def encode_points(self, points: ObservationBatch) -> Tensor:

@@ -272,6 +272,7 @@ class TemporalField(NetworkConfig):
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
     steps: int = 12                          # sampling steps
+    refine: float = 0.0                      # how far a draw's latent may move to meet the observations; 0: not at all
     guide: str = "encoder"                   # how observations enter
     num_particles: int = 256                 # particles, where they are the guide
 

@@ -28,6 +28,7 @@ CHUNK = 32_768                              # values decoded at a time while gra
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
 CONDITIONAL = 4                             # conditional draws for each particle, where they are reweighted
+REFINEMENTS, REFINING_RATE = 6, 0.25        # steps of Adam that make draws meet the observations
 AMORTISED = ("encoder", "reweighted")       # guides that condition the denoiser on the observations
 GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "gaussian_pigdm", "dps")
 KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
@@ -293,12 +294,15 @@ class LatentPosterior(TrainedModel):
 
     def path(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None, sampler: str = "dpmpp",
              guide: str | None = None) -> Iterator[SamplerStep]:
-        """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far."""
+        """From noise to latents, a SamplerStep a step; `fields(seen, step.denoised)` shows the estimate so far. Where
+        the encoder read observations and the config says `refine`, the last step meets them, by `refined`."""
         steps, guide = self.request(n, seed=seed, steps=steps, sampler=sampler), self.guide(guide, seen)
         if self.require_seen(seen, guide) is None or seen.m == 0:
             denoise = self.denoiser()
         elif guide == "encoder":
-            denoise = self.denoiser(self.conditioning(seen))
+            found = self.sample(self.denoiser(self.conditioning(seen)), n, self.net.shape, self.sigmas(steps),
+                                seed=seed, sampler=sampler)
+            return self._met(found, seen, seed) if self.about["config"].get("refine") else found
         elif guide in ("particles", "reweighted"):
             return getattr(self, f"_{guide}")(seen.sorted(), n, seed, steps, sampler)
         else:
@@ -354,6 +358,38 @@ class LatentPosterior(TrainedModel):
         if guide in ("tweedie", "pigdm", "dps"):
             return {"tweedie": tweedie, "pigdm": pigdm, "dps": dps}[guide](denoise, measurement)
         return gauss_newton(denoise, measurement, covariance="isotropic" if covariance is None else covariance)
+
+    def refined(self, x: Tensor, seen: Observations, *, seed: int) -> Tensor:
+        """Latents x (n, *shape) of conditional draws -> the nearest that meet the observations, each with noise of its
+        own: argmin_z |y + noise − f(z)|²/s² + |z − x|²/r², r the config's `refine`, s the noise and the field's error.
+
+        Randomise-then-optimise (Bardsley et al. 2014), by Adam; in latent diffusion, Song et al. 2024 (ReSample).
+        """
+        seen = seen.sorted().to(self.device, torch.float32)
+        noise = seen.noise_std * normals(seed, len(x), tuple(seen.values.shape), "perturbed").to(x)
+        step = max(1, CHUNK // max(1, seen.m))
+        return torch.cat([self._nearest(*part, seen) for part in zip(x.split(step), noise.split(step), strict=True)])
+
+    def _nearest(self, x: Tensor, noise: Tensor, seen: Observations) -> Tensor:
+        """The minimum that `refined` looks for, of some latents."""
+        with torch.inference_mode(False), torch.enable_grad():
+            start, coords, y = x.clone(), seen.coords.clone(), seen.values.clone() + noise.clone()
+            precision, r = 1 / (seen.noise_std**2 + self.about["floor"] ** 2), self.about["config"]["refine"]
+            z = start.clone().requires_grad_()
+            adam = torch.optim.Adam([z], REFINING_RATE)
+            for _ in range(REFINEMENTS):
+                miss = precision * (self.values(coords, z) - y).square().sum() + (z - start).square().sum() / r**2
+                z.grad = torch.autograd.grad(miss, z)[0]
+                adam.step()
+        return z.detach()
+
+    def _met(self, found: Iterator[SamplerStep], seen: Observations, seed: int) -> Iterator[SamplerStep]:
+        """The steps of a sampler, the x of the last one `refined`."""
+        for step in found:
+            if step.index == step.total - 1:
+                x = self.refined(step.x, seen, seed=seed)
+                step = replace(step, x=x, denoised=x)
+            yield step
 
     def log_likelihood(self, seen: Seen) -> Callable[[Tensor], Tensor]:
         """Log density of the observations given x: x (n, *shape) -> (n,)."""
