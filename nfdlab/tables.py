@@ -132,20 +132,18 @@ def extremes(root: Path) -> str:
 
 def rivals(root: Path) -> str:
     """The classical baselines on the problems where a network must win, as they are kept."""
-    from dataclasses import replace
-
     from .evaluate.ranking import kept_rivals
     from .evaluate.skill import LINEAR
 
-    bench, rows = kept_rivals(), []
-    others = ("kriging", "linear", "linear_in_time", "rbf", "nearest", "climatology")
-    for (problem, pattern), part in bench.rows.groupby(["problem", "pattern"], sort=False):
-        found = replace(bench, rows=part).ranking().set_index("contestant")
-        best, seen = found.loc[LINEAR], ", ".join(part["size"].unique())
-        seen += "" if pattern == "random" else f" of {pattern}"
-        rows.append([f"`{problem}`", best["to"], seen, str(best["tasks"]),
-                     f"{best['crps']:.2f} [{best['low']:.2f}, {best['high']:.2f}]", f"{best['coverage90']:.2f}",
-                     *(f"{found.loc[name, 'crps']:.2f}" if name in found.index else "–" for name in others)])
+    rows, others = [], ("kriging", "linear", "linear_in_time", "rbf", "nearest", "climatology")
+    for pattern in ("random", "frames"):
+        bench = kept_rivals(pattern)
+        for problem, found in bench.ranking().groupby("problem", sort=False):
+            found, sizes = found.set_index("contestant"), bench.rows.query("problem == @problem")["size"].unique()
+            best, seen = found.loc[LINEAR], ", ".join(sizes) + ("" if pattern == "random" else f" of {pattern}")
+            rows.append([f"`{problem}`", best["to"], seen, str(best["tasks"]),
+                         f"{best['crps']:.2f} [{best['low']:.2f}, {best['high']:.2f}]", f"{best['coverage90']:.2f}",
+                         *(f"{found.loc[name, 'crps']:.2f}" if name in found.index else "–" for name in others)])
     head = ["problem", "reference", "seen", "tasks", f"`{LINEAR}`", "its coverage", *(f"`{name}`" for name in others)]
     return table(head, rows)
 

@@ -17,11 +17,10 @@ from nfdlab import baselines, cell_centres, observe, patterns, problems, recipes
 from nfdlab.core.rng import child, normals
 from nfdlab.core.types import Observations
 from nfdlab.evaluate import scores
-from nfdlab.evaluate.ranking import Benchmark, kept_rivals
+from nfdlab.evaluate.ranking import kept_rivals
 from nfdlab.problems.pictures import elevation
 
-HERE = Path(__file__).parent
-KEPT = Benchmark(kept_rivals().rows.query("pattern == 'random'"))
+HERE, KEPT = Path(__file__).parent, kept_rivals()
 SEED, DRAWS, NOISE, EACH = 2026, 64, 0.05, 4            # EACH tasks at each number of observations
 COUNTS = {"gp1d": (1, 3, 5, 10, 20), "gp2d": (5, 20, 60), "sawtooth1d": (2, 4, 8, 16), "families1d": (2, 4, 8),
           "step1d": (1, 3, 8), "bump2d": (4, 16), "powerlaw2d": (16, 64), "drift1dt": (16, 64),

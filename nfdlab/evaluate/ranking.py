@@ -5,7 +5,7 @@ average (`results.Table`). Ratios of different problems are never averaged, sinc
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -89,7 +89,9 @@ class Benchmark:
         return pd.DataFrame(rows)
 
 
-def kept_rivals() -> Benchmark:
-    """The classical baselines on the problems where a network must win, as measured once and kept with the package; the
-    first line of the file says by which command."""
-    return Benchmark.read(Path(str(files("nfdlab.weights"))) / "rivals.csv", draws=32)
+def kept_rivals(pattern: str = "random") -> Benchmark:
+    """The classical baselines on the problems where a network must win, observed by a pattern ("random", "frames"), as
+    measured once and kept with the package; the first line of the file says by which command."""
+    bench = Benchmark.read(Path(str(files("nfdlab.weights"))) / "rivals.csv", draws=32)
+    known = bench.rows["pattern"].unique().tolist()
+    return replace(bench, rows=bench.rows[bench.rows["pattern"] == require_name(pattern, known, "kept pattern")])

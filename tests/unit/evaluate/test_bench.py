@@ -243,8 +243,8 @@ def test_baselines_are_made_for_their_problem():
 def test_kept_scores_of_rivals_are_what_they_are(name, size, contestant, within):
     """Two tasks of a cell computed again, to 1 %: real data and enumeration round differently elsewhere. The ball's
     exact draws are moved by chains, which rounding sends elsewhere: 32 other draws score up to a tenth differently."""
-    rows = ranking.kept_rivals().rows
-    kept = rows[(rows["problem"] == name) & (rows["size"] == str(size)) & (rows["contestant"] == contestant)]
     pattern = "frames" if isinstance(size, float) else "random"
+    rows = ranking.kept_rivals(pattern).rows
+    kept = rows[(rows["problem"] == name) & (rows["size"] == str(size)) & (rows["contestant"] == contestant)]
     again = compute(Cell(name, pattern, size, contestant, 0, 2, 32, 0.05, ("crps",)))
     assert len(kept) == 24 and [row[-1] for row in again] == pytest.approx(kept["crps"].tolist()[:2], rel=within)

@@ -28,8 +28,8 @@ class Read(nn.Module):
 
 
 def test_draws_that_meet_the_observations_are_posterior_draws_where_all_is_gaussian(monkeypatch):
-    """Randomise-then-optimise is exact for a linear field and x ~ N(0, r²): mean y r²/(r² + s²), variance r² s²/(r² + s²)
-    where something was seen, x as it was elsewhere."""
+    """Randomise-then-optimise is exact for a linear field and x ~ N(0, r²): where something was seen the mean is
+    y r²/(r² + s²), the variance r² s²/(r² + s²); elsewhere x is as it was."""
     monkeypatch.setattr(posterior, "REFINEMENTS", 500), monkeypatch.setattr(posterior, "REFINING_RATE", 0.05)
     r, s, y, n = 0.8, 0.5, 1.5, 4000
     model = LatentPosterior(Read(), {"d": 1, "c": 1, "floor": 0.0, "config": {"refine": r}}, 1)
