@@ -86,16 +86,20 @@ CLAIMS = {
         "But a Gaussian in place of the draws costs nothing":
         "1.2 < worth['network silenced'] < 1.7 and worth['Gaussian draws'] < 1.06 "
         "and worth['optimal_interpolation'] < 1.5",
-        "on the right it is a third thing": "off[1] > 1.5 * off[0]",
+        "on the right it is a third thing": "farther >= 28 "
+        "and quarters['the same, permuted'][1] > 1.5 * quarters['one initialisation'][1]",
         "By both measures the toy's draws are nearer to the world than the Gaussian's":
         "share < 0.8 and toy['toy']['energy distance × 1000'] < toy['Gaussian']['energy distance × 1000']",
         "But they are still much further from a curve than its own fits are":
         "far['toy'] > 2 * far['fits'] and abs(far['fits'] - far['fresh curves']) < 0.04",
         "its prior has several times the energy distance of the diffusion's":
         "prior['Gaussian'] > 3 * prior['diffusion']",
+        "exact draws nearly a third": "1.25 < shape_exact[0] < 1.34 and shape_exact[1] > 1.1 > shape[2]",
         "The model goes less than half of the way": "0.2 < way < 0.5",
-        "Fresh functions are the nearer ones, so it has not memorised": "near['fresh functions'] < near['draws']",
-        "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_",
+        "Fresh functions are the nearer ones, so it has not memorised": "near['fresh functions'] < near['draws'] "
+        "and nearer > 0.6",
+        "Draws lie nearer to the 32 than fresh functions do": "copied_ < 0.75 * fresh_ and closer > 0.6",
+        "the exact posterior is nearer and surer": "worse > 1",
         "once with the neurons of every fitted\nfield permuted": "away['permuted'] > 1.5 * away['shared']"},
     "03_score_field": {
         "White noise averages out": "fall[0] < 0.2 and fall[1] > 0.9",
