@@ -227,7 +227,7 @@ class TemporalField(NetworkConfig):
         6, "Temporal field",
         "one latent a frame, drawn together by video diffusion given what was observed; a field reads any moment",
         "Ho et al. 2022 (video diffusion); Voleti et al. 2022 (MCVD); Du et al. 2024 (CoNFiLD); Chen et al. 2022 "
-        "(VideoINR)",
+        "(VideoINR); Bardsley et al. 2014 (randomise-then-optimise)",
         "films with missing frames, sensors that report over time, forecasts; any frame rate, a draw is one film",
         "what is faster than the frames is lost; a lattice costs as much as the film, a vector holds one simple shape")
     trained: ClassVar[type] = TemporalPosterior
