@@ -282,8 +282,8 @@ with torch.no_grad():
 data, start, r = seen.sorted().to(model.device, torch.float32), z, model.about["config"]["refine"]
 y = data.values + data.noise_std * normals(seed, n, (seen.m, 1), "perturbed").to(z)
 z = start.clone().requires_grad_()
-adam = torch.optim.Adam([z], 0.2)
-for _ in range(8):
+adam = torch.optim.Adam([z], 0.25)
+for _ in range(6):
     f = net.field(data.coords, net.field.prepare(z, net.encoder.anchors))
     miss = (y - f).square().sum() / (data.noise_std**2 + model.about["floor"] ** 2) + (z - start).square().sum() / r**2
     z.grad = torch.autograd.grad(miss, z)[0]
@@ -388,9 +388,9 @@ print({name: {arm: round(float(ratio), 2) for arm, ratio in arms.items()} for na
 plots.worth("sparse_features", "stars2d")
 
 # %% [markdown]
-# The best linear answer, which is what is left without the networks, has twice the error on solids and a third more on outlines. But a Gaussian with the mean and
-# covariance of the draws costs a tenth on solids and nothing that can be measured on outlines: there the gain is in mean and covariance, not in the shape of
-# the distribution.
+# The best linear answer, which is what is left without the networks, has more than twice the error on solids and a third more on outlines. But a Gaussian with
+# the mean and covariance of the draws costs an eighth on solids and three percent on outlines: there nearly all of the gain is in mean and covariance, not in
+# the shape of the distribution.
 #
 # ## Where it breaks
 #
