@@ -92,14 +92,15 @@ def _worked() -> tuple[str, str]:
 
         silent, gaussian = (ratio(of_full, name) for name in (ablation.NETWORK, ablation.GAUSSIAN))
         exact = ratio(kept, ablation.EXACT_GAUSSIAN)
-        own = skill(kept, ablation.FULL)
+        own, asked = skill(kept, ablation.FULL), [ratio(kept, name) for name in (LINEAR, "kriging")]
+        classical = ["–" if found is None else f"{found[0]:.2f}" for found in asked]
         if own.nothing_to_gain or silent is not None and silent[1] <= 1:
             without.append(f"`{approach}` on `{problem}`")
         rows.append([f"`{approach}`", f"`{problem}`" + ("" if kept.reference == "exact" else f" (to {kept.reference})"),
-                     shown(ratio(kept, ablation.FULL)), f"{ratio(kept, LINEAR)[0]:.2f}", own.short, shown(silent),
+                     shown(ratio(kept, ablation.FULL)), *classical, own.short, shown(silent),
                      shown(ratio(of_full, ablation.FIELD)),
                      shown(gaussian) + ("" if exact is None else f"; exact {exact[0]:.2f}")])
-    found = table(["approach", "problem", "CRPS ratio", "best linear answer", "skill", "network silenced",
+    found = table(["approach", "problem", "CRPS ratio", "best linear answer", "kriging", "skill", "network silenced",
                    "field silenced", "Gaussian draws"], rows)
     return found, f"**The network adds nothing that can be measured**: {', '.join(without) or 'nowhere'}. " \
         f"Not measured: {', '.join(unmeasured) or 'none'}."
