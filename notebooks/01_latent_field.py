@@ -17,12 +17,16 @@
 #
 # **What does looking closer cost?**
 #
-# A model that draws pictures pixel by pixel pays for every pixel in every step. Here the diffusion never sees a pixel: it
+# A diffusion over pixels pays for every pixel in every step. Here the diffusion never sees a pixel: it
 # draws a *latent*, a few hundred numbers, and a neural field turns the latent into a function that can be asked anywhere. So
-# how closely you look should cost nothing until you look. Is that so? And since no observation enters the training, one model
-# should answer many kinds of question: make a new digit, complete one from a few pixels, sharpen a coarse one. How well?
+# how closely you look should cost nothing until you look. Is that so?
 #
-# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute.
+# There is a second difference from lesson 05. There the network was given observations in training. Here no observation enters
+# the training, and one model should answer many kinds of question: make a new digit, complete one from a few pixels, sharpen a
+# coarse one. How well?
+#
+# You need the two primers, `00b` (neural fields) and `00c` (diffusion), the CRPS of `00a`, and lesson 05. ▶ *Run ▸ Run All
+# Cells*, then play; it takes about a minute.
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
@@ -110,28 +114,49 @@ figure
 
 # %% [markdown]
 # The draw is a latent: its cost does not depend on how closely one looks. The cost of asking grows with the number of points.
+# (How closely one *can* look is another question: between the pixels of the training digits no loss has ever
+# compared the field with a truth, see `00b`.)
 #
 # ## Idea in symbols
 #
-# 1. **Compress.** An encoder $E$ and a field $f_z$, together an *autoencoder*, are trained so that $f_{E(f)}(x) \approx f(x)$ at random
-#    places $x$. The latent $z = E(f)$ has two numbers on each of 14 × 14 cells, half as many as a digit has pixels, brought to unit scale.
-# 2. **Learn the distribution of latents.** With $z_\sigma = z + \sigma\varepsilon$, a denoiser learns $D(z_\sigma, \sigma) \approx
-#    \mathbb{E}[z \mid z_\sigma]$, as $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F(z_\sigma, \sigma)$: the
-#    best guess if latents were white, plus what a U-Net $F$ adds.
+# 1. **Compress.** An encoder $E$ and a field $f_z$, together an *autoencoder*, are trained so that $f_{E(f)}(x) \approx f(x)$ at
+#    random places $x$. The latent $z = E(f)$ has two numbers on each of 14 × 14 cells, half as many as a digit has pixels. They
+#    are divided by their standard deviation, because the wrapping below takes the numbers for ones of spread 1.
+# 2. **Learn the distribution of latents.** With $z_\sigma = z + \sigma\varepsilon$, a denoiser learns $D(z_\sigma, \sigma)
+#    \approx \mathbb{E}[z \mid z_\sigma]$, as $D = \frac{z_\sigma}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\,
+#    F(z_\sigma, \sigma)$: the best guess if latents were *white* (independent numbers of spread 1), plus what
+#    a U-Net $F$ adds.
 # 3. **Draw**: walk $\mathrm{d}z/\mathrm{d}\sigma = (z - D)/\sigma$ from noise to none, then ask $f_z$ anywhere.
-# 4. **Guide.** *Guidance* steers the sampler towards observations $y_i = f(x_i) + s\,\varepsilon$ that were no part of the training. With
-#    $J = \partial f_z(x_i)/\partial z$, the slope of the decoder, each $D$ becomes $D + \sigma^2 (\partial D/\partial z)^\top J^\top (r^2 J
-#    J^\top + s^2)^{-1} (y - f_D(x))$. Here $r^2 = \sigma^2/(1 + \sigma^2)$ is the squared error of that best guess. This is ΠGDM (Song et
-#    al. 2023), with $J$ taken once, at the most probable latent. Averages over blocks enter in the same way.
+# 4. **Guide.** *Guidance* steers the sampler towards observations $y_i = f(x_i) + s\,\varepsilon$ that were no part of the
+#    training.
 #
-# The field is also given the *width* of the pixel that it is asked for, and answers with the average over it.
-
-# %% [markdown]
+# How? In `00c` a denoiser was as good as a score: $D = z + \sigma^2\, \nabla \log p_\sigma(z)$. By Bayes' rule, observations add
+# one term to the score, and so to the guess:
+#
+# $$D \;\to\; D + \sigma^2\, \nabla_z \log p(y \mid z) .$$
+#
+# How likely are the observations, given a latent that is still noisy? Nobody knows the clean one, so it is taken for Gaussian
+# around $D$, with the spread $r$, where $r^2 = \sigma^2/(1 + \sigma^2)$
+# is the squared error of the best guess for white latents. The
+# decoder is taken for linear near $D$, with slope $J = \partial f_z(x_i)/\partial z$. Then $y$ is Gaussian too, with mean
+# $f_D(x)$ and covariance $r^2 J J^\top + s^2$, and
+#
+# $$\nabla_z \log p(y \mid z) \;\approx\; (\partial D/\partial z)^\top\, J^\top\, (r^2 J J^\top + s^2)^{-1}\, (y - f_D(x)) .$$
+#
+# Read it from the right: how far the guess misses the observations; divided by how far it may miss them; brought from values to
+# latents by $J^\top$; brought from the guess to $z$ by the slope of $D$. This is ΠGDM (Song et al. 2023). The library takes $J$
+# once for all draws and steps, at the most probable latent. Averages over blocks of pixels enter in the same way. And the field
+# is given the *width* of the pixel that it is asked for, and answers with the average over it.
+#
 # ## Smallest version
 #
-# From nothing, on discs of unknown place and size: an encoder to four numbers, a field of these numbers and a place, and a
-# denoiser of the four numbers. The *energy distance* of draws to fresh discs is twice the mean distance between the two sets, minus
-# the mean distances inside each: zero for equal distributions. *Predict:* if a draw is not a good disc, which stage is to blame?
+# From nothing, on discs of unknown place and size, with a soft edge. *First* an encoder to four numbers, with a
+# field of these numbers and a place; *second* a denoiser of the four numbers; *third* draws. The
+# encoder is shown a disc at 16 × 16 points. The field is asked at 128 random places, so it learns to answer anywhere.
+#
+# To judge draws without any truth to compare with, take the *energy distance* of draws to fresh discs: twice the mean distance
+# between the two sets, minus the mean distances inside each. It is zero, on average, for equal distributions. *Predict:* if a
+# draw is not a good disc, which stage is to blame, the autoencoder or the diffusion?
 
 # %%
 def dense(*sizes):
@@ -149,7 +174,7 @@ for i in range(toy_steps):  # stage 1: the autoencoder
     some, x = discs.draw(64, seed=child(seed, "toy", i)), 2 * torch.rand(64, 128, 2, generator=rng) - 1
     z = encoder(some(grid)[..., 0])
     z = (z - z.mean(0)) / z.std(0)
-    near = z + 0.05 * torch.randn(z.shape, generator=rng)  # similar latents, similar discs
+    near = z + 0.05 * torch.randn(z.shape, generator=rng)  # so that similar latents become similar discs
     values = field(torch.cat([x, near[:, None].expand(-1, 128, -1)], -1))
     loss = (values - some(x)).square().mean()
     adam.zero_grad()
@@ -159,7 +184,7 @@ print(f"root mean square error {loss.item() ** 0.5:.3f}, over a spread of {some(
 
 
 # %%
-def denoise(z, s):  # D(z, s) for z (b, 4), s (b, 1)
+def denoise(z, s):  # D(z, s) for z (b, 4), s (b, 1), wrapped as in 00c
     total = (1 + s**2).sqrt()
     return z / total**2 + s / total * net(torch.cat([z / total, s.log() / 4], 1))
 
@@ -167,7 +192,7 @@ def denoise(z, s):  # D(z, s) for z (b, 4), s (b, 1)
 with torch.no_grad():
     z = encoder(discs.draw(4096, seed=child(seed, "latents"))(grid)[..., 0])
     latents = (z - z.mean(0)) / z.std(0)
-adam = torch.optim.Adam(net.parameters(), 2e-3)
+adam, losses = torch.optim.Adam(net.parameters(), 2e-3), []
 for _ in range(4 * toy_steps):  # stage 2: the denoiser
     clean, s = latents[torch.randint(4096, (256,), generator=rng)], torch.exp(1.4 * torch.randn(256, 1, generator=rng))
     noisy = clean + s * torch.randn(clean.shape, generator=rng)
@@ -175,11 +200,16 @@ for _ in range(4 * toy_steps):  # stage 2: the denoiser
     adam.zero_grad()
     loss.backward()
     adam.step()
-levels = torch.cat([torch.linspace(20 ** (1 / 7), 0.02 ** (1 / 7), 24) ** 7, torch.zeros(1)])
-with torch.no_grad():
-    z = 20 * white(256, (4,), seed=seed)
-    for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
-        z = torch.lerp(denoise(z, s.expand(256, 1)), z, float(t / s))
+    losses.append(loss.item())
+print(f"loss {sum(losses[:20]) / 20:.2f} -> {sum(losses[-100:]) / 100:.2f}; a network that says 0 would have 1")
+
+# %%
+levels = karras(24, 0.02, 20.0)
+with torch.no_grad():  # 256 draws
+    z = levels[0] * white(256, (4,), seed=seed)
+    for now, then in zip(levels[:-1], levels[1:], strict=True):  # first order, as `walk` of 00c
+        guess_now = denoise(z, now.expand(256, 1))
+        z = guess_now + then / now * (z - guess_now)
 bell = white(256, (4,), seed=seed) @ torch.linalg.cholesky(latents.T.cov()).T  # a Gaussian of the latents
 fine = nfd.cell_centres((32, 32))
 shown = {name: field(torch.cat([fine.expand(256, -1, -1), z_[:, None].expand(-1, 1024, -1)], -1)).detach()
@@ -195,56 +225,47 @@ plots.pages(discs.card, {f"{name}: {1e3 * toy[name]:.1f}": EvaluatedFields(
 # **draws, which pass the same decoder, are seldom better than the autoencoder.** That is the stage to blame here, and on four
 # numbers even a Gaussian does as well as the toy's diffusion. Digits, below, are where a Gaussian fails.
 #
-# > **How this differs from the papers.** Rombach et al. 2022 compress pictures by a convolutional autoencoder with a penalty that keeps
-# > latents near a normal distribution; here latents are scaled, and get a little noise while the field learns, for the same reason.
-# > Their decoder gives pixels; Chen et al. 2024 (image neural fields) decode to a field that is told its pixel, as here. Both train
-# > with a perceptual loss and a discriminator; here it is the mean squared error alone. Guidance is ΠGDM through the decoder, whose
-# > slope is taken once for all draws and steps.
+# > **How this differs from the papers.** Rombach et al. 2022 compress pictures by a convolutional autoencoder with a penalty that
+# > keeps latents near a normal distribution; here latents are scaled, and get a little noise while the field learns, for the same
+# > reason. Their decoder gives pixels; Chen et al. 2024 (image neural fields) decode to a field that is told its pixel, as here.
+# > Both train with a perceptual loss and a discriminator; here it is the mean squared error alone. Guidance is ΠGDM through the
+# > decoder, whose slope is taken once for all draws and steps.
 #
-# And the library's own draw of digits, in plain PyTorch: noise levels, the solver (DPM-Solver++, second order), and the field,
-# which blends the answers of the four nearest cells.
+# ## The library's version
+#
+# One line, `model.draw(None, …)`; `None` says that nothing was observed. The cell writes that line out for digits and checks that
+# it gives the same numbers. The `lambda` is $D$ of step 2; `sample(…, method="dpmpp")` is `dpm` of `00c`, which was checked
+# there. Then the field: a place lies between the middles of four cells. The network answers once for each of the four, given what
+# the cell holds (`memory`), how far the place is from its middle, and how wide a pixel is meant (`local.size`; 0 here: a point).
+# The four answers are blended by distance, as lesson 05 blended two.
 
 # %%
 n, steps, parts, auto = 2, 12, model.net, model.net.autoencoder
 with torch.no_grad():
-    sigmas, before = model.sigmas(steps), None
+    sigmas = model.sigmas(steps)
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
-    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
-        total = (1 + s**2).sqrt()
-        clean = best = z / total**2 + s / total * parts.denoiser.net(z / total, (s.log() / 4).expand(1))
-        if t == 0:
-            z = clean
-            break
-        h = (s / t).log()
-        if before is not None:
-            best = clean + (clean - before[0]) * h / (2 * before[1])
-        z, before = t / s * z + (1 - t / s) * best, (clean, h)
+    z = sample(lambda z, s: z / (1 + s**2) + s / (1 + s**2).sqrt() * parts.denoiser.net(
+        z / (1 + s**2).sqrt(), (s.log() / 4).expand(1)), z, sigmas, method="dpmpp")
     local, side = auto.decoder.field, z.shape[-1]
-    memory, values = local.project(auto.decoder(z)), 0  # (n, cells, width)
-    place = (coords.to(model.device) + 1) / 2 * side - 0.5  # in cells
+    memory, values = local.project(auto.decoder(z)), 0  # what each cell holds: (n, cells, width)
+    place = (coords.to(model.device) + 1) / 2 * side - 0.5  # in cells: 0 is the middle of the first
     low = place.floor().clamp(0, side - 2)
-    for step in torch.cartesian_prod(torch.arange(2), torch.arange(2)).to(low):
+    for step in torch.cartesian_prod(torch.arange(2), torch.arange(2)).to(low):  # the four cells around each place
         weight = torch.where(step == 1, place - low, 1 - (place - low)).clamp(0, 1).prod(1, keepdim=True)
         cell = ((low + step) @ torch.tensor([side, 1.0]).to(low)).long()
         offset = local.place(local.encode((place - low - step) / 1.5)) + local.size(torch.zeros(1, 1).to(low))
         values = values + weight * local.answer(memory[:, cell] + offset)
-
-# %% [markdown]
-# ## The library's version
-#
-# One line, and the same numbers.
-
-# %%
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-4)
-print(
-    f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}"
-)
+print(f"by hand and by library: {(values.cpu() - library).abs().max():.0e} apart, over a field of spread "
+      f"{library.std():.2f}")
 
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, which sampler, how close. The query-scale slider only decodes: the draw stays.
+# The sliders say how much is seen, which pattern, how noisy, which sampler, how close. *Predict*, then try: no observations at
+# all (new digits, of any kind); 20 pixels, then 200 (when do all draws become the same digit?); `scale` at 32, which only
+# decodes: the draw stays.
 
 # %%
 panel = nfd.explore(model, problem, count=keep, draws=8, seed=seed, device=device)
@@ -257,9 +278,10 @@ panel
 #
 # ### Make a new digit
 #
-# A small convolutional network is trained to tell draws from fresh digits, and judged on draws and digits that it has not seen: one
-# half is guessing. *Predict, and write it down* as `guess_told`: how often will it be right about the diffusion's draws? And how
-# often about draws of a Gaussian over the same latents?
+# How good are draws when there is no truth to compare with? Ask a classifier. A small convolutional network is trained to tell
+# draws from fresh digits, and judged on draws and digits that it has not seen. If it is right half of the time, it is guessing,
+# and the two cannot be told apart. *Predict, and write it down* as `guess_told`: how often will it be right about the diffusion's
+# draws? And how often about draws of a Gaussian over the same latents?
 
 # %%
 many = 128 if budget != "smoke" else 16
@@ -278,15 +300,18 @@ plots.pages(problem.card, {"fresh": fresh} | {f"diffusion {i + 1}": made[i:i + 1
             f"(you said {guess_told:.0%}), Gaussian {generation['told apart'].iloc[1]:.0%}")
 
 # %% [markdown]
-# The Gaussian has the latents' mean and covariance, and none of its draws is a digit: adding up normal numbers makes no strokes. The
-# last row is a warning. Fresh digits of the training side are moved and sheared a little, which blurs them; held-out ones are as they
-# are, and the classifier sees that at once. Such a test says whether two sets differ, not whether the difference matters.
+# About the diffusion's draws the classifier is right less often than about the Gaussian's. (A share that is more than two
+# standard errors above 0.50 says that it can tell them from digits.) The Gaussian has the latents' mean and covariance, and none
+# of its draws is a digit: adding up normal numbers makes no strokes. The last row is a warning. Fresh digits of the training side
+# are moved and sheared a little, which blurs them; held-out ones are as they are, and the classifier sees that at once. Such a
+# test says whether two sets differ, not whether the difference matters.
 #
 # ### Complete a digit
 #
-# The best linear answer, measured on the same training digits, is the rival. *Predict:* which of the two has the sharper draws,
-# and which the lower error? The title is about one digit; the table was measured over many when the weights were made (random
-# places, noise 0.05; digits as a ratio to the best linear answer, discs to the exact posterior).
+# Now some pixels are seen, and the sampler is guided. The best linear answer, measured on the same training digits, is the rival.
+# *Predict:* which of the two has the sharper draws, and which the lower error? The title is about one digit; the table was
+# measured over many when the weights were made (random places, noise 0.05; digits as a ratio to the best linear answer, discs to
+# the exact posterior).
 
 # %%
 digit = digits.draw(1, seed=seed + 1)
@@ -304,14 +329,14 @@ plots.pages(
 )
 
 # %% [markdown]
-# Ours has the lower error, for this digit and in the table. Look at the draws: ours are made of strokes, those of the linear answer are
-# clouds around its mean.
+# Ours has the lower error, for this digit and in the table. (The interval over 30 digits is under *Who does the work?*) Look at
+# the draws: ours are made of strokes, those of the linear answer are clouds around its mean.
 #
 # ### Sharpen a coarse digit
 #
 # Observed: the averages of 7 × 7 blocks of 4 × 4 pixels. Bicubic interpolation of the averages is what picture programs do; the
-# best linear answer knows the digits' covariance. All three get the same averages. *Predict:* who wins? (Brackets: 95 % intervals of
-# the ratio, by drawing the digits again and again with replacement, a *bootstrap*.)
+# best linear answer knows the digits' covariance. All three get the same averages. *Predict:* who wins? (Brackets: 95 % intervals
+# of the ratio, by drawing the digits again and again with replacement, a *bootstrap*.)
 
 # %%
 rows, many = [], 6 * tasks
@@ -335,14 +360,22 @@ plots.pages(problem.card, {"truth": sharp, "7 × 7 averages": EvaluatedFields(
         for name, of in (("best linear answer", "the best linear answer's"), ("bicubic", "bicubic's"))))
 
 # %% [markdown]
-# Same weights, same line of code: only the pattern of the observations changed. Both intervals lie below 1, so ours has the lower error.
+# Same weights, same line of code: only the pattern of the observations changed. Both intervals lie below 1, so ours has the lower
+# error.
 #
 # ### Which guidance?
 #
-# There are other ways to guide. `linearised_pigdm`, the usual one here, is the formula above. `linearised` is cheaper: it takes a
-# Gaussian with the latents' covariance for what is still open, and no slope of $D$. `pigdm` takes the decoder's slope anew at each
-# draw and step, which costs most. `dps` moves $D$ down the slope of the misfit. All four complete the same digits from the same
-# pixels. *Predict, and write it down* as `guess_guide`: the error of `pigdm`, as a share of the usual one's?
+# The formula above rests on two guesses: that the decoder is linear, and that what is open is Gaussian. There are other ways to
+# guide:
+#
+# - `linearised_pigdm`, the usual one here, is the formula above, with the decoder's slope $J$ taken once;
+# - `linearised` is cheaper: it leaves out the slope of $D$, and takes a Gaussian with the latents' covariance for what is still
+#   open;
+# - `pigdm` takes the decoder's slope anew for each draw and step, which costs most;
+# - `dps` (Chung et al. 2023) takes no covariance: it moves $D$ down the slope of the misfit.
+#
+# All four complete the same digits from the same pixels. *Predict, and write it down* as `guess_guide`: what is the error of
+# `pigdm`, as a share of the usual one's?
 
 # %%
 guides = ("linearised_pigdm", "linearised", "pigdm", "dps")  # the usual one first
@@ -372,15 +405,17 @@ style.headline(figure, "Error over that of the usual way: " + ", ".join(
 figure
 
 # %% [markdown]
-# An interval that leaves out 1 tells two ways apart, one that holds 1 does not. `pigdm` has a lower error than the usual way, and takes
-# the most time. `dps` has a higher one. These few digits cannot tell `linearised` from the usual way. All this is for one number of
-# pixels, for this model and for eight steps; a fair answer for your data is one more run of this cell.
+# An interval that leaves out 1 tells two ways apart, one that holds 1 does not. `pigdm` has a lower error than the usual way, and
+# takes the most time. `dps` has a higher one. These few digits cannot tell `linearised` from the usual way. All this is for one
+# number of pixels, for this model and for eight steps; a fair answer for your data is one more run of this cell.
 #
 # ### Where an exact answer is known
 #
-# Discs. Three bars, the best possible in blue: what the latent loses; how far draws of the prior are from fresh discs; and the CRPS
-# given four observations, as a ratio to the exact posterior's. The posterior of a disc has humps and edges, and nothing is linear. So
-# here observations weight and move many draws (the guide `particles`, see lesson 09), which needs a latent of few numbers.
+# Discs. Three bars, each with the best possible in blue: what the latent loses; how far draws of the prior are from fresh discs;
+# and the CRPS given four observations, as a ratio to the exact posterior's. A disc is flat inside and outside, and steep at its
+# edge, so the field is far from linear in the latent, on which guidance by a slope rests. So here many draws of the prior are
+# weighted by how well they explain the observations (the guide `particles` of lesson 09), which needs a latent of few numbers.
+# *Predict:* how many times the exact posterior's CRPS will ours be?
 
 # %%
 found = {"discs2d": error_breakdown(round_.using(num_particles=128), discs, counts=(4,), tasks=tasks, seed=seed)}
@@ -388,14 +423,18 @@ gap = found["discs2d"].generation_gap
 plots.stages(found, title=f"Generation gap of discs {gap:+.4f} (256 draws; CRPS over {tasks} tasks)")
 
 # %% [markdown]
+# The CRPS here is of very few tasks; the table under *Complete a digit* has 40
+# discs at each number of observations: from less than one to about five percent above the exact posterior.
+#
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole: its draws replaced by a Gaussian of their mean and covariance;
-# and the best linear answer from the same training digits. *Predict:* which costs more? `nfdlab ablate latent_field
-# digits2d` measured it; the table is kept with the weights.
+# The same approach with a part taken away, on the same tasks as the whole: its draws replaced by draws of a Gaussian with their
+# mean and covariance; and the best linear answer from the same training digits. *Predict:* which costs more? `nfdlab ablate
+# latent_field digits2d` measured it, on 30 digits at each number of pixels; the table is kept with the weights. Thin lines are 95
+# % intervals.
 
 # %%
-worth = ablation.worth(ablation.kept("latent_field", "digits2d"))["to full"]
+worth = ablation.worth(ablation.kept("latent_field", "digits2d"))["to full"]  # the numbers of the picture
 plots.worth("latent_field", "digits2d")
 
 # %% [markdown]
@@ -404,8 +443,10 @@ plots.worth("latent_field", "digits2d")
 #
 # ## Where it breaks
 #
-# **Latents of the wrong scale.** Diffusion takes latents to have unit scale. *Predict:* what if they are a hundred times smaller
-# or larger, and nobody says so? Three small denoisers, trained here for 200 steps each on the latents of discs.
+# **Latents of the wrong scale.** The wrapping and the noise levels are for latents of unit scale. *Predict:* what if they are a
+# hundred times smaller or larger, and nobody says so? Three small denoisers are trained here on the latents of discs, for 200
+# steps each, on latents × 1, × 0.01 and × 100; their draws are scaled back and decoded. One disc is shown of each; 64 are
+# measured.
 
 # %%
 latents = round_.encode(discs.draw(512 if budget != "smoke" else 64, seed=seed + 1)).cpu()
@@ -425,18 +466,20 @@ for factor in (1.0, 0.01, 100.0):
     draws[factor] = round_.decode(z.to(round_.device))
 real = discs.draw(200, seed=seed)(coords)
 far = {factor: energy_distance(f(coords), real).item() for factor, f in draws.items()}
+floor = energy_distance(discs.draw(64, seed=seed + 2)(coords), real).item()  # what chance alone makes of 64 discs
 plots.pages(
     discs.card,
     {"a disc": discs.draw(1, seed=seed), **{f"× {k:g}: {far[k]:.4f}": f for k, f in draws.items()}},
-    title=f"Energy distance to discs: {far[1.0]:.3f} at unit scale, {far[0.01]:.3f} and {far[100.0]:.3f} when scaled",
+    title=f"Energy distance to discs: {far[1.0]:.3f} at unit scale, {far[0.01]:.3f} and {far[100.0]:.3f} when scaled; "
+    f"{floor:.3f} for fresh discs",
 )
 
 # %% [markdown]
 # The autoencoder is one and the same in all three cases: only the diffusion is lost. So when reconstructions are good and draws are
 # not, look at the scale of the latents first.
 #
-# **Pixels that are taken for points.** *Predict:* a digit is asked for as 7 × 7 large pixels. What if the field is not given
-# their width?
+# **Pixels that are taken for points.** Small pictures are made of large pixels, and each is the average over its square. 24
+# digits are encoded, and each is asked for as 7 × 7 large pixels. *Predict:* what if the field is not told how wide they are?
 
 # %%
 some = digits.draw(24, seed=seed + 2)
@@ -448,7 +491,7 @@ print(
     {words: round(e, 3) for words, e in errors.items()},
     f": {errors['taken for points'] / errors['given their width']:.1f} times the error, by aliasing alone",
 )
-check = Exercises({
+check = Exercises({  # for the exercises at the end
     1: (lambda spreads: abs(spreads[10] / spreads[40] - 1) < 0.1 or budget == "smoke", "Ten steps nearly do as forty."),
     2: (lambda answer: answer[0] > answer[1] or budget == "smoke", "Two half discs overlap only where both are."),
     3: (lambda error: error < 0.2 or budget == "smoke", "Is the mean a sum over the 784 pixels with weights 1/784?"),
@@ -457,9 +500,9 @@ check = Exercises({
 # %% [markdown]
 # Without the width the field answers for single points, and misses the ink between them: this is *aliasing*.
 #
-# **When to use it:** one prior for many kinds of question, at any resolution. **When not:** one kind of question asked a thousand times
-# (lesson 05 needs no guidance, and its table shows lower errors on digits), or detail that no short latent can hold. **Cost:** the
-# minutes of training are in the table above; a draw costs the same however closely it is looked at.
+# **When to use it:** one prior for many kinds of question, at any resolution. **When not:** one kind of question asked a thousand
+# times (lesson 05 needs no guidance, and its table shows lower errors on digits), or detail that no short latent can hold.
+# **Cost:** the minutes of training are in the table above; a draw costs the same however closely it is looked at.
 #
 # ## Exercises
 #
@@ -477,8 +520,8 @@ check = Exercises({
 #
 # </details>
 #
-# **2 · Change a line.** Walk between two discs by mixing their latents, and by mixing their values. Which is nearer to a disc? (A disc reaches
-# from 0 to 1.)
+# **2 · Change a line.** Walk between two discs by mixing their latents, and by mixing their values. Which is nearer to a disc? (A
+# disc reaches from 0 to 1.)
 #
 # <details><summary>Solution</summary>
 #
@@ -491,8 +534,8 @@ check = Exercises({
 #
 # </details>
 #
-# **3 · Write a piece.** Any weighted sum of values is an observation. Tell the model one number, the mean over the whole box, 0.3 above that of
-# `digit` ("more ink"), and draw. (Hint: `LinearObservations` holds points, weights, values and noise.)
+# **3 · Write a piece.** Any weighted sum of values is an observation. Tell the model one number, the mean over the whole box, 0.3
+# above that of `digit` ("more ink"), and draw. (Hint: `LinearObservations` holds points, weights, values and noise.)
 #
 # <details><summary>Solution</summary>
 #
@@ -509,9 +552,9 @@ check = Exercises({
 #
 # </details>
 #
-# **Five questions.** Why does the time to draw not depend on how closely one looks? What would a Gaussian over the latents draw, and why is it
-# no digit? Why must latents have unit scale? What does the field need a pixel's width for? When is a network that is given the
-# observations in training (lesson 05) the better choice?
+# **Five questions.** Why does the time to draw not depend on how closely one looks? What would a Gaussian over the latents draw,
+# and why is it no digit? Why must latents have unit scale? What does the field need a pixel's width for? When is a network that
+# is given the observations in training (lesson 05) the better choice?
 #
 # ## Further reading
 #
@@ -527,3 +570,15 @@ check = Exercises({
 #   ([2209.14687](https://arxiv.org/abs/2209.14687)): DPS.
 # - Lopez-Paz & Oquab 2017, *Revisiting classifier two-sample tests* ([1610.06545](https://arxiv.org/abs/1610.06545)):
 #   draws that a classifier can tell apart.
+#
+# <details><summary>Answers to the five questions</summary>
+#
+# 1. The diffusion works on the latent, whose size is fixed; only asking the field costs something for each point.
+# 2. Clouds: sums of normal numbers with the right mean and covariance. Strokes need values that are ink or paper and nothing
+#    between.
+# 3. The wrapping takes the numbers to have a spread of 1, and the noise levels are chosen for that. Otherwise most of the
+#    training is at levels where there is nothing to learn.
+# 4. A pixel is the average over its square. Without the width the field answers for the point in the middle.
+# 5. For one kind of question that is asked often: it needs no guidance, and has lower errors on digits.
+#
+# </details>

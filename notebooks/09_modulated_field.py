@@ -17,15 +17,17 @@
 #
 # **Where does style live?**
 #
-# One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside. Each latent
-# then stands for a function, and diffusion over latents draws functions. The latent of a function is found from scattered points of
-# it, by three steps of gradient descent. And two latents can be crossed: one shifts the first layers, the other shifts the rest.
-# Which of the two functions will the result be like? For two problems of this kit the odds of each *kind* of function can be computed
-# exactly, so the question has an answer.
+# One network can be many functions: keep its weights, and let a short latent shift the phase of every sine inside (the network is
+# a SIREN, `00b`). Each latent then stands for a function, and diffusion over latents draws functions. The latent of a function is
+# found from scattered points of it, by three steps of gradient descent.
 #
-# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then play; it takes about a minute. With
-# `budget = "reference"` the lesson opens the weights that ship with the package. `"lesson"` trains those of the waves here, in two
-# minutes of one core, with a live loss curve and a button to stop.
+# Two latents can also be *crossed*: one shifts the first layers, the other shifts the rest. Which of the two functions will the
+# result be like? Two problems of this kit consist of *kinds*: a wave is a sine, a square, a triangle or a bump. For any curve the
+# exact posterior says how likely each kind is. So the question has an answer.
+#
+# You need the two primers, `00b` (neural fields) and `00c` (diffusion), the exact posterior of `00a`, and lesson 01. ▶ *Run ▸ Run
+# All Cells*, then play; it takes about a minute. With `budget = "reference"` the lesson opens the weights that ship with the
+# package. `"lesson"` trains those of the waves here, in two minutes of one core, with a live loss curve and a button to stop.
 
 # %% tags=["parameters"]
 budget: str = "reference"  # smoke | lesson | reference
@@ -54,6 +56,7 @@ from nfdlab.diffusion.denoiser import Denoiser
 from nfdlab.diffusion.interpolation import WAYS
 from nfdlab.diffusion.noise import white
 from nfdlab.diffusion.samplers import sample
+from nfdlab.diffusion.schedule import karras
 from nfdlab.evaluate import ablation
 from nfdlab.evaluate.scores import energy_distance
 from nfdlab.evaluate.stamp import kept_scores
@@ -81,26 +84,30 @@ sawyer, painter = (nfd.load("modulated_field", name, device=device) for name in 
 #
 # ## Picture
 #
-# Take two waves of different kinds, A and B. Shift the first layer by the latent of A, the other two by the latent of B. The exact
-# posterior is told 24 noisy values of the result, and says how likely each kind is. *Predict, and write it down* as `guess` in the cell of
-# parameters: what are the odds, from 0 to 1, that the result is of A's kind? After it the same for surfaces.
+# Take two waves of different kinds, A and B. Shift the first layer by the latent of A, the other two by the latent of B. The
+# exact posterior is told 24 noisy values of the result, and says how likely each kind is. *Predict, and write it down* as `guess`
+# in the cell of parameters: what are the odds, from 0 to 1, that the result is of A's kind? (With four kinds, pure guessing gives
+# 0.25.)
+#
+# The next cell measures this for 12 pairs of waves and 12 of surfaces, with none, one, two or all layers from A. Then come a pair
+# of waves, a pair of surfaces, and the odds over all pairs.
 
 # %%
 pairs, rows, crosses = 12 if budget != "smoke" else 4, {}, {}
 for problem, fitted in ((waves, model), (surfaces, painter)):
     name, parts, layers = problem.card.name, problem.prior.parts, fitted.depth
-    kind_a = torch.arange(pairs) % len(parts)
+    kind_a = torch.arange(pairs) % len(parts)  # a kind for each A, and another one for its B
     kind_b = (kind_a + 1 + torch.arange(pairs) // len(parts) % (len(parts) - 1)) % len(parts)
     latent_a, latent_b = (
         torch.cat([fitted.encode(parts[j].draw(1, seed=seed + 2 * i + k)) for i, j in enumerate(kind.tolist())])
         for k, kind in enumerate((kind_a, kind_b)))
-    for layer in range(layers + 1):
+    for layer in range(layers + 1):  # the first `layer` layers from A, the rest from B
         mixed = crosses[name, layer] = fitted.mix_styles(latent_a, latent_b, layer)
         told = [nfd.observe(mixed[i], nfd.patterns.Random(count=24), noise_std=0.05, seed=i) for i in range(pairs)]
         odds = torch.stack([problem.prior.posterior(seen).log_weights.exp() for seen in told]).float()
         as_a, as_b = (odds.gather(1, kind[:, None])[:, 0] for kind in (kind_a, kind_b))
         for word, share in (("as A", as_a), ("as B", as_b), ("neither", 1 - as_a - as_b)):
-            rows[name, layer, word] = {"odds": share.mean().item(), "error": share.std().item() / pairs**0.5}
+            rows[name, layer, word] = {"odds": share.mean().item(), "error": 1.96 * share.std().item() / pairs**0.5}
 crossed = pd.DataFrame(rows).T
 first = crossed.loc[("families1d", 1), "odds"]
 
@@ -141,38 +148,44 @@ style.legend(axes[0])
 figure
 
 # %% [markdown]
-# (Mean and standard error over the pairs.) For waves the kind lives in the first layer: the latent that shifts this layer decides.
-# For surfaces it is the other way round: the result is of A's kind only when the last layer is A's too. Until then
-# nearly all are of B's kind, and hardly any of the third, though training never saw such mixtures. So there is no general answer; it is measured problem by problem.
+# (Mean over the 12 pairs, and 95 % intervals.) For waves the kind lives in the first layer: the latent that shifts this layer
+# decides. For surfaces it is the other way round: the result is of A's kind only when the last layer is A's too. Until then
+# nearly all are of B's kind, and hardly any of the third, though training never saw such mixtures. **Style lives in no fixed
+# place**: which layer decides is different from problem to problem, and is found by measuring.
 #
 # ## Idea in symbols
 #
-# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega_0 (W_l h_l + b_l) \odot (1 + \Gamma_l z) + M_l z\big)$, $h_0 = x$ ($\odot$:
-# number by number), and $f_z(x)$ is linear in the last $h$. All functions share $W, b, M, \Gamma$. The latent $z$ of one function shifts
-# the sines by $M_l z$ and scales their inputs by $1 + \Gamma_l z$ (sawtooths and surfaces: shifts only). Waves have one vector of 16
-# numbers. Sawtooths and surfaces have a few numbers on each cell of a grid, interpolated at $x$.
+# **The shared field** is a SIREN, $h_{l+1} = \sin\big(\omega_0 (W_l h_l + b_l) \odot (1 + \Gamma_l z) + M_l z\big)$, $h_0 = x$
+# ($\odot$: number by number), and $f_z(x)$ is linear in the last $h$. All functions share $W, b, M, \Gamma$. The latent $z$ of
+# one function shifts the sines by $M_l z$ and scales their inputs by $1 + \Gamma_l z$ (sawtooths and surfaces: shifts only).
+# Waves have one vector of 16 numbers. Sawtooths and surfaces have a few numbers on each cell of a grid, interpolated at $x$.
 #
-# **Latents by gradient descent** (CAVIA, a kind of *meta-learning*). Given $m$ scattered points $(x_i, y_i)$ of a function, take three
+# **Latents by gradient descent** (CAVIA, Zintgraf et al. 2019). Given $m$ scattered points $(x_i, y_i)$ of a function, take three
 # steps from zero, of learned sizes $\alpha$:
 #
 # $$z_0 = 0, \qquad z_{j+1} = z_j - \alpha \odot \nabla_z \frac1m \sum_i \big(f_{z_j}(x_i) - y_i\big)^2 .$$
 #
-# The loss is the error of $f_{z_3}$ at *other* points of the same function. Its gradient goes back through all three steps
-# (`create_graph=True` in PyTorch), so the field and $\alpha$ become such that three steps suffice. No function has to be seen whole.
+# These steps change the latent only. What is *trained* are the shared weights and $\alpha$, by the error of $f_{z_3}$ at *other*
+# points of the same function. The gradient of this loss goes back through all three steps (`create_graph=True` in PyTorch), so
+# the field and $\alpha$ become such that three steps suffice: training to learn quickly is called *meta-learning*. No function
+# has to be seen whole.
 #
 # **Diffusion over latents** of unit scale. The denoiser is the best guess of a standard normal, plus what a network adds:
 #
 # $$D(z, \sigma) = \frac{z}{1 + \sigma^2} + \frac{\sigma}{\sqrt{1 + \sigma^2}}\, F\big(z, \sigma, e(S), \nabla_z \log p(S \mid f_z)\big).$$
 #
-# Observations $S$ enter twice: $e(S)$ are features from a set encoder, and beside them stands the slope of the observations' log
-# likelihood, taken through the field (large values are damped). Or they do not enter the network at all: draws of the prior are
-# weighted, multiplied and moved by how well their fields fit (*particles*). Waves do this: several kinds, far apart, may be possible
-# at once, and weighing keeps all of them.
+# Observations $S$ can enter in two ways. By the *encoder*: $e(S)$ are features of the observations, as in lesson 05, and beside
+# them stands the slope of their log likelihood, taken through the field (large values are damped). Or by *particles*, and then
+# the network is never told of them: (1) take many draws of the prior; (2) weigh each by how well its field explains the
+# observations; (3) drop the light ones, and multiply the heavy ones; (4) move each a little at random, such that the posterior
+# stays what it is; and repeat. Waves use particles: several kinds, far apart, may be possible at once, and weighing keeps all of
+# them.
 #
 # ## Smallest version
 #
-# From nothing, on the waves: a SIREN of 3 × 40 sines, latents of 8 numbers, CAVIA. Then a denoiser of the latents. *Predict:* a Gaussian
-# with the mean and covariance of the latents is drawn beside it. Which of the two will draw waves?
+# From nothing, on the waves, in three cells: a SIREN of 3 × 40 sines with latents of 8 numbers, and `encode`, which finds a
+# latent in three steps; the training of the field; a denoiser of the latents. Then draws. *Predict:* a Gaussian with the mean and
+# covariance of the latents is drawn beside it. Which of the two will draw waves?
 
 # %%
 k, width, rng = 8, 40, stream(seed, "toy")
@@ -199,7 +212,7 @@ def encode(x, y, learn=False):  # CAVIA: three steps of gradient descent from ze
     for _ in range(3):
         misfit = (field(x, z) - y).square().mean((1, 2)).sum()
         (slope,) = torch.autograd.grad(misfit, z, create_graph=learn)
-        z = z - rate * slope.clamp(-1, 1)
+        z = z - rate * slope.clamp(-1, 1)  # no step is longer than `rate`
     return z if learn else z.detach()
 
 
@@ -210,7 +223,7 @@ for i in range(toy_steps):  # stage 1: the field, and how to find latents
     some, x = waves.draw(32, seed=child(seed, "toy", i)), 2 * torch.rand(32, 64, 1, generator=rng) - 1
     y = some(x)
     z = encode(x[:, :32], y[:, :32], learn=True)  # from half of the points
-    loss = ((field(x[:, 32:], z) - y[:, 32:]).square() + 0.03**2).sqrt().mean()  # judged at the other half
+    loss = ((field(x[:, 32:], z) - y[:, 32:]).square() + 0.03**2).sqrt().mean()  # judged at the other half: |error|
     adam.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -238,14 +251,14 @@ for i in range(4 * toy_steps):  # stage 2: the denoiser
 print(f"loss {sum(losses[:20]) / 20:.2f} -> {sum(losses[-20:]) / 20:.2f}; a Gaussian would leave it at 1")
 
 # %%
-levels = torch.cat([torch.linspace(8 ** (1 / 7), 0.02 ** (1 / 7), 80) ** 7, torch.zeros(1)])
+levels = karras(80, 0.02, 8.0)
 bell = white(2048, (k,), seed=1)
 with torch.no_grad():
-    z = 8 * white(2048, (k,), seed=seed)
-    for s, t in zip(levels[:-1], levels[1:], strict=True):  # Euler: from level s to level t
-        total = (1 + s**2).sqrt()
-        F = net(torch.cat([z / total, s.log().expand(2048, 1)], 1))
-        z = torch.lerp(z / total**2 + s / total * F, z, float(t / s))
+    z = levels[0] * white(2048, (k,), seed=seed)
+    for now, then in zip(levels[:-1], levels[1:], strict=True):  # first order, as `walk` of 00c
+        total = (1 + now**2).sqrt()
+        guess_now = z / total**2 + now / total * net(torch.cat([z / total, now.log().expand(2048, 1)], 1))
+        z = guess_now + then / now * (z - guess_now)
     drawn = {name: field(grid.expand(2048, -1, -1), one @ root + middle) for name, one in (
         ("toy", z), ("Gaussian over its latents", bell), ("fitted by the toy", latents[:2048]))}
 drawn["library"] = model.draw(None, 2048, seed=seed)(grid).cpu()
@@ -261,51 +274,40 @@ style.headline(figure, "RMS distance to the nearest wave: " + ", ".join(
 figure
 
 # %% [markdown]
-# The energy distance is to fresh waves, in thousandths. It asks mostly for the right mean and spread, which the Gaussian's latents
-# have by construction; the distance to the nearest of 20 000 waves asks whether a curve is one. By both the toy is the better.
-# "Fitted by the toy" is what the field makes of real waves' own latents: diffusion over them can hardly do better.
+# The energy distance (lesson 01) is to 2048 fresh waves, in thousandths. It asks mostly for the right mean and spread, which the
+# Gaussian's latents have by construction; the distance to the nearest of 20 000 waves asks whether a curve is one. By both the
+# toy is the better. "Fitted by the toy" is what the field makes of real waves' own latents: diffusion over them can hardly do
+# better. So what is left to gain is mostly the field's, as it was in lesson 01.
 #
 # > **How this differs from the papers.** Dupont et al. 2022 (functa) fit one latent to each item of a data set, keep the latents,
 # > and train a diffusion on them; here functions are fresh at each step. They shift the sines; here a latent also scales their
 # > inputs. They judge the latent at all pixels; here at other points than those it was found from, and by an error that is linear
-# > beyond 0.03. Bauer et al. 2023 (spatial functa) put latents on a grid, as here for sawtooths and surfaces. The steps are those of CAVIA
-# > (Zintgraf et al. 2019), with a learned size for each number (Meta-SGD, Li et al. 2017). Functa fills gaps by gradient descent on
-# > the latent; the set encoder and the slope are this kit's addition. The toy whitens its latents; the library scales each number.
+# > beyond 0.03. Bauer et al. 2023 (spatial functa) put latents on a grid, as here for sawtooths and surfaces. The steps are those
+# > of CAVIA (Zintgraf et al. 2019), with a learned size for each number (Meta-SGD, Li et al. 2017). Functa fills gaps by gradient
+# > descent on the latent; the set encoder and the slope are this kit's addition. The toy whitens its latents; the library scales
+# > each number.
 #
-# And the library's own draw of the prior, in plain PyTorch: noise levels, the solver (DPM-Solver++, second order), the field.
+# ## The library's version
+#
+# One line, `model.draw`. The cell writes it out for draws of the prior, and checks that it gives the same numbers: the `lambda`
+# is $D$ as above (nothing was seen, so the slope is zero), `sample(…, method="dpmpp")` is `dpm` of `00c`, and then comes the
+# field with its shifts and scales. *Predict:* what takes longer, drawing a thousand waves or asking each of them at 128 places?
 
 # %%
 n, steps, parts, depth = 6, 12, model.net, model.depth
 with torch.no_grad():
     r = parts.set_encoder(ObservationBatch.of([Observations.none(1, 1)]).to(model.device))
-    given = torch.cat([r, torch.zeros(1, *parts.shape).to(r)], 1).expand(n, -1)  # nothing was seen: the slope is zero
-    sigmas, before = model.sigmas(steps), None
+    given = torch.cat([r, torch.zeros(1, *parts.shape).to(r)], 1).expand(n, -1)  # e(S), and the slope
+    sigmas = model.sigmas(steps)
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
-    for s, t in zip(sigmas[:-1], sigmas[1:], strict=True):
-        total = (1 + s**2).sqrt()
-        F = parts.denoiser.net.net(z / total, (s.log() / 4).expand(1), given)
-        clean = best = z / total**2 + s / total * F
-        if t == 0:
-            z = clean
-            break
-        h = (s / t).log()
-        if before is not None:
-            best = clean + (clean - before[0]) * h / (2 * before[1])
-        z, before = t / s * z + (1 - t / s) * best, (clean, h)
-    z = z * parts.unit.std + parts.unit.mean
+    z = sample(lambda z, s: z / (1 + s**2) + s / (1 + s**2).sqrt() * parts.denoiser.net.net(
+        z / (1 + s**2).sqrt(), (s.log() / 4).expand(1), given), z, sigmas, method="dpmpp")
+    z = z * parts.unit.std + parts.unit.mean  # back from unit scale
     values, siren = coords.to(model.device).expand(n, -1, -1), parts.field.siren
     shifts, scales = (one(z).chunk(depth, -1) for one in (parts.field.shift, parts.field.scale))
     for sine, shift, scale in zip(siren.sines, shifts, scales, strict=True):
         values = torch.sin(sine.omega * sine.linear(values) * (1 + scale[:, None]) + shift[:, None])
     values = siren.output(values)
-
-# %% [markdown]
-# ## The library's version
-#
-# One line, and the same numbers. *Predict:* what takes longer, drawing a thousand waves or asking each at 128 places? Then the
-# posterior: a few noisy values are seen, and the black curve is the truth. Of how many kinds will the draws be?
-
-# %%
 library = model.draw(None, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-4)
 marks = [time.perf_counter()]
@@ -313,25 +315,38 @@ many = model.draw(None, 1000, seed=seed)
 marks.append(time.perf_counter())
 many(nfd.cell_centres((128,)))
 marks.append(time.perf_counter())
-print(f"largest difference {(values.cpu() - library).abs().max():.1e}, over a field of spread {library.std():.2f}; "
-      f"1000 waves drawn in "
-      f"{marks[1] - marks[0]:.2f} s, asked at 128 places in {marks[2] - marks[1]:.2f} s: "
-      f"{1000 / (marks[2] - marks[0]):.0f} a second")
+print(f"by hand and by library: {(values.cpu() - library).abs().max():.0e} apart. 1000 waves: drawn in "
+      f"{marks[1] - marks[0]:.2f} s, asked at 128 places in {marks[2] - marks[1]:.2f} s")
+
+# %% [markdown]
+# Now a posterior: a few noisy values of a wave are seen (the black curve is the truth), and particles answer. Each draw is given
+# to the exact posterior as above, which says of which kind it is most likely. *Predict:* will the draws be of one kind or of
+# several? And will their shares be those of the exact posterior?
+
+# %%
 truth = waves.draw(1, seed=seed)
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
 exact, draws = waves.oracle().draw(seen, 64, seed=seed), model.draw(seen, 64, seed=seed)
 near = torch.stack([torch.cdist(f(grid)[..., 0].cpu(), real).amin(1).mean() / len(grid) ** 0.5 for f in (exact, draws)])
 left = waves.prior.posterior(seen).log_weights.exp().tolist()
+told = [nfd.observe(draws[i], nfd.patterns.Random(count=24), noise_std=0.05, seed=i) for i in range(draws.n)]
+likely = torch.stack([waves.prior.posterior(one).log_weights for one in told]).argmax(1)
+counted = [(likely == j).float().mean().item() for j in range(len(kinds))]
 plots.bands(waves.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations leave: " + ", ".join(
-                 f"{kind} {p:.0%}" for kind, p in zip(kinds, left, strict=True) if p > 0.02)
+            title="Kinds that the observations leave, exact (share of 64 draws): " + ", ".join(
+                 f"{kind} {p:.0%} ({q:.0%})" for kind, p, q in zip(kinds, left, counted, strict=True)
+                 if max(p, q) > 0.02)
             + f"\nA draw lies {near[1]:.2f} from the nearest wave, an exact one {near[0]:.2f}")
 
 # %% [markdown]
 # ## Turn the knobs
 #
-# How sparse, which pattern, how noisy, how many draws, which sampler, how close. Here with the sawtooths: their observations
-# condition the denoiser, which is fast. Change the problem at will. The sliders move with the arrow keys.
+# (The title of the last picture has both shares. Particles keep several kinds where the observations leave several. A share of 64
+# draws has a standard error of up to six percentage points, so read small differences as chance.)
+#
+# The sliders say how much is seen, which pattern, how noisy, how many draws, which sampler, how close. The panel starts with
+# sawtooths: their observations enter by the encoder, which is fast. *Predict*, then try: no observations at all; one observation;
+# then the problem `families1d` (the waves) with four and with ten observations: from how many on are all draws of one kind?
 
 # %%
 panel = nfd.explore(sawyer, saws, count=8, seed=seed, device=device)
@@ -340,35 +355,34 @@ panel
 # %% [markdown]
 # ## Against the others
 #
-# Fair CRPS, an error that is lowest on average for the right distribution, as a ratio to draws of the exact posterior: same
-# observations, same number of draws; 1.00 is the best possible. The model twice, with observations by *particles* and by the
-# *encoder* with its slope; the best linear answer, which knows the mean and covariance of waves; kriging, which assumes
-# smooth Gaussian curves. *Predict:* the order of the four. After it what the shipped weights scored over many more tasks, when
-# they were made (random places, noise 0.05).
+# The CRPS, as a ratio to that of draws of the exact posterior: same observations, same number of draws; 1.00 is the best
+# possible. The model twice, with observations by *particles* and by the *encoder* with its slope; the best linear answer, which
+# knows the mean and covariance of waves; kriging, which assumes smooth Gaussian curves. *Predict:* the order of the four. The
+# table after the picture says what the shipped weights scored over many more tasks, when they were made (random places, noise
+# 0.05).
 
 # %%
 rivals = {"particles": model.using(guide="particles", num_particles=128), "encoder": model.using(guide="encoder"),
           "optimal_interpolation": nfd.baselines.get("optimal_interpolation", waves),
           "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, waves, counts=(2, 8), tasks=tasks, draws=32, seed=seed)
-ratio = {name: table.ratio("crps", name).loc["mean", "crps"] for name in rivals}
+bounds = {name: table.ratio("crps", name).loc["mean"].tolist() for name in rivals}
+ratio = {name: value for name, (value, _, _) in bounds.items()}
 plots.ratios({name: table.ratio("crps", name).drop(index=["mean", "worst"]).T.to_dict("list") for name in rivals},
-             title=f"CRPS over exact, {tasks} tasks at each m:\n" + ", ".join(
-                 f"{name} {value:.2f}" for name, value in ratio.items()))
+             title=f"CRPS over exact, {tasks} tasks at each m; mean over m, 95 % interval:\n" + ",\n".join(
+                 f"{name} {value:.2f} [{low:.2f}, {high:.2f}]" for name, (value, low, high) in bounds.items()))
 
 # %%
 kept_scores({"families1d": model, "sawtooth1d": sawyer, "styles2d": painter})
 
 # %% [markdown]
-# A linear answer is a weighted sum of what was seen, and a mean of squares and bumps is neither: both rivals stay behind. The picture
-# is of few tasks, so its intervals are wide; the table is of many.
+# A linear answer is a weighted sum of what was seen, and a mean of squares and bumps is neither: both rivals stay behind. The
+# picture is of few tasks, so its intervals are wide; the table is of many.
 #
 # ### From scattered points
 #
-# *Predict:* a wave is encoded from 32 scattered points, and from 128 others. How far apart are the two latents, as a share of the distance
-# between two different waves? Then, from the latent of a square to that of a sine, three ways: along the line, along the sphere, or
-# back along the ODE to noise, along the sphere there, and down again (DDIM interpolation; the library calls it a bridge). Which one
-# stays near waves?
+# Each of 128 waves is encoded from a few scattered points, and from 128 others. *Predict:* with 32 points, how far apart are the
+# two latents, as a share of the distance between the latents of two different waves?
 
 # %%
 some = waves.draw(256, seed=child(seed, "scattered"))
@@ -395,40 +409,58 @@ style.dress(axes[1], title=f"Variance missed: {missed_at[16]:.0%} from 16 points
 style.legend(axes[1])
 figure
 
+# %% [markdown]
+# 32 points give nearly the latent that 128 others give. So a source of data may be an object that has only `points(n, seed=)`;
+# the third exercise trains on one.
+#
+# Now from the latent of a square to that of a sine, in three ways: along the straight line; along a sphere; or by a *bridge*
+# (DDIM interpolation): back along the ODE from both latents to their noise, along a sphere there, and down again. Measured: how
+# far the latents on the way are from the nearest of 2000 waves' latents, for nine pairs. *Predict:* which way stays nearest to
+# waves?
+
 # %%
-square, sine_ = (model.encode(waves.prior.parts[j].draw(1, seed=seed + 2 + j))[0] for j in (1, 0))
+squares, sines = (model.encode(waves.prior.parts[j].draw(9, seed=seed + 2 + j)) for j in (1, 0))
+square, sine_ = squares[0], sines[0]  # the pair that is shown
 known, off = model.encode(waves.draw(2000, seed=seed + 5)), {}
 usual = torch.cdist(whole, known).amin(1).median().item()  # between real waves
-figure, (axes,) = style.picture(1, 3, size=(10.4, 3.0), sharey=True)
+figure, (axes,) = style.picture(1, 3, size=(10.4, 3.1), sharey=True)
 for ax, way in zip(axes, WAYS, strict=True):
-    between_ = model.cross(square, sine_, torch.linspace(0, 1, 7), way=way)
-    off[way] = torch.cdist(between_[1:-1], known).amin(1).mean().item()
-    curves = model.decode(between_)
+    paths = [model.cross(a, b, torch.linspace(0, 1, 7), way=way) for a, b in zip(squares, sines, strict=True)]
+    off[way] = torch.stack([torch.cdist(path[1:-1], known).amin(1).mean() for path in paths]).cpu()  # one for each pair
+    curves = model.decode(paths[0])
     told = [nfd.observe(curves[i], nfd.patterns.Random(count=24), noise_std=0.05, seed=i) for i in range(7)]
     likeliest = [kinds[int(waves.prior.posterior(one).log_weights.argmax())] for one in told]
     for i, curve in enumerate(curves(coords)[..., 0].cpu()):
         ax.plot(coords[:, 0], curve, color=style.colour("viridis", i / 6), lw=1.2)
-    style.dress(ax, title=f"{way}: {off[way]:.2f} from a wave's latent\n" + " → ".join(f"{kind} {len(list(same))}" for kind, same
-                in groupby(likeliest)), x=waves.card.axes[0])
-style.headline(figure, f"Half of all waves have a latent within {usual:.2f} of one of {len(known)} others")
+    style.dress(ax, title=f"{way}: {off[way].mean():.2f} ± {1.96 * off[way].std() / 3:.2f} away\n" + " → ".join(
+        f"{kind} {len(list(same))}" for kind, same in groupby(likeliest)), x=waves.card.axes[0])
+closest = sum(min(off, key=lambda way: off[way][i]) == "bridge" for i in range(9))
+style.headline(figure, f"From a square to a sine: the bridge stays nearest to waves for {closest} of 9 pairs "
+               f"(waves themselves: {usual:.2f})")
 figure
 
 # %% [markdown]
-# 32 points give nearly the latent that 128 others give. So a source of data may be an object that has only `points(n, seed=)`; the third
-# exercise trains on one. In the last picture colours run from the square to the sine, and the titles count how many of the seven curves
-# are most likely of which kind. The line and the sphere pass through latents that no wave has. The bridge stays nearest to real ones:
-# each of its points is a draw of the prior.
+# Colours run from the square to the sine; the titles have mean and 95 % interval over the pairs, and count how many of the seven
+# curves that are shown are most likely of which kind. The line and the sphere pass through latents that no wave has. The bridge
+# stays nearest to real ones: each of its points is a draw of the prior. (Half of all waves have another one as near as the
+# headline's last number says.)
 #
 # ## Who does the work?
 #
-# The same approach with a part taken away, on the same tasks as the whole. First the waves, measured here: the whole is the model with
-# its particles. *Diffusion silenced:* its network adds nothing, so each number of a latent is an independent standard normal; the field
-# stays, and so does the weighing by the observations. *Gaussian draws:* a Gaussian with the mean and covariance of the whole's draws
-# replaces them. *The best linear answer*, Bayes' rule with the mean and covariance of the same training functions, is what is left without
-# all networks. *Predict, and write it down* as `guess_work`: by what factor does the error grow when the diffusion is silenced?
+# The same approach with a part taken away, on the same tasks as the whole. First the waves, measured here; the whole is the model
+# with its particles.
 #
-# Then the sawtooths, whose observations enter the denoiser itself. `nfdlab ablate modulated_field sawtooth1d` measured them on 30 tasks
-# at each number of observations; the table is kept with the weights. One bar does to exact draws what *Gaussian draws* does to the whole's.
+# - *Diffusion silenced:* its network adds nothing, so each number of a latent is an independent standard normal. The field stays,
+#   and so does the weighing by the observations.
+# - *Gaussian draws:* the whole's draws are replaced by draws of a Gaussian with their mean and covariance.
+# - `optimal_interpolation`, the best linear answer: Bayes' rule with the mean and covariance of the same training functions. This
+#   is what is left without all networks.
+#
+# *Predict, and write it down* as `guess_work`: by what factor does the error grow when the diffusion is silenced?
+#
+# Then the sawtooths, whose observations enter the denoiser itself. `nfdlab ablate modulated_field sawtooth1d` measured them on 30
+# tasks at each number of observations; the table is kept with the weights. *Exact, Gaussian draws* does to exact draws what
+# *Gaussian draws* does to the whole's.
 
 # %%
 particles = {"guide": "particles", "num_particles": 128}
@@ -447,22 +479,25 @@ for j, (name, (value, low, high)) in enumerate(costs.items()):
 ax.axvline(1.0, color=style.BASELINE, lw=1.0)
 ax.set_yticks(range(0, -len(costs), -1), list(costs))
 style.dress(ax, x=f"CRPS over that of the whole, 95 % intervals ({4 * tasks} waves, {keep} observations, 32 draws)")
-style.headline(figure, f"Waves without the diffusion: error × {costs['diffusion silenced'][0]:.2f} (you said × {guess_work:g}); "
-               f"without all networks × {costs['optimal_interpolation'][0]:.2f}")
+style.headline(figure, f"Waves without the diffusion: error × {costs['diffusion silenced'][0]:.2f} "
+               f"(you said × {guess_work:g}); without all networks × {costs['optimal_interpolation'][0]:.2f}")
 display(figure)
-worth = ablation.worth(ablation.kept("modulated_field", "sawtooth1d"))["to full"]
+worth = ablation.worth(ablation.kept("modulated_field", "sawtooth1d"))["to full"]  # the numbers of the second picture
 plots.worth("modulated_field", "sawtooth1d")
 
 # %% [markdown]
-# **On waves the diffusion does much of the work**: without it the error grows, and the whole interval lies above 1. Field and weighing
-# alone cannot be told from the best linear answer: these tasks are too few for the two intervals to part. The shape of the draws is worth
-# less, but something: the interval of the Gaussian draws lies above 1, too.
+# **On waves the diffusion does much of the work**: without it the error grows, and the whole interval lies above 1. Field and
+# weighing alone cannot be told from the best linear answer: with so few tasks their two intervals overlap. The shape of the draws
+# is worth less, but something: the interval of the Gaussian draws lies above 1, too.
 #
-# On sawtooths, taking the networks away costs more than taking the shape of the distribution away. The latter costs exact draws something too.
+# On sawtooths, taking the networks away costs more than taking the shape of the distribution away. The latter costs exact draws
+# something too: it is the price of the shape, and no fault of the model.
 #
 # ## Where it breaks
 #
-# **Another number of steps.** The field was trained for three steps of gradient descent. *Predict:* what will six do, better or worse?
+# **Another number of steps.** The field was trained for three steps of gradient descent. *Predict:* what will six do, better or
+# worse? (Measured on 128 waves, each encoded from 128 points: the field's mean squared error, as a share of their mean
+# squared distance from the mean.)
 
 # %%
 missed = {}
@@ -477,10 +512,12 @@ style.dress(ax, x="steps of gradient descent", y="share of the variance missed",
 figure
 
 # %% [markdown]
-# The field and the sizes of the steps were trained for exactly three steps, so each of them is a jump. A further jump goes past the goal.
+# Worse. The field and the sizes of the steps were trained for exactly three steps, so each of them is a jump. A further jump goes
+# past the goal.
 #
-# **Latents that are not of unit scale.** The denoiser takes latents to have unit scale. Multiply them by 0.05 without telling it. One
-# denoiser is trained on latents as they are, another on the small ones. *Predict:* will draws be too wide, too narrow, or neither?
+# **Latents that are not of unit scale.** The denoiser takes latents to have unit scale. Multiply them by 0.05 without telling it.
+# One denoiser is trained on latents as they are, another on the small ones, 200 steps each; the draws are scaled back. *Predict:*
+# will draws be too wide, too narrow, or neither?
 
 # %%
 saved, levels, blobs = model.encode(waves.draw(2048, seed=seed + 7)).cpu(), model.sigmas(20).cpu(), {}
@@ -500,11 +537,12 @@ for ax, factor in zip(axes, (1.0, 0.05), strict=True):
     curves = model.decode(made.to(model.device))(grid).cpu()
     blobs[factor] = {"spread": (made.std() / saved.std()).item(), "off": 1e3 * energy_distance(curves, fresh).item()}
     ax.plot(grid[:, 0], curves[:6, :, 0].T, color=style.MODEL, lw=1.0)
-    style.dress(ax, title=f"latents × {factor:g}: {blobs[factor]['spread']:.2f} times as wide as real ones,\nenergy distance "
-                f"{blobs[factor]['off']:.1f}", x="x")
-check = Exercises({
+    style.dress(ax, title=f"latents × {factor:g}: {blobs[factor]['spread']:.2f} times as wide as real ones,\n"
+                f"energy distance {blobs[factor]['off']:.1f}", x="x")
+check = Exercises({  # for the exercises at the end
     1: (lambda few: few <= 12 or budget == "smoke", "Compare the distances at 3, 5, 8 and 20 steps."),
-    2: (lambda answer: answer["sine"] > answer["square"] or budget == "smoke", "Whose latent shifts the first layer now?"),
+    2: (lambda answer: answer["sine"] > answer["square"] or budget == "smoke",
+        "Whose latent shifts the first layer now?"),
     3: (lambda answer: answer[1] < answer[0], "Did the training get the source itself, and did it run all its steps?"),
 })
 figure
@@ -514,9 +552,10 @@ figure
 # is nearly zero for all of them. What tells them apart matters only in the sampler's last steps, and was hardly trained.
 #
 # **When to use it:** functions with a few true parameters, also with jumps; functions that were only seen at scattered points; to
-# cross and interpolate. **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own latent, as surfaces
-# have here), or when a latent must follow thousands of points to the last digit: three steps are too few. **Cost:** the minutes of training are in
-# the table of scores; how many draws of the prior a second was printed above; particles need hundreds of them, many times over, for each question.
+# cross and interpolate. **When not:** fields of hundreds of degrees of freedom in one vector (give each cell its own latent, as
+# surfaces have here), or when a latent must follow thousands of points to the last digit: three steps are too few. **Cost:** the
+# minutes of training are in the table of scores; how long a thousand draws of the prior take was printed above; particles need
+# hundreds of them, many times over, for each question.
 #
 # ## Exercises
 #
@@ -537,8 +576,8 @@ figure
 #
 # </details>
 #
-# **2 · Change a line.** The first picture crosses a square and a sine. Swap their roles: the first layer from the sine, the others from the
-# square. What is the result?
+# **2 · Change a line.** The first picture crosses a square and a sine. Swap their roles: the first layer from the sine, the
+# others from the square. What is the result?
 #
 # <details><summary>Solution</summary>
 #
@@ -552,8 +591,8 @@ figure
 #
 # </details>
 #
-# **3 · Write a piece.** Nobody ever saw these functions whole: write a source that has only `points(n, seed=)`, some noisy points of each wave, and
-# train a small model on it. Are three steps better than none?
+# **3 · Write a piece.** Nobody ever saw these functions whole: write a source that has only `points(n, seed=)`, some noisy points
+# of each wave, and train a small model on it. Are three steps better than none?
 #
 # <details><summary>Solution</summary>
 #
@@ -577,9 +616,10 @@ figure
 #
 # </details>
 #
-# **Five questions.** Why is the loss taken at other points than those the latent was found from? What does `create_graph=True` buy, and what would the
-# field learn without it? Why does a Gaussian over the latents draw no waves? Why do more steps of gradient descent make it worse? In which layer does
-# the kind of a wave live, in which that of a surface, and how was that measured?
+# **Five questions.** Why is the loss taken at other points than those the latent was found from? What does `create_graph=True`
+# buy, and what would the field learn without it? Why does a Gaussian over the latents draw no waves? Why do more steps of
+# gradient descent make it worse? In which layer does the kind of a wave live, in which that of a surface, and how was that
+# measured?
 #
 # ## Further reading
 #
@@ -598,3 +638,16 @@ figure
 #   ([1812.04948](https://arxiv.org/abs/1812.04948)): styles that are mixed layer by layer.
 # - Song, Meng & Ermon 2021, *Denoising diffusion implicit models* ([2010.02502](https://arxiv.org/abs/2010.02502)):
 #   from one sample to another by way of the noise.
+#
+# <details><summary>Answers to the five questions</summary>
+#
+# 1. At its own points a latent can be good by memory. At other points it must have found the function.
+# 2. The loss sees how the latent came about, so weights and step sizes are trained for three steps from zero. Without it the
+#    field would learn as if the latent were given, and nothing would make three steps suffice.
+# 3. The latents of waves fill a thin, bent part of the space. A Gaussian with their mean and covariance also fills what lies
+#    between.
+# 4. Three jumps of learned size are trained to end at the goal. The fourth starts there, and jumps too.
+# 5. In the first layer, and in the last one. Two latents were crossed layer by layer, and the exact posterior said of which kind
+#    the result was.
+#
+# </details>

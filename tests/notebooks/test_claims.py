@@ -80,7 +80,7 @@ CLAIMS = {
         "1.15 < worth['Gaussian draws'] < worth['optimal_interpolation'] < 1.4",
         "stands for everything that was learned": "worth['optimal_interpolation'] > 1.1",
         "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
-        "What if the field is not given\ntheir width?":
+        "what if the field is not told how wide they are?":
         "errors['taken for points'] > 1.5 * errors['given their width']"},
     "02_weight_diffusion": {
         "But a Gaussian in place of the draws costs nothing":
@@ -258,8 +258,9 @@ CLAIMS = {
         "and toy['toy']['from a wave'] < 0.6 * toy['Gaussian over its latents']['from a wave']",
         "both rivals stay behind":
         "max(ratio['particles'], ratio['encoder']) < min(ratio['optimal_interpolation'], ratio['kriging'])",
-        "How far apart are the two latents": "apart[32] < 0.2 and missed_at[128] < 0.05",
-        "The bridge stays nearest to real ones": "min(off, key=off.get) == 'bridge'",
+        "how far apart are the two latents": "apart[32] < 0.2 and missed_at[128] < 0.05",
+        "The bridge stays nearest to real ones":
+        "min(off, key=lambda way: off[way].mean()) == 'bridge' and closest > 6",
         "without it the error grows, and the whole interval lies above 1":
         "tasks >= 3 and costs['diffusion silenced'][1] > 1",
         "Field and weighing\nalone cannot be told from the best linear answer":
