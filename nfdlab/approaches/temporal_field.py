@@ -227,7 +227,7 @@ class TemporalField(NetworkConfig):
         6, "Temporal field",
         "one latent a frame, drawn together by video diffusion given what was observed; a field reads any moment",
         "Ho et al. 2022 (video diffusion); Voleti et al. 2022 (MCVD); Du et al. 2024 (CoNFiLD); Chen et al. 2022 "
-        "(VideoINR); Bardsley et al. 2014 (randomise-then-optimise)",
+        "(VideoINR)",
         "films with missing frames, sensors that report over time, forecasts; any frame rate, a draw is one film",
         "what is faster than the frames is lost; a lattice costs as much as the film, a vector holds one simple shape")
     trained: ClassVar[type] = TemporalPosterior
@@ -272,7 +272,6 @@ class TemporalField(NetworkConfig):
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
     steps: int = 12                          # sampling steps
-    refine: float = 0.0                      # how far a draw's latent may move to meet the observations; 0: not at all
     guide: str = "encoder"                   # how observations enter
     num_particles: int = 256                 # particles, where they are the guide
 

@@ -234,10 +234,11 @@ def test_a_shipped_pair_is_saved_from_elsewhere_as_it_was(approach, problem, tmp
 
 
 def test_the_law_runs_nine_lines_in_ten_of_guidance_particles_and_posterior():
-    """Two pairs, one of which reads observations by an encoder, and the parts by themselves."""
+    """Three pairs, two of which read observations by an encoder, and the parts by themselves."""
     files = draw_path("adaptive_sampling")[:-1]
     lines = set().union(*(answered_elsewhere(*pair)[1] for pair in (("adaptive_sampling", "step1d"),
-                                                                    ("modulated_field", "families1d"))))
+                                                                    ("modulated_field", "families1d"),
+                                                                    ("sparse_features", "stars2d"))))
     with second_device() as device, LinesRun(files, lines):
         particles(device), DecoderError.record(normals(0, 9, (5,), "errors").to(device))
         for guide, kind in GUIDED:
