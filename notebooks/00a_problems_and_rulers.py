@@ -523,7 +523,8 @@ plots.benchmark(
 # %% [markdown]
 # On digits and shapes, far ahead: they are much alike, and mean and covariance say how. On heads and films a patch may come from
 # anywhere, so mean and covariance are nearly alike at all places, and kriging finds them by itself. On the ball both have more
-# than twice the exact error: so much is left for a network to gain.
+# than twice the exact error, and draws that see nothing (`climatology`) are nearer than either: a few points mostly miss a ball, and
+# a Gaussian makes too much of them. So much is left for a network to gain.
 #
 # **When to use an exact posterior:** to know what is possible, to test a sampler, a ruler or a pattern before any training.
 # **When not:** on real data, where its prior would be your guess. **Cost:** one linear solve, or one evaluation of every curve

@@ -26,7 +26,7 @@ THIN, THICK = 0.9, 1.8           # points: draws over a band; truth and means
 FONT = 9.0                       # points; titles one larger
 ROLES = {"truth": TRUTH, "exact": EXACT, "baseline": BASELINE, "kriging": BASELINE, "optimal_interpolation": "#3f3f3f",
          "cubic": "#9a9a9a", "rbf": "#565656", "linear": "#b4b4b4", "linear_in_time": "#a8a8a8", "nearest": "#c8c8c8",
-         "climatology": "#dddddd", "grid": "#9a9a9a", "random": "#b4b4b4", "adaptive": "#565656"}
+         "climatology": "#858585", "grid": "#9a9a9a", "random": "#b4b4b4", "adaptive": "#565656"}
 
 
 def colour_of(name: str) -> str:

@@ -30,6 +30,8 @@ CLAIMS = {
         "On digits and shapes, far ahead":
         "max(linear_['digits2d'], linear_['shapes3d']) < 0.7 and min(linear_['head2d'], linear_['film2dt']) > 0.9 "
         "and linear_['ball3dt'] > 2",
+        "draws that see nothing (`climatology`) are nearer than either":
+        "known['crps']['ball3dt', 'climatology'] < min(linear_['ball3dt'], known['crps']['ball3dt', 'kriging'])",
         "The mean wins on squared error by being a curve that cannot occur":
         "errors[1] < errors[0] and roughness[1] < 0.95",
         "Fewer frames can tell *more*": "odds[7] > odds[5] + 0.3",
