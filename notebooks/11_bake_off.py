@@ -92,14 +92,16 @@ def panes(problem, title):
 ratio = {p: {name: found.bench.table(p).ratio("crps", name).loc["mean"].tolist()
              for name in [*names, *bake_off.RIVALS]} for p in found.bench.problems}
 best = {p: min(names, key=lambda name: ratio[p][name][0]) for p in ratio}
-panes("sawtooth1d", f"Curves that jump: {best['sawtooth1d']} is best (you said {guess}). Beside each name its CRPS ratio")
+panes("sawtooth1d", f"Curves that jump: {best['sawtooth1d']} is best (you said {guess}). "
+                    "Beside each name its CRPS ratio")
 
 # %% [markdown]
 # Each number is the mean error of 32 draws over that of draws of the exact posterior, at this many random observations, over all tasks and not of this one alone. The
 # other problems are one click away, each with its own winner:
 
 # %%
-Flipbook("data", {f"{kind}: {problem}": panes(problem, f"{kind}: best is {best[problem]}, {ratio[problem][best[problem]][0]:.2f}")
+Flipbook("data", {f"{kind}: {problem}": panes(
+    problem, f"{kind}: best is {best[problem]}, {ratio[problem][best[problem]][0]:.2f}")
           for kind, problem in bake_off.PROBLEMS.items() if problem != "sawtooth1d"})
 
 # %% [markdown]
@@ -204,7 +206,8 @@ figure
 
 # %%
 cost.groupby("contestant").mean().loc[regret.index].style.format("{:.3g}").set_caption(
-    "Means over problems: steps made in a minute, ms a draw, µs a query point of a draw, MB at the peak, MB of weights")
+    "Means over problems: steps made in a minute, ms a draw, µs a query point of a draw, MB at the peak, "
+    "MB of weights")
 
 # %% [markdown]
 # ## Who does the work?

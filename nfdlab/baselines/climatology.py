@@ -32,9 +32,9 @@ class Climatology:
     def draw(self, seen: Seen | None, n: int, *, seed: int, steps: int | None = None) -> Fields:
         """n training draws; `seen` and `steps` have no effect."""
         require_count(n), require_seed(seed)
-        one = self.problem.draw(1, seed=0)
-        require_seen(seen, one.d, one.c, linear=True)
-        return self.problem.draw(n, seed=seed)
+        fields = self.problem.draw(n, seed=seed)
+        require_seen(seen, fields.d, fields.c, linear=True)
+        return fields
 
 
 BASELINES = {"climatology": Climatology}
