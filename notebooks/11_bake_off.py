@@ -54,6 +54,9 @@ found = bake_off.kept()
 names = guide.entrants(found)
 print(found.said)
 print(f"{len(names)} approaches, {len(found.bench.problems)} problems, {len(found.bench.rows)} scores of single tasks")
+ratio = {p: {name: found.bench.table(p).ratio("crps", name).loc["mean"].tolist()
+             for name in [*names, *bake_off.RIVALS]} for p in found.bench.problems}
+best = {p: min(names, key=lambda name: ratio[p][name][0]) for p in ratio}
 
 
 # %% [markdown]
@@ -89,9 +92,6 @@ def panes(problem, title):
     return figure
 
 
-ratio = {p: {name: found.bench.table(p).ratio("crps", name).loc["mean"].tolist()
-             for name in [*names, *bake_off.RIVALS]} for p in found.bench.problems}
-best = {p: min(names, key=lambda name: ratio[p][name][0]) for p in ratio}
 panes("sawtooth1d", f"Curves that jump: {best['sawtooth1d']} is best (you said {guess}). "
                     "Beside each name its CRPS ratio")
 
