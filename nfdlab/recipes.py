@@ -50,7 +50,7 @@ CONFIGS = {
                                            "encoder_width": 64, "encoder_depth": 3, "noise_draws": 2,
                                            "late_levels": (0.05, 1.8), "late_share": 0.22, "guide": "reweighted",
                                            "num_particles": 64},
-    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 384, "reuse": 3, "steps": 8},
+    ("temporal_field", "film2dt"): {"batch": 8, "gaussian_rank": 384, "reuse": 3, "refine": 0.07, "steps": 8},
     ("weight_diffusion", "families1d"): {"num_fields": 16384, "rounds": 48},
     ("modulated_field", "sawtooth1d"): {"cells": 32, "points_per_cell": 4, "latent_channels": 2, "modulate": "shift",
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,

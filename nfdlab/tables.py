@@ -82,7 +82,7 @@ def _worked() -> tuple[str, str]:
             unmeasured.append(f"`{approach}` on `{problem}`")
             continue
         kept = ablation.kept(approach, problem)
-        of_full = replace(kept, reference=ablation.FULL, _boot={})
+        of_full = replace(kept, reference=ablation.FULL)
 
         def ratio(table, name):
             return table.ratio("crps", name).loc["mean"].tolist() if name in table.contestants else None

@@ -3,7 +3,8 @@
 An *autoencoder* turns each frame into a latent: the values at the points of a lattice, gathered by cell, or one learned
 vector. A *video denoiser* draws the latents of all frames together, conditioned on what was observed at any moment and
 place: blocks within each frame, and attention between the frames. A *field* in space and time reads the latents at any
-moment, between two frames too, so the frame rate is chosen when one asks.
+moment, between two frames too, so the frame rate is chosen when one asks. The last step of a draw may move its latents
+a little, until the field meets the observations.
 """
 
 from dataclasses import dataclass, replace
@@ -227,7 +228,7 @@ class TemporalField(NetworkConfig):
         6, "Temporal field",
         "one latent a frame, drawn together by video diffusion given what was observed; a field reads any moment",
         "Ho et al. 2022 (video diffusion); Voleti et al. 2022 (MCVD); Du et al. 2024 (CoNFiLD); Chen et al. 2022 "
-        "(VideoINR)",
+        "(VideoINR); Bardsley et al. 2014 (randomise-then-optimise)",
         "films with missing frames, sensors that report over time, forecasts; any frame rate, a draw is one film",
         "what is faster than the frames is lost; a lattice costs as much as the film, a vector holds one simple shape")
     trained: ClassVar[type] = TemporalPosterior
@@ -271,6 +272,7 @@ class TemporalField(NetworkConfig):
     late_share: float = 0.2                  # share of the denoiser's budget for that part
     queries: int = 192                       # query points of each film in a training step of the field
     lr: float = 1.5e-3                       # learning rate
+    refine: float = 0.0                      # how far a draw's latent may move to meet the observations; 0: not at all
     steps: int = 12                          # sampling steps
     guide: str = "encoder"                   # how observations enter
     num_particles: int = 256                 # particles, where they are the guide

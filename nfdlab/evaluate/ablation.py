@@ -251,7 +251,7 @@ def kept(approach: str, problem: str) -> Table:
 def worth(table: Table) -> pd.DataFrame:
     """An ablation as a table: a row for each contestant, its CRPS as a ratio to the reference and to the full approach,
     averaged over m, each with its 95 % interval by a paired bootstrap over tasks."""
-    rows, of_full = [], replace(table, reference=FULL, _boot={})
+    rows, of_full = [], replace(table, reference=FULL)
     for name in table.contestants:
         found = [t.ratio("crps", name).loc["mean"] for t in (table, of_full)]
         rows.append({"contestant": name, **{f"{column}{end}": float(ratio[value]) for column, ratio in

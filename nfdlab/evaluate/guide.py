@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .. import approaches, baselines
+from ..core.checks import require_name
 from .bake_off import FEW, MANY, PROBLEMS, BakeOff
 from .results import Table
 
@@ -32,14 +33,14 @@ class Branch:
 
 def entrants(found: BakeOff) -> list[str]:
     """Approaches that took part after an equal training."""
-    return [name for name in approaches.names() if name in set(found.bench.rows["contestant"])]
+    return [name for name in approaches.names() if name in found.bench.rows["contestant"].unique()]
 
 
 def table_of(found: BakeOff, problem: str, where: str = "") -> Table:
     """The scores of one problem, at the cases whose name contains `where`: "random", "clusters", "random 4"."""
-    whole = found.bench.table(problem)
+    whole = found.bench.tables[require_name(problem, found.bench.problems, "problem of this bench")]
     rows = whole.rows[[where == case or where in case.split() for case in whole.rows["m"]]] if where else whole.rows
-    return replace(whole, rows=rows.reset_index(drop=True), _boot={})
+    return replace(whole, rows=rows.reset_index(drop=True))
 
 
 def regrets(found: BakeOff, metric: str = "crps", where: Callable[[str], str] = lambda problem: "",
@@ -61,7 +62,7 @@ def by_kind(found: BakeOff, kind: str) -> Branch:
     table, names = table_of(found, problem), entrants(found)
     ratio = {name: table.ratio("crps", name).loc["mean"].tolist() for name in names}
     best = min(names, key=lambda name: ratio[name][0])
-    to_best = replace(table, reference=best, _boot={})
+    to_best = replace(table, reference=best)
     also = tuple(n for n in names if n != best and to_best.ratio("crps", n).loc["mean", "low"] <= 1)
     rival = min((n for n in baselines.names() if n in table.contestants),
                 key=lambda n: table.ratio("crps", n).loc["mean", "crps"])

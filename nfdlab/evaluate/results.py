@@ -40,11 +40,11 @@ class Table:
     seed: int = 0
     _boot: dict = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def contestants(self) -> list[str]:
         return self.rows["contestant"].unique().tolist()
 
-    @property
+    @cached_property
     def counts(self) -> list:
         return self.rows["m"].unique().tolist()
 
@@ -73,10 +73,8 @@ class Table:
 
     def ratio(self, metric: str = "crps", contestant: str | None = None) -> pd.DataFrame:
         """One metric of one contestant (the first unless named): value, low, high at each m, then mean and worst."""
-        contestant = self.contestants[0] if contestant is None else contestant
-        require_name(metric, self.metrics, "metric")
-        found = {m: self._resampled(metric, contestant, m) for m in self.counts}
-        found["mean"] = self.resampled(metric, contestant)
+        found = self._resampled(metric, self.contestants[0] if contestant is None else contestant)
+        found["mean"] = _averaged(found)
         out = {m: (value, *np.percentile(again, [2.5, 97.5])) for m, (value, again) in found.items()}
         rows = list(out.values())[:-1]
         out["worst"] = max(rows, key=lambda row: _distance(metric, row[0]))
@@ -84,17 +82,21 @@ class Table:
 
     def resampled(self, metric: str, contestant: str) -> tuple[float, np.ndarray]:
         """A metric averaged over m, and the same on RESAMPLES resamplings of the tasks, alike for all contestants."""
-        values, again = zip(*(self._resampled(metric, contestant, m) for m in self.counts), strict=True)
-        return float(np.mean(values)), np.mean(again, axis=0)
+        return _averaged(self._resampled(metric, contestant))
 
-    def _resampled(self, metric: str, contestant: str, m) -> tuple[float, np.ndarray]:
-        """A metric at one m, and the same on RESAMPLES resamplings of the tasks."""
-        mine = self.values(RATIOS.get(metric, metric), contestant)[m]
-        ours = self.values(RATIOS[metric], self.reference)[m] if metric in RATIOS else np.ones_like(mine)
-        if m not in self._boot:                      # the same resamplings for every metric and contestant
+    def _resampled(self, metric: str, contestant: str) -> dict[object, tuple[float, np.ndarray]]:
+        """A metric at each m, and the same on RESAMPLES resamplings of the tasks."""
+        require_name(metric, self.metrics, "metric"), require_name(contestant, self.contestants, "contestant")
+        return {m: self._resampled_at(m, metric, contestant) for m in self.counts}
+
+    def _resampled_at(self, m, metric: str, contestant: str) -> tuple[float, np.ndarray]:
+        mine = self._cases[contestant, m][RATIOS.get(metric, metric)].to_numpy()
+        ours = self._cases[self.reference, m][RATIOS[metric]].to_numpy() if metric in RATIOS else np.ones_like(mine)
+        key, n = (m, len(mine)), len(mine)
+        if key not in self._boot:                    # the same resamplings for every metric, contestant and reference
             rng = np.random.default_rng(child(self.seed, "bootstrap", m if isinstance(m, str) else int(m)))
-            self._boot[m] = rng.multinomial(len(mine), np.full(len(mine), 1 / len(mine)), RESAMPLES) / len(mine)
-        weights = self._boot[m]
+            self._boot[key] = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
+        weights = self._boot[key]
         if not ours.any():                           # a point forecast as reference has no variance to divide by
             return float("nan"), np.full(RESAMPLES, np.nan)
         value, again = mine.mean() / ours.mean(), (weights @ mine) / (weights @ ours)
@@ -140,6 +142,12 @@ class Table:
         text["crps"] += [f" [{low:.2f}, {high:.2f}]" for low, high in
                          zip(full["crps_low"], full["crps_high"], strict=True)]
         return text
+
+
+def _averaged(found: dict) -> tuple[float, np.ndarray]:
+    """The mean over m of values, and of their resamplings."""
+    values, again = zip(*found.values(), strict=True)
+    return float(np.mean(values)), np.mean(again, axis=0)
 
 
 def _distance(metric: str, value: float) -> float:

@@ -376,7 +376,7 @@ class LatentPosterior(TrainedModel):
             start, coords, y = x.clone(), seen.coords.clone(), seen.values.clone() + noise.clone()
             precision, r = 1 / (seen.noise_std**2 + self.about["floor"] ** 2), self.about["config"]["refine"]
             z = start.clone().requires_grad_()
-            adam = torch.optim.Adam([z], REFINING_RATE)
+            adam = torch.optim.Adam([z], min(REFINING_RATE, r / 2))     # steps shorter than the way that z may go
             for _ in range(REFINEMENTS):
                 miss = precision * (self.values(coords, z) - y).square().sum() + (z - start).square().sum() / r**2
                 z.grad = torch.autograd.grad(miss, z)[0]
