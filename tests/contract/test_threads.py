@@ -17,7 +17,7 @@ THREADS = 8
 def loaded(approach, problem):
     """Shipped weights; of sequential Monte Carlo few particles, which promise the same as many."""
     fitted = store.load(store.shipped()[approach, problem], device="cpu")
-    if fitted.about["config"].get("guide") == "particles":
+    if fitted.about["config"].get("guide") in ("particles", "reweighted"):
         fitted = fitted.using(num_particles=16, rounds=2)
     return fitted
 

@@ -262,11 +262,11 @@ def test_it_learns_what_is_between_the_frames_it_is_shown(kind, name, gap, steps
 
 @pytest.mark.parametrize("name", [p for p in MINE if p == "moving_disc2dt"])
 def test_shipped_discs_between_frames_are_near_the_exact_posterior(name):
-    """CRPS of four tasks below 4 times that of the exact posterior given every fourth frame (2.5 over 40 tasks, a
+    """CRPS of two tasks below 4 times that of the exact posterior given every fourth frame (2.5 over 40 tasks, a
     twentieth of the best linear answer's), below 2 times given every eighth (1.26)."""
     model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
     for every, most in ((4, 4), (8, 2)):
-        table = nfd.score(model, problem, pattern=nfd.patterns.Frames(every=every), tasks=4, draws=16,
+        table = nfd.score(model, problem, pattern=nfd.patterns.Frames(every=every), tasks=2, draws=16,
                           points=nfd.cell_centres((16, 12, 12)))
         assert table.ratio("crps")["crps"]["mean"] < most
 
@@ -282,20 +282,21 @@ def test_shipped_draws_go_each_way_with_its_posterior_probability(name):
         away = 0.0
         for seed in range(90, 94):
             _, seen = seen_of(name, nfd.patterns.Frames(every=gap), seed)
-            draws = model.draw(seen, 64, seed=seed)(grid)[..., 0]
+            draws = model.draw(seen, 64, seed=seed, steps=6)(grid)[..., 0]
             share = (one.log_prob_noisy(draws, 0.1) > other.log_prob_noisy(draws, 0.1)).double().mean()
             away += abs(float(share - problem.prior.posterior(seen).log_weights.exp()[0])) / 4
         assert away < close, gap
 
 
 @pytest.mark.parametrize("name", [p for p in MINE if p == "film2dt"])
-def test_shipped_draws_of_a_film_beat_the_best_linear_answer_and_move_as_films_do(name):
-    """Three held-out films given every fourth frame: CRPS halfway between frames and points below 0.97 of optimal
-    interpolation's; flicker at eight times the frame rate 0.71 of the films' own (ten films, standard error 0.08)."""
+def test_shipped_draws_of_a_film_beat_straight_lines_in_time_and_move_as_films_do(name):
+    """Four held-out films given every fourth frame: CRPS below 0.95 of linear in time's (0.74; the header has those to
+    the best linear answer); flicker at eight times the frame rate 0.79 of the films' own (ten films, standard error
+    0.08)."""
     model, problem = nfd.load("temporal_field", name, device="cpu"), nfd.problems.get(name)
-    table = nfd.score(model, problem, pattern=EVERY, tasks=3, draws=8,
-                      against=nfd.baselines.get("optimal_interpolation", problem))
-    assert table.ratio("crps")["crps"]["mean"] < 0.97
+    table = nfd.score(model, problem, pattern=EVERY, tasks=4, draws=8,
+                      against=nfd.baselines.get("linear_in_time", problem))
+    assert table.ratio("crps")["crps"]["mean"] < 0.95
     films = [nfd.problems.held_out(problem).draw(1, seed=child(5, "f", i)) for i in range(5)]
     found = [flicker(model.draw(nfd.observe(film, EVERY, seed=i), 2, seed=i), film) for i, film in enumerate(films)]
-    assert 0.4 < sum(found) / 5 < 1.2
+    assert 0.5 < sum(found) / 5 < 1.2
