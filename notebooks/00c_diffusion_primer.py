@@ -120,13 +120,13 @@ def exact(z, sigma):
 
 
 sigmas = karras(levels, lowest, highest)  # from highest to lowest, then 0
-noise = highest * normals(seed, 1024, (1,), "start")  # 1024 starts
+noise = highest * normals(seed, 8192, (1,), "start")  # 8192 starts
 
 
 @torch.no_grad()
-def walk(denoise, sigmas):
+def walk(denoise, sigmas, start=noise):
     """From noise to data: z at every level, (levels + 1, n)."""
-    z = noise / highest * sigmas[0]
+    z = start / highest * sigmas[0]
     found = [z]
     for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
         guess_now = denoise(z, now)
@@ -143,16 +143,17 @@ def walk(denoise, sigmas):
 #
 # *Predict, and write it down* as `guess` in the cell of parameters: all paths start in one wide hump of noise and end in two. Which share
 # will end in the left one? And will the learned denoiser send the same noise to the same end as the exact one? (The share in
-# brackets is the correct one, that of the data.)
+# brackets is the correct one, that of the data; ± is two standard errors. The axis is cut at ±5, most paths start outside of it.)
 
 # %%
 paths = {"exact": walk(exact, sigmas), "learned": walk(learned, sigmas)}
 shares = {name: (path[-1] < -0.25).float().mean().item() for name, path in paths.items()}
+chancy = 2 * (shares["exact"] * (1 - shares["exact"]) / len(noise)) ** 0.5  # two standard errors of a share
 same = ((paths["exact"][-1] < -0.25) == (paths["learned"][-1] < -0.25)).float().mean().item()
 figure, axes = style.picture(1, 2, size=(9.6, 3.2), sharey=True)
 for ax, (name, path), shade in zip(axes[0], paths.items(), (style.EXACT, style.MODEL), strict=True):
     ax.plot(path[:, :60], color=shade, lw=style.THIN, alpha=style.DRAW_ALPHA)
-    style.dress(ax, x="step", title=f"{name}: {shares[name]:.0%} end left (correct: {chance[0]:.0%})")
+    style.dress(ax, x="step", title=f"{name}: {shares[name]:.1%} ± {chancy:.1%} end left (correct: {chance[0]:.0%})")
 axes[0, 0].set_ylim(-5, 5)
 axes[0, 0].set_ylabel("z", fontsize=style.FONT)
 print(f"You said {guess:.0%}. {same:.1%} of the starts end in the same hump with both.")
@@ -172,8 +173,11 @@ figure, axes = style.picture(1, 3, size=(9.6, 2.7), sharey=True)
 for ax, sigma in zip(axes[0], (0.2, 0.7, 2.0), strict=True):
     with torch.no_grad():
         best, mine = exact(line, sigma), learned(line, sigma)
-    likely = torch.exp(-((line - middle) ** 2) / (2 * (width**2 + sigma**2))) @ chance
-    off = ((mine - best).square()[:, 0] * likely).sum().div(likely.sum()).sqrt().item()
+    at = line.clone().requires_grad_()
+    likely = torch.exp(-((at - middle) ** 2) / (2 * (width**2 + sigma**2))) @ chance  # density of z, but for a factor
+    (slope,) = torch.autograd.grad(likely.log().sum(), at)
+    assert torch.allclose(slope, (best - line) / sigma**2, atol=1e-3)  # Tweedie's formula, see below
+    off = ((mine - best).square()[:, 0] * likely.detach()).sum().div(likely.detach().sum()).sqrt().item()
     ax.plot(line, line, color=style.BASELINE, lw=style.THIN, ls=(0, (4, 3)))
     ax.plot(line, best, color=style.EXACT, lw=style.THICK)
     ax.plot(line, mine, color=style.MODEL, lw=style.THIN)
@@ -190,6 +194,8 @@ figure
 # is more data, and whoever has the denoiser has the score (Tweedie's formula):
 #
 # $$\nabla_z \log p_\sigma(z) = \frac{D^*(z, \sigma) - z}{\sigma^2} .$$
+#
+# (The cell above checked it: `torch.autograd` gives the slope of the logarithm of the density, and the formula the same.)
 #
 # Move every point along $\frac{\mathrm{d}z}{\mathrm{d}\sigma} = -\sigma\,\nabla_z \log p_\sigma(z) = \frac{z - D(z, \sigma)}{\sigma}$ as $\sigma$ falls, and their
 # density stays $p_\sigma$ all the way down to the data's own. This is the *probability-flow ODE*, an ordinary differential equation (Song
@@ -248,8 +254,8 @@ figure
 
 # %%
 @torch.no_grad()
-def dpm(denoise, sigmas):  # as `walk`, of second order: only the end (n,)
-    z, before = noise / highest * sigmas[0], None
+def dpm(denoise, sigmas, start=noise):  # as `walk`, of second order: only the end (n,)
+    z, before = start / highest * sigmas[0], None
     for now, then in zip(sigmas[:-1], sigmas[1:], strict=True):
         guess_now = used = denoise(z, now)
         if before is not None and then > 0:
@@ -280,7 +286,7 @@ figure
 
 # %% [markdown]
 # Left: 22 steps again; on the lines the guess is much less far off than held still. Right: how far the ends of paths are from where 400 steps lead (the
-# median of 1024 paths; slopes from 16 to 64 steps). With eight steps or fewer first order is the better: a line through guesses that
+# median of 8192 paths; slopes from 16 to 64 steps). With eight steps or fewer first order is the better: a line through guesses that
 # are far apart shoots past where the guess bends.
 #
 # ## The library's version
@@ -331,13 +337,14 @@ def given_reading(z, sigma, reading=0.0):  # D(z, sigma), given a reading
 posterior = dpm(given_reading, karras(24, lowest, highest))
 weights = chance * torch.exp(-(middle**2) / (2 * (width**2 + reading_error**2)))  # Bayes' rule
 left_exact, left_found = (weights / weights.sum())[0].item(), (posterior < -0.25).float().mean().item()
+chancy = 2 * (left_found * (1 - left_found) / len(posterior)) ** 0.5
 figure, ((ax,),) = style.picture(size=(8.2, 2.6))
 ax.hist(posterior, 80, range=(-3, 3), density=True, color=style.MODEL, alpha=0.6)
 small = width * reading_error / (width**2 + reading_error**2) ** 0.5  # a hump's width, given the reading
 bell = torch.exp(-((line - middle * (small / width) ** 2) ** 2) / (2 * small**2)) / (small * (2 * torch.pi) ** 0.5)
 ax.plot(line, bell @ (weights / weights.sum()), color=style.EXACT, lw=style.THICK)
 style.dress(ax, x="clean number", y="density",
-            title=f"Read as 0.0: left with {left_found:.2f}, by Bayes' rule {left_exact:.2f}; 0.0 itself cannot be")
+            title=f"Read as 0.0: {left_found:.3f} ± {chancy:.3f} of the draws left, by Bayes' rule {left_exact:.3f}")
 figure
 
 # %% [markdown]
@@ -366,6 +373,8 @@ panel = Flipbook("steps", knob, start=8)
 panel
 
 # %% [markdown]
+# At eight steps both humps are there and too wide; at 24 their width is nearly right.
+#
 # ## Against the others
 #
 # Three ways to make 1024 new numbers. Two learn from 4096 given ones: one fitted normal hump; and a *kernel density*, an old number plus
@@ -376,17 +385,16 @@ panel
 # %%
 given, rows = data(4096, rng), []
 for i in range(10):
-    fresh = data(1024, rng)
+    fresh, start = data(1024, rng), highest * normals(seed + i, 1024, (1,), "start of a sample")
     old = given[torch.randperm(4096, generator=rng)[:1024]]
     kernel = 1.06 * given.std() * 4096**-0.2
     makers = {
         "fresh data": data(1024, rng),
         "one normal hump": given.mean() + given.std() * torch.randn(1024, 1, generator=rng),
         "kernel density": old + kernel * torch.randn(1024, 1, generator=rng),
-        "diffusion, learned": dpm(learned, karras(24, lowest, highest)),
-        "diffusion, exact denoiser": dpm(exact, karras(24, lowest, highest)),
+        "diffusion, learned": dpm(learned, karras(24, lowest, highest), start),
+        "diffusion, exact denoiser": dpm(exact, karras(24, lowest, highest), start),
     }
-    noise = highest * normals(seed + 1 + i, 1024, (1,), "start")
     moved = {name: made.flatten().sort().values - fresh[:, 0].sort().values for name, made in makers.items()}
     rows += [{"made by": name, "distance": move.abs().mean().item()} for name, move in moved.items()]
 table = pd.DataFrame(rows).groupby("made by")["distance"].agg(["mean", "sem"]).sort_values("mean")
@@ -410,7 +418,7 @@ check = Exercises({
 
 cases = {"20 … 0.02": (20.0, 0.02), "start at 0.3": (0.3, 0.02), "stop at 0.6": (20.0, 0.6)}
 figure, axes = style.picture(1, 3, size=(9.6, 2.6), sharey=True)
-noise, outcome = highest * normals(seed, 1024, (1,), "start"), {}
+outcome = {}
 for ax, (name, (top, bottom)) in zip(axes[0], cases.items(), strict=True):
     found = dpm(exact, karras(24, bottom, top))
     outcome[name] = (found < -0.25).float().mean().item(), found[found > -0.25].std().item() / width
@@ -426,7 +434,7 @@ figure
 # `nfdlab.diffusion.schedule`) and does not copy them from a paper on pictures.
 #
 # **When to use diffusion:** where several answers are possible and their mean is none of them. **When not:** where everything is
-# Gaussian (normal); there the answer is linear algebra (`00a`). **Cost:** one call of the network a step, eight to twenty steps a draw.
+# Gaussian (normal); there the answer is linear algebra (`00a`). **Cost:** one call of the network a step, in the lessons 8 to 24 steps a draw.
 #
 # ## Exercises
 #

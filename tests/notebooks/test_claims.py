@@ -55,7 +55,8 @@ CLAIMS = {
         "One more line of code, no further call of the network, and second order":
         "need[1] < 0.6 * need[0] and slope[0] > -1.2 and -2.5 < slope[1] < -1.8 "
         "and error['second order'][32] / error['second order'][64] > 3",
-        "Two humps, with odds close to Bayes'": "abs(left_found - left_exact) < 0.1",
+        "Two humps, with odds close to Bayes'": "abs(left_found - left_exact) < 0.05",
+        "At eight steps both humps are there and too wide": "off_by[8][1] > 1.1 and abs(off_by[24][1] - 1) < 0.12",
         "The exact denoiser itself fails, so it is the sampler's fault":
         "abs(outcome['20 … 0.02'][0] - 0.3) < 0.05 and abs(outcome['20 … 0.02'][1] - 1) < 0.1 "
         "and outcome['start at 0.3'][0] < 0.22 and max(outcome[k][1] for k in ('start at 0.3', 'stop at 0.6')) < 0.9",
