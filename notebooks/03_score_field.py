@@ -157,18 +157,20 @@ figure
 # At middle noise the difference is where a noisy value may belong to either side of a jump. At little noise the arrows themselves
 # are short, so a small error is a large share of them. (The bars are 95 % intervals over 64 sawtooths.)
 #
-# And what comes out, given a few observations? *Predict:* will the model's band be wider or narrower than the exact one?
+# And what comes out, given a few observations? One sawtooth is shown; the title is about as many as `tasks` says. *Predict:* will
+# the model's draws differ from each other more than exact ones do, or less?
 
 # %%
 seen = nfd.observe(truth, nfd.patterns.Random(count=keep), noise_std=0.05, seed=seed)
 exact, draws = saws.oracle().draw(seen, 128, seed=seed), sawyer.draw(seen, 128, seed=seed)
-spread = [f(coords).var(0).mean().sqrt().item() for f in (exact, draws)]
+wide = nfd.score(sawyer, saws, counts=(keep,), tasks=tasks, draws=32, seed=seed).ratio("spread").loc["mean"]
 plots.bands(saws.card, truth=truth, seen=seen, exact=exact, model=draws,
-            title=f"{keep} observations: the model's spread is {spread[1] / spread[0]:.2f} of the exact one")
+            title=f"{keep} observations, {tasks} sawtooths: the model has {wide['spread']:.2f} of the exact spread,"
+            f"\n95 % interval [{wide['low']:.2f}, {wide['high']:.2f}]")
 
 # %% [markdown]
-# The title gives the answer: 1 is right, above 1 is too wide. Where the exact band (blue) is wide, the jump may lie at several
-# places, and each draw puts it at one of them.
+# An interval around 1: neither too wide nor too narrow. Where the exact band (blue) is wide, the jump may lie at several places,
+# and each draw puts it at one of them.
 #
 # ## Idea in symbols
 #
@@ -248,9 +250,9 @@ figure
 
 # %% [markdown]
 # **The continuous noise is learned more slowly.** A likely reason: it looks more like data, so it is harder to tell from them.
-# (The intervals are over draws, of one training each.) On a fixed lattice it is not needed: white noise, read linearly, is a
-# function already. The library has both (`noise_lengthscale`). What it adds to the toy is size and training: its draws lie nearer
-# to sawtooths than the toy's.
+# (The intervals are over draws, of one training each; another `seed` trains again.) On a fixed lattice it is not needed: white
+# noise, read linearly, is a function already. The library has both (`noise_lengthscale`). What it adds to the toy is size and
+# training: its draws lie nearer to sawtooths than the toy's.
 #
 # > **How this differs from the papers.** Neural diffusion processes (Dutordoir et al. 2023) and diffusion probabilistic fields
 # > (Zhuang et al. 2023) use attention over any set of points, with white noise at each; here a U-Net works on a noisy lattice.
@@ -261,6 +263,10 @@ figure
 #
 # One line, `sawyer.draw`; but what does it do? **First it walks the lattice.** An encoder makes features of the observations; the
 # sampler (`dpm` of `00c`, second order) starts from noise and asks the network at each level.
+#
+# **Then it asks the last lattice at any place.** The network is called once more, at the lowest level; $F$ is read linearly
+# between two lattice points, and the field adds its part, weighted by $w$: 0 at both points, most halfway. The same draws may be
+# asked anywhere, as often as one likes. *Predict:* how large is the field's part?
 
 # %%
 n, steps, parts = 4, 12, sawyer.net
@@ -272,11 +278,6 @@ with torch.no_grad():
     z = samplers.sample(lambda z, s: z / (1 + s**2) + s / (1 + s**2).sqrt() * parts.denoiser.net(
         z / (1 + s**2).sqrt(), (s.log() / 4).expand(1), *features), z, sigmas, method="dpmpp")
 print(f"the walk ends with {len(z)} draws of {z.shape[-1]} numbers each, in units of the values' standard deviation")
-
-# %% [markdown]
-# **Then it asks the last lattice at any place.** The network is called once more, at the lowest level; $F$ is read linearly
-# between two lattice points, and the field adds its part, weighted by $w$: 0 at both points, most halfway. The same draws may be
-# asked anywhere, as often as one likes. *Predict:* how large is the field's part?
 
 # %%
 with torch.no_grad():
@@ -310,10 +311,10 @@ panel
 # ## Against the others
 #
 # One set of weights, three kinds of data about a digit: few or many pixels, blurs at 64 places, integrals along 144 lines in
-# twelve directions (a small tomography). The network is given pixels; blurs and integrals guide it. The rival is the best linear
-# answer with the training digits' mean and covariance; for it all three are linear observations, and need no guidance. The rows
-# of pixels are read from the table that is kept with the weights; the others are measured here. *Predict:* where is it hardest to
-# beat?
+# twelve directions (a small tomography). The network is given pixels; blurs and integrals guide it, in eight steps. The rival
+# is the best linear answer with the training digits' mean and covariance; for it all three are linear observations, and need no
+# guidance. The rows of pixels are read from the table that is kept with the weights; the others are measured here. *Predict:*
+# where is it hardest to beat?
 
 # %%
 kinds = {"64 blurs": nfd.patterns.Blur(count=64, width=0.1), "12 projections": nfd.patterns.Projections(angles=12)}
@@ -322,7 +323,8 @@ for name, pattern in kinds.items():
     for i in range(tasks):
         digit = digits.draw(1, seed=child(seed, "kinds", i))
         data = nfd.observe(digit, pattern, noise_std=0.05, seed=i)
-        answers[name] = {"full": model.draw(data, 4, seed=i), "optimal_interpolation": linear.draw(data, 8, seed=i)}
+        answers[name] = {"full": model.draw(data, 4, seed=i, steps=8),
+                         "optimal_interpolation": linear.draw(data, 8, seed=i)}
         rows += [{"contestant": who, "m": name, "task": i, "crps": crps(f(pixels), digit(pixels)[0]).item()}
                  for who, f in answers[name].items()]
 measured_once, parts = ablation.kept("score_field", "digits2d").rows, []
@@ -399,63 +401,86 @@ print(f"CRPS, field silenced over full, {tasks} sawtooths: at 4096 places {costs
 #
 # *Amortised* is not guided: a denoiser that was given the observations. A task is a smooth function with six observations of
 # noise 0.05, at the same places in each task. The sampler takes twenty *ancestral* steps: each removes more noise than it must,
-# and adds fresh noise for the difference. (In the code each row of $z$ is a draw of some task; its values are counted from that
-# task's observed values, so that all tasks can be guided at once, each to 0 at the six places.)
+# and adds fresh noise for the difference.
+#
+# The next cell makes the tasks and the rungs. A row of $z$ is one draw of one task. Inside the function, values are counted from
+# `base`, the observed ones: then every task was observed as 0 at the six places, and one guide serves all rows at once.
 
 # %%
-def ladder(D, conditional):
-    """Draws (tasks, draws, places) by each way to guide D; x is counted from `base`, the observed values."""
-    ways = {"unconditional": D, "replacement": guidance.replacement(D, measured, seed=1),
-            "naive": guidance.naive(D, measured), "DPS": guidance.dps(D, measured, sigmas=sigmas),
-            "ΠGDM": guidance.pigdm(D, measured), "ΠGDM, measured": guidance.pigdm(D, measured, covariance=measured_C),
-            "Tweedie": guidance.tweedie(D, measured), "amortised": conditional}
-    x, fresh = 28.0 * white(len(base), (64,), seed=seed), samplers.fresh_noise(seed)
-    ends = {name: samplers.sample(way, x, sigmas, method="ancestral", noise=fresh) for name, way in ways.items()}
-    *_, last = guidance.repaint(D, measured, x, sigmas, noise=fresh, times=5)
-    return {name: (end + base).unflatten(0, (tasks, guided)) for name, end in {**ends, "RePaint ×5": last.x}.items()}
-
-
-curves, line, measured_C = smooth.draw(tasks, seed=seed), smoother.lattice, smoother.net.covariance.to("cpu")
-index, hidden = torch.randperm(64, generator=torch.Generator().manual_seed(seed))[:6], torch.ones(64, dtype=torch.bool)
-hidden[index], sigmas = False, schedule.karras(20, 0.01, 28.0)
+curves, line, sigmas = smooth.draw(tasks, seed=seed), smoother.lattice, schedule.karras(20, 0.01, 28.0)
+index = torch.randperm(64, generator=torch.Generator().manual_seed(seed))[:6]  # of the lattice, seen in each task
 y = curves(line[index])[..., 0] + 0.05 * white(tasks, (6,), seed=seed)  # (tasks, 6)
-sixes = [nfd.Observations(line[index], values[:, None], 0.05) for values in y]
-measured, base = guidance.Measurement.points(index, torch.zeros(6), 0.05), torch.zeros(tasks * guided, 64)
+base, zeros = torch.zeros(tasks * guided, 64), guidance.Measurement.points(index, torch.zeros(6), 0.05)
 base[:, index] = y.repeat_interleave(guided, 0)
 
+
+def ladder(D, conditional):
+    """Draws (tasks, draws, places) by each way to guide D, and by a denoiser that knows the observations."""
+    D, conditional = (lambda x, s, of=of: of(x + base, s) - base for of in (D, conditional))
+    ways = {"unconditional": D, "replacement": guidance.replacement(D, zeros, seed=1),
+            "naive": guidance.naive(D, zeros), "DPS": guidance.dps(D, zeros, sigmas=sigmas),
+            "ΠGDM": guidance.pigdm(D, zeros),
+            "ΠGDM, measured": guidance.pigdm(D, zeros, covariance=smoother.net.covariance.to("cpu")),
+            "Tweedie": guidance.tweedie(D, zeros), "amortised": conditional}
+    x, fresh = 28.0 * white(len(base), (64,), seed=seed), samplers.fresh_noise(seed)
+    ends = {name: samplers.sample(way, x, sigmas, method="ancestral", noise=fresh) for name, way in ways.items()}
+    *_, last = guidance.repaint(D, zeros, x, sigmas, noise=fresh, times=5)
+    ends["RePaint ×5"] = last.x
+    return {name: (end + base).unflatten(0, (tasks, guided)) for name, end in ends.items()}
+
+
 # %% [markdown]
-# First with the *exact* denoiser, so that all error is the method's; then with the network. Three numbers say how good a rung is:
-# how far the mean of its draws is from the exact mean (small is good), their spread over the exact one (1.00 is right), and how
-# far they are from the observations (about 0.05, their noise, is right). The last row says what can be reached: draws of the
-# exact posterior itself. *Predict:* which rung fits the observations *too well*?
+# The ladder is climbed twice. First with the *exact* denoiser, so that all error is the method's; then with the network, which
+# counts in units of the data's standard deviation (`size`).
+#
+# Three numbers say how good a rung is: how far the mean of its draws is from the exact mean (small is good), their spread over
+# the exact one (1 is right), and how far they are from the observations (their noise, 0.05, is right). The last row, in blue,
+# says what can be reached: draws of the exact posterior itself. *Predict:* which rung fits the observations *too well*?
 
 # %%
+sixes = [nfd.Observations(line[index], values[:, None], 0.05) for values in y]
 prior, laws = oracle.at(None, line.double()), [oracle.at(six, line.double()) for six in sixes]
-mean, std = torch.stack([law.mean for law in laws]).float(), laws[0].std.float()  # the std is the same in all tasks
-off = (mean - mean[0]).repeat_interleave(guided, 0)
 shift, size = float(smoother.net.unit.mean), float(smoother.net.unit.std)
 given = smoother.net.condition(ObservationBatch.of([six for six in sixes for _ in range(guided)]).to(smoother.device))
-nets = [lambda x, s, D=D: shift + size * D(((x + base - shift) / size)[:, None].to(smoother.device), s / size)[
-    :, 0].cpu() - base for D in (smoother.denoiser(), smoother.denoiser(given))]
-ends = {"exact": ladder(lambda x, s: prior.denoiser()((x + base).double(), s).float() - base, lambda x, s: laws[
-    0].denoiser()((x + base - off).double(), s).float() + off - base), "network": ladder(*nets)}
-best = torch.stack([oracle.draw(six, guided, seed=i)(line)[..., 0] for i, six in enumerate(sixes)])
-rungs, text, columns = {}, {}, ("off the mean", "spread", "misfit")
-for who, found in ends.items():
-    for name, end in {**found, "exact draws": best}.items():  # of each task: three numbers
-        values = torch.stack([
-            (end.mean(1) - mean).square().mean(-1).sqrt(),
-            (end.var(1)[:, hidden].mean(-1) / std[hidden].square().mean()).sqrt(),
-            (end[..., index] - y[:, None]).square().mean((1, 2)).sqrt()], 1).nan_to_num(float("inf"))
-        rungs.setdefault(who, {})[name] = middle = [v if v < 1e3 else float("inf") for v in values.mean(0).tolist()]
-        text[name] = text.get(name, {}) | {
-            (f"{who} denoiser", column): f"{v:.{k}f} ± {1.96 * e:.{k}f}" if v < 1e3 else "∞" for column, k, v, e in
-            zip(columns, (2, 2, 3), middle, values.std(0) / tasks**0.5, strict=True)}
-pd.DataFrame(text).T.style.set_caption(
-    f"a row: a rung, over {tasks} tasks with {guided} draws each, ± 1.96 standard errors; ∞: it ran away")
+denoisers = {"exact": [lambda x, s: prior.denoiser()(x.double(), s).float(), lambda x, s: torch.cat([
+    law.denoiser()(part.double(), s).float() for law, part in zip(laws, x.split(guided), strict=True)])]}
+denoisers["network"] = [
+    lambda x, s, D=D: shift + size * D(((x - shift) / size)[:, None].to(smoother.device), s / size)[:, 0].cpu()
+    for D in (smoother.denoiser(), smoother.denoiser(given))]
+ends = {who: ladder(*two) for who, two in denoisers.items()}
+best = torch.stack([oracle.draw(six, guided, seed=i)(line)[..., 0] for i, six in enumerate(sixes)])  # exact draws
+
+# %%
+mean, std = torch.stack([law.mean for law in laws]).float(), laws[0].std.float()  # one std: the places are the same
+unseen, rows = torch.ones(64, dtype=torch.bool).index_fill(0, index, False), []
+for who, found in {**ends, "posterior": {"exact draws": best}}.items():
+    for rung, x in found.items():
+        rows.append(pd.DataFrame({
+            "off the exact mean": (x.mean(1) - mean).square().mean(-1).sqrt(),
+            "spread / exact": (x.var(1)[:, unseen].mean(-1) / std[unseen].square().mean()).sqrt(),
+            "off what was seen": (x[..., index] - y[:, None]).square().mean((1, 2)).sqrt()
+        }).assign(denoiser=who, rung=rung))
+names, grouped = [*ends["exact"], "exact draws"], pd.concat(rows).groupby(["denoiser", "rung"], sort=False)
+rungs, half = grouped.mean(), 1.96 * grouped.sem()  # over the tasks
+stayed = rungs.max(axis=1) < 10  # the others ran away
+figure, (panes,) = style.picture(1, 3, size=(10.8, 3.4), sharey=True)
+inks = {"exact": (style.BASELINE, 0.15), "network": (style.MODEL, -0.15), "posterior": (style.EXACT, 0.0)}
+for ax, column, right in zip(panes, rungs, (0.0, 1.0, 0.05), strict=True):
+    ax.axvline(right, color=style.FAINT, lw=3)
+    for who, (colour, up) in inks.items():
+        middle, bar = rungs[stayed].loc[who, column], half[stayed].loc[who, column]
+        ax.errorbar(middle, [up - names.index(rung) for rung in middle.index], xerr=bar, color=colour, fmt="o", ms=4,
+                    label=f"{who} denoiser" if up else "exact draws")
+    style.dress(ax, x=column)
+panes[0].set_yticks(range(0, -len(names), -1), names), style.legend(panes[2])
+off, gone = rungs["off the exact mean"], ", ".join(stayed["exact"].index[~stayed["exact"]])
+style.headline(figure, f"Off the exact mean: Tweedie {off['exact', 'Tweedie']:.2f}, ΠGDM {off['exact', 'ΠGDM']:.2f}, "
+               f"DPS {off['exact', 'DPS']:.2f}; ran away: {gone}\n({tasks} tasks, {guided} draws each, 95 % intervals)")
+figure
 
 # %% [markdown]
-# The error of a rung is nearly the same for both denoisers: it belongs to the *method*.
+# The error of a rung is nearly the same for both denoisers, grey and orange: it belongs to the *method*. (A rung without dots ran
+# away to infinity.)
 #
 # - Replacement informs the rest of $z$ too late. RePaint repairs a part of that, but fits the noise of the
 #   observations: it fits them too well.
@@ -470,25 +495,31 @@ pd.DataFrame(text).T.style.set_caption(
 # $\sigma = 10$ down: at 64 places nearly all is drowned in that. *Predict:* the spread at 1024 places?
 
 # %%
-few, share, lattices = schedule.karras(20, 0.01, 10.0), {}, smoother.draw(None, 32, seed=seed)
+few, lattices = schedule.karras(20, 0.01, 10.0), smoother.draw(None, 256, seed=seed)
+powers = {"white noise at m places": {}, "noise on the lattice": {}}  # mean square of each draw
 for p in (64, 256, 1024) if budget != "smoke" else (64, 128):
     Dp = oracle.at(None, nfd.cell_centres((p,)).double()).denoiser()
-    ends = samplers.sample(Dp, 10.0 * white(100, (p,), seed=seed).double(), few, method="dpmpp")
-    share[p] = (ends.std().item(), lattices(nfd.cell_centres((p,))).std().item())
+    ends = samplers.sample(Dp, 10.0 * white(256, (p,), seed=seed).double(), few, method="dpmpp")
+    for kind, values in zip(powers.values(), (ends, lattices(nfd.cell_centres((p,)))[..., 0]), strict=True):
+        kind[p] = values.square().mean(1).cpu().double()
+again, last = torch.randint(256, (2000, 256), generator=stream(seed, "again")), {}  # draws drawn again: a bootstrap
 figure, ((ax,),) = style.picture(size=(6.4, 3.2))
-colours = {"white noise at p places": style.BASELINE, "noise on the lattice": style.MODEL}
-for i, (name, colour) in enumerate(colours.items()):
-    ax.plot(list(share), [v[i] / share[64][i] for v in share.values()], "o-", color=colour, label=name)
-last = [v / w for v, w in zip(list(share.values())[-1], share[64], strict=True)]
+for (name, kind), colour in zip(powers.items(), (style.BASELINE, style.MODEL), strict=True):
+    boot = torch.stack([v[again].mean(1) / kind[64][again].mean(1) for v in kind.values()]).sqrt()
+    middle = torch.stack([v.mean() / kind[64].mean() for v in kind.values()]).sqrt()
+    low, high = boot.quantile(torch.tensor([0.025, 0.975]).double(), 1)
+    bars = torch.stack([middle - low, high - middle]).clamp(0)
+    ax.errorbar(list(kind), middle, bars, fmt="o-", color=colour, label=name)
+    last[name] = [v[-1].item() for v in (middle, low, high)]
 ax.set_xscale("log", base=2), ax.set_ylim(0, 1.1), style.legend(ax)
-style.dress(ax, x="places asked", y="spread, 1 at 64 places",
-            title=f"At {max(share)} places: white noise keeps {last[0]:.0%} of the spread, the lattice {last[1]:.0%}")
+style.dress(ax, x="places asked", y="spread, 1 at 64 places", title=f"Spread at {max(kind)} places: " + ",\n".join(
+    f"{name} keeps {v:.0%} [{low:.0%}, {high:.0%}]" for name, (v, low, high) in last.items()))
 figure
 
 # %% [markdown]
 # At more places the same $\sigma$ drowns less of the function, so a start from pure noise is wrong there, and draws come out too
-# narrow. Noise on the lattice is the same function at any number of places, so nothing changes. (100 draws with white noise, 32
-# of the model.)
+# narrow. Noise on the lattice is the same function at any number of places, so nothing changes. (256 draws of each, and 95 %
+# intervals over draws.)
 #
 # **And functions of another kind.** A network knows its training functions. These curves have finer wiggles than any in training.
 # *Predict:* how much of the truth lies in the model's 90 % band, and how much in the band that is right? The *misfit* (`05`) is
@@ -548,7 +579,8 @@ plots.bands(smooth.card, truth=other, seen=strange, **found, title="Four times a
 #
 # ```python
 # coarse = nfd.observe(digit, nfd.patterns.BlockAverage(cells=7, parts=4), noise_std=0.05, seed=seed)
-# ratio = crps(model.draw(coarse, 16, seed=1)(pixels), digit(pixels)[0]) / crps(linear.draw(coarse, 16, seed=1)(pixels), digit(pixels)[0])
+# ours, theirs = (crps(one.draw(coarse, 16, seed=1)(pixels), digit(pixels)[0]) for one in (model, linear))
+# ratio = ours / theirs
 # print(f"{ratio:.2f}")
 # check(2, ratio)
 # ```
