@@ -82,6 +82,9 @@ CLAIMS = {
         "own mean and covariance costs nearly as much":
         "1.15 < worth['Gaussian draws'] < worth['optimal_interpolation'] < 1.4",
         "stands for everything that was learned": "worth['optimal_interpolation'] > 1.1",
+        "so few discs cannot tell ours from the exact posterior": "held['low'] < 1 < held['high'] < 1.5",
+        "even a Gaussian does as well as the toy's diffusion": "toy['Gaussian'] - chance['Gaussian'] "
+        "< toy['toy'] + chance['toy']",
         "only the diffusion is lost": "far[1.0] < 0.5 * min(far[0.01], far[100.0])",
         "what if the field is not told how wide they are?":
         "errors['taken for points'] > 1.5 * errors['given their width']"},
