@@ -1,9 +1,8 @@
 """The panel: sliders, one picture to touch, one line of scores. `explore(model, problem)` opens it.
 
 Controls and a hand on the picture make a `State`, a worker turns it into a `Frame`, painters turn that into one
-`<svg>`. A move shows a quick
-preview (few sampler steps, the first of the draws, few pixels), refined when the slider rests. Draws are cached, so
-that moving the window only evaluates the same draws again.
+`<svg>`. A move shows a quick preview (few sampler steps, the first of the draws, few pixels), refined when the slider
+rests. Draws are cached, so that moving the window only evaluates the same draws again.
 """
 
 import time

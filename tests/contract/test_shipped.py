@@ -19,7 +19,7 @@ from nfdlab.evaluate.scores import crps, variogram
 
 SHIPPED = sorted(store.shipped())
 DRAWS, TASKS, STEPS = 16, 30, 4
-EARLY = {6: 10, 15: 5}               # standard errors that end it after so many tasks: as rare as 4 in 30 (Student)
+EARLY = {6: 10, 9: 7, 15: 5}         # standard errors that end it after so many tasks: as rare as 4 in 30 (Student)
 COUNTS = {1: (3, 6, 12), 2: (10, 30, 60), 3: (10, 30, 60)}
 POINTS = {1: (64,), 2: (12, 12), 3: (6, 6, 6)}
 
