@@ -327,12 +327,10 @@ for _ in range(train_steps):
     loss = (second(torch.cat([noisy / size, sigma.log() / 4, reading], 1)) - goal).square().mean()
     adam.zero_grad(), loss.backward(), adam.step(), rate.step()
 
-
 def given_reading(z, sigma, reading=0.0):  # D(z, sigma), given a reading
     size = (sigma**2 + spread**2).sqrt()
     inputs = torch.cat([z / size, (sigma.log() / 4).expand(len(z), 1), torch.full_like(z, reading)], 1)
     return spread**2 / size**2 * z + sigma * spread / size * second(inputs)
-
 
 posterior = dpm(given_reading, karras(24, lowest, highest))
 weights = chance * torch.exp(-(middle**2) / (2 * (width**2 + reading_error**2)))  # Bayes' rule
