@@ -202,14 +202,18 @@ figure, ((ax,),) = style.picture(1, 1, size=(8.5, 4.2))
 for i, (name, bad) in enumerate(regret["all"].items()):
     ax.plot([ms[name]] * 2, ends.loc[name], color=style.MODEL, lw=1)
     ax.plot(ms[name], bad, "o", color=style.MODEL)
-    ax.annotate(nfd.approaches.card(name).order, (ms[name], bad), xytext=(0, -15 if i % 2 == 0 else 7),
-                textcoords="offset points", ha="center", fontsize=9)
+    side = "right" if i % 3 == 2 else "left"  # so that no label covers another
+    ax.annotate(nfd.approaches.card(name).order, (ms[name], bad), xytext=(-6 if side == "right" else 6, -3),
+                textcoords="offset points", ha=side, fontsize=9)
 ax.set(xscale="log", ylim=(ends["from"].min() - 0.15, None))
 ticks = [t for t in (1, 2, 5, 10, 20, 50, 100) if ms.min() < t < ms.max()]
 ax.set_xticks(ticks, [str(t) for t in ticks]), ax.set_xticks([], minor=True)
 style.dress(ax, x="milliseconds a draw, one core", y="CRPS, times the best approach's",
             title=f"Slowest: {slowest}, {regret.loc[slowest, 'all']:.2f} times the best; best over all: {winner}, "
                   f"{regret['all'].iloc[0]:.2f} [{ends.loc[winner, 'from']:.2f}, {ends.loc[winner, 'to']:.2f}]")
+ahead = np.percentile(spread / spread[names.index(winner)], 2.5, axis=1)  # above 1: behind the winner, for sure
+tied = [name for name, low_ in zip(names, ahead, strict=True) if low_ <= 1 and name != winner]
+print(f"cannot be told from {winner}: {', '.join(tied) or 'none'}")
 figure
 
 # %%
