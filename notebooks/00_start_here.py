@@ -94,11 +94,7 @@ plots.bands(
 fine = torch.linspace(-1 / 32, 1 / 32, 500)[:, None]
 together, alone = draws(torch.cat([line, fine]))[:, len(line) :], draws(fine)
 assert torch.allclose(together, alone, atol=1e-5)
-plots.ladder(
-    problem.card,
-    {"truth": truth, "model": draws},
-    title="The same draw at ×1 … ×32: it stays a curve",
-)
+plots.ladder(problem.card, {"truth": truth, "model": draws}, title="The same draw at ×1 … ×32: it stays a curve")
 
 # %% [markdown]
 # ## How good is it?
@@ -112,10 +108,7 @@ plots.ladder(
 # %%
 from nfdlab.evaluate.table import compare
 
-rivals = {
-    "model": model,
-    "kriging": nfd.baselines.get("kriging"),
-}
+rivals = {"model": model, "kriging": nfd.baselines.get("kriging")}
 table = compare(rivals, problem, counts=(3, 8, 20), tasks=3 if budget == "smoke" else 8, seed=seed)
 curves = {name: table.ratio("crps", name).T.to_dict("list") for name in ("model", "kriging")}
 best, low, high = table.ratio("crps", "model").loc["mean"]
@@ -146,17 +139,7 @@ panel
 # %%
 from nfdlab.problems.arrays import observations
 
-readings = [
-    [0, 11.2],
-    [3, 9.8],
-    [6, 10.4],
-    [9, 14.9],
-    [12, 19.1],
-    [15, 21.0],
-    [18, 18.2],
-    [21, 14.0],
-    [24, 11.9],
-]
+readings = [[0, 11.2], [3, 9.8], [6, 10.4], [9, 14.9], [12, 19.1], [15, 21.0], [18, 18.2], [21, 14.0], [24, 11.9]]
 mine = observations(torch.tensor(readings, dtype=torch.float64), noise_std=0.3)
 for name, who in (("the model", model), ("kriging", nfd.baselines.get("kriging"))):
     guesses = who.draw(mine, 64, seed=seed)(mine.scaling.to_box([[10.5]]))

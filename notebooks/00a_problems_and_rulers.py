@@ -61,14 +61,8 @@ for name in ("gp1d", "sawtooth1d", "families1d", "step1d"):
     truth = kind.draw(1, seed=seed)
     seen = nfd.observe(truth, layout, noise_std=0.05, seed=seed)
     before, after = (kind.oracle().moments(s, line)[1].square().mean().sqrt() for s in (None, seen))
-    answers[f"{name}: {after / before:.0%} left"] = (
-        truth,
-        seen,
-        kind.oracle().draw(seen, 64, seed=seed),
-    )
-plots.fans(
-    answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left"
-)
+    answers[f"{name}: {after / before:.0%} left"] = (truth, seen, kind.oracle().draw(seen, 64, seed=seed))
+plots.fans(answers, title=f"The same {keep} places, four kinds of curve: how much of the spread is left")
 
 # %% [markdown]
 # Black is the truth. Every blue line is a draw of the exact posterior: a curve that fits the observations up to their noise. What
@@ -91,9 +85,7 @@ pd.DataFrame(
         name: {"what makes it hard": kind.card.hard, "exact posterior": kind.card.exact}
         for name, kind in problems.items()
     }
-).T.style.set_properties(**{"text-align": "left"}).set_table_styles(
-    [{"selector": "th", "props": "text-align: left"}]
-)
+).T.style.set_properties(**{"text-align": "left"}).set_table_styles([{"selector": "th", "props": "text-align: left"}])
 
 # %% [markdown]
 # A *pattern* says where a function is observed, in any number of coordinates; in films and other space-time problems the first of
@@ -107,10 +99,7 @@ kinds = [problems[name] for name in ("gp1d", "discs2d", "drift1dt")]
 display(plots.gallery(kinds, seed=seed + 2))
 left = {}
 for name in ("grid", "random", "border", "block", "lines", "clusters"):
-    seens = [
-        nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i)
-        for i in range(4 * tasks)
-    ]
+    seens = [nfd.observe(kinds[0].draw(1, seed=i), nfd.patterns.ALL[name](count=8), seed=i) for i in range(4 * tasks)]
     stds = [kinds[0].oracle().moments(seen, line)[1].square().mean() for seen in seens]
     left[name] = torch.stack(stds).mean().sqrt().item()
 pd.Series(left, name="spread left").sort_values().to_frame().style.format("{:.0%}").set_caption(
@@ -235,11 +224,7 @@ for way, found in length.items():
             seen = Observations(x, truth(x)[0], 0.0)
             low, high = still_open(seen)
             found[i, k] = high - low
-            new = (
-                2 * torch.rand(1, generator=rng) - 1
-                if way == "at random"
-                else torch.tensor([(low + high) / 2])
-            )
+            new = 2 * torch.rand(1, generator=rng) - 1 if way == "at random" else torch.tensor([(low + high) / 2])
             if way == split:
                 inside = torch.linspace(low, high, 402)[1:-1, None]
                 up = step.oracle().draw(seen, N, seed=1000 * i + k)(inside).mean((0, 2))
@@ -253,10 +238,7 @@ assert (shrinks["in the middle"] - 0.5).abs().max() < 1e-4
 assert (shrinks[split].mean() - law).abs() < 4 * error
 figure, ((ax,),) = style.picture(size=(8.2, 3.4))
 ways = zip(
-    length.items(),
-    ("--", "-", "-", "-"),
-    (style.BASELINE, style.BASELINE, style.EXACT, style.TRUTH),
-    strict=True,
+    length.items(), ("--", "-", "-", "-"), (style.BASELINE, style.BASELINE, style.EXACT, style.TRUTH), strict=True
 )
 for (way, found), line_style, colour in ways:
     ax.semilogy(
@@ -293,9 +275,7 @@ for gap in range(1, 9):
     found = []
     for i in range(2 * tasks):
         film = wheel.prior.parts[i % 2].draw(1, seed=i)  # forwards and backwards in turn
-        posterior = wheel.prior.posterior(
-            nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i)
-        )
+        posterior = wheel.prior.posterior(nfd.observe(film, nfd.patterns.Frames(every=gap), noise_std=0.05, seed=i))
         found.append(posterior.log_weights.exp()[i % 2].item())
     odds[gap] = sum(found) / len(found)
 assert min(odds[g] for g in (2, 3, 7)) > 0.9 and abs(odds[5] - 0.5) < 0.1
@@ -321,9 +301,7 @@ from nfdlab.evaluate.continuity import gradient
 film = wheel.draw(1, seed=seed)
 seen = nfd.observe(film, nfd.patterns.Frames(every=5), noise_std=0.05, seed=seed)
 draws = wheel.oracle().draw(seen, 64, seed=seed)
-ghost = EvaluatedFields(
-    lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2
-)  # the exact mean
+ghost = EvaluatedFields(lambda coords, part: wheel.oracle().moments(seen, coords)[0][None], 1, 2)  # the exact mean
 speeds = []
 for fields in (draws, ghost):  # f_t = -speed f_x, by least squares over the box
     g = gradient(fields, 0.98 * nfd.cell_centres((24, 24)))
@@ -474,9 +452,7 @@ figure
 rows, covered = [], {}
 for name in (name for name in ("stars2d", "terrain2d", "digits2d") if name not in exact):
     rivals = {rival: nfd.baselines.get(rival) for rival in ("rbf", "linear", "nearest")}
-    table = compare(
-        rivals, problems[name], counts=(40,), tasks=tasks, seed=seed, points=nfd.cell_centres((12, 12))
-    )
+    table = compare(rivals, problems[name], counts=(40,), tasks=tasks, seed=seed, points=nfd.cell_centres((12, 12)))
     covered[name] = table.ratio("coverage90", "kriging").loc["mean", "coverage90"]
     for rival in rivals:
         found = table.ratio("crps", rival)
@@ -490,9 +466,7 @@ for name in (name for name in ("stars2d", "terrain2d", "digits2d") if name not i
             }
         )
 ranking = pd.DataFrame(rows)
-print(
-    "kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items())
-)
+print("kriging's 90 % band holds", ", ".join(f"{share:.0%} on {name}" for name, share in covered.items()))
 plots.benchmark(
     ranking,
     title=f"Ratios to kriging, 40 observations, {tasks} tasks: the best interpolation reaches "
