@@ -266,16 +266,16 @@ CLAIMS = {
         "crossed.loc[('styles2d', 1), 'odds']['as B'] > 0.9 and turns['styles2d'] == painter.depth",
         "hardly any of the third": "crossed.loc[('styles2d', 2), 'odds']['as B'] > 0.9 "
         "and crossed.loc[('styles2d', 2), 'odds']['neither'] < 0.1",
-        "By both the toy is the better":
-        "toy['toy']['energy distance'] < toy['Gaussian over its latents']['energy distance'] "
-        "and toy['toy']['from a wave'] < 0.6 * toy['Gaussian over its latents']['from a wave']",
+        "by that the toy is far ahead": "share < 0.6",
+        "by it the two are close together": "0.5 < toy['toy']['energy distance'] / "
+        "toy['Gaussian over its latents']['energy distance'] < 1.5",
         "both rivals stay behind":
         "max(ratio['particles'], ratio['encoder']) < min(ratio['optimal_interpolation'], ratio['kriging'])",
         "how far apart are the two latents": "apart[32] < 0.2 and missed_at[128] < 0.05",
         "The bridge stays nearest to real ones":
         "min(off, key=lambda way: off[way].mean()) == 'bridge' and closest > 6",
         "without it the error grows, and the whole interval lies above 1":
-        "tasks >= 3 and costs['diffusion silenced'][1] > 1",
+        "tasks >= 12 and costs['diffusion silenced'][1] > 1",
         "Field and weighing\nalone cannot be told from the best linear answer":
         "costs['optimal_interpolation'][1] < costs['diffusion silenced'][0] < costs['optimal_interpolation'][2]",
         "the interval of the Gaussian draws lies above 1, too":
