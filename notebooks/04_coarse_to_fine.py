@@ -77,7 +77,6 @@ walker, smoother = (
     nfd.load_or_train("coarse_to_fine", one, budget=few, seed=seed, device=device) for one in (hills, rough)
 )
 
-
 # %% [markdown]
 # ## Picture
 #
@@ -85,10 +84,7 @@ walker, smoother = (
 # down* as `guess` in the cell of parameters: of the power that the truth has at waves shorter than two blocks, what share does regression keep?
 
 # %%
-def power(values):
-    """Mean power of pictures (n, 1024, 1) at each number of waves across the box, from 1 to 16."""
-    k, found = spectrum(values.cpu(), (32, 32))
-    return k[1:17], found.mean((0, 1))[1:17]
+power = lambda values: spectrum(values.cpu(), (32, 32))[1].mean(1)[:, 1:17]  # noqa: E731 - at 1 to 16 waves (n, 16)
 
 
 def asked(who, source, pattern, i, n=16, **how):
@@ -105,8 +101,17 @@ answers = {name: [asked(model, heads, blocks, i, 1, stages=stage) for i in range
 pictures = {"truth": torch.cat([truth(grid) for truth, *_ in answers["one draw"]])}
 pictures |= {name: torch.cat([f(grid).cpu() for *_, f in found]) for name, found in answers.items()}
 curves = {name: power(values) for name, values in pictures.items()}
-fine = cells // 2  # waves that the blocks cannot show
-kept = {name: (p[fine:].sum() / curves["truth"][1][fine:].sum()).item() for name, (_, p) in curves.items()}
+resampled = torch.randint(2 * tasks, (2000, 2 * tasks), generator=stream(seed, "patches drawn again"))  # bootstrap
+
+
+def with_interval(a, b):
+    """The ratio of the means of a and b over the same patches, and its 95 % interval."""
+    return [(a.mean() / b.mean()).item(), *(a[resampled].mean(1) / b[resampled].mean(1)).quantile(
+        torch.tensor([0.025, 0.975]).to(a)).tolist()]
+
+
+detail = {name: p[:, cells // 2:].sum(1) for name, p in curves.items()}  # waves that the blocks cannot show
+kept = {name: with_interval(p, detail["truth"]) for name, p in detail.items()}
 
 # %%
 figure, (axes,) = style.picture(1, 5, size=(13.6, 3.2), width_ratios=[1, 1, 1, 1, 1.25])
@@ -119,12 +124,13 @@ for ax, (name, values) in zip(axes, shown.items(), strict=False):
     ax.imshow(values.reshape(side, side), extent=(-1, 1, 1, -1), cmap=style.FIELD_MAP, vmin=low, vmax=high)
     style.dress(ax, title=name, x=problem.card.axes[1], y=problem.card.axes[0] if name == "truth" else None)
 inks = style.TRUTH, style.BASELINE, style.SECOND, style.MODEL
-for (name, (k, p)), colour in zip(curves.items(), inks, strict=True):
-    axes[4].loglog(k, p, color=colour, lw=2.2 if name == "truth" else 1.5, label=name)
+for (name, p), colour in zip(curves.items(), inks, strict=True):
+    axes[4].loglog(range(1, 17), p.mean(0), color=colour, lw=2.2 if name == "truth" else 1.5, label=name)
 style.dress(axes[4], title="their spectra", x="waves across the box", y="power")
 style.legend(axes[4], loc="lower left")
-style.headline(figure, f"Finer than the blocks: regression keeps {kept['regression']:.0%} of the power "
-               f"(you said {guess:.0%}), a draw {kept['one draw']:.0%}")
+words = {name: "{:.0%} [{:.0%}, {:.0%}]".format(*share) for name, share in kept.items()}
+style.headline(figure, f"Finer than the blocks ({2 * tasks} patches): regression keeps {words['regression']} "
+               f"of the power (you said {guess:.0%}), a draw {words['one draw']}")
 figure
 
 # %% [markdown]
@@ -145,25 +151,31 @@ print(f"{len(goal)} surfaces: squared error of the mean {half:.2f} of a draw's; 
 # The draw is nearer only where it lies on the same side of the mean as the truth, and not more than twice as far out. But many questions about the
 # *whole* (how long is a border, how deep a fold) cannot be answered from a mean. Now numbers: enlarged ×4 and ×8, against bicubic
 # enlargement and against the best linear answer, which knows the training slices' mean and covariance and takes block averages exactly. *Predict:* by how
-# much is the CRPS of sixteen draws below that of the best linear answer?
+# much is the CRPS of four draws below that of the best linear answer?
 
 # %%
-rows, contestants = [], {"bicubic": (cubic, {}), "best linear answer": (linear, {}),
-                         "regression": (model, {"stages": "regression"}), "all three stages": (model, {})}
+rows, scored, contestants = [], {}, {"bicubic": (cubic, {}), "best linear answer": (linear, {}),
+                                     "regression": (model, {"stages": "regression"}), "all three stages": (model, {})}
 for factor in (4, 8):
     for name, (who, how) in contestants.items():
-        found = [asked(who, heads, Blocks(cells=32 // factor, parts=factor) if name != "bicubic" else
-                       nfd.patterns.Grid(count=(32 // factor) ** 2), i, **how) for i in range(tasks)]
-        values = [f(grid).cpu() for *_, f in found]
-        values = [v if name in ("best linear answer", "all three stages") else v[:1] for v in values]
-        real = torch.cat([truth(grid) for truth, *_ in found])
-        off = (power(torch.cat([v[:1] for v in values]))[1] / power(real)[1]).log().abs().mean().item()
-        score = sum(crps(v, r).item() for v, r in zip(values, real, strict=True)) / tasks
-        rows.append({"enlarged": f"×{factor}", "": name, "CRPS": score, "|log power ratio|": off})
+        pattern = Blocks(cells=32 // factor, parts=factor)
+        if name == "bicubic":
+            pattern = nfd.patterns.Grid(count=(32 // factor) ** 2)
+        n = 4 if name in ("best linear answer", "all three stages") else 1  # the other two give one answer
+        found = [asked(who, heads, pattern, i, n, **how) for i in range(2 * tasks)]
+        values, real = [f(grid).cpu() for *_, f in found], torch.cat([truth(grid) for truth, *_ in found])
+        one_each, wanted = (power(pictures_).mean(0) for pictures_ in (torch.cat([v[:1] for v in values]), real))
+        each = torch.stack([crps(v, r) for v, r in zip(values, real, strict=True)])
+        scored[factor, name] = each
+        doubt = 2 * each.std() / len(each) ** 0.5
+        rows.append({"enlarged": f"×{factor}", "": name, "CRPS": f"{each.mean():.3f} ± {doubt:.3f}",
+                     "|log power ratio|": f"{(one_each / wanted).log().abs().mean():.2f}"})
 table = pd.DataFrame(rows).pivot(index="", columns="enlarged").loc[list(contestants)]
-ratio = {f: table["CRPS", f"×{f}"]["all three stages"] / table["CRPS", f"×{f}"]["best linear answer"] for f in (4, 8)}
-display(table.style.format("{:.3f}").set_caption(f"{tasks} patches; of one answer the CRPS is its absolute error"))
-print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f}")
+display(table.style.set_caption(
+    f"{2 * tasks} patches, ± two standard errors; of one answer the CRPS is its absolute error"))
+ratio = {f: with_interval(scored[f, "all three stages"], scored[f, "best linear answer"]) for f in (4, 8)}
+print("draws over the best linear answer: " + ", ".join(
+    f"×{f} {value:.2f} [{low:.2f}, {high:.2f}]" for f, (value, low, high) in ratio.items()))
 
 # %% [markdown]
 # Part of the gain over regression has nothing to do with detail: a Gaussian of the right width scores 1 − 1/√2 = 29 % better than its own mean, since it
@@ -179,8 +191,8 @@ print(f"draws over the best linear answer: ×4 {ratio[4]:.2f}, ×8 {ratio[8]:.2f
 # - $c$, averages over the blocks of a **coarse picture** (8 × 8), by diffusion given $S$: another coarse picture, scattered points, or both.
 # - $\bar f(x; c, S)$: $c$ read linearly, plus the **expected detail** from a local field (LIIF), which asks the four cells around $x$ and weighs their answers
 #   by areas. It is also given the width of the pixel that is asked for. Trained by squared error.
-# - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. It is brought to unit scale
-#   by itself. Between the points of the lattice a second field reads it.
+# - $\tilde f$, the *rest*: $f - \bar f$ on a finer lattice (32 × 32), by a second diffusion, whose denoiser is given features of $\bar f$. It is divided by its own
+#   standard deviation. Between the points of the lattice a second field reads it.
 # - **Conditioning augmentation**: in training, noise of random size is added to $c$, and the stages after it are given the size. Then they do not mistake
 #   errors of the first stage for detail.
 #
@@ -364,19 +376,16 @@ plots.worth("coarse_to_fine", "head2d")
 # %%
 share, power_ = {name: [] for name in ("truth", "a draw", "Gaussian")}, []
 for i in range(2 * tasks):
-    truth, _, found = asked(model, heads, Blocks(cells=4, parts=8), i, 24)
-    values, z = found(grid).cpu(), normals(seed, 24, (24,), "noise for texture", i)
+    truth, _, found = asked(model, heads, Blocks(cells=4, parts=8), i, 16)
+    values, z = found(grid).cpu(), normals(seed, 16, (16,), "noise for texture", i)
     mean = values.mean(0)
-    noise = mean + torch.einsum("nk,kpc->npc", z, values - mean) / 23**0.5  # a Gaussian of their mean and covariance
+    noise = mean + torch.einsum("nk,kpc->npc", z, values - mean) / 15**0.5  # a Gaussian of their mean and covariance
     for name, some in zip(share, (truth(grid), values, noise), strict=True):
         step = torch.cat([some.reshape(-1, 32, 32).diff(dim=d).flatten(1).abs() for d in (1, 2)], 1)
         share[name].append((step > 4 * step.median(1, keepdim=True).values).float().mean())
         power_.append(step.square().mean())
 share = {name: torch.stack(found) for name, found in share.items()}
-again = torch.randint(2 * tasks, (2000, 2 * tasks), generator=stream(seed, "patches drawn again"))
-large = {name: [(found.mean() / share["truth"].mean()).item(), *(
-    found[again].mean(1) / share["truth"][again].mean(1)).quantile(torch.tensor([0.025, 0.975])).tolist()]
-    for name, found in share.items()}
+large = {name: with_interval(found, share["truth"]) for name, found in share.items()}
 figure, (axes,) = style.picture(1, 3, size=(8.6, 3.6))
 for ax, name, one in zip(axes, share, (truth(grid), values, noise), strict=True):
     ax.imshow(one[0].reshape(32, 32), extent=(-1, 1, 1, -1), cmap=style.FIELD_MAP, vmin=low, vmax=high)
@@ -407,12 +416,11 @@ values = {level: [f(grid).cpu() for f in fs] for level, fs in found.items()}
 each = {level: torch.stack([crps(v, t(grid)[0]) for v, t in zip(vs, truths, strict=True)])
         for level, vs in values.items()}
 error = {level: scores.mean().item() for level, scores in each.items()}
-again = torch.randint(many, (2000, many), generator=stream(seed, "patches drawn again"))
-least, most = (each[0.0][again].mean(1) / each[0.3][again].mean(1)).quantile(torch.tensor([0.025, 0.975])).tolist()
+worse, least, most = with_interval(each[0.0], each[0.3])
 cover = {level: sum(((t(grid)[0] - v.mean(0)).square().mean() / v.var(0).mean()).sqrt().item()
                     for v, t in zip(vs, truths, strict=True)) / many for level, vs in values.items()}
 plots.pages(problem.card, {"truth": truths[0], "augmentation 0": found[0.0][0], "augmentation 0.3": found[0.3][0]},
-            title=f"CRPS at augmentation 0 over that at 0.3: {error[0.0] / error[0.3]:.2f} [{least:.2f}, {most:.2f}];\n"
+            title=f"CRPS at augmentation 0 over that at 0.3: {worse:.2f} [{least:.2f}, {most:.2f}];\n"
             f"error over spread {cover[0.0]:.1f} and {cover[0.3]:.1f} ({many} patches)")
 
 # %% [markdown]

@@ -136,7 +136,7 @@ CLAIMS = {
         "and inside['exact'] > 0.75 and misfit['model'] > 3 > 1 > misfit['exact']"},
     "04_coarse_to_fine": {
         "one draw in three is the nearer of the two": "0.25 < nearer < 0.45 and 0.3 < half < 0.7",
-        "a scan without its folds is useless": "kept['regression'][2] < 0.5 and 0.7 < kept['one draw'][0] < 1.3",
+        "a scan without its folds is useless": "kept['regression'][2] < 0.6 and 0.7 < kept['one draw'][0] < 1.3",
         "The best linear answer says that too, and knows no border": "ratio[4][2] < 0.95 and ratio[8][2] < 1.05",
         "**Here the field earns its place**": "worth['field silenced'] > max(1.15, worth['optimal_interpolation']) "
         "and 1.01 < worth['Gaussian draws'] < 1.12",
