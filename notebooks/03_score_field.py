@@ -376,7 +376,6 @@ costs, alike = between.ratio("crps", "field silenced").loc["mean"], between.rows
 print(f"CRPS, field silenced over full, {tasks} sawtooths: at 4096 places {costs['crps']:.2f} [{costs['low']:.2f}, "
       f"{costs['high']:.2f}]; at the lattice {alike['field silenced'] / alike['full']:.2f}")
 
-
 # %% [markdown]
 # On curves that jump the best linear answer has several times the error. On digits, too, it costs most, a third and more, and a
 # Gaussian in place of the draws costs about a sixth: strokes are there or not. The table's row for the field says nothing about
