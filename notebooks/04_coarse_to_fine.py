@@ -397,7 +397,7 @@ style.headline(figure, f"How many large steps, over the truth's ({2 * tasks} pat
 figure
 
 # %% [markdown]
-# Fewer: its steps have the same power, but more of them are of middle size and fewer are large, so borders are washed out. Draws of the
+# Fewer: its steps have no less power, but more of them are of middle size and fewer are large, so borders are washed out. Draws of the
 # model have about as many as the truth. Neither of the two scores says much about that: to see it one has to ask for it.
 # (Intervals: patches drawn again with replacement, 2000 times.)
 #

@@ -142,7 +142,7 @@ CLAIMS = {
         "and 1.01 < worth['Gaussian draws'] < 1.12",
         "Neither of the two scores says much about that": "costs['Gaussian draws']['crps'][0] < 1.07 and "
         "costs['Gaussian draws']['energy'][2] < 1.03 and large['Gaussian'][2] < 0.75 "
-        "and abs(large['a draw'][0] - 1) < 0.2 and abs(same - 1) < 0.1",
+        "and abs(large['a draw'][0] - 1) < 0.2 and same > 0.95",
         "Given 0, the model takes the noise for tissue": "least > 1",
         "The regression bends where it should jump": "toy['a draw'] < 0.8 * toy['regression']",
         "and is too sure": "cover[0.0] > 1.15 and error[0.3] < error[0.0]",
