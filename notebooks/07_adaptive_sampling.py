@@ -30,7 +30,7 @@ budget: str = "reference"  # smoke | lesson | reference
 seed: int = 0  # which functions, which noise
 device: str = "auto"  # auto | cpu | cuda
 looks: int = 16  # how many measurements of the hill are paid for
-tasks: int = 6  # how many hills each number in the tables is averaged over
+tasks: int = 12  # how many hills, or surfaces, each number is averaged over
 steps: int = 16  # how many steps the bisection is averaged over
 pixels: int = 2048  # side of the large picture; 4096 takes some seconds more
 toy_steps: int = 1200  # training steps of the smallest version
@@ -62,7 +62,7 @@ from nfdlab.panels.active_figure import promised, regret, show_posterior
 from nfdlab.panels.active_panel import looking
 
 if budget == "smoke":
-    tasks, steps, looks, pixels, toy_steps = 1, 6, 9, 1024, 16
+    tasks, steps, looks, pixels, toy_steps = 2, 6, 9, 1024, 16
 step, bump, gauss = (nfd.problems.get(name) for name in ("step1d", "bump2d", "gp2d"))
 watch = LossWatch("autoencoder, then diffusion over its latents")
 halver = nfd.load("adaptive_sampling", "step1d", device=device)
@@ -281,46 +281,49 @@ panel
 #
 # The same hills, the same noise at each look. `adaptive` is a Python library that uses no prior: it splits triangles where the
 # surface bends. What it and the grid saw is then given to the exact posterior, so that only the places count. A hill is *found* if the root mean
-# square error at the end is below 0.04. *Predict:* who finds most of them?
+# square error at the end is below 0.04. (Measured once, on forty hills: `keep_looks("adaptive_sampling", "bump2d")`; two of them are searched again
+# here.) *Predict:* who finds most of them?
 
 # %%
-rivals = {"exact": {"fitted": bump.oracle()}, "model": {"fitted": model},
-          "model, mutual information": {"fitted": model, "policy": "mutual_information"},
-          "grid": {"fitted": bump.oracle(), "policy": "grid"},
-          "adaptive": {"fitted": bump.oracle(), "policy": adaptive_grid}}
-found = learning_curves(rivals, bump, looks=looks, tasks=tasks, seed=seed, every=8, draws=32)
-final = found[found["looks"] == looks].pivot(index="task", columns="rival", values="rmse")[list(rivals)]
+found = kept_looks("adaptive_sampling", "bump2d")
+end, names = found["looks"].max(), found["rival"].unique().tolist()
+final = found[found["looks"] == end].pivot(index="task", columns="rival", values="rmse")[names]
 good = final.lt(0.04).astype(float)
 hills = good.sum().astype(int)
 figure, ((ax,),) = style.picture(size=(7.2, 3.6))
 curves = {name: part.groupby("looks")["rmse"].median().to_dict() for name, part in found.groupby("rival", sort=False)}
 counts = "; ".join(f"{name} {n}" for name, n in hills.items())
-regret(ax, {}, curves, f"Found after {looks} looks, of {tasks} hills:\n{counts}")
+regret(ax, {}, curves, f"Found after {end} looks, of {len(good)} hills:\n{counts}")
 display(figure)
-more = good[["exact", "model", "model, mutual information"]].sub(good["grid"], axis=0)
-print("Share of hills found, less that of the grid (± 2 standard errors, paired): "
-      + "; ".join(f"{name} {v.mean():.2f} ± {2 * v.sem():.2f}" for name, v in more.items()))
+for rival in ("grid", "adaptive"):
+    more = good[["exact", "model", "model, mutual information"]].sub(good[rival], axis=0)
+    print(f"Share of hills found, less that of {rival} (± 2 standard errors, paired): "
+          + "; ".join(f"{name} {v.mean():.2f} ± {2 * v.sem():.2f}" for name, v in more.items()))
+anew = learning_curves({"model": {"fitted": model}}, bump, looks=end, tasks=2, seed=0, draws=32, every=[end])
+print("Two hills searched again: RMSE " + ", ".join(f"{now:.4f} (kept: {then:.4f})" for now, then in
+                                                    zip(anew["rmse"], final["model"], strict=False)))
 display(final.agg(["median", "mean", "sem"]).round(4))
 kept_scores({"step1d": halver, "bump2d": model})
 
 # %% [markdown]
-# Searches that ask draws found more hills than the grid did, and at least as many as `adaptive`. (Curves: the median over the hills.) Hills that were missed
-# dominate the means: sixteen draws are few, and now and then all of them have the hill elsewhere. The second
-# table: the model given points at random, without any search; CRPS over the exact posterior's, measured over more tasks when the weights were made.
+# Searches that ask draws find nine hills in ten, and the model finds as many as the exact posterior. `adaptive` finds three in five, and the grid one in
+# three. (Curves: the median over the hills.) Hills that were missed dominate the means: sixteen draws are few, and now and then all of them have the hill
+# elsewhere. The second table: the model given points at random, without any search; CRPS over the exact posterior's, measured over more tasks when the
+# weights were made.
 #
 # **Discovery.** How many looks until one reads more than a fifth of the hill's height (17 where none of 16 does)? A rule that refines where it has seen
 # something does not know that a hill exists. *Predict:* is a prior worth more before or after the first contact?
 
 # %%
 rows, ways = [], {"exact": "variance", "random": "random", "grid": "grid", "adaptive": adaptive_grid}
-for task in range(2 * tasks):
+for task in range(tasks):
     hill = bump.draw(1, seed=child(seed, "discovery", task))
     for name, policy in ways.items():
         search = Search(bump.oracle(), d=2, seed=task, looks=16, policy=policy).run(hill)
         hits = (search.seen.values[:, 0] > 0.2).nonzero()[:, 0].tolist()
         rows.append({"": name, "first contact": hits[0] + 1 if hits else 17, "looks on the hill": len(hits)})
 contact = pd.DataFrame(rows).groupby("", sort=False).agg(["mean", "sem"])
-contact.style.format("{:.1f}").set_caption(f"mean and standard error over {2 * tasks} hills")
+contact.style.format("{:.1f}").set_caption(f"mean and standard error over {tasks} hills")
 
 # %% [markdown]
 # After it. Until the first contact a prior saves some looks against random ones; against a grid so few hills cannot tell. From then on it spends the
@@ -349,7 +352,7 @@ rivals = {
     "exact, random": {"fitted": gauss.oracle(), "policy": "random"},
     "exact, grid": {"fitted": gauss.oracle(), "policy": "grid"},
 }
-control = learning_curves(rivals, gauss, looks=16, tasks=2 * tasks, seed=seed, every=16)
+control = learning_curves(rivals, gauss, looks=16, tasks=tasks, seed=seed, every=16)
 surface = gauss.draw(1, seed=seed)
 greedy, other = (
     Search(gauss.oracle(), d=2, seed=seed).run(f, 16) for f in (surface, gauss.draw(1, seed=seed + 1))
@@ -363,7 +366,7 @@ last = control[control["looks"] == 16].pivot(index="task", columns="rival", valu
 excess = last.sub(last["exact, grid"], axis=0)
 pd.DataFrame(
     {"RMSE after 16": last.mean(), "more than the grid": excess.mean(), "standard error of that": excess.sem()}
-).style.format("{:.3f}").set_caption(f"{2 * tasks} surfaces")
+).style.format("{:.3f}").set_caption(f"{tasks} surfaces")
 
 # %% [markdown]
 # Two different surfaces got the same looks: the readings changed nothing. And greedy looks run to the walls, where half of what a look

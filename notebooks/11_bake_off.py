@@ -254,9 +254,9 @@ Markdown("\n".join(["| data or need | take | as good, as far as can be told | be
 
 # %%
 extremes = guide.extremes(found)
-worst = {name: (row["worst on"], row["regret there "]) for name, row in extremes.iterrows()}
+worst = {name: (row["worst on"], row["most regret"]) for name, row in extremes.iterrows()}
 print(f"{winner}, the best over all, is worst on {worst[winner][0]}: {worst[winner][1]:.2f} times the best there")
-extremes.style.format({"regret there": "{:.2f}", "regret there ": "{:.2f}"})
+extremes.style.format({"least regret": "{:.2f}", "most regret": "{:.2f}"})
 
 # %%
 check = Exercises({

@@ -10,6 +10,7 @@ import torch
 
 from .. import problems, store
 from ..baselines import get as baseline
+from ..baselines.adaptive_grid import adaptive_grid
 from ..core.checks import require, require_count, require_seed
 from ..core.files import write_text
 from ..core.grid import cell_centres
@@ -22,8 +23,9 @@ from .skill import LINEAR
 from .table import measured
 
 POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
-LOOKS, PIXELS, PLANNED = (5, 10, 20, 40), 28, 256        # of a digit: when it is scored, its side, draws behind a plan
-KEPT = "nfdlab.evaluate.active_learning.keep_looks()"
+LOOKS = {"digits2d": (5, 10, 20, 40), "bump2d": (4, 8, 12, 16)}     # after how many looks a kept search is scored
+PIXELS, PLANNED = 28, 256                                           # of a digit: its side, draws behind a plan
+KEPT = 'nfdlab.evaluate.active_learning.keep_looks("{}", "{}")'
 
 
 @torch.no_grad()
@@ -83,9 +85,18 @@ def shrinkage(found: pd.DataFrame, looks: int = 5) -> pd.DataFrame:
 
 
 def ways_to_look(fitted: Fitted, problem: Problem, looks: int, *, seed: int) -> dict[str, dict]:
-    """Four ways to choose pixels of a picture, as keywords of `Search`, all answered by `fitted`: where its draws
-    disagree; planned beforehand by the variance of the best linear answer, the same for every picture; a grid; at
-    random."""
+    """Ways to choose where to look, as keywords of `Search`, by name.
+
+    Where the exact posterior is known: it ("exact") and `fitted` ("model") where draws disagree, the model by mutual
+    information; and, answered by the exact posterior so that only the places count, a grid and a refinement that knows
+    no prior ("adaptive"). Of pictures, all answered by `fitted`: where its draws disagree; planned beforehand by the
+    variance of the best linear answer, the same for every picture; a grid; at random.
+    """
+    exact = problem.oracle()
+    if exact is not None:
+        return {"exact": {"fitted": exact}, "model": {"fitted": fitted},
+                "model, mutual information": {"fitted": fitted, "policy": "mutual_information"},
+                "grid": {"fitted": exact, "policy": "grid"}, "adaptive": {"fitted": exact, "policy": adaptive_grid}}
     pixels = cell_centres((PIXELS,) * 2)
     plan = Search(baseline(LINEAR, problem), d=2, seed=seed, draws=PLANNED, candidates=pixels).ask(looks)
     ways = {"where draws disagree": "variance", "planned": planned(plan), "grid": "grid", "random": "random"}
@@ -93,16 +104,16 @@ def ways_to_look(fitted: Fitted, problem: Problem, looks: int, *, seed: int) -> 
 
 
 def keep_looks(approach: str = "adaptive_sampling", name: str = "digits2d", *, tasks: int = 40, seed: int = 0) -> Path:
-    """Measure `ways_to_look` on held-out pictures after each number of LOOKS, a grid of as many each time, and keep the
-    table in the package, with the key of the weights that it belongs to."""
-    fitted, problem = store.load(store.find(approach, name), device="cpu"), problems.get(name)
-    ways = ways_to_look(fitted, problem, max(LOOKS), seed=seed)
+    """Measure `ways_to_look` on held-out functions after each number of LOOKS, a grid of as many each time, and keep
+    the table in the package, with the key of the weights that it belongs to."""
+    fitted, problem, after = store.load(store.find(approach, name), device="cpu"), problems.get(name), LOOKS[name]
+    ways = ways_to_look(fitted, problem, max(after), seed=seed)
     grid = ways.pop("grid")
     setting = {"tasks": tasks, "seed": seed, "draws": 32}
-    rows = pd.concat([learning_curves(ways, problem, looks=max(LOOKS), every=LOOKS, **setting), *(
-        learning_curves({"grid": grid}, problem, looks=m, every=[m], **setting) for m in LOOKS)])
+    rows = pd.concat([learning_curves(ways, problem, looks=max(after), every=after, **setting), *(
+        learning_curves({"grid": grid}, problem, looks=m, every=[m], **setting) for m in after)])
     rows = rows[["rival", "task", "looks", "rmse", "crps"]].round(5)
-    head = {"key": key(approach, name, tasks, 32, seed=seed), "tasks": tasks, "command": KEPT}
+    head = {"key": key(approach, name, tasks, 32, seed=seed), "tasks": tasks, "command": KEPT.format(approach, name)}
     path = _kept(approach, name)
     write_text(path, f"# {json.dumps(head)}\n{rows.to_csv(index=False)}")
     return path
@@ -113,7 +124,8 @@ def kept_looks(approach: str = "adaptive_sampling", name: str = "digits2d") -> p
     text = _kept(approach, name).read_text(encoding="utf-8")
     head = json.loads(text.partition("\n")[0].removeprefix("# "))
     require(head["key"] == key(approach, name, head["tasks"], 32, seed=0), kind=KeyError, came=head["key"],
-            must="looks that were measured with the weights that ship.", why="Other weights look elsewhere.", do=KEPT)
+            must="looks that were measured with the weights that ship.", why="Other weights look elsewhere.",
+            do=KEPT.format(approach, name))
     return pd.read_csv(io.StringIO(text), comment="#")
 
 

@@ -109,8 +109,8 @@ def by_need(found: BakeOff) -> list[Branch]:
 def extremes(found: BakeOff) -> pd.DataFrame:
     """For each approach its best and its worst problem, by regret, with the regrets."""
     frame = regrets(found).drop(columns="all")
-    return pd.DataFrame({"best on": frame.idxmin(axis=1), "regret there": frame.min(axis=1),
-                         "worst on": frame.idxmax(axis=1), "regret there ": frame.max(axis=1)}).loc[entrants(found)]
+    return pd.DataFrame({"best on": frame.idxmin(axis=1), "least regret": frame.min(axis=1),
+                         "worst on": frame.idxmax(axis=1), "most regret": frame.max(axis=1)}).loc[entrants(found)]
 
 
 def _off_coverage(found: BakeOff) -> pd.Series:

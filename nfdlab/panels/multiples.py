@@ -119,8 +119,9 @@ def pages(card: ProblemCard, fields: Mapping[str, Fields], *, seen: Observations
         plates.append(map_plate(page, card.axes, (style.FIELD_MAP, *limits), title=words).field(values, side))
         if seen is not None:
             plates[-1].observed(seen, page, 1.6)
+    broken = sum(words.count("\n") for words in (title or "", max(fields, key=lambda words: words.count("\n"))))
     return grid(first_names(plates, len(plates)), len(plates),
-                (2.1 * len(plates), 2.35 + (0.3 if title else 0.0)), title, bins=3)
+                (2.1 * len(plates), 2.35 + (0.3 if title else 0.0) + 0.2 * broken), title, bins=3)
 
 
 def _suited(problem: Problem, patterns: Sequence) -> list[tuple[str, object]]:

@@ -18,6 +18,7 @@ from .shading import FAR, screen, shade
 from .style import Picture, colour_of
 
 GRID = 48                            # points a side at which a field is asked once
+MARGIN = 4                           # pixels round what is seen of solids
 
 
 def _tile(values: Tensor, angle: float, side: int, ink: str, seen: Observations | None) -> np.ndarray:
@@ -56,14 +57,22 @@ def turning(answers: Mapping[str, Fields], *, frames: int = 24, rate: float = 8.
     return Film(sheets(list(answers), tiles), rate)
 
 
+def _cropped(tiles: list[np.ndarray]) -> list[np.ndarray]:
+    """The tiles without the white edge that all of them share."""
+    places = np.argwhere((np.stack(tiles) < 255).any((0, 3)))
+    edge = max(0, min(places.min(), len(tiles[0]) - 1 - places.max()) - MARGIN) if len(places) else 0
+    return [tile[edge:len(tile) - edge, edge:len(tile) - edge] for tile in tiles]
+
+
 def solids(answers: Mapping[str, Fields], *, angle: float = 0.6, side: int = 160, seen: Observations | None = None,
            title: str | None = None) -> Picture:
     """A still of the surfaces of each entry's first draw, side by side."""
     grids = _grids(answers)
     require_count(side, "side", 16)
+    tiles = [_tile(values, angle, side, colour_of(name), seen) for name, values in grids.items()]
     figure, (axes,) = style.picture(1, len(answers), size=(2.2 * len(answers), 2.5))
-    for ax, (name, values) in zip(axes, grids.items(), strict=True):
-        ax.imshow(_tile(values, angle, side, colour_of(name), seen))
+    for ax, name, tile in zip(axes, grids, _cropped(tiles), strict=True):
+        ax.imshow(tile)
         style.dress(ax, title=name, ink=colour_of(name)).set_axis_off()
     style.headline(figure, title)
     return figure

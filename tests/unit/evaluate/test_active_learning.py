@@ -35,7 +35,7 @@ def test_the_kept_looks_are_those_of_the_shipped_weights(monkeypatch):
     key of other weights they are refused."""
     kept = kept_looks()
     assert kept.groupby(["rival", "looks"]).size().to_dict() == {
-        (name, m): 40 for name in ("where draws disagree", "planned", "grid", "random") for m in LOOKS}
+        (name, m): 40 for name in ("where draws disagree", "planned", "grid", "random") for m in LOOKS["digits2d"]}
     digits, model = problems.get("digits2d"), nfd.load("adaptive_sampling", "digits2d", device="cpu")
     monkeypatch.setattr(active_learning, "PLANNED", 4)
     way = ways_to_look(model, digits, 5, seed=0)["random"]
@@ -45,3 +45,14 @@ def test_the_kept_looks_are_those_of_the_shipped_weights(monkeypatch):
     monkeypatch.setattr(active_learning, "key", lambda *setting, seed: "other")
     with pytest.raises(KeyError, match="why:"):
         kept_looks()
+
+
+def test_the_kept_searches_of_a_hill_are_those_of_the_shipped_weights():
+    """Forty hills, five ways, four numbers of looks; two of its cells, measured again, within a twentieth."""
+    kept, bump = kept_looks("adaptive_sampling", "bump2d"), problems.get("bump2d")
+    ways = ways_to_look(nfd.load("adaptive_sampling", "bump2d", device="cpu"), bump, 8, seed=0)
+    assert kept.groupby(["rival", "looks"]).size().to_dict() == {(name, m): 40 for name in ways
+                                                                 for m in LOOKS["bump2d"]}
+    again = learning_curves({"model": ways["model"]}, bump, looks=16, tasks=2, seed=0, draws=32, every=[8])
+    cells = kept[(kept["rival"] == "model") & (kept["looks"] == 8)]["crps"].tolist()[:2]
+    assert again["crps"].tolist() == pytest.approx(cells, rel=0.05)
