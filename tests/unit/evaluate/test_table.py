@@ -1,5 +1,7 @@
 """The table: what its ratios mean, on tables whose answer is known, and on the exact posterior beside itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +108,17 @@ def test_tasks_are_resampled_in_pairs():
     np.testing.assert_allclose(sure, 1.1)
     unsure = by_hand({1: 1.1 * exact[::-1]}, {1: exact}).ratio("crps").loc[1]
     assert unsure["low"] < 0.8 and unsure["high"] > 1.4
+
+
+def test_a_part_of_a_table_or_another_reference_is_resampled_as_a_table_of_its_own():
+    """Resamplings are shared between a table and those made of it, where the tasks are the same."""
+    exact = np.logspace(-1, 1, 40)
+    whole = by_hand({1: 1.1 * exact[::-1], 2: exact[::-1] ** 2}, {1: exact, 2: exact})
+    whole.ratio("crps")
+    few, other = (lambda t: replace(t, rows=t.rows[t.rows["task"] < 30])), (lambda t: replace(t, reference="mine"))
+    for change, name in ((few, "mine"), (other, "exact")):
+        shared, own = change(whole), replace(change(whole), _boot={})
+        pd.testing.assert_frame_equal(shared.ratio("crps", name), own.ratio("crps", name))
 
 
 def test_the_interval_is_that_of_the_delta_method():

@@ -774,6 +774,12 @@ def test_answers_stand_side_by_side():
     truth, rough = GP2D.draw(1, seed=0), GP2D.draw(2, seed=9)
     one, other = plots.pages(GP2D.card, {"truth": truth, "a draw": rough}, side=12).axes
     assert one.images[0].get_clim() == other.images[0].get_clim() and other.get_ylabel() == ""
+    heights = []
+    for pane, title in (("truth", "a title"), ("truth,\nas it is", "two lines\nof a title")):
+        page = plots.pages(GP2D.card, {pane: truth}, side=12, title=title)
+        page.savefig(io.BytesIO())                                     # lays it out
+        heights.append(page.axes[0].get_position().height * page.get_size_inches()[1])
+    assert heights[1] > 0.95 * heights[0], "words of two lines take nothing from the map"
     for wrong in (lambda: plots.fans({}), lambda: plots.pages(GP2D.card, {}),
                   lambda: plots.fans({"a": (truth, seen, rough)})):
         with pytest.raises(ValueError, match="came:"):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from nfdlab.core.fields import EvaluatedFields
 from nfdlab.core.grid import grid_values
 from nfdlab.panels import plots
 from nfdlab.panels.shading import FAR, LIGHT, screen, shade
-from nfdlab.panels.solids import GRID
+from nfdlab.panels.solids import GRID, MARGIN
 
 
 def ball(centre=(0.0, 0.0, 0.0), radius: float = 0.5) -> EvaluatedFields:
@@ -51,5 +52,8 @@ def test_films_and_stills_have_a_tile_for_each_and_dots_for_what_was_seen():
     assert film.frames.shape == (3, 54, 88, 3) and (film.frames != plain.frames).any()
     assert (plain.frames[0] != plain.frames[1])[:, 48:].any() and film.gif()[:3] == b"GIF"
     assert len(plots.solids({"truth": ball(), "model": ball()}, seen=seen, side=32, title="two").axes) == 2
+    tiles = np.stack([ax.images[0].get_array() for ax in plots.solids({"truth": ball(), "model": ball()}).axes])
+    shown = np.argwhere((tiles < 255).any((0, 3)))
+    assert min(shown.min(), tiles.shape[1] - 1 - shown.max()) == MARGIN, "solids fill their picture"
     with pytest.raises(ValueError, match=r"fields of \(x, y, z\)"):
         plots.turning({"truth": nfd.problems.get("gp2d").draw(1, seed=0)})
