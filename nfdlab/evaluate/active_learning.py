@@ -1,7 +1,5 @@
 """Active learning measured: error of several searches after each measurement, on the same truths and noise."""
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,20 +10,18 @@ from .. import problems, store
 from ..baselines import get as baseline
 from ..baselines.adaptive_grid import adaptive_grid
 from ..core.checks import require, require_count, require_seed
-from ..core.files import write_text
 from ..core.grid import cell_centres
 from ..core.rng import child
 from ..core.types import Fields, Fitted, Problem
 from ..observation.active import Search, interval, planned
 from ..problems import held_out
-from .ablation import folder, key
+from .kept import keep, kept
 from .skill import LINEAR
 from .table import measured
 
 POINTS = {1: (256,), 2: (48, 48), 3: (16, 16, 16)}
 LOOKS = {"digits2d": (5, 10, 20, 40), "bump2d": (4, 8, 12, 16)}     # after how many looks a kept search is scored
 PIXELS, PLANNED = 28, 256                                           # of a digit: its side, draws behind a plan
-KEPT = 'nfdlab.evaluate.active_learning.keep_looks("{}", "{}")'
 
 
 @torch.no_grad()
@@ -113,21 +109,10 @@ def keep_looks(approach: str = "adaptive_sampling", name: str = "digits2d", *, t
     rows = pd.concat([learning_curves(ways, problem, looks=max(after), every=after, **setting), *(
         learning_curves({"grid": grid}, problem, looks=m, every=[m], **setting) for m in after)])
     rows = rows[["rival", "task", "looks", "rmse", "crps"]].round(5)
-    head = {"key": key(approach, name, tasks, 32, seed=seed), "tasks": tasks, "command": KEPT.format(approach, name)}
-    path = _kept(approach, name)
-    write_text(path, f"# {json.dumps(head)}\n{rows.to_csv(index=False)}")
-    return path
+    return keep(rows, "looks", approach, name, **setting,
+                command=f'nfdlab.evaluate.active_learning.keep_looks("{approach}", "{name}")')
 
 
 def kept_looks(approach: str = "adaptive_sampling", name: str = "digits2d") -> pd.DataFrame:
     """The table that `keep_looks` made; a KeyError where it belongs to other weights."""
-    text = _kept(approach, name).read_text(encoding="utf-8")
-    head = json.loads(text.partition("\n")[0].removeprefix("# "))
-    require(head["key"] == key(approach, name, head["tasks"], 32, seed=0), kind=KeyError, came=head["key"],
-            must="looks that were measured with the weights that ship.", why="Other weights look elsewhere.",
-            do=KEPT.format(approach, name))
-    return pd.read_csv(io.StringIO(text), comment="#")
-
-
-def _kept(approach: str, name: str) -> Path:
-    return folder().parent / f"looks--{approach}--{name}.csv"
+    return kept("looks", approach, name)

@@ -6,6 +6,7 @@ import pytest
 import nfdlab as nfd
 from nfdlab import problems
 from nfdlab.evaluate import active_learning
+from nfdlab.evaluate import kept as tables
 from nfdlab.evaluate.active_learning import LOOKS, kept_looks, learning_curves, shrinkage, ways_to_look
 
 
@@ -42,7 +43,7 @@ def test_the_kept_looks_are_those_of_the_shipped_weights(monkeypatch):
     again = learning_curves({"random": way}, digits, looks=5, tasks=2, seed=0, draws=32, every=[5])
     cells = kept[(kept["rival"] == "random") & (kept["looks"] == 5)]["crps"].tolist()[:2]
     assert again["crps"].tolist() == pytest.approx(cells, rel=0.05)
-    monkeypatch.setattr(active_learning, "key", lambda *setting, seed: "other")
+    monkeypatch.setattr(tables, "key", lambda *setting, seed: "other")
     with pytest.raises(KeyError, match="why:"):
         kept_looks()
 
