@@ -131,7 +131,7 @@ figure
 # 4. **Guide.** *Guidance* steers the sampler towards observations $y_i = f(x_i) + s\,\varepsilon$ that were no part of the
 #    training.
 #
-# How? In `00c` a denoiser was as good as a score: $D = z + \sigma^2\, \nabla \log p_\sigma(z)$. By Bayes' rule, observations add
+# How? In `00c` the denoiser gave the score: $D = z + \sigma^2\, \nabla \log p_\sigma(z)$. By Bayes' rule, observations add
 # one term to the score, and so to the guess:
 #
 # $$D \;\to\; D + \sigma^2\, \nabla_z \log p(y \mid z) .$$
@@ -374,8 +374,8 @@ plots.pages(problem.card, {"truth": sharp, "7 × 7 averages": EvaluatedFields(
 # guide:
 #
 # - `linearised_pigdm`, the usual one here, is the formula above, with the decoder's slope $J$ taken once;
-# - `linearised` is cheaper: it leaves out the slope of $D$, and takes a Gaussian with the latents' covariance for what is still
-#   open;
+# - `linearised` is cheaper: it leaves out the slope of $D$, and takes a Gaussian with the latents' covariance for what remains
+#   unknown;
 # - `pigdm` takes the decoder's slope anew for each draw and step, which costs most;
 # - `dps` (Chung et al. 2023) takes no covariance: it moves $D$ down the slope of the misfit.
 #
@@ -412,7 +412,7 @@ figure
 # %% [markdown]
 # An interval that leaves out 1 tells two ways apart, one that holds 1 does not. `pigdm` has about a fifth less error than the usual way, with eight
 # steps and with twelve, and takes the most time. `dps` has about half as much error again. `linearised` cannot be told from the usual way with eight
-# steps; with twelve it has a little more error, for the usual way gains by more steps. All this is for one number of pixels and for this model;
+# steps; with twelve it has a little more error, because the usual way improves with more steps. All this is for one number of pixels and for this model;
 # `evaluate.guides.compare_guides` answers for yours.
 #
 # ### Where an exact answer is known
@@ -583,8 +583,8 @@ check = Exercises({  # for the exercises at the end
 # 1. The diffusion works on the latent, whose size is fixed; only asking the field costs something for each point.
 # 2. Clouds: sums of normal numbers with the right mean and covariance. Strokes need values that are ink or paper and nothing
 #    between.
-# 3. The wrapping takes the numbers to have a spread of 1, and the noise levels are chosen for that. Otherwise most of the
-#    training is at levels where there is nothing to learn.
+# 3. The wrapping, the noise levels of the training, and the first and the last level of the sampler are all chosen for a spread
+#    of 1. (The cell changes the scale under all three at once, so it does not say which of them costs most.)
 # 4. A pixel is the average over its square. Without the width the field answers for the point in the middle.
 # 5. For one kind of question that is asked often: it needs no guidance, and has lower errors on digits.
 #

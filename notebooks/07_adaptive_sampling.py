@@ -22,7 +22,7 @@
 # is known: a step, where nothing beats cutting the interval in half, and a small hill that lies somewhere on a plain. And a real one:
 # handwritten digits, one pixel at a time.
 #
-# You need PyTorch, and to have met a neural network. ▶ *Run ▸ Run All Cells*, then press **Look**; it takes about a minute. Three
+# You need the primers `00b` and `00c`, the scores of `00a`, and lesson 05. ▶ *Run ▸ Run All Cells*, then press **Look**; it takes about a minute. Three
 # sets of weights ship with the kit, for steps, hills and digits; `budget = "lesson"` trains the one for hills here, in two minutes of one core.
 
 # %% tags=["parameters"]
@@ -414,7 +414,8 @@ figure
 #
 # **The field's part: look closer only where there is something to see.** (A formula stands in for a trained field here.) A picture of $4096^2$ pixels asks a field
 # sixteen million times. Instead one goes from coarse to fine, and asks more of a block only where its corners do not predict its middles. *Predict:* of a field with
-# its detail in 1 % of the area, what share must be asked, if no pixel may be further off than interpolation between the pixels of the full picture is?
+# its detail in 1 % of the area, what share must be asked, if no pixel may be further off than interpolation between the pixels of the full picture is? (That is taken
+# from the full picture here, so that the two can be compared; in use one chooses it beforehand.)
 
 # %%
 bell = lambda x: torch.exp(-0.5 * ((x - 0.31) / 0.035).square().sum(-1))  # noqa: E731 - where the detail is
