@@ -357,7 +357,7 @@ kept_scores({"head2d": model, "terrain2d": walker, "powerlaw2d": smoother})
 
 # %%
 table = ablation.kept("coarse_to_fine", "head2d")
-worth, of_full = ablation.worth(table)["to full"], replace(table, reference=ablation.FULL, _boot={})
+worth, of_full = ablation.worth(table)["to full"], replace(table, reference=ablation.FULL)
 costs = {arm: {metric: of_full.ratio(metric, arm).loc["mean"].tolist() for metric in ("crps", "energy")}
          for arm in table.contestants if arm != ablation.FULL}
 shown = {arm: {f"{metric}, to the full approach": f"{value:.3f} [{low:.3f}, {high:.3f}]"

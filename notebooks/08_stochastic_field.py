@@ -151,15 +151,15 @@ print(f"place by place, the interval of the number of jumps holds {held:.0%} ± 
       f"(you said {guess:.0%})")
 
 # %%
-again, told = torch.randint(many, (2000, many), generator=stream(seed, "tasks drawn again")), {}
+again, relative = torch.randint(many, (2000, many), generator=stream(seed, "tasks drawn again")), {}
 for (name, way), part in each.groupby(["problem", "dealt"], sort=False):
     as_drawn = each[(each["problem"] == name) & (each["dealt"] == "as drawn")]
     for score in scores:
         mine, base = (torch.tensor(frame[score].to_numpy())[again].mean(1) for frame in (part, as_drawn))
-        told[name, way, score] = [part[score].mean() / as_drawn[score].mean(), *(mine / base).quantile(
+        relative[name, way, score] = [part[score].mean() / as_drawn[score].mean(), *(mine / base).quantile(
             torch.tensor([0.025, 0.975]).double()).tolist()]
 shown = dealing.copy().astype(object)
-for (name, way, score), ratio in told.items():
+for (name, way, score), ratio in relative.items():
     shown.loc[(name, way), score] = "{:.2f} [{:.2f}, {:.2f}]".format(*ratio)
 shown.style.format("{:.2f}", subset=shown.columns[3:]).set_caption(
     f"Scores as a ratio to the same draws as drawn, with 95 % intervals; share of truths in 90 % intervals and their "

@@ -33,7 +33,8 @@ class Branch:
 
 def entrants(found: BakeOff) -> list[str]:
     """Approaches that took part after an equal training."""
-    return [name for name in approaches.names() if name in found.bench.rows["contestant"].unique()]
+    took_part = found.bench.rows["contestant"].unique()
+    return [name for name in approaches.names() if name in took_part]
 
 
 def table_of(found: BakeOff, problem: str, where: str = "") -> Table:

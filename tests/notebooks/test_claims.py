@@ -246,9 +246,10 @@ CLAIMS = {
         "and dealing.loc[('step1d', 'place by place'), 'spread of what is asked'] "
         "< 0.7 * dealing.loc[('step1d', 'exact'), 'spread of what is asked']",
         "The energy score sees a little of it. The variogram score sees more":
-        "1 < told['sawtooth1d', 'place by place', 'energy'][1] and told['sawtooth1d', 'place by place', 'energy'][0] "
-        "< told['sawtooth1d', 'place by place', 'variogram'][0] "
-        "and told['sawtooth1d', 'place by place', 'variogram'][1] > 1",
+        "1 < relative['sawtooth1d', 'place by place', 'energy'][1] "
+        "and relative['sawtooth1d', 'place by place', 'energy'][0] "
+        "< relative['sawtooth1d', 'place by place', 'variogram'][0] "
+        "and relative['sawtooth1d', 'place by place', 'variogram'][1] > 1",
         "it knows neither how many jumps": "dealing.loc[('sawtooth1d', 'by covariance'), 'spread of what is asked'] "
         "> 2 * dealing.loc[('sawtooth1d', 'as drawn'), 'spread of what is asked']",
         "Place by place the values are right and the curves are nonsense":
