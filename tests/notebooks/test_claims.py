@@ -221,23 +221,34 @@ CLAIMS = {
         "The model's factor is\nwithin two standard errors of the theory":
         "abs(factors.loc['model', 'whole'] - theory) < 2 * factors.loc['model', 'error'] < 0.06 "
         "and factors.loc['random', 'whole'] > 0.65",
-        "Searches that ask draws find nine hills in ten": "len(good) == 40 and (more.mean() > 2 * more.sem()).all() "
-        "and hills[['exact', 'model', 'model, mutual information']].min() >= 34 and hills['grid'] < 15 "
-        "and 20 < hills['adaptive'] < 28 and abs(anew['rmse'] - final['model'][:2]).max() < 0.01",
-        "a prior saves some looks against random ones": "contact['first contact', 'mean']['exact'] < "
-        "contact['first contact', 'mean']['random'] - 2",
-        "From then on it spends the\nrest on the hill": "contact['looks on the hill', 'mean']['exact'] > "
-        "2 * contact['looks on the hill', 'mean']['grid']",
+        "Searches that ask draws find nine hills in ten":
+        "many == 40 and found[['exact', 'model', 'model, mutual information']].min() >= 34 and found['grid'] < 15 "
+        "and 20 < found['adaptive'] < 28 and abs(anew['rmse'] - kept_rmse.loc[last, 'model'][:1]).max() < 0.01",
+        "From eight on a prior finds at least a third of the hills more than the grid":
+        "all(v['mean'] > 1 / 3 and v['mean'] > 2 * v['sem'] for name in list(kept_rmse)[:3] "
+        "for _, v in more['grid'][name].loc[8:].iterrows())",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
-        "so a grid is better": "excess['exact, variance'].mean() > 0",
-        "The first ten looks can be planned": "abs(rest[10][0, 0] / rest[10][0, 1] - 1) < 0.05 and rest[10][2, 1] < 1",
+        "Greedy looks crowd at the walls, and a grid is better":
+        "walls > 1.3 * (1 - 0.8**2) and excess['exact, variance'].mean() > 2 * excess['exact, variance'].sem()",
+        "The first ten looks can be planned":
+        "all(over.loc[('planned', m), 'low'] < 1 < over.loc[('planned', m), 'high'] "
+        "for m in (5, 10)) and over.loc[('random', 10), 'low'] > 1",
         "the plan leaves a tenth more error, after 40 a quarter more":
-        "1.05 < rest[20][0, 1] / rest[20][0, 0] < 1.15 and 1.2 < rest[40][0, 1] / rest[40][0, 0] < 1.3 "
-        "and rest[20][2, 0] < 0.8",
-        "is little better than chance": "0.85 < rest[20][0, 2] < 1.05 and rest[20][2, 2] > 1",
-        "what share must be asked": "asked < 0.05 * pixels**2 and off.max() <= own",
-        "draws jump anywhere, and looks go where the answer is known": "left['dps']['interval left'] > "
-        "1.5 * left['particles']['interval left']"},
+        "1.05 < over.loc[('planned', 20), 'ratio'] < 1.15 and 1.2 < over.loc[('planned', 40), 'ratio'] < 1.3 "
+        "and over.loc[('planned', 20), 'low'] > 1",
+        "is little better than chance":
+        "0.8 < over.loc[('grid', 20), 'ratio'] / over.loc[('random', 20), 'ratio'] < 1.05",
+        "what share of the pixels must be asked": "asked < 0.1 * pixels**2 and off < tolerance",
+        "what the prior excludes is never looked for":
+        "blind['looks right']['left hills only'].max() < 0.05 and blind['looks right']['all hills'].mean() > 0.5 "
+        "and worse.mean() > 4 * worse.sem()",
+        "while the error is several times as large":
+        "blind['spread of draws']['left hills only'].mean() < 2 * blind['spread of draws']['all hills'].mean() "
+        "and blind['RMSE']['left hills only'].mean() > 3 * blind['RMSE']['all hills'].mean()",
+        "Nearly everywhere the pull is nearly zero": "weak < 1 / 1000 and pull[8 / 128] < pull[0] / 50",
+        "With `dps` they jump anywhere, and looks go where the answer is":
+        "guides['interval left']['dps'].mean() > 2 * guides['interval left']['particles'].mean() and all("
+        "v['difference'].mean() > 2 * v['difference'].sem() for v in deaf.values())"},
     "08_stochastic_field": {
         "every point can be calibrated and the whole be wrong":
         "held + 2 * (held * (1 - held) / many) ** 0.5 < 0.85 "
