@@ -1,10 +1,11 @@
 """Approach 9: one shared field modulated by a latent; diffusion over the latents.
 
 A single SIREN represents all functions; a latent shifts (and scales) its sines and so selects the function. The latent
-of a function is found from scattered points of it by a few steps of gradient descent through the field (CAVIA). A
-*denoiser* samples latents, conditioned on the features of a *set encoder* of the observations, or alone: then
-observations enter through the field's likelihood. Where functions have a few parameters the latent is one vector; where
-they have hundreds it is a vector on each cell of a grid, interpolated at the query.
+of a function is found from scattered points of it by a few steps of gradient descent through the field (CAVIA), and may
+be learned beside the field from there on (auto-decoding). A *denoiser* samples latents, conditioned on the features of
+a *set encoder* of the observations, or alone: then observations enter through the field's likelihood. Where functions
+have a few parameters the latent is one vector; where they have hundreds it is a vector on each cell of a grid,
+interpolated at the query.
 """
 
 from collections.abc import Callable
@@ -28,13 +29,12 @@ from ..encoders.grid_channels import SetConv
 from ..fields.siren import ModulatedSiren
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..latents.auto_decoding import FIRST_EVERY, SHARPNESS, LatentBank, fitted, require_bank, robust
 from ..latents.two_stage import LatentLosses
 from ..nn.networks import MLP, GridEncoder, Standardise, depth_to_space, space_to_depth
 from ..nn.unet import UNet
 from ..training import Run, Stage, reused
 
-SHARPNESS = 0.03     # the field's errors count quadratically below it, linearly above: a jump slightly off its place
-                     # should cost little
 STEEPEST = 1.0       # slopes of the encoder beyond it count as this: a field gone wrong must not throw its latents away
 AT_ONCE = 64         # functions encoded at a time after training
 LAST = 8             # points an axis of the last map of a set encoder of no cells
@@ -122,8 +122,8 @@ class ModulatedFieldNetwork(LatentNetwork):
         self.field = ModulatedSiren(d, k, c, config.field_width, config.field_depth, config.omega,
                                     config.modulate == "shift_and_scale")
         self.meta_learned = config.encoder == "meta_learned"
-        fine = (k, *[cells * self.per_cell] * d) if cells else (k,)
-        self.encoder = MetaLearnedEncoder(fine, config.inner_steps, config.inner_lr) if self.meta_learned else \
+        self.fine = (k, *[cells * self.per_cell] * d) if cells else (k,)
+        self.encoder = MetaLearnedEncoder(self.fine, config.inner_steps, config.inner_lr) if self.meta_learned else \
             SetEncoder(config, d, c, self.shape[0])
         self.unit = Standardise(self.shape[0])
         self.set_encoder = SetEncoder(config, d, c, width)
@@ -192,14 +192,17 @@ class ModulatedFieldPosterior(LatentPosterior):
     @torch.no_grad()
     def encode(self, functions: Fields | ObservationBatch, inner_steps: int | None = None) -> Tensor:
         """Functions, asked at even points, or scattered points of them -> their latents (n, *shape) of unit scale, by
-        `inner_steps` steps of gradient descent, by default as many as in training."""
+        `inner_steps` steps of gradient descent, by default as many as in training; then, where training auto-decoded
+        them, fitted."""
         if not isinstance(functions, ObservationBatch):
             known = self.about["config"].get("points") or 0                          # of a function in training
             side = max(self.net.set_encoder.setconv.shape[0], round(known ** (1 / functions.d)))
             coords = cell_centres((side,) * functions.d).expand(functions.n, -1, -1)
             functions = ObservationBatch.exact(coords, functions(coords))
         functions = functions.to(self.device)
-        return torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])
+        latent = torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])
+        fit = self.about["config"].get("bank") and inner_steps is None
+        return fitted(self.net.values, latent, functions) if fit else latent
 
     def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
         """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
@@ -245,6 +248,10 @@ class ModulatedField(NetworkConfig):
     inner_steps: int = 3                     # steps of gradient descent from zero to the latent of a function
     inner_lr: float = 1.0                    # size of these steps at first; it is learned
     points: int | None = None                # scattered points known of each function in a training step
+    bank: int = 0                            # training functions whose latents are auto-decoded; 0: meta-learned alone
+    bank_share: float = 0.35                 # share of the budget for that
+    bank_lr: float = 3e-3                    # learning rate of the field beside them
+    bank_pace: float = 1.0                   # learning rate of their latents, as a multiple of that
     field_width: int = 64                    # width of the shared field
     field_depth: int = 3                     # layers of sines of the shared field
     omega: float = 15.0  # highest initial frequency of the shared field, in radians per unit of the box
@@ -273,24 +280,35 @@ class ModulatedField(NetworkConfig):
         """Train on scattered points of fresh functions, and on their observations as `views` hides them. Cancelled
         early, it returns what it has."""
         run = Run(source, views, budget, seed, device, watch, whole=self.prior == "gaussian")
-        net = run.build(self)
-        learn = ModulatedFieldLosses(self.at(run.d), run, net, samples=(16, 64))
+        net, config = run.build(self), self.at(run.d)
+        require_bank(self.bank, config.batch, self.field_share + self.bank_share)
+        joint = LatentBank(net, net.fine, config.batch, run.few(self.bank // config.batch),
+                           self.bank_pace).to(run.device)
+        learn = ModulatedFieldLosses(config, run, net, (16, 64), joint)
         latents = reused(learn.latents, self.reuse)
 
         def model() -> ModulatedFieldPosterior:
-            floor = DecoderError.record(learn.errors(128, "floor").detach())
+            floor = DecoderError.record(learn.floor().detach())
             return ModulatedFieldPosterior(net, run.record("modulated_field", self, **floor), self.steps)
 
-        run.train(net, Stage("field", learn.modulate, [*net.field.parameters(), *net.encoder.parameters()],
-                             self.field_share, self.field_lr, after=learn.measure),
+        shared = [*net.field.parameters(), *net.encoder.parameters()]
+        stages = [Stage("field", learn.modulate, shared, self.field_share, self.field_lr, after=learn.begin)]
+        if self.bank:
+            stages.append(Stage("auto-decode", learn.auto_decode, [*shared, *joint.parts], self.bank_share,
+                                self.bank_lr, after=learn.measure))
+        run.train(joint, *stages,
                   Stage("diffuse", lambda i: learn.diffuse(*latents(i), i),
-                        [*net.set_encoder.parameters(), *net.denoiser.parameters()], 1 - self.field_share, self.lr,
-                        model=model))
+                        [*net.set_encoder.parameters(), *net.denoiser.parameters()],
+                        1 - sum(stage.share for stage in stages), self.lr, model=model))
         return model()
 
 
+@dataclass(frozen=True)
 class ModulatedFieldLosses(LatentLosses):
-    """The losses of a training step i, of functions known by scattered points."""
+    """The losses of a training step i, of functions known by scattered points. `bank`: the latents of those that are
+    auto-decoded, as the field takes them."""
+
+    bank: LatentBank | None = None
 
     def batch(self, n: int, *use) -> tuple[Fields | ObservationBatch, ObservationBatch]:
         """Fresh functions, and the scattered points of them that the encoder is given."""
@@ -310,13 +328,52 @@ class ModulatedFieldLosses(LatentLosses):
 
     def modulate(self, i: int) -> Tensor:
         """Stage 1: find latents by gradient descent, through which the field and the step sizes learn."""
-        return (self.errors(self.config.field_batch, "field", i, learn=True).square() + SHARPNESS**2).sqrt().mean()
+        return robust(self.errors(self.config.field_batch, "field", i, learn=True)).mean()
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Measure the latents, or let a bank start from those that gradient descent finds."""
+        for j, latent in enumerate(self.bank.parts):
+            self.bank.start(j, self.net.raw(self.batch(len(latent), "bank", j)[1]))
+        if not len(self.bank):
+            self.measure()
+
+    def auto_decode(self, i: int) -> Tensor:
+        """Stage 2, if there is a bank: each function's latent and the field learn together."""
+        return self.modulate(i) if i % FIRST_EVERY == 0 else robust(self.misfit(i, "points", i)).mean()
+
+    def banked(self, j: int) -> tuple[Tensor, Fields | ObservationBatch]:
+        """Latents and functions of batch j of the bank, in turn."""
+        latent = self.bank[j]
+        return latent, self.run.functions(len(latent), "bank", j % len(self.bank))
+
+    def misfit(self, j: int, *use) -> Tensor:
+        """The field's errors at fresh points of batch j of the bank."""
+        latent, functions = self.banked(j)
+        points = self.run.points(functions, self.config.points, "bank", *use).to(self.run.device)
+        return (self.net.field(points.coords, latent) - points.values)[points.mask]
+
+    def floor(self) -> Tensor:
+        """The field's errors at fresh points, when latents are found as those of the denoiser are."""
+        if not len(self.bank):
+            return self.errors(128, "floor")
+        return torch.cat([self.misfit(j, "floor", j) for j in range(min(4, len(self.bank)))])
+
+    def sampled(self, encode: Callable[[ObservationBatch], Tensor], use: str) -> Tensor:
+        """Latents of fresh functions, or all of the bank."""
+        if not len(self.bank):
+            return super().sampled(encode, use)
+        raw = self.bank.whole()
+        return raw if use == "calibrate" else self.net.unit(self.net.folded(raw))
 
     @torch.no_grad()
     def latents(self, group: int) -> tuple[Fields | ObservationBatch, Tensor]:
-        """A batch of functions and their latents for the second stage."""
-        functions, points = self.batch(self.config.batch, "diffuse", group)
-        return functions, self.net.encode(points)
+        """A batch of functions, fresh ones or of the bank, and their latents for the last stage."""
+        if not len(self.bank):
+            functions, points = self.batch(self.config.batch, "diffuse", group)
+            return functions, self.net.encode(points)
+        latent, functions = self.banked(group)
+        return functions, self.net.unit(self.net.folded(latent))
 
     def diffuse(self, functions: Fields | ObservationBatch, latent: Tensor, i: int) -> Tensor:
         """Stage 2: denoise latents given observations of their functions, and given none."""

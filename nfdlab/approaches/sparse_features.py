@@ -19,6 +19,7 @@ from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, 
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
+from ..latents.auto_decoding import FIRST_EVERY, LatentBank, fitted, require_bank
 from ..latents.importance_sampling import importance_sampled
 from ..latents.two_stage import TwoStageLosses
 from ..nn.networks import Fourier, Standardise
@@ -146,8 +147,10 @@ class SparseFeaturesPosterior(LatentPosterior):
 
     @torch.no_grad()
     def encode_points(self, points: ObservationBatch) -> Tensor:
-        """Latents (b, k, tokens) of any point sets."""
-        return self.net.encode(points.to(self.device))
+        """Latents (b, k, tokens) of any point sets, by the encoder; fitted, where training auto-decoded them."""
+        points = points.to(self.device)
+        latent = self.net.encode(points)
+        return fitted(self.net.values, latent, points) if self.about["config"].get("bank") else latent
 
     def encode(self, fields: Fields) -> Tensor:
         """Latents (n, k, tokens) of fields, from their values on an even set of points."""
@@ -198,6 +201,9 @@ class SparseFeatures(NetworkConfig):
     importance_share: float = 0.5
     autoencoder_share: float = 0.4           # share of the budget for encoder and field
     autoencoder_batch: int = 8               # functions in a batch of theirs
+    bank: int = 0                            # training functions whose latents are auto-decoded; 0: encoded alone
+    bank_share: float = 0.25                 # share of the budget for that
+    bank_pace: float = 10.0                  # learning rate of their latents, as a multiple of the field's
     queries: int = 256                       # query points of each
     batch: int = 32                          # functions in a batch of the denoiser
     reuse: int = 2                           # training steps of the denoiser with one batch, each with fresh noise
@@ -211,24 +217,34 @@ class SparseFeatures(NetworkConfig):
     def fit(self, source: Source, *, views: Views, budget: Budget, seed: int, device: str = "auto",
             watch: Watch = quiet) -> SparseFeaturesPosterior:
         """Train on fresh functions, observed as `views` hides them. Cancelled early, it returns what it has."""
+        require_bank(self.bank, self.batch, self.autoencoder_share + self.bank_share)
         run = Run(source, views, budget, seed, device, watch)
-        net = run.build(self)
-        learn = SparseFeaturesLosses(self.at(run.d), run, net)
+        net, config = run.build(self), self.at(run.d)
+        joint = LatentBank(net, net.shape, self.batch, run.few(self.bank // self.batch),
+                           self.bank_pace).to(run.device)
+        learn = SparseFeaturesLosses(config, run, net, (16, 64), joint)
         batch = reused(learn.conditioned, self.reuse)
 
         def model() -> SparseFeaturesPosterior:
-            floor = DecoderError.record(learn.errors())
-            return SparseFeaturesPosterior(net, run.record("sparse_features", self, **floor), self.steps)
+            return SparseFeaturesPosterior(net, run.record("sparse_features", self,
+                                                           **DecoderError.record(learn.errors())), self.steps)
 
-        run.train(net, Stage("autoencode", learn.autoencode, [*net.encoder.parameters(), *net.field.parameters()],
-                             self.autoencoder_share, self.autoencoder_lr, after=learn.measure),
-                  Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
-                        1 - self.autoencoder_share, self.lr, model=model))
+        shared = [*net.encoder.parameters(), *net.field.parameters()]
+        stages = [Stage("autoencode", learn.autoencode, shared, self.autoencoder_share, self.autoencoder_lr,
+                        after=learn.begin)]
+        if self.bank:
+            stages.append(Stage("auto-decode", learn.auto_decode, [*shared, *joint.parts], self.bank_share,
+                                self.autoencoder_lr, after=learn.recalibrate))
+        run.train(joint, *stages, Stage("diffuse", lambda i: learn.diffuse(i, *batch(i)), net.denoiser.parameters(),
+                                        1 - sum(stage.share for stage in stages), self.lr, model=model))
         return model()
 
 
+@dataclass(frozen=True)
 class SparseFeaturesLosses(TwoStageLosses):
-    """The losses of a training step i."""
+    """The losses of a training step i; `bank`: the latents that are auto-decoded."""
+
+    bank: LatentBank | None = None
 
     def batch(self, n: int, *use) -> tuple[Fields, ObservationBatch]:
         """Fresh functions, and the random points that stand for each, more of them where it changes."""
@@ -244,20 +260,61 @@ class SparseFeaturesLosses(TwoStageLosses):
         return importance_sampled(grid_values(fields, CHANGES[fields.d]), coords, self.config.importance_share, rng)
 
     def autoencode(self, i: int) -> Tensor:
-        """Stage 1: encode point sets, decode them, slightly noised, at query points."""
-        config, net, rng = self.config, self.net, self.run.rng("autoencode", i)
-        fields, points = self.batch(config.autoencoder_batch, "autoencode", i)
+        """Stage 1: encode point sets, decode them."""
+        fields, points = self.batch(self.config.autoencoder_batch, "autoencode", i)
+        return self.reconstruction(fields, self.net.unit.by_batch(self.net.raw(points)), "autoencode", i)
+
+    def reconstruction(self, fields: Fields, latent: Tensor, *use) -> Tensor:
+        """Mean squared error of the fields that latents, slightly noised, decode to, at query points."""
+        config, rng = self.config, self.run.rng(*use)
         coords, weights = self.sampled_points(fields, config.queries, rng)
-        latent = net.unit.by_batch(net.raw(points))
         latent = latent + config.jitter * single.randn(latent.shape, generator=rng).to(latent)
-        errors = (net.values(coords.to(latent), latent) - fields(coords).to(latent)).square()
+        errors = (self.net.values(coords.to(latent), latent) - fields(coords).to(latent)).square()
         return (errors * weights[..., None].to(latent)).mean()
 
     @torch.no_grad()
+    def begin(self) -> None:
+        """Measure the latents, and let a bank start from those that the encoder finds."""
+        self.measure()
+        for j, latent in enumerate(self.bank.parts):
+            self.bank.start(j, self.net.unit(self.net.raw(self.batch(len(latent), "bank", j)[1])))
+
+    def auto_decode(self, i: int) -> Tensor:
+        """Stage 2, if there is a bank: each function's latent and the field learn together."""
+        if i % FIRST_EVERY == 0:
+            return self.autoencode(i)
+        latent, fields = self.banked(i)
+        return self.reconstruction(fields, latent, "auto-decode", i)
+
+    def banked(self, j: int) -> tuple[Tensor, Fields]:
+        """Latents and functions of batch j of the bank, in turn."""
+        latent = self.bank[j]
+        return latent, self.run.functions(len(latent), "bank", j % len(self.bank))
+
+    @torch.no_grad()
+    def recalibrate(self) -> None:
+        """Measure the encoder's latents anew, and the noise levels of the bank's."""
+        self.measure()
+        self.net.denoiser.noise_levels.calibrate(self.bank.whole())
+
+    @torch.no_grad()
+    def errors(self) -> Tensor:
+        """Errors of decoded functions at random points."""
+        if not len(self.bank):
+            return super().errors()
+        latent, fields = self.banked(0)
+        coords = self.run.queries(fields.n, self.config.queries, self.run.rng("floor"))
+        return self.net.values(coords.to(latent), latent) - fields(coords).to(latent)
+
+    @torch.no_grad()
     def conditioned(self, batch: int) -> tuple[Tensor, Conditioning]:
-        """Latents of fresh functions, and the conditioning by their observations."""
-        fields, points = self.batch(self.config.batch, "diffuse", batch)
-        return self.net.encode(points), self.net.condition(self.run.observe(fields, batch).to(self.run.device))
+        """Latents of functions, fresh ones or of the bank, and the conditioning by their observations."""
+        if len(self.bank):
+            latent, fields = self.banked(batch)
+        else:
+            fields, points = self.batch(self.config.batch, "diffuse", batch)
+            latent = self.net.encode(points)
+        return latent, self.net.condition(self.run.observe(fields, batch).to(self.run.device))
 
     def diffuse(self, i: int, latent: Tensor, conditioning: Conditioning) -> Tensor:
         """Stage 2: denoise the latent given observations."""
