@@ -117,14 +117,15 @@ figure
 # $$x^\star = \arg\max_x a(x), \qquad a(x) = \operatorname{Var}_i f_i(x) \quad\text{or}\quad
 # a(x) = H\Big[\frac1n \sum_i \mathcal{N}(f_i(x), s^2)\Big] - H\big[\mathcal{N}(0, s^2)\big],$$
 #
-# the **variance** of the draws or the **mutual information** of reading and function, in nats ($s$ is the noise of a reading, $H$ the entropy: how unsure one is of a value); or the
-# variance that a reading is expected to remove at all places (**expected error reduction**). For a step all three are highest
+# the **variance** of the draws or the **mutual information** of reading and function, in nats ($s$ is the noise of a
+# reading, $H$ the entropy: how unsure one is of a value); or the variance that a reading is expected to remove at all places (**expected error reduction**). For a step all three are highest
 # where half of the draws are up. Splitting an interval at the median of $N$ draws, $N$ odd, leaves $(N+3)/(2(N+2))$ of it on
 # average; for even $N$, half-way between the two middle draws, it is $1/2 + N/(2(N+1)(N+2))$. With many draws both are nearly ½.
 #
 # Then the draws must be conditioned on the reading. An autoencoder represents a field by a short vector $z$, a diffusion learns the
-# distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$: most looks only change weights;
-# when few particles still count (a small *effective sample size*), they are resampled and moved by MCMC (small random steps, each kept or undone by how well it fits). The field $f_z(x)$ decodes.
+# distribution of $z$, and **sequential Monte Carlo** weights its draws, the particles, by $p(y \mid z)$. A look changes only weights,
+# until few particles still count (a small *effective sample size*). Then they are resampled and moved by MCMC: small random steps, each kept or
+# undone by how well it fits. The field $f_z(x)$ decodes.
 #
 # ## Smallest version
 #
@@ -249,8 +250,8 @@ pd.DataFrame(rows, columns=["place", "reading", "effective size by hand", "the l
              index=range(1, len(rows) + 1)).rename_axis("look").round(3)
 
 # %% [markdown]
-# Where too few particles count, the library resamples: it takes particles as often as their weights say, and moves them by MCMC, so that
-# all weights are equal again (`nfdlab/diffusion/smc.py`; this is the one piece that is not written out here).
+# In the last row fewer than 256 count, and the library resamples: it takes 256 particles, each as often as its weight says, and moves them by
+# MCMC. All weights are equal again (`nfdlab/diffusion/smc.py`; this is the one piece that is not written out here).
 #
 # `Search` does this with any model: it asks where to look, reads the value there, gives it to the model.
 # *Predict, and write it down* as `guess_model`: the factor by which a look shrinks the interval, for the model? For 16 exact draws, and for
@@ -291,8 +292,8 @@ factors.style.format("{:.3f}").set_caption(
 # ## Turn the knobs
 #
 # Press **Look**. *looks* is how sparse the data are, *scale* looks closer at the last one, *policy* is the acquisition function, *draws* how many
-# are asked (try two). Blue is the same policy with draws of the exact posterior. One search may be lucky, as the model's is here: try other
-# seeds; averages come next. The sliders move with the arrow keys.
+# are asked (try two). Blue is the same policy with draws of the exact posterior. One search may be lucky, as the model's is here: *task*
+# gives another hill, and averages come next. The sliders move with the arrow keys.
 
 # %%
 panel = looking(model, bump, looks=4, seed=seed)
@@ -626,8 +627,7 @@ pd.DataFrame({what: [f"{v[name].mean():.3f} ± {2 * v[name].sem():.3f}" for name
 #
 # <details><summary>Answers to the five questions</summary>
 #
-# 1. There a reading rules out the most draws. It is no good place where the draws are wrong, or where the variance is high and tells nothing about
-#    other places, as at the walls of the Gaussian.
+# 1. There a reading rules out the most draws. It is no good place where the draws are wrong: under a prior that is blind on one side, or with `dps`.
 # 2. The posterior covariance does not hold the values that were read. All places could have been chosen before the first reading.
 # 3. Bisection leaves 0.50 of the interval a look; sixteen draws in theory 0.53. The model's factor agrees with that.
 # 4. What it excludes. Hills on the right got no look, and the draws were sure all the same.
