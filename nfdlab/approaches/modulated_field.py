@@ -29,7 +29,7 @@ from ..encoders.grid_channels import SetConv
 from ..fields.siren import ModulatedSiren
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
-from ..latents.auto_decoding import FIRST_EVERY, SHARPNESS, LatentBank, fitted, require_bank, robust
+from ..latents.auto_decoding import SHARPNESS, LatentBank, fitted, require_bank, robust
 from ..latents.two_stage import LatentLosses
 from ..nn.networks import MLP, GridEncoder, Standardise, depth_to_space, space_to_depth
 from ..nn.unet import UNet
@@ -250,8 +250,7 @@ class ModulatedField(NetworkConfig):
     points: int | None = None                # scattered points known of each function in a training step
     bank: int = 0                            # training functions whose latents are auto-decoded; 0: meta-learned alone
     bank_share: float = 0.35                 # share of the budget for that
-    bank_lr: float = 3e-3                    # learning rate of the field beside them
-    bank_pace: float = 1.0                   # learning rate of their latents, as a multiple of that
+    bank_pace: float = 1.0                   # learning rate of their latents, as a multiple of the field's
     field_width: int = 64                    # width of the shared field
     field_depth: int = 3                     # layers of sines of the shared field
     omega: float = 15.0  # highest initial frequency of the shared field, in radians per unit of the box
@@ -294,8 +293,8 @@ class ModulatedField(NetworkConfig):
         shared = [*net.field.parameters(), *net.encoder.parameters()]
         stages = [Stage("field", learn.modulate, shared, self.field_share, self.field_lr, after=learn.begin)]
         if self.bank:
-            stages.append(Stage("auto-decode", learn.auto_decode, [*shared, *joint.parts], self.bank_share,
-                                self.bank_lr, after=learn.measure))
+            stages.append(Stage("auto-decode", learn.auto_decode, [*net.field.parameters(), *joint.parts],
+                                self.bank_share, self.field_lr, after=learn.measure))
         run.train(joint, *stages,
                   Stage("diffuse", lambda i: learn.diffuse(*latents(i), i),
                         [*net.set_encoder.parameters(), *net.denoiser.parameters()],
@@ -340,7 +339,7 @@ class ModulatedFieldLosses(LatentLosses):
 
     def auto_decode(self, i: int) -> Tensor:
         """Stage 2, if there is a bank: each function's latent and the field learn together."""
-        return self.modulate(i) if i % FIRST_EVERY == 0 else robust(self.misfit(i, "points", i)).mean()
+        return robust(self.misfit(i, "points", i)).mean()
 
     def banked(self, j: int) -> tuple[Tensor, Fields | ObservationBatch]:
         """Latents and functions of batch j of the bank, in turn."""

@@ -19,7 +19,7 @@ from ..core.types import Budget, Card, Fields, ObservationBatch, Source, Views, 
 from ..diffusion.denoiser import NOTHING, Conditioning, Denoiser
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
 from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
-from ..latents.auto_decoding import FIRST_EVERY, LatentBank, fitted, require_bank
+from ..latents.auto_decoding import LatentBank, fitted, require_bank
 from ..latents.importance_sampling import importance_sampled
 from ..latents.two_stage import TwoStageLosses
 from ..nn.networks import Fourier, Standardise
@@ -27,6 +27,7 @@ from ..nn.set_attention import Attention, SetBlock, SetTransformer, doubling_len
 from ..training import Run, Stage, reused
 
 OCTAVES = 4                               # of places
+FIRST_EVERY = 8                           # of so many steps of auto-decoding one is the autoencoder's: it keeps up
 EVEN = {1: 128, 2: 24, 3: 14}             # points a side of the even set that stands for a whole function
 CHANGES = {1: 128, 2: 32, 3: 16}          # points a side of the grid on which a function's changes are looked for
 
@@ -199,6 +200,7 @@ class SparseFeatures(NetworkConfig):
     jitter: float = 0.1                      # standard deviation of the noise on latents while the field learns
     # share of points and queries that lie where functions change, by importance sampling
     importance_share: float = 0.5
+    unbiased: bool = True                    # weights make the loss the mean over the box; else such points count more
     autoencoder_share: float = 0.4           # share of the budget for encoder and field
     autoencoder_batch: int = 8               # functions in a batch of theirs
     bank: int = 0                            # training functions whose latents are auto-decoded; 0: encoded alone
@@ -270,7 +272,7 @@ class SparseFeaturesLosses(TwoStageLosses):
         coords, weights = self.sampled_points(fields, config.queries, rng)
         latent = latent + config.jitter * single.randn(latent.shape, generator=rng).to(latent)
         errors = (self.net.values(coords.to(latent), latent) - fields(coords).to(latent)).square()
-        return (errors * weights[..., None].to(latent)).mean()
+        return (errors * weights[..., None].to(latent)).mean() if config.unbiased else errors.mean()
 
     @torch.no_grad()
     def begin(self) -> None:

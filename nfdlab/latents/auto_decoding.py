@@ -1,8 +1,8 @@
 """Auto-decoding: a latent for each training function, learned beside the field. Park et al. 2019 (DeepSDF), sec. 4.
 
 An encoder, or a few steps of gradient descent, finds latents quickly but not well. From there on each latent of a bank
-of functions is a parameter, lowered in its own error while the field learns from all; one step of a few is of the first
-stage, so that what the encoder finds remains near. A new function's latent is the encoder's, fitted.
+of functions is a parameter that lowers its own error, while the field learns from all. A new function's latent is found
+as the bank's were: it starts where the encoder says and is fitted.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from ..core import single
 from ..core.checks import require
 from ..core.types import ObservationBatch
 
-FIRST_EVERY = 4                  # of so many steps one is of the first stage
 FIT_STEPS, FIT_LR = 60, 0.05     # of a new function's latent
 SHARPNESS = 0.03                 # a jump slightly off its place should cost little
 
