@@ -269,9 +269,9 @@ figure
 # The four answers are blended by distance, as lesson 05 blended two.
 
 # %%
-n, count, parts, auto = 2, 12, model.net, model.net.autoencoder
+n, steps, parts, auto = 2, 12, model.net, model.net.autoencoder
 with torch.no_grad():
-    sigmas = model.sigmas(count)
+    sigmas = model.sigmas(steps)
     z = sigmas[0] * white(n, parts.shape, seed=seed).to(model.device)
     z = sample(lambda z, s: z / (1 + s**2) + s / (1 + s**2).sqrt() * parts.denoiser.net(
         z / (1 + s**2).sqrt(), (s.log() / 4).expand(1)), z, sigmas, method="dpmpp")
@@ -284,7 +284,7 @@ with torch.no_grad():
         cell = ((first + step) @ torch.tensor([side, 1.0]).to(first)).long()
         offset = local.place(local.encode((place - first - step) / 1.5)) + local.size(torch.zeros(1, 1).to(first))
         values = values + weight * local.answer(memory[:, cell] + offset)
-library = model.draw(None, n, seed=seed, steps=count)(coords)
+library = model.draw(None, n, seed=seed, steps=steps)(coords)
 assert torch.allclose(values.cpu(), library, atol=1e-4)
 print(f"by hand and by library: {(values.cpu() - library).abs().max():.0e} apart, over a field of spread "
       f"{library.std():.2f}")
@@ -406,20 +406,20 @@ plots.pages(problem.card, {"truth": sharp, "7 × 7 averages": EvaluatedFields(
 guided_rows, names = kept.kept("guides", "latent_field", "digits2d"), guides.GUIDES
 digits_, seen_ = guided_rows["task"].nunique(), guided_rows["count"].iloc[0]
 guiding = pd.concat({
-    levels: Table(part.rename(columns={"guide": "contestant"}).assign(m=seen_), "digits2d", names[0], 3, seed).summary(
+    steps: Table(part.rename(columns={"guide": "contestant"}).assign(m=seen_), "digits2d", names[0], 3, seed).summary(
         intervals=True).xs("mean", level="m")[["crps", "crps_low", "crps_high"]]
-    for levels, part in guided_rows.groupby("steps")})
+    for steps, part in guided_rows.groupby("steps")})
 live = guides.compare_guides(model, digits, count=seen_, tasks=guided, steps=8, seed=0)
 seconds = live.groupby("guide")["seconds"].mean()
 same = live.merge(guided_rows, on=["guide", "steps", "task"], suffixes=("", "_kept"))
 print(f"CRPS of {len(same)} completions made again here: {same['crps'].mean():.3f} (kept: "
       f"{same['crps_kept'].mean():.3f})")
 figure, ((ax,),) = style.picture(size=(8.4, 2.6))
-for (levels, part), shift, alpha in zip(guiding.groupby(level=0), (0.12, -0.12), (1.0, 0.45), strict=True):
+for (steps, part), shift, alpha in zip(guiding.groupby(level=0), (0.12, -0.12), (1.0, 0.45), strict=True):
     for j, guide in enumerate(names):
-        value, least, most = part.loc[(levels, guide)]
+        value, least, most = part.loc[(steps, guide)]
         ax.plot([least, most], [shift - j, shift - j], color=style.MODEL, alpha=alpha, lw=2)
-        ax.plot(value, shift - j, "o", color=style.MODEL, alpha=alpha, label=f"{levels} steps" if j == 0 else None)
+        ax.plot(value, shift - j, "o", color=style.MODEL, alpha=alpha, label=f"{steps} steps" if j == 0 else None)
 ax.axvline(1.0, color=style.BASELINE, lw=1.0)
 ax.set_yticks(range(0, -len(names), -1), [f"{g}, {style.number(seconds[g], 2)} s a digit" for g in names])
 style.dress(ax, x=f"CRPS over that of {names[0]}, and its 95 % interval ({digits_} digits, {seen_} pixels, 3 draws)")
