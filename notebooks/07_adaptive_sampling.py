@@ -333,7 +333,7 @@ kept_scores({"step1d": halver, "bump2d": model})
 
 # %% [markdown]
 # Searches that ask draws find nine hills in ten, and the model finds as many as the exact posterior. `adaptive` finds three in five, and the grid one in
-# three. After four looks little is found by anyone. From eight on a prior finds at least a third of the hills more than the grid: what was seen says where
+# three. After four looks a prior has found fewer than a fifth of the hills, the grid none. From eight on a prior finds at least a third of the hills more than the grid: what was seen says where
 # the hill can still be, and looks go there. Sixteen draws are few, and now and then all of them have the hill elsewhere: those hills are missed. (Second
 # table: the model given points at random, without any search; CRPS over the exact posterior's, measured over more tasks when the weights were made.)
 #

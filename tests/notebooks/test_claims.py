@@ -236,6 +236,8 @@ CLAIMS = {
         "Searches that ask draws find nine hills in ten":
         "many == 40 and found[['exact', 'model', 'model, mutual information']].min() >= 34 and found['grid'] < 15 "
         "and 20 < found['adaptive'] < 28 and abs(anew['rmse'] - kept_rmse.loc[last, 'model'][:1]).max() < 0.01",
+        "After four looks a prior has found fewer than a fifth of the hills, the grid none":
+        "hit.loc[4][list(kept_rmse)[:3]].mean().max() < 0.2 and hit.loc[4]['grid'].sum() == 0",
         "From eight on a prior finds at least a third of the hills more than the grid":
         "all(v['mean'] > 1 / 3 and v['mean'] > 2 * v['sem'] for name in list(kept_rmse)[:3] "
         "for _, v in more['grid'][name].loc[8:].iterrows())",
