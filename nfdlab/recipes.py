@@ -42,7 +42,8 @@ CONFIGS = {
                                    "autoencoder_share": 0.35, "guide": "linearised_pigdm", "steps": 12},
     ("sparse_features", "stars2d"): {"importance_share": 0.0, "steps": 12},
     ("sparse_features", "shapes3d"): {"tokens": 64, "queries": 384, "batch": 16, "reuse": 3, "lr": 2e-3,
-                                      "autoencoder_share": 0.45, "refine": 1.2, "steps": 8},
+                                      "autoencoder_share": 0.25, "bank": 1536, "bank_share": 0.3, "unbiased": False,
+                                      "importance_share": 0.6, "refine": 2.0, "refine_steps": 12, "steps": 8},
     ("temporal_field", "two_speed1dt"): {"widths": (48, 48), "batch": 32, "late_levels": (0.1, 1.8)},
     ("temporal_field", "moving_disc2dt"): {"frame_autoencoder": "vector", "latent_channels": 4, "field_width": 48,
                                            "sharpness": 8.0, "jitter": 0.003, "frame_noise": 0.1,
@@ -56,8 +57,8 @@ CONFIGS = {
                                         "points": 512, "field_batch": 16, "field_width": 32, "omega": 20.0,
                                         "field_share": 0.2, "widths": (64, 64, 72), "depth": 2, "batch": 64,
                                         "noise_draws": 1, "steps": 8},
-    ("modulated_field", "families1d"): {"field_share": 0.7, "unconditional_share": 0.3, "guide": "particles",
-                                        "steps": 8},
+    ("modulated_field", "families1d"): {"field_share": 0.25, "bank": 8192, "bank_share": 0.35,
+                                        "unconditional_share": 0.5, "guide": "particles", "steps": 8},
     ("modulated_field", "styles2d"): {"modulate": "shift", "points": 2048, "field_batch": 6, "field_share": 0.4},
     ("stochastic_field", "gp1d"): {"prior": "gaussian", "widths": (32, 48), "depth": 1, "batch": 24,
                                    "encoder_width": 24, "memory": 8, "field_width": 16, "steps": 12},
@@ -93,6 +94,8 @@ SMALL = {"coarse_to_fine": {"coarse_widths": (32,), "widths": (32, 32), "depth":
 # what a pair says of itself at a short budget, after the above
 SMALL_PAIRS = {
     ("modulated_field", "styles2d"): {"batch": 16, "field_batch": 16, "points": 512},
+    ("modulated_field", "families1d"): {"bank": 0, "field_share": 0.7, "unconditional_share": 0.3},
+    ("sparse_features", "shapes3d"): {"bank": 0, "autoencoder_share": 0.45},
 }
 FEW_PARTICLES = {"num_particles": 64}                                # where only steps are counted
 SMOKE = {"num_fields": 64, "steps": 4, "num_particles": 16, "rounds": 2}

@@ -228,7 +228,8 @@ class ModulatedField(NetworkConfig):
     card: ClassVar[Card] = Card(
         9, "Modulated field",
         "one shared field whose sines a meta-learned latent shifts; diffuse the latents, given observations or alone",
-        "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA)",
+        "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA); Park et al. 2019 "
+        "(DeepSDF)",
         "families of curves with a few parameters: sharp draws, a thousand a second, styles that can be crossed",
         "a vector holds few numbers; fields with hundreds of degrees of freedom need latents on a grid")
     trained: ClassVar[type] = ModulatedFieldPosterior

@@ -1,9 +1,10 @@
 """Approach 10: a set of points -> learned tokens -> conditional diffusion of the tokens -> a field of tokens.
 
 There is no grid of data anywhere. An *encoder* turns any points of a function into a few tokens: learned queries, at
-places that are learned too, attend to the points. A set transformer *denoises* the tokens, by attention among them and
-to the observations, themselves a set. A *neural field* reads them: each query attends to the tokens. The last step of a
-draw moves its tokens, by the slope of the field, until the field meets the observations.
+places that are learned too, attend to the points; tokens of training functions may then be learned beside the field
+(auto-decoding). A set transformer *denoises* the tokens, by attention among them and to the observations, themselves a
+set. A *neural field* reads them: each query attends to the tokens. The last step of a draw moves its tokens, by the
+slope of the field, until the field meets the observations.
 """
 
 from dataclasses import dataclass
@@ -178,8 +179,8 @@ class SparseFeatures(NetworkConfig):
     card: ClassVar[Card] = Card(
         10, "Sparse features",
         "any points become a few learned tokens; diffuse them given the points; each query attends to them",
-        "Zhang et al. 2023 (3DShape2VecSet); Lee et al. 2019 (set transformer); Bardsley et al. 2014 (randomise-then-"
-        "optimise)",
+        "Zhang et al. 2023 (3DShape2VecSet); Lee et al. 2019 (set transformer); Park et al. 2019 (DeepSDF); Bardsley et "
+        "al. 2014 (randomise-then-optimise)",
         "points anywhere, in any number, with no grid: outlines, surfaces, sensors, tracks",
         "detail finer than its tokens hold is lost; attention learns more slowly than convolutions on a lattice")
     trained: ClassVar[type] = SparseFeaturesPosterior
@@ -212,6 +213,7 @@ class SparseFeatures(NetworkConfig):
     lr: float = 1e-3                         # learning rate of the denoiser
     autoencoder_lr: float = 2e-3             # learning rate of encoder and field
     refine: float = 0.6                      # how far a draw's latent may move to meet the observations; 0: not at all
+    refine_steps: int = 6                    # steps of that move
     steps: int = 12                          # sampling steps
     guide: str = "encoder"                   # how observations enter a draw
     num_particles: int = 256                 # particles of sequential Monte Carlo, where guide is "particles"

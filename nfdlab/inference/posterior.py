@@ -28,7 +28,7 @@ CHUNK = 32_768                              # values decoded at a time while gra
 NUM_PARTICLES, ROUNDS = 512, 24             # of sequential Monte Carlo, unless the config says
 CANDIDATES = 8                              # prior draws for each particle, from which the first ones are resampled
 CONDITIONAL = 4                             # conditional draws for each particle, where they are reweighted
-REFINEMENTS, REFINING_RATE = 6, 0.25        # steps of Adam that make draws meet the observations
+REFINEMENTS, REFINING_RATE = 6, 0.25        # steps of Adam that make draws meet observations; the config may say more
 AMORTISED = ("encoder", "reweighted")       # guides that condition the denoiser on the observations
 GUIDES = ("particles", "linearised", "linearised_pigdm", "gauss_newton", "tweedie", "pigdm", "gaussian_pigdm", "dps")
 KNOBS = {"guide": 0, "num_particles": 8, "rounds": 2}     # how observations enter; the least value of a count
@@ -377,7 +377,7 @@ class LatentPosterior(TrainedModel):
             precision, r = 1 / (seen.noise_std**2 + self.about["floor"] ** 2), self.about["config"]["refine"]
             z = start.clone().requires_grad_()
             adam = torch.optim.Adam([z], min(REFINING_RATE, r / 2))     # steps shorter than the way that z may go
-            for _ in range(REFINEMENTS):
+            for _ in range(self.about["config"].get("refine_steps", REFINEMENTS)):
                 miss = precision * (self.values(coords, z) - y).square().sum() + (z - start).square().sum() / r**2
                 z.grad = torch.autograd.grad(miss, z)[0]
                 adam.step()
