@@ -230,8 +230,9 @@ CLAIMS = {
         "2.5 < worth['network silenced'] < 3.2 and worth['Gaussian draws'] > 1.2",
         "Looking where draws disagree leaves much less than looking at random":
         "0.5 < factor['variance'][0] < 0.65 and factor['variance'][2] < factor['random'][1]",
-        "The theory lies inside\nthe interval of the model's factor; looks at random leave far more":
-        "factors.loc['model', 'low'] < theory < factors.loc['model', 'high'] "
+        "Exact draws and the model\ncome within 0.03 of the theory, and the last row does not tell the two apart":
+        "max(abs(factors.loc[name, 'factor a look'] - theory) for name in ('exact', 'model')) < 0.03 "
+        "and factors.iloc[-1]['low'] < 0 < factors.iloc[-1]['high'] "
         "and factors.loc['random', 'low'] > factors.loc['model', 'high']",
         "The grid leaves three times the model's mean error, and so does `adaptive`":
         "many == 40 and all(2.8 < paid.loc[('mean', name, 16), 'ratio'] < 3.4 and paid.loc[('mean', name, 16), 'low'] "
@@ -249,6 +250,8 @@ CLAIMS = {
         "It pays from eight looks on":
         "all(paid.loc[('mean', name, m), 'low'] > 1 for name in ('grid', 'adaptive') for m in (8, 12, 16))",
         "Two different surfaces got the same looks": "bool((greedy.seen.coords == other.seen.coords).all())",
+        "does not measurably beat looks at random\nhere: the difference is less than its two standard errors":
+        "abs(chance['exact, variance'].mean()) < 2 * chance['exact, variance'].sem()",
         "Greedy looks crowd at the walls, and a grid is better":
         "walls > 1.3 * (1 - 0.8**2) and excess['exact, variance'].mean() > 2 * excess['exact, variance'].sem()",
         "The first ten looks can be planned":
