@@ -10,7 +10,7 @@ interpolated at the query.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 
 import torch
@@ -28,8 +28,8 @@ from ..encoders.deep_set import DeepSet
 from ..encoders.grid_channels import SetConv
 from ..fields.siren import ModulatedSiren
 from ..gaussian.karhunen_loeve import STATISTICS, LatentGaussian
-from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior
-from ..latents.auto_decoding import SHARPNESS, LatentBank, fitted, require_bank, robust
+from ..inference.posterior import DecoderError, LatentNetwork, LatentPosterior, last
+from ..latents.auto_decoding import SHARPNESS, LatentBank, fitted, nearest_start, require_bank, robust
 from ..latents.two_stage import LatentLosses
 from ..nn.networks import MLP, GridEncoder, Standardise, depth_to_space, space_to_depth
 from ..nn.unet import UNet
@@ -37,6 +37,7 @@ from ..training import Run, Stage, reused
 
 STEEPEST = 1.0       # slopes of the encoder beyond it count as this: a field gone wrong must not throw its latents away
 AT_ONCE = 64         # functions encoded at a time after training
+STARTS = 128         # prior draws from which a fit may start, if its own start is worse
 LAST = 8             # points an axis of the last map of a set encoder of no cells
 
 
@@ -201,8 +202,14 @@ class ModulatedFieldPosterior(LatentPosterior):
             functions = ObservationBatch.exact(coords, functions(coords))
         functions = functions.to(self.device)
         latent = torch.cat([self.net.encode(part, inner_steps) for part in functions.split(AT_ONCE)])
-        fit = self.about["config"].get("bank") and inner_steps is None
-        return fitted(self.net.values, latent, functions) if fit else latent
+        if inner_steps is not None or not self.about["config"].get("bank"):
+            return latent
+        return fitted(self.net.values, nearest_start(self.net.values, latent, self.starts, functions), functions)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Prior draws of latents, from which fits may start."""
+        return last(self.path(None, STARTS, seed=0))
 
     def mix_styles(self, shallow: Tensor, deep: Tensor, layer: int) -> EvaluatedFields:
         """Style mixing: Fields whose first `layer` layers are modulated by latents `shallow` (n, *shape) of unit scale,
@@ -228,8 +235,8 @@ class ModulatedField(NetworkConfig):
     card: ClassVar[Card] = Card(
         9, "Modulated field",
         "one shared field whose sines a meta-learned latent shifts; diffuse the latents, given observations or alone",
-        "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA); Park et al. 2019 "
-        "(DeepSDF)",
+        "Dupont et al. 2022 (functa); Bauer et al. 2023 (spatial functa); Zintgraf et al. 2019 (CAVIA); Park et al. "
+        "2019 (DeepSDF)",
         "families of curves with a few parameters: sharp draws, a thousand a second, styles that can be crossed",
         "a vector holds few numbers; fields with hundreds of degrees of freedom need latents on a grid")
     trained: ClassVar[type] = ModulatedFieldPosterior

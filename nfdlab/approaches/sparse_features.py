@@ -179,8 +179,8 @@ class SparseFeatures(NetworkConfig):
     card: ClassVar[Card] = Card(
         10, "Sparse features",
         "any points become a few learned tokens; diffuse them given the points; each query attends to them",
-        "Zhang et al. 2023 (3DShape2VecSet); Lee et al. 2019 (set transformer); Park et al. 2019 (DeepSDF); Bardsley et "
-        "al. 2014 (randomise-then-optimise)",
+        "Zhang et al. 2023 (3DShape2VecSet); Lee et al. 2019 (set transformer); Park et al. 2019 (DeepSDF); Bardsley "
+        "et al. 2014 (randomise-then-optimise)",
         "points anywhere, in any number, with no grid: outlines, surfaces, sensors, tracks",
         "detail finer than its tokens hold is lost; attention learns more slowly than convolutions on a lattice")
     trained: ClassVar[type] = SparseFeaturesPosterior

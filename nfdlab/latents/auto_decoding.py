@@ -15,6 +15,7 @@ from ..core.checks import require
 from ..core.types import ObservationBatch
 
 FIT_STEPS, FIT_LR = 60, 0.05     # of a new function's latent
+FEW = 32                         # points, at least, at which starts of a fit are compared
 SHARPNESS = 0.03                 # a jump slightly off its place should cost little
 
 
@@ -68,6 +69,26 @@ def fitted(values: Callable[[Tensor, Tensor], Tensor], latent: Tensor, points: O
             latent.grad, = torch.autograd.grad((share * robust(values(coords, latent) - y)).sum(), latent)
             adam.step(), schedule.step()
     return latent.detach()
+
+
+@torch.no_grad()
+def nearest_start(values: Callable[[Tensor, Tensor], Tensor], latent: Tensor, others: Tensor,
+                  points: ObservationBatch) -> Tensor:
+    """Latents (b, …), or those of `others` (n, …) whose field is nearer to some of a function's points."""
+    some = points.take(slice(None, None, max(1, points.mask.shape[1] // FEW)))
+    share = some.mask[..., None] / some.mask.sum(1).clamp_min(1)[:, None, None]
+
+    def losses(z: Tensor) -> Tensor:
+        return (share * robust(values(some.coords, z) - some.values)).sum((1, 2))
+
+    least = losses(latent)
+    for other in others:
+        there = other.expand_as(latent)
+        found = losses(there)
+        nearer = found < least
+        least = torch.where(nearer, found, least)
+        latent = torch.where(nearer.reshape(-1, *[1] * (latent.ndim - 1)), there, latent)
+    return latent
 
 
 def robust(errors: Tensor) -> Tensor:

@@ -30,8 +30,8 @@ from nfdlab.inference.posterior import AMORTISED, GUIDES, DecoderError, LatentPo
 STEPS, FEW = 2, {"num_particles": 8, "rounds": 3}       # of the rounds one raises the temperature in part
 ELSEWHERE = "ancestral, asked from where it is"         # the one answer that stays on the device
 # heun divides by the lowest noise level, guides by the noise of what was measured, rounding and all; a crossing goes up
-# the noise levels and down again
-CLOSE = {"heun": 1e-4, "averages": 3e-5, "linearised_pigdm": 3e-5, "crossed": 1e-3}
+# the noise levels and down again; sixty steps of a fit take latents apart where many fit
+CLOSE = {"heun": 3e-4, "latents, fitted": 1e-4, "averages": 3e-5, "linearised_pigdm": 3e-5, "crossed": 1e-3}
 GRID = {1: (9,), 2: (4, 3), 3: (3, 2, 2)}
 PARTICLES = "particles", "reweighted"
 # pairs whose lines are counted, which is slow; two of them read observations by an encoder
@@ -96,7 +96,8 @@ def extras(fitted, ask: dict):
     if isinstance(fitted, HasLatents):
         latents = fitted.encode(ask["fields"])
         assert latents.device == fitted.device
-        yield from (("latents", latents.cpu()), ("decoded", fitted.decode(latents)(places)))
+        how = ", fitted" if fitted.about["config"].get("bank") else ""
+        yield from ((f"latents{how}", latents.cpu()), (f"decoded{how}", fitted.decode(latents)(places)))
     if isinstance(fitted, HasMoments):
         yield from zip(("mean", "std"), fitted.moments(seen, places), strict=True)
     if fitted.about["approach"] == "score_field":
