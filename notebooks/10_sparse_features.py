@@ -459,7 +459,7 @@ plots.solids({"truth": strange, "a draw": answer[0], "another": answer[1]}, seen
              f"(more by {said['lost']});\ndraws with a hole {said['draws with a hole']}")
 
 # %% [markdown]
-# Many draws close the hole: a shape that training never met is answered with shapes that it did meet. The spline, which has met none, is
+# Some draws close the hole: a shape that training never met is answered with shapes that it did meet. The spline, which has met none, is
 # the better one here. (± 2 standard errors over the rings. The spline knows the walls only: the middle of a ring is not inside.)
 #
 # **When to use it:** points with no grid behind them, in numbers that change; shapes from their surfaces. **When not:** data on a grid or spread evenly,
