@@ -308,8 +308,8 @@ panel
 #
 # ### Make a new digit
 #
-# Ask a classifier. A small convolutional network is trained to tell draws from fresh digits, and judged on draws and digits that
-# it has not seen. If it is right half of the time, it is guessing, and the two cannot be told apart. *Predict, and write it down*
+# Ask a classifier. A small convolutional network is trained to tell draws from fresh digits (digits of the training side, moved and
+# sheared anew), and judged on draws and digits that the classifier has not seen. If it is right half of the time, it is guessing, and the two cannot be told apart. *Predict, and write it down*
 # as `guess_told`: how often will it be right about draws of a Gaussian with the latents' mean and covariance? The last row is the
 # test of the test: other fresh digits.
 
@@ -439,8 +439,8 @@ figure
 #
 # ### Where an exact answer is known
 #
-# Discs. A disc is flat inside and outside, and steep at its edge, so the field is far from linear in the latent, and guidance by
-# a slope would fail. So here many draws of the prior are weighted by how well they explain the observations. That needs a latent
+# Discs. A disc is flat inside and outside, and steep at its edge, so the field is far from linear in the latent; how guidance
+# by a slope does there was not measured. Here many draws of the prior are weighted by how well they explain the observations. That needs a latent
 # of few numbers; lesson 09 explains it.
 
 # %%
